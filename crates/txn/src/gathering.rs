@@ -1,0 +1,99 @@
+//! The coordinator: taking several shards for one operation.
+
+use crate::cell::{Carrier, Cells, Ticket, Work};
+use crate::view::{Held, View};
+use darter_base::{ShardId, WorkerId};
+
+/// What a [`Gathering`] needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// All shards are held: run the operation, then [`Gathering::release`].
+    Ready,
+    /// One shard is out and has been reserved: wait for its grant.
+    Waiting,
+}
+
+/// Shards being collected in ascending order for one operation, and held until it has run.
+///
+/// Holding while waiting is safe here, and only here: every waiter that holds takes in ascending
+/// order, so among them the one waiting for the highest shard never waits for another one, and
+/// those that take out of order (windows) never wait while holding.
+///
+/// Dropping one that still holds shards would lose them, hence the assertion in `drop`.
+#[derive(Debug)]
+pub struct Gathering<S> {
+    /// Strictly ascending.
+    wanted: Vec<ShardId>,
+    /// The first `held.len()` of `wanted`.
+    held: Vec<Held<S>>,
+}
+
+impl<S> Gathering<S> {
+    /// Starts a gathering of `wanted`, in any order and with repetitions; holds nothing yet.
+    ///
+    /// # Panics
+    /// When `wanted` is empty.
+    pub fn new(mut wanted: Vec<ShardId>) -> Self {
+        assert!(!wanted.is_empty(), "an operation touches at least one shard");
+        wanted.sort_unstable();
+        wanted.dedup();
+        Self { held: Vec::with_capacity(wanted.len()), wanted }
+    }
+
+    /// Takes what is free, up to the first shard that is out, which it reserves under `ticket`.
+    pub fn advance<W: Work<S>>(
+        &mut self,
+        cells: &Cells<S, W>,
+        me: WorkerId,
+        ticket: Ticket,
+    ) -> Step {
+        while self.held.len() < self.wanted.len() {
+            let next = self.wanted[self.held.len()];
+            match cells.cell(next).take_or_reserve(me, ticket) {
+                Some(held) => self.held.push(held),
+                None => return Step::Waiting,
+            }
+        }
+        Step::Ready
+    }
+
+    /// Accepts the shard a grant brought; go on with [`Gathering::advance`].
+    ///
+    /// # Panics
+    /// When it is not the shard this gathering waits for.
+    pub fn accept(&mut self, held: Held<S>) {
+        assert_eq!(self.wanted.get(self.held.len()), Some(&held.id), "the shard waited for");
+        self.held.push(held);
+    }
+
+    /// The view to run the operation over.
+    ///
+    /// # Panics
+    /// When not all shards are held.
+    pub fn view<W: Work<S>>(&mut self, cells: &Cells<S, W>) -> View<'_, S> {
+        assert_eq!(self.held.len(), self.wanted.len(), "every shard is held");
+        View::several(&mut self.held, cells.router())
+    }
+
+    /// Gives every held shard back, highest first, and forgets what was still wanted. A reservation
+    /// that is under way must be answered by putting the granted shard straight back.
+    pub fn release<W: Work<S>>(&mut self, cells: &Cells<S, W>, carrier: &impl Carrier<S, W>) {
+        self.wanted.clear();
+        while let Some(held) = self.held.pop() {
+            cells.put_back(held, carrier);
+        }
+    }
+
+    /// Whether a reservation is under way.
+    pub fn is_waiting(&self) -> bool {
+        self.held.len() < self.wanted.len()
+    }
+}
+
+impl<S> Drop for Gathering<S> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.held.is_empty(), "a gathering is released before it is dropped");
+        }
+    }
+}
