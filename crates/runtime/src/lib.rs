@@ -1,0 +1,32 @@
+//! The thread-per-core runtime: worker threads, the network driver, mailboxes between workers,
+//! listeners, clocks, signals and background work.
+//!
+//! It carries bytes between sockets and a [`Service`] and letters between workers. It knows no
+//! command, no RESP and no value, and it is the only crate that names glommio, io_uring, threads or
+//! the system clock.
+//!
+//! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`] (what
+//! a worker may do with its other connections), [`post`] (letters to other workers), [`config`] and
+//! [`runtime`] (starting and stopping), [`background`] (futures beside the network).
+
+pub mod background;
+pub mod clock;
+pub mod config;
+pub mod connections;
+pub mod outgoing;
+pub mod peer;
+pub mod post;
+pub mod reactor;
+pub mod runtime;
+pub mod service;
+
+pub use background::{Background, Share};
+pub use clock::Turn;
+pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};
+pub use connections::{ConnectionInfo, Connections};
+pub use outgoing::Outgoing;
+pub use peer::{ConnectionId, PeerAddress, PeerInfo};
+pub use post::{Post, RemotePost};
+pub use reactor::{Reactor, ReactorChoice, ReactorKind};
+pub use runtime::{RuntimeHandle, StartError, WorkerContext, start};
+pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Then};

@@ -1,0 +1,126 @@
+//! What runs on the runtime: one [`Service`] per worker.
+//!
+//! The driver calls the service, never the other way round. Within one *tick* (one pass of a worker's
+//! loop) the order is: input of ready connections ([`Service::receive`], each followed at once by
+//! sending its output), letters ([`Service::mail`]), [`Service::tick`], then output those two wrote
+//! to other connections is sent, then letters' receivers are kicked, then the worker may sleep.
+//!
+//! Everything here runs on the worker's own thread and must not block.
+
+use crate::{ConnectionId, Connections, Outgoing, PeerInfo, Turn};
+use std::time::Duration;
+
+/// A protocol server, one instance per worker, made and dropped on the worker's thread.
+pub trait Service: Sized + 'static {
+    /// State of one connection. Stays on the worker that opened it.
+    type Session: 'static;
+    /// What workers send each other.
+    type Mail: Send + 'static;
+    /// Bytes on their way out. `Default` must not allocate.
+    type Output: Outgoing + Default + 'static;
+
+    /// A connection was given to this worker: make its session, or refuse it with last words. After a
+    /// refusal [`Service::closed`] is not called.
+    fn open(
+        &mut self,
+        id: ConnectionId,
+        peer: &PeerInfo,
+        turn: &Turn,
+    ) -> Result<Self::Session, Refusal>;
+
+    /// There is input not consumed so far, or the connection was resumed. `io.input` is everything not
+    /// consumed yet, contiguous; it can be empty after a resume. It is not called while a
+    /// connection is suspended, closing, or above its high-water mark of unsent output.
+    fn receive(&mut self, session: &mut Self::Session, io: Io<'_, Self::Output>) -> Progress;
+
+    /// A letter, from another worker or from this one. Letters of one sender arrive in order.
+    fn mail(&mut self, mail: Self::Mail, connections: &mut Connections<'_, Self>);
+
+    /// Called once per tick, after input and letters, also when there were none. Background work goes
+    /// here in slices. The answer is how long the worker may sleep.
+    fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick;
+
+    /// The connection is gone; nothing more can be sent. Called exactly once per opened session.
+    fn closed(
+        &mut self,
+        id: ConnectionId,
+        session: Self::Session,
+        reason: CloseReason,
+        turn: &Turn,
+    );
+}
+
+/// What [`Service::receive`] works with.
+#[derive(Debug)]
+pub struct Io<'a, O> {
+    /// All input not consumed so far.
+    pub input: &'a [u8],
+    /// Where replies go. Holds what the socket has not taken yet, if anything.
+    pub output: &'a mut O,
+    /// Whose input it is.
+    pub id: ConnectionId,
+    /// The time, read once per tick.
+    pub turn: &'a Turn,
+}
+
+/// The result of [`Service::receive`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of `io.input` that are dealt with, `0..=io.input.len()`. The rest is kept and shown
+    /// again, with what arrives later appended.
+    pub consumed: usize,
+    /// What the connection waits for now.
+    pub then: Then,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// More input.
+    Read,
+    /// [`Connections::resume`]. Input that arrives meanwhile is kept up to a bound, so that a
+    /// disconnect is still seen.
+    Suspend,
+    /// The next tick, whether or not more input arrives: there is more to do, others go first.
+    Again,
+    /// Nothing: send what is in the output, then close. Input that still comes is dropped.
+    CloseAfterFlush,
+    /// Nothing: close now, unsent output is lost.
+    Close,
+}
+
+/// When [`Service::tick`] wants to be called again at the latest. A worker with nothing to do sleeps
+/// until then; any event or letter makes a tick earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NextTick {
+    /// At once: there is background work left. The network is looked at in between.
+    Now,
+    /// After this long, counted from [`Turn::instant`]. Resolution 1 ms, rounded up.
+    After(Duration),
+    /// Only when something happens.
+    Idle,
+}
+
+/// Why [`Service::open`] did not take a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// Sent if the socket takes them at once, before closing. May be empty.
+    pub last_words: Vec<u8>,
+}
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer closed its sending side. Unsent output is dropped, as Redis does.
+    PeerClosed,
+    /// The socket failed, typically a reset.
+    Failed(std::io::ErrorKind),
+    /// The service asked for it ([`Then::Close`], [`Then::CloseAfterFlush`], [`Connections::close`]).
+    Requested,
+    /// No input for longer than [`crate::Tunables::set_idle_timeout_seconds`].
+    Idle,
+    /// More unconsumed input than [`crate::Tunables::set_query_buffer_limit_bytes`].
+    QueryBufferLimit,
+    /// The runtime shut down.
+    Shutdown,
+}
