@@ -36,13 +36,17 @@ impl<'a, S> View<'a, S> {
         Self { held, router }
     }
 
-    /// The shard that owns `slot`.
+    /// The shard that owns the slot `slot` computes; over one shard the slot is not even computed.
     ///
     /// # Panics
     /// When that shard is not part of the view: the command's key-spec left out a key it touches.
     #[inline]
-    pub fn shard_of(&mut self, slot: Slot) -> &mut S {
-        let id = self.router.shard_of(slot);
+    pub fn shard_of(&mut self, slot: impl FnOnce() -> Slot) -> &mut S {
+        if self.held.len() == 1 {
+            debug_assert_eq!(self.router.shard_of(slot()), self.held[0].id, "outside the view");
+            return &mut self.held[0].shard;
+        }
+        let id = self.router.shard_of(slot());
         self.shard(id)
     }
 

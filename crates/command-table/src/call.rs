@@ -1,0 +1,72 @@
+//! What a handler is given: one command of one client, ready to run.
+
+use crate::command::Command;
+use darter_base::crc16::slot_of;
+use darter_base::{DbIndex, UnixMillis};
+use darter_resp::{Args, ReplyWriter};
+use darter_shard::{Key, Keyspace, Shard};
+use darter_structures::KeyHasher;
+use darter_txn::View;
+
+/// The shards a handler runs over.
+pub type ShardView<'a> = View<'a, Shard>;
+
+/// One command of one client. Lives on the worker that holds the shards, for the length of the
+/// call.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// What is being run.
+    pub command: &'static Command,
+    /// The arguments, the command's name at index 0 (for a subcommand, its container's name).
+    pub args: Args<'a>,
+    /// Where the reply goes. A handler that returns an error has written nothing.
+    pub reply: ReplyWriter<'a>,
+    /// The client's database.
+    pub db: DbIndex,
+    /// The time of this tick.
+    pub now: UnixMillis,
+    /// Facts of the configuration that commands depend on.
+    pub limits: CallLimits,
+    /// How keys are hashed in every table of this process.
+    pub hasher: KeyHasher,
+}
+
+/// Configuration that commands check arguments against.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLimits {
+    /// Longest string value, in bytes (`proto-max-bulk-len`).
+    pub string_bytes_max: u64,
+    /// Number of databases; at least 1.
+    pub databases: u16,
+}
+
+impl<'a> Call<'a> {
+    /// The argument at `index` as a key. Panics past the end; arity was checked before.
+    #[inline]
+    pub fn key(&self, index: usize) -> Key<'a> {
+        self.key_of(self.args.at(index))
+    }
+
+    /// Any bytes as a key.
+    #[inline]
+    pub fn key_of<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, hash: self.hasher.hash(bytes) }
+    }
+
+    /// The client's database in the shard that owns `key`.
+    #[inline]
+    pub fn keyspace<'v>(&self, view: &'v mut ShardView<'_>, key: &Key<'_>) -> Keyspace<'v> {
+        self.keyspace_in(view, key, self.db)
+    }
+
+    /// Database `db` in the shard that owns `key`.
+    #[inline]
+    pub fn keyspace_in<'v>(
+        &self,
+        view: &'v mut ShardView<'_>,
+        key: &Key<'_>,
+        db: DbIndex,
+    ) -> Keyspace<'v> {
+        view.shard_of(|| slot_of(key.bytes)).keyspace(db, self.now)
+    }
+}

@@ -1,0 +1,221 @@
+//! One command, one declaration.
+
+use crate::arg::Arg;
+use crate::call::{Call, ShardView};
+use crate::category::Category;
+use crate::error::{ReplyError, ReplyResult};
+use crate::flags::Flags;
+use crate::key_spec::KeySpec;
+use darter_base::{ShardId, UnixMillis};
+use darter_resp::ReplyWriter;
+use darter_shard::Shard;
+
+/// The group a command is documented under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Bitmap,
+    Cluster,
+    Connection,
+    Generic,
+    Geo,
+    Hash,
+    HyperLogLog,
+    List,
+    PubSub,
+    Scripting,
+    Server,
+    Set,
+    SortedSet,
+    Stream,
+    String,
+    Transactions,
+}
+
+impl Group {
+    /// The name `COMMAND DOCS` gives the group.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bitmap => "bitmap",
+            Self::Cluster => "cluster",
+            Self::Connection => "connection",
+            Self::Generic => "generic",
+            Self::Geo => "geo",
+            Self::Hash => "hash",
+            Self::HyperLogLog => "hyperloglog",
+            Self::List => "list",
+            Self::PubSub => "pubsub",
+            Self::Scripting => "scripting",
+            Self::Server => "server",
+            Self::Set => "set",
+            Self::SortedSet => "sorted-set",
+            Self::Stream => "stream",
+            Self::String => "string",
+            Self::Transactions => "transactions",
+        }
+    }
+}
+
+/// How many arguments a command takes, its own name included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    Exactly(u16),
+    AtLeast(u16),
+}
+
+impl Arity {
+    /// Whether `count` arguments fit.
+    #[inline]
+    pub const fn admits(self, count: usize) -> bool {
+        match self {
+            Self::Exactly(exact) => count == exact as usize,
+            Self::AtLeast(least) => count >= least as usize,
+        }
+    }
+
+    /// As `COMMAND INFO` shows it: negative for a minimum.
+    pub const fn signed(self) -> i64 {
+        match self {
+            Self::Exactly(exact) => exact as i64,
+            Self::AtLeast(least) => -(least as i64),
+        }
+    }
+}
+
+/// Where a command runs.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// Over the shards of its keys, found by its key-specs: in one piece on one shard when they
+    /// all live there, through the coordinator otherwise.
+    Keyed(fn(&mut Call<'_>, &mut ShardView<'_>) -> ReplyResult),
+    /// Over all shards at once, through the coordinator.
+    AllShards(fn(&mut Call<'_>, &mut ShardView<'_>) -> ReplyResult),
+    /// Shard after shard in bounded slices, between which others run.
+    Sliced(fn(&Call<'_>) -> Result<Box<dyn Slice>, ReplyError>),
+    /// On the client's session, without a shard; the crate that owns sessions knows how.
+    Session,
+    /// Nowhere: only its subcommands run.
+    Container,
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Keyed(_) => "Keyed",
+            Self::AllShards(_) => "AllShards",
+            Self::Sliced(_) => "Sliced",
+            Self::Session => "Session",
+            Self::Container => "Container",
+        })
+    }
+}
+
+/// What a sliced command needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Another slice on this shard.
+    On(ShardId),
+    /// Nothing: write the reply.
+    Done,
+}
+
+/// A command under way in slices. It owns what it needs, since shards, and the thread it runs on,
+/// change between slices.
+pub trait Slice: Send {
+    /// The first shard it wants.
+    fn begin(&self) -> Progress;
+
+    /// Runs one slice of bounded work (at most a millisecond or so) on the shard it asked for.
+    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress;
+
+    /// Writes the reply; nothing runs afterwards.
+    fn finish(&mut self, reply: &mut ReplyWriter<'_>);
+}
+
+/// Since when a command is discouraged, and what to use instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecation {
+    /// The version that deprecated it.
+    pub since: &'static str,
+    /// What replaces it, as the documentation words it.
+    pub replaced_by: &'static str,
+}
+
+/// A command: everything the server, its clients and its documentation know of it.
+#[derive(Debug)]
+pub struct Command {
+    /// In capitals; a subcommand's own name without its container's.
+    pub name: &'static str,
+    /// Documentation group.
+    pub group: Group,
+    /// The Redis or Valkey version that added it.
+    pub since: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Time complexity.
+    pub complexity: &'static str,
+    /// Number of arguments, names included.
+    pub arity: Arity,
+    /// What it may do and where it may run.
+    pub flags: Flags,
+    /// Access-control categories beyond those its flags imply.
+    pub acl: Category,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// Its arguments, for documentation.
+    pub args: &'static [Arg],
+    /// Its subcommands.
+    pub subcommands: &'static [&'static Self],
+    /// Set when the command is discouraged.
+    pub deprecated: Option<Deprecation>,
+    /// Changes over versions: (version, change).
+    pub history: &'static [(&'static str, &'static str)],
+    /// Hints for clients, such as `request_policy:all_shards`.
+    pub tips: &'static [&'static str],
+    /// Where and how it runs.
+    pub handler: Handler,
+}
+
+impl Command {
+    /// For `..Command::BASE`: no keys, no documented arguments, nothing special.
+    pub const BASE: Self = Self {
+        name: "",
+        group: Group::Generic,
+        since: "1.0.0",
+        summary: "",
+        complexity: "",
+        arity: Arity::AtLeast(1),
+        flags: Flags::NONE,
+        acl: Category::NONE,
+        keys: &[],
+        args: &[],
+        subcommands: &[],
+        deprecated: None,
+        history: &[],
+        tips: &[],
+        handler: Handler::Container,
+    };
+
+    /// Every access-control category of the command.
+    pub const fn categories(&self) -> Category {
+        self.acl.and(Category::implied_by(self.flags))
+    }
+
+    /// The argument index of its key if it always has exactly one.
+    #[inline]
+    pub const fn single_key(&self) -> Option<usize> {
+        match self.keys {
+            [only] => only.single(),
+            _ => None,
+        }
+    }
+
+    /// Calls `visit` with the argument index of each key; `false` if some spec did not fit the
+    /// arguments.
+    pub fn each_key(&self, args: darter_resp::Args<'_>, mut visit: impl FnMut(usize)) -> bool {
+        let mut complete = true;
+        for spec in self.keys {
+            complete &= spec.each_key(args, &mut visit);
+        }
+        complete
+    }
+}

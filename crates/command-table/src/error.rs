@@ -1,0 +1,166 @@
+//! Every error text a command can answer, with its exact bytes.
+//!
+//! Clients match on these texts, so they are Redis's to the letter. The first word is the error
+//! code; the writer makes sure that no byte of an argument breaks the reply line.
+
+use std::fmt;
+
+/// What a handler returns: `Err` is written as the reply, and then nothing else was.
+pub type ReplyResult = Result<(), ReplyError>;
+
+/// An error reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyError {
+    /// The key holds another type than the command works on.
+    WrongType,
+    /// Options in an order or combination the command does not have.
+    Syntax,
+    /// An argument, or the stored value, is no signed 64-bit number.
+    NotAnInteger,
+    /// An argument, or the stored value, is no floating-point number.
+    NotAFloat,
+    /// The key of a command that needs one is not there.
+    NoSuchKey,
+    /// Too few or too many arguments; the full command name in lower case.
+    WrongArity(String),
+    /// No command of this name; the name and the rest as the client sent them.
+    UnknownCommand { name: Vec<u8>, args: Vec<Vec<u8>> },
+    /// No subcommand of this name.
+    UnknownSubcommand { subcommand: Vec<u8>, command: &'static str },
+    /// An expiry that is not positive or beyond 64 bits; the command in lower case.
+    InvalidExpireTime(&'static str),
+    /// An increment beyond 64 bits.
+    IncrementOverflow,
+    /// A decrement of the smallest number.
+    DecrementOverflow,
+    /// An increment that would leave no finite number.
+    IncrementNotFinite,
+    /// A value above `proto-max-bulk-len`.
+    StringTooLong,
+    /// A negative or too large offset.
+    OffsetOutOfRange,
+    /// A count or index outside of what the command admits.
+    OutOfRange,
+    /// A database number that is none, or too large.
+    InvalidDbIndex,
+    /// A database number beyond `databases`.
+    DbIndexOutOfRange,
+    /// Source and destination must differ.
+    SameObject,
+    /// A cursor that is no number.
+    InvalidCursor,
+    /// Authentication first.
+    NoAuth,
+    /// Wrong user or password.
+    WrongPass,
+    /// Memory is above its limit.
+    OutOfMemory,
+    /// Any other fixed text, code included.
+    Text(&'static str),
+    /// Any other text made at run time, code included.
+    Message(String),
+}
+
+impl ReplyError {
+    /// Bytes of a client's command line that an unknown-command error repeats.
+    const ECHOED_BYTES_MAX: usize = 128;
+}
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Self::Syntax => "ERR syntax error",
+            Self::NotAnInteger => "ERR value is not an integer or out of range",
+            Self::NotAFloat => "ERR value is not a valid float",
+            Self::NoSuchKey => "ERR no such key",
+            Self::WrongArity(command) => {
+                return write!(
+                    formatter,
+                    "ERR wrong number of arguments for '{command}' command"
+                );
+            }
+            Self::UnknownCommand { name, args } => return unknown_command(formatter, name, args),
+            Self::UnknownSubcommand { subcommand, command } => {
+                return write!(
+                    formatter,
+                    "ERR unknown subcommand '{}'. Try {command} HELP.",
+                    lossless(echoed(subcommand))
+                );
+            }
+            Self::InvalidExpireTime(command) => {
+                return write!(formatter, "ERR invalid expire time in '{command}' command");
+            }
+            Self::IncrementOverflow => "ERR increment or decrement would overflow",
+            Self::DecrementOverflow => "ERR decrement would overflow",
+            Self::IncrementNotFinite => "ERR increment would produce NaN or Infinity",
+            Self::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Self::OffsetOutOfRange => "ERR offset is out of range",
+            Self::OutOfRange => "ERR value is out of range",
+            Self::InvalidDbIndex => "ERR invalid DB index",
+            Self::DbIndexOutOfRange => "ERR DB index is out of range",
+            Self::SameObject => "ERR source and destination objects are the same",
+            Self::InvalidCursor => "ERR invalid cursor",
+            Self::NoAuth => "NOAUTH Authentication required.",
+            Self::WrongPass => {
+                "WRONGPASS invalid username-password pair or user is disabled."
+            }
+            Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            Self::Text(text) => text,
+            Self::Message(text) => text,
+        };
+        formatter.write_str(text)
+    }
+}
+
+fn echoed(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(ReplyError::ECHOED_BYTES_MAX)]
+}
+
+/// The bytes one by one as characters of the same number: replies are written back as bytes.
+fn lossless(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn unknown_command(
+    formatter: &mut fmt::Formatter<'_>,
+    name: &[u8],
+    args: &[Vec<u8>],
+) -> fmt::Result {
+    write!(
+        formatter,
+        "ERR unknown command '{}', with args beginning with: ",
+        lossless(echoed(name))
+    )?;
+    let mut echoed_bytes = 0;
+    for arg in args {
+        if echoed_bytes >= ReplyError::ECHOED_BYTES_MAX {
+            break;
+        }
+        let room = ReplyError::ECHOED_BYTES_MAX - echoed_bytes;
+        let part = &arg[..arg.len().min(room)];
+        write!(formatter, "'{}' ", lossless(part))?;
+        echoed_bytes += part.len() + 3;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_commands_echo_a_bounded_part_of_the_line() {
+        let error = ReplyError::UnknownCommand {
+            name: b"foo".to_vec(),
+            args: vec![b"a".to_vec(), b"b".to_vec()],
+        };
+        assert_eq!(
+            error.to_string(),
+            "ERR unknown command 'foo', with args beginning with: 'a' 'b' "
+        );
+        let error =
+            ReplyError::UnknownCommand { name: vec![b'x'; 1000], args: vec![vec![b'y'; 1000]; 9] };
+        assert!(error.to_string().len() < 400);
+    }
+}

@@ -1,0 +1,59 @@
+//! Commands of one connection, packed to be run by whoever holds their shard.
+
+use crate::dispatch::{Client, run_command};
+use crate::shared::Shared;
+use darter_base::UnixMillis;
+use darter_command_table::{CallLimits, Entry};
+use darter_resp::{Output, OwnedArgs};
+use darter_runtime::ConnectionId;
+use darter_shard::Shard;
+use darter_txn::{Held, View, Work};
+
+/// A run of commands on one shard, with its replies once it has run.
+#[derive(Debug)]
+pub struct Job {
+    /// Whose commands they are.
+    pub origin: ConnectionId,
+    /// What all workers share.
+    pub shared: &'static Shared,
+    /// The client's state that commands depend on.
+    pub client: Client,
+    /// The origin's time.
+    pub now: UnixMillis,
+    /// The origin's limits.
+    pub limits: CallLimits,
+    /// The commands, in order.
+    pub commands: Vec<PackedCommand>,
+    /// Their replies, in order.
+    pub output: Output,
+}
+
+/// One command on its way.
+#[derive(Debug)]
+pub struct PackedCommand {
+    /// What to run.
+    pub entry: &'static Entry,
+    /// With which arguments.
+    pub args: OwnedArgs,
+    /// Whether it answered an error.
+    pub failed: bool,
+}
+
+impl Work<Shard> for Job {
+    fn run(&mut self, held: &mut Held<Shard>) {
+        let mut view = View::one(held, self.shared.router());
+        for packed in &mut self.commands {
+            packed.failed = run_command(
+                packed.entry,
+                packed.args.as_args(),
+                self.client,
+                self.now,
+                self.limits,
+                self.shared.hasher,
+                &mut view,
+                &mut self.output,
+            )
+            .is_err();
+        }
+    }
+}

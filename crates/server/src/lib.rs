@@ -1,0 +1,34 @@
+//! The server: client sessions, dispatch of their commands to shards, and everything a client can
+//! ask about the server itself.
+//!
+//! One [`worker::Worker`] runs on each worker thread as the runtime's service. It turns a
+//! connection's input into windows of commands, runs those over shards it holds
+//! ([`darter_txn::Window`]), sends those over several shards through the coordinator
+//! ([`pending`]), and runs those about the session itself ([`commands`]).
+//!
+//! The crate knows no data type and no command family of `darter-commands`: those arrive as rows of
+//! the command table. Read [`worker`] first, then [`dispatch`].
+
+#![forbid(unsafe_code)]
+
+pub mod commands;
+pub mod config;
+pub mod dispatch;
+pub mod job;
+pub mod mail;
+pub mod outbox;
+pub mod pending;
+pub mod session;
+pub mod session_command;
+pub mod shared;
+pub mod statistics;
+pub mod survey;
+pub mod worker;
+
+pub use config::{ConfigError, ConfigStore};
+pub use mail::Mail;
+pub use outbox::Outbox;
+pub use session::Session;
+pub use session_command::{Flow, SessionCall, SessionCommand, SessionRun};
+pub use shared::{Identity, Shared};
+pub use worker::Worker;

@@ -1,0 +1,30 @@
+//! What workers of the server send each other.
+
+use crate::job::Job;
+use crate::survey::{Answer, Question};
+use darter_base::WorkerId;
+use darter_runtime::{ConnectionId, Post};
+use darter_shard::Shard;
+use darter_txn::{Carrier, Letter};
+use std::sync::Arc;
+
+/// A letter in a worker's mailbox.
+#[derive(Debug)]
+pub enum Mail {
+    /// About shards.
+    Shard(Letter<Shard, Job>),
+    /// Something about the receiver's clients, for a client of the sender.
+    Question { from: ConnectionId, question: Arc<Question> },
+    /// The answer, to the client that asked.
+    Answer { to: ConnectionId, answer: Answer },
+}
+
+/// Carries shards' letters as mail.
+#[derive(Debug)]
+pub struct ShardPost<'a>(pub &'a Post<Mail>);
+
+impl Carrier<Shard, Job> for ShardPost<'_> {
+    fn deliver(&self, to: WorkerId, letter: Letter<Shard, Job>) {
+        self.0.send(to, Mail::Shard(letter));
+    }
+}

@@ -1,0 +1,239 @@
+//! Commands that cannot finish within the call that read them: those over several shards while one
+//! is out, those in slices, and questions to all workers.
+
+use crate::dispatch::{Client, run_command};
+use crate::mail::ShardPost;
+use crate::session_command::{SessionCall, SessionRun};
+use crate::survey::Survey;
+use crate::worker::Core;
+use darter_base::ShardId;
+use darter_command_table::{Entry, Progress, Slice};
+use darter_resp::{Output, OwnedArgs, ReplyWriter};
+use darter_runtime::{ConnectionId, Turn};
+use darter_shard::Shard;
+use darter_txn::{Gathering, Held, Step, Ticket};
+use std::fmt;
+use crate::session::Session;
+
+/// A client's command under way.
+#[derive(Debug)]
+pub enum Pending {
+    /// Posted to a shard's inbox; its replies come back with the job.
+    Posted,
+    /// Collecting its shards.
+    Gathering(Box<Coordinated>),
+    /// Running in slices.
+    Sliced(Box<Sliced>),
+    /// Asking all workers.
+    Survey(Box<Survey>),
+}
+
+/// A command over several shards.
+#[derive(Debug)]
+pub struct Coordinated {
+    entry: &'static Entry,
+    args: OwnedArgs,
+    gathering: Gathering<Shard>,
+}
+
+/// A command that visits shard after shard.
+pub struct Sliced {
+    slice: Box<dyn Slice>,
+    /// Set while the shard it wants next is reserved.
+    gathering: Option<Gathering<Shard>>,
+    next: Progress,
+}
+
+impl fmt::Debug for Sliced {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sliced").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// Slices of one command run in one go before other connections have their turn.
+const SLICES_PER_TURN: usize = 4;
+
+impl Coordinated {
+    /// Collects `shards` for a command; `Err` when one is out and the command must wait.
+    pub fn start(
+        core: &Core,
+        session: &mut Session,
+        entry: &'static Entry,
+        shards: Vec<ShardId>,
+        args: darter_resp::Args<'_>,
+    ) -> Result<Gathering<Shard>, Pending> {
+        core.statistics().coordinated.add(1);
+        let mut gathering = Gathering::new(shards);
+        match gathering.advance(&core.shared.cells, core.worker, Ticket(session.client_id)) {
+            Step::Ready => Ok(gathering),
+            Step::Waiting => {
+                core.statistics().coordinated_waits.add(1);
+                let args = OwnedArgs::from(args);
+                Err(Pending::Gathering(Box::new(Self { entry, args, gathering })))
+            }
+        }
+    }
+}
+
+/// What became of a pending command that was given a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It waits for another shard.
+    Waits,
+    /// The connection goes on.
+    Resumes,
+    /// The connection closes once its output is sent.
+    Closes,
+}
+
+/// Runs a command for which all shards are held, and gives them back.
+pub fn run_gathered(
+    core: &Core,
+    session: &mut Session,
+    entry: &'static Entry,
+    args: darter_resp::Args<'_>,
+    mut gathering: Gathering<Shard>,
+    output: &mut Output,
+    id: ConnectionId,
+    turn: &Turn,
+) -> After {
+    let mut after = After::Resumes;
+    {
+        let mut view = gathering.view(&core.shared.cells);
+        if let Some(SessionRun::AllShards(run)) = core.shared.session_run(entry.id) {
+            let protocol = session.protocol;
+            let mut call = SessionCall {
+                entry,
+                args,
+                output,
+                session,
+                id,
+                shared: core.shared,
+                post: &core.post,
+                turn,
+            };
+            let result = run(&mut call, &mut view);
+            core.statistics().called(entry.id, result.is_err());
+            match result {
+                Ok(crate::session_command::Flow::Close) => after = After::Closes,
+                Ok(_) => {}
+                Err(error) => ReplyWriter::new(output, protocol).error(error.to_string()),
+            }
+        } else {
+            let client = Client { db: session.db, protocol: session.protocol };
+            let result = run_command(
+                entry,
+                args,
+                client,
+                turn.now,
+                core.limits,
+                core.shared.hasher,
+                &mut view,
+                output,
+            );
+            core.statistics().called(entry.id, result.is_err());
+        }
+    }
+    gathering.release(&core.shared.cells, &ShardPost(&core.post));
+    after
+}
+
+impl Sliced {
+    /// A command about to visit its first shard.
+    pub fn new(slice: Box<dyn Slice>) -> Self {
+        Self { next: slice.begin(), slice, gathering: None }
+    }
+
+    /// Runs a few slices. `true` when the command has answered; otherwise it waits for its shard if
+    /// [`Sliced::waits`], else it wants another turn.
+    pub fn advance(
+        &mut self,
+        core: &Core,
+        ticket: Ticket,
+        turn: &Turn,
+        reply: &mut ReplyWriter<'_>,
+    ) -> bool {
+        for _ in 0..SLICES_PER_TURN {
+            let Progress::On(shard) = self.next else {
+                self.slice.finish(reply);
+                return true;
+            };
+            let mut gathering =
+                self.gathering.take().unwrap_or_else(|| Gathering::new(vec![shard]));
+            if gathering.advance(&core.shared.cells, core.worker, ticket) == Step::Waiting {
+                self.gathering = Some(gathering);
+                return false;
+            }
+            self.next =
+                self.slice.run(gathering.view(&core.shared.cells).first(), turn.now);
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+        }
+        if self.next == Progress::Done {
+            self.slice.finish(reply);
+            return true;
+        }
+        false
+    }
+
+    /// Whether a reservation is under way.
+    pub fn waits(&self) -> bool {
+        self.gathering.is_some()
+    }
+}
+
+impl Pending {
+    /// Gives a granted shard to the command that reserved it, and runs it if that was the last.
+    pub fn granted(
+        core: &Core,
+        session: &mut Session,
+        held: Held<Shard>,
+        output: &mut Output,
+        id: ConnectionId,
+        turn: &Turn,
+    ) -> After {
+        let ticket = Ticket(session.client_id);
+        match session.pending.take() {
+            Some(Self::Gathering(mut coordinated)) => {
+                coordinated.gathering.accept(held);
+                let step = coordinated.gathering.advance(&core.shared.cells, core.worker, ticket);
+                if step == Step::Waiting {
+                    session.pending = Some(Self::Gathering(coordinated));
+                    return After::Waits;
+                }
+                let Coordinated { entry, args, gathering } = *coordinated;
+                run_gathered(core, session, entry, args.as_args(), gathering, output, id, turn)
+            }
+            Some(Self::Sliced(mut sliced)) => {
+                sliced
+                    .gathering
+                    .as_mut()
+                    .expect("a sliced command that was granted a shard had reserved it")
+                    .accept(held);
+                let mut reply = ReplyWriter::new(output, session.protocol);
+                let done = sliced.advance(core, ticket, turn, &mut reply);
+                let waits = sliced.waits();
+                if !done {
+                    session.pending = Some(Self::Sliced(sliced));
+                }
+                if waits { After::Waits } else { After::Resumes }
+            }
+            other => {
+                session.pending = other;
+                core.shared.cells.put_back(held, &ShardPost(&core.post));
+                After::Waits
+            }
+        }
+    }
+
+    /// Drops the command of a client that is gone. A grant still under way is put straight back.
+    pub fn abandon(self, core: &Core) {
+        let gathering = match self {
+            Self::Gathering(coordinated) => Some(coordinated.gathering),
+            Self::Sliced(sliced) => sliced.gathering,
+            Self::Posted | Self::Survey(_) => None,
+        };
+        if let Some(mut gathering) = gathering {
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+        }
+    }
+}

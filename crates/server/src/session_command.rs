@@ -1,0 +1,84 @@
+//! Commands about the client and the server rather than about keys.
+
+use crate::session::Session;
+use crate::shared::Shared;
+use crate::statistics::WorkerStatistics;
+use darter_command_table::{Command, Entry, ReplyError, ShardView};
+use darter_resp::{Args, Output, ReplyWriter};
+use darter_runtime::{ConnectionId, Post, Turn};
+use crate::mail::Mail;
+
+/// A session command: what it is, and how it runs.
+#[derive(Debug)]
+pub struct SessionCommand {
+    /// Its declaration; the handler is [`darter_command_table::Handler::Session`] or a container.
+    pub command: Command,
+    /// How it runs.
+    pub run: SessionRun,
+    /// Whether a container lists it, so that it is no command by itself.
+    pub is_subcommand: bool,
+}
+
+/// How a session command runs.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionRun {
+    /// By itself.
+    Alone(fn(&mut SessionCall<'_>) -> SessionResult),
+    /// Over all shards at once.
+    AllShards(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
+    /// Not at all: only its subcommands do.
+    Container,
+}
+
+/// What a session command returns: `Err` is written as the reply.
+pub type SessionResult = Result<Flow, ReplyError>;
+
+/// What happens to the connection after a session command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next command.
+    Next,
+    /// Nothing until [`Session::pending`] is dealt with.
+    Suspend,
+    /// Close once the reply is sent.
+    Close,
+}
+
+/// One session command of one client.
+#[derive(Debug)]
+pub struct SessionCall<'a> {
+    /// What is run.
+    pub entry: &'static Entry,
+    /// The arguments, the name at index 0.
+    pub args: Args<'a>,
+    /// Where the reply goes.
+    pub output: &'a mut Output,
+    /// Whose command it is.
+    pub session: &'a mut Session,
+    /// Its connection.
+    pub id: ConnectionId,
+    /// What all workers share.
+    pub shared: &'static Shared,
+    /// Mailboxes.
+    pub post: &'a Post<Mail>,
+    /// The time.
+    pub turn: &'a Turn,
+}
+
+impl SessionCall<'_> {
+    /// A writer in the client's protocol.
+    pub fn reply(&mut self) -> ReplyWriter<'_> {
+        ReplyWriter::new(self.output, self.session.protocol)
+    }
+
+    /// Answers `+OK`.
+    pub fn ok(&mut self) -> SessionResult {
+        self.reply().ok();
+        Ok(Flow::Next)
+    }
+
+    /// This worker's counters.
+    pub fn statistics(&self) -> &'static WorkerStatistics {
+        &self.shared.statistics[self.turn.worker.index()]
+    }
+}

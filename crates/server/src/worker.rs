@@ -1,0 +1,622 @@
+//! One worker's service: reading its clients' commands and running them.
+
+use crate::dispatch::{Batch, Client, Commands, Operation, WINDOW_COMMANDS};
+use crate::job::Job;
+use crate::mail::{Mail, ShardPost};
+use crate::outbox::Outbox;
+use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
+use crate::session::Session;
+use crate::session_command::{Flow, SessionCall, SessionRun};
+use crate::shared::Shared;
+use crate::statistics::WorkerStatistics;
+use darter_base::crc16::slot_of;
+use darter_base::{ShardId, WorkerId};
+use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
+use darter_resp::{Args, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
+use darter_runtime::{
+    CloseReason, ConnectionId, Connections, Io, NextTick, PeerInfo, Post, Progress, Refusal,
+    Service, Then, Turn, WorkerContext,
+};
+use darter_shard::Shard;
+use darter_txn::{Letter, Outcome, Ticket, Window};
+use hashbrown::HashMap;
+use std::time::{Duration, Instant};
+
+/// Commands of one connection run before others have their turn.
+const COMMANDS_PER_TURN: usize = 2048;
+
+/// Unsent replies of one connection at which its commands wait for the next turn, when the runtime
+/// looks whether the client reads at all.
+const UNSENT_BYTES_PER_TURN: usize = 1 << 20;
+
+/// How often background work looks whether there is any.
+const BACKGROUND_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Segments of a shard's tables that one slice of the expiry hand visits.
+const EXPIRE_SEGMENTS_PER_SLICE: usize = 16;
+
+/// Bytes of garbage that one slice frees.
+const GARBAGE_ENTRIES_PER_SLICE: usize = 2048;
+
+/// What a worker has besides its scratch space.
+#[derive(Debug)]
+pub struct Core {
+    /// Which worker this is.
+    pub worker: WorkerId,
+    /// What all workers share.
+    pub shared: &'static Shared,
+    /// Mailboxes.
+    pub post: Post<Mail>,
+    /// The configuration that commands look at, as of this tick.
+    pub limits: CallLimits,
+    /// Its clients' connections by client id.
+    pub clients: HashMap<u64, ConnectionId>,
+}
+
+impl Core {
+    /// This worker's counters.
+    #[inline]
+    pub fn statistics(&self) -> &'static WorkerStatistics {
+        &self.shared.statistics[self.worker.index()]
+    }
+}
+
+/// The service of one worker.
+#[derive(Debug)]
+pub struct Worker {
+    core: Core,
+    window: Window<Shard>,
+    batch: Batch,
+    background_due: Option<Instant>,
+    config_version: u64,
+}
+
+/// What ended the collection of a window.
+enum Barrier {
+    /// The window is full.
+    Full,
+    /// The rest of the input is no whole command.
+    Incomplete,
+    /// A command that does not run in a window, with its spans in the batch.
+    Command { entry: &'static Entry, begin: usize, end: usize, first_span: usize },
+    /// An inline command, unescaped.
+    Inline { args: OwnedArgs, end: usize },
+    /// A command that is refused.
+    Refused { error: ReplyError, end: usize },
+    /// A request that is none.
+    Malformed(ProtocolError),
+    /// An HTTP request: somebody makes a browser talk to us.
+    Attack,
+}
+
+/// Where a command has to run.
+enum Place {
+    Shard(ShardId, u64),
+    Shards(Vec<ShardId>),
+    Slices,
+    Session,
+}
+
+impl Worker {
+    /// The service of the worker that `context` describes.
+    pub fn new(shared: &'static Shared, context: &WorkerContext<Mail>) -> Self {
+        let config = shared.config.current();
+        Self {
+            core: Core {
+                worker: context.worker,
+                shared,
+                post: context.post.clone(),
+                limits: config.call_limits(),
+                clients: HashMap::new(),
+            },
+            window: Window::new(shared.router().shard_count()),
+            batch: Batch::default(),
+            background_due: None,
+            config_version: shared.config.version(),
+        }
+    }
+
+    /// Collects commands from `input[at..]` until something does not fit a window.
+    fn collect(&mut self, session: &mut Session, input: &[u8], at: &mut usize) -> Barrier {
+        self.batch.clear();
+        while self.batch.operations.len() < WINDOW_COMMANDS {
+            let begin = *at;
+            let first_span = self.batch.spans.len();
+            if begin == input.len() {
+                return Barrier::Incomplete;
+            }
+            let parsed =
+                session.parser.parse(&input[begin..], &mut self.batch.spans, &session.limits);
+            let end = match parsed {
+                Parsed::Command { consumed } => begin + consumed,
+                Parsed::Nothing { consumed } => {
+                    *at = begin + consumed;
+                    continue;
+                }
+                Parsed::Inline { consumed, args } => {
+                    return Barrier::Inline { args, end: begin + consumed };
+                }
+                Parsed::Incomplete { .. } => return Barrier::Incomplete,
+                Parsed::Malformed(error) => return Barrier::Malformed(error),
+            };
+            let args = Args::new(&input[begin..end], &self.batch.spans[first_span..]);
+            let entry = match self.core.admit(session, args) {
+                Ok(entry) => entry,
+                Err(_) if is_http(args) => return Barrier::Attack,
+                Err(error) => return Barrier::Refused { error, end },
+            };
+            let place = self.core.place(entry, args);
+            let Place::Shard(shard, hash) = place else {
+                return Barrier::Command { entry, begin, end, first_span };
+            };
+            self.batch.operations.push(Operation {
+                entry,
+                begin,
+                end,
+                spans: (first_span, self.batch.spans.len()),
+                shard,
+                hash,
+            });
+            *at = end;
+        }
+        Barrier::Full
+    }
+
+    /// Runs the collected window. `Some` when the connection has to wait, with the input consumed.
+    fn run_window(
+        &mut self,
+        session: &mut Session,
+        io: &mut Io<'_, Outbox>,
+    ) -> Option<usize> {
+        let mut commands = Commands {
+            batch: &self.batch,
+            input: io.input,
+            output: &mut io.output.0,
+            client: Client { db: session.db, protocol: session.protocol },
+            origin: io.id,
+            now: io.turn.now,
+            limits: self.core.limits,
+            shared: self.core.shared,
+            statistics: self.core.statistics(),
+        };
+        let outcome = self.window.run(
+            &mut commands,
+            &self.core.shared.cells,
+            self.core.worker,
+            &ShardPost(&self.core.post),
+        );
+        if let Some(last) = self.batch.operations.last() {
+            session.facts.commands += self.batch.operations.len() as u64;
+            session.facts.last_command = &last.entry.full_name;
+        }
+        match outcome {
+            Outcome::Finished => None,
+            Outcome::Posted { next } => {
+                session.pending = Some(Pending::Posted);
+                // What was parsed behind the posted commands is parsed again.
+                session.parser = RequestParser::new();
+                Some(self.batch.operations[next - 1].end)
+            }
+        }
+    }
+
+    /// Runs one command outside a window.
+    fn run_single(
+        &mut self,
+        session: &mut Session,
+        entry: &'static Entry,
+        args: Args<'_>,
+        io: &mut Io<'_, Outbox>,
+    ) -> Then {
+        session.facts.commands += 1;
+        session.facts.last_command = &entry.full_name;
+        let output = &mut io.output.0;
+        match self.core.place(entry, args) {
+            Place::Shard(shard, _) => self.run_on(session, entry, args, vec![shard], io),
+            Place::Shards(shards) => self.run_on(session, entry, args, shards, io),
+            Place::Slices => {
+                let Handler::Sliced(begin) = entry.command.handler else {
+                    unreachable!("placed by its handler")
+                };
+                let call = darter_command_table::Call {
+                    command: entry.command,
+                    args,
+                    reply: ReplyWriter::new(output, session.protocol),
+                    db: session.db,
+                    now: io.turn.now,
+                    limits: self.core.limits,
+                    hasher: self.core.shared.hasher,
+                };
+                let begun = begin(&call);
+                self.core.statistics().called(entry.id, begun.is_err());
+                match begun {
+                    Ok(slice) => {
+                        session.pending = Some(Pending::Sliced(Box::new(Sliced::new(slice))));
+                        self.go_on(session, io)
+                    }
+                    Err(error) => {
+                        ReplyWriter::new(output, session.protocol).error(error.to_string());
+                        Then::Read
+                    }
+                }
+            }
+            Place::Session => {
+                let Some(SessionRun::Alone(run)) = self.core.shared.session_run(entry.id) else {
+                    unreachable!("placed by how it runs")
+                };
+                let mut call = SessionCall {
+                    entry,
+                    args,
+                    output,
+                    session,
+                    id: io.id,
+                    shared: self.core.shared,
+                    post: &self.core.post,
+                    turn: io.turn,
+                };
+                let result = run(&mut call);
+                self.core.statistics().called(entry.id, result.is_err());
+                match result {
+                    Ok(Flow::Next) => Then::Read,
+                    Ok(Flow::Suspend) => Then::Suspend,
+                    Ok(Flow::Close) => Then::CloseAfterFlush,
+                    Err(error) => {
+                        ReplyWriter::new(output, session.protocol).error(error.to_string());
+                        Then::Read
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_on(
+        &mut self,
+        session: &mut Session,
+        entry: &'static Entry,
+        args: Args<'_>,
+        shards: Vec<ShardId>,
+        io: &mut Io<'_, Outbox>,
+    ) -> Then {
+        match Coordinated::start(&self.core, session, entry, shards, args) {
+            Ok(gathering) => {
+                let output = &mut io.output.0;
+                let after = run_gathered(
+                    &self.core, session, entry, args, gathering, output, io.id, io.turn,
+                );
+                if after == After::Closes { Then::CloseAfterFlush } else { Then::Read }
+            }
+            Err(pending) => {
+                session.pending = Some(pending);
+                Then::Suspend
+            }
+        }
+    }
+
+    /// Goes on with a sliced command. [`Then::Read`] when it has answered.
+    fn go_on(&mut self, session: &mut Session, io: &mut Io<'_, Outbox>) -> Then {
+        let Some(Pending::Sliced(mut sliced)) = session.pending.take() else {
+            unreachable!("only sliced commands ask for another turn")
+        };
+        let mut reply = ReplyWriter::new(&mut io.output.0, session.protocol);
+        if sliced.advance(&self.core, Ticket(session.client_id), io.turn, &mut reply) {
+            return Then::Read;
+        }
+        let then = if sliced.waits() { Then::Suspend } else { Then::Again };
+        session.pending = Some(Pending::Sliced(sliced));
+        then
+    }
+
+    fn letter(&mut self, letter: Letter<Shard, Job>, connections: &mut Connections<'_, Self>) {
+        match letter {
+            Letter::Done(job) => self.finish(job, connections),
+            Letter::Turn { work, held } => {
+                let cell = self.core.shared.cells.cell(held.id);
+                let job = cell.take_turn(work, held, &ShardPost(&self.core.post));
+                self.finish(job, connections);
+            }
+            Letter::Granted { ticket, held } => {
+                let Some(&id) = self.core.clients.get(&ticket.0) else {
+                    self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
+                    return;
+                };
+                let turn = *connections.turn();
+                let core = &self.core;
+                let mut held = Some(held);
+                let after = connections.with(id, |session, output| {
+                    let held = held.take().expect("called once");
+                    Pending::granted(core, session, held, &mut output.0, id, &turn)
+                });
+                if let Some(held) = held {
+                    // The connection is closing; its `closed` has released the rest, or will.
+                    self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
+                }
+                match after {
+                    Some(After::Resumes) => {
+                        connections.resume(id);
+                    }
+                    Some(After::Closes) => {
+                        connections.close(id, true);
+                    }
+                    Some(After::Waits) | None => {}
+                }
+            }
+            Letter::Knock(shard) => {
+                self.core.shared.cells.cell(shard).answer_knock(&ShardPost(&self.core.post));
+            }
+        }
+    }
+
+    /// Hands a finished job's replies to its connection, which goes on.
+    fn finish(&mut self, job: Job, connections: &mut Connections<'_, Self>) {
+        for packed in &job.commands {
+            self.core.statistics().called(packed.entry.id, packed.failed);
+        }
+        connections.with(job.origin, |session, output| {
+            session.pending = None;
+            output.0.append(job.output);
+        });
+        connections.resume(job.origin);
+    }
+
+    /// Looks after the shards this worker is home to. `true` when there is more to do at once.
+    fn look_after_shards(&mut self, turn: &Turn) -> bool {
+        let shared = self.core.shared;
+        let expire = shared.active_expire.load(std::sync::atomic::Ordering::Relaxed);
+        let mut more = false;
+        for id in shared.router().shards_at_home(self.core.worker) {
+            // Out means busy: it comes round again at the next tick.
+            let Some(mut held) = shared.cells.cell(id).try_take() else {
+                more = true;
+                continue;
+            };
+            if expire {
+                more |= held.shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more;
+            }
+            more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
+            shared.cells.put_back(held, &ShardPost(&self.core.post));
+        }
+        more
+    }
+}
+
+impl Core {
+    /// The command these arguments ask for, if this client may run it.
+    #[inline]
+    fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Entry, ReplyError> {
+        let shared: &'static Shared = self.shared;
+        let found = shared.table.find(args);
+        if session.authenticated {
+            return found;
+        }
+        // Without authentication nothing is told about commands but whether they need it.
+        match found {
+            Ok(entry) if entry.command.flags.has(Flags::NO_AUTH) => Ok(entry),
+            Ok(_) => Err(ReplyError::NoAuth),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the command runs.
+    #[inline]
+    fn place(&self, entry: &'static Entry, args: Args<'_>) -> Place {
+        let router = self.shared.router();
+        if let Some(index) = entry.single_key {
+            let key = args.at(usize::from(index));
+            let shard = if router.shard_count() == 1 {
+                ShardId(0)
+            } else {
+                router.shard_of(slot_of(key))
+            };
+            return Place::Shard(shard, self.shared.hasher.hash(key));
+        }
+        match entry.command.handler {
+            Handler::Keyed(_) => self.place_of_keys(entry, args),
+            Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
+            Handler::AllShards(_) => Place::Shards(router.shards().collect()),
+            Handler::Sliced(_) => Place::Slices,
+            Handler::Session | Handler::Container => {
+                match self.shared.session_run(entry.id) {
+                    Some(SessionRun::AllShards(_)) => Place::Shards(router.shards().collect()),
+                    _ => Place::Session,
+                }
+            }
+        }
+    }
+
+    fn place_of_keys(&self, entry: &'static Entry, args: Args<'_>) -> Place {
+        let router = self.shared.router();
+        if router.shard_count() == 1 {
+            return Place::Shard(ShardId(0), 0);
+        }
+        let mut only = None;
+        let mut several = Vec::new();
+        entry.command.each_key(args, |index| {
+            let shard = router.shard_of(slot_of(args.at(index)));
+            match only {
+                None => only = Some(shard),
+                Some(first) if first == shard && several.is_empty() => {}
+                Some(first) => {
+                    if several.is_empty() {
+                        several.push(first);
+                    }
+                    several.push(shard);
+                }
+            }
+        });
+        if several.is_empty() {
+            // Arguments without a key are the handler's to refuse; any shard will do for that.
+            Place::Shard(only.unwrap_or(ShardId(0)), 0)
+        } else {
+            Place::Shards(several)
+        }
+    }
+}
+
+/// Whether an unknown command is the first line of an HTTP request, or a header of one.
+fn is_http(args: Args<'_>) -> bool {
+    let name = args.at(0);
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
+}
+
+impl Service for Worker {
+    type Session = Session;
+    type Mail = Mail;
+    type Output = Outbox;
+
+    fn open(
+        &mut self,
+        id: ConnectionId,
+        peer: &PeerInfo,
+        turn: &Turn,
+    ) -> Result<Session, Refusal> {
+        let statistics = self.core.statistics();
+        let config = self.core.shared.config.current();
+        if peer.open_connections > config.maxclients {
+            statistics.connections_refused.add(1);
+            return Err(Refusal {
+                last_words: b"-ERR max number of clients reached\r\n".to_vec(),
+            });
+        }
+        statistics.connections.add(1);
+        let client_id = self.core.shared.new_client_id();
+        self.core.clients.insert(client_id, id);
+        Ok(Session::new(client_id, peer.clone(), turn.now, config.request_limits()))
+    }
+
+    fn receive(&mut self, session: &mut Session, mut io: Io<'_, Outbox>) -> Progress {
+        let mut consumed = 0;
+        if matches!(session.pending, Some(Pending::Sliced(_))) {
+            let then = self.go_on(session, &mut io);
+            if then != Then::Read {
+                return Progress { consumed, then };
+            }
+        }
+        let mut commands = 0;
+        let progress = loop {
+            let mut at = consumed;
+            let barrier = self.collect(session, io.input, &mut at);
+            if !self.batch.operations.is_empty() {
+                commands += self.batch.operations.len();
+                if let Some(waiting_at) = self.run_window(session, &mut io) {
+                    break Progress { consumed: waiting_at, then: Then::Suspend };
+                }
+            }
+            consumed = at;
+            let then = match barrier {
+                Barrier::Full => Then::Read,
+                Barrier::Incomplete => break Progress { consumed, then: Then::Read },
+                Barrier::Command { entry, begin, end, first_span } => {
+                    consumed = end;
+                    commands += 1;
+                    let batch = std::mem::take(&mut self.batch);
+                    let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
+                    let then = self.run_single(session, entry, args, &mut io);
+                    self.batch = batch;
+                    then
+                }
+                Barrier::Inline { args, end } => {
+                    consumed = end;
+                    commands += 1;
+                    let args = args.as_args();
+                    match self.core.admit(session, args) {
+                        Ok(entry) => self.run_single(session, entry, args, &mut io),
+                        Err(_) if is_http(args) => {
+                            break refuse_attack(&io, session);
+                        }
+                        Err(error) => {
+                            self.refuse(session, &error, &mut io);
+                            Then::Read
+                        }
+                    }
+                }
+                Barrier::Refused { error, end } => {
+                    consumed = end;
+                    self.refuse(session, &error, &mut io);
+                    Then::Read
+                }
+                Barrier::Malformed(error) => {
+                    ReplyWriter::new(&mut io.output.0, session.protocol)
+                        .error(format!("ERR {error}"));
+                    break Progress { consumed: io.input.len(), then: Then::CloseAfterFlush };
+                }
+                Barrier::Attack => break refuse_attack(&io, session),
+            };
+            if then != Then::Read {
+                break Progress { consumed, then };
+            }
+            if commands >= COMMANDS_PER_TURN || io.output.0.len() >= UNSENT_BYTES_PER_TURN {
+                break Progress { consumed, then: Then::Again };
+            }
+        };
+        self.core.statistics().input_bytes.add(progress.consumed as u64);
+        progress
+    }
+
+    fn mail(&mut self, mail: Mail, connections: &mut Connections<'_, Self>) {
+        match mail {
+            Mail::Shard(letter) => self.letter(letter, connections),
+            Mail::Question { from, question } => {
+                let answer = question.answer(from, connections);
+                self.core.post.send(from.worker, Mail::Answer { to: from, answer });
+            }
+            Mail::Answer { to, answer } => {
+                let finished = connections.with(to, |session, output| {
+                    crate::survey::collect(session, answer, &mut output.0)
+                });
+                match finished {
+                    Some(After::Resumes) => {
+                        connections.resume(to);
+                    }
+                    Some(After::Closes) => {
+                        connections.close(to, true);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
+        let turn = *connections.turn();
+        let version = self.core.shared.config.version();
+        if version != self.config_version {
+            self.config_version = version;
+            self.core.limits = self.core.shared.config.current().call_limits();
+        }
+        let due = *self.background_due.get_or_insert(turn.instant);
+        if turn.instant < due {
+            return NextTick::After(due - turn.instant);
+        }
+        if self.look_after_shards(&turn) {
+            return NextTick::Now;
+        }
+        self.background_due = Some(turn.instant + BACKGROUND_INTERVAL);
+        NextTick::After(BACKGROUND_INTERVAL)
+    }
+
+    fn closed(&mut self, _: ConnectionId, mut session: Session, _: CloseReason, _: &Turn) {
+        self.core.statistics().connections_closed.add(1);
+        self.core.clients.remove(&session.client_id);
+        if let Some(pending) = session.pending.take() {
+            pending.abandon(&self.core);
+        }
+    }
+}
+
+impl Worker {
+    fn refuse(&self, session: &Session, error: &ReplyError, io: &mut Io<'_, Outbox>) {
+        self.core.statistics().errors.add(1);
+        ReplyWriter::new(&mut io.output.0, session.protocol).error(error.to_string());
+    }
+}
+
+/// Redis aborts such a connection without a word.
+fn refuse_attack(io: &Io<'_, Outbox>, session: &Session) -> Progress {
+    tracing::warn!(
+        peer = ?session.facts.peer.remote,
+        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: \
+         commands to Darter. This is likely due to an attacker attempting to use Cross Protocol \
+         Scripting to compromise your instance. Connection aborted."
+    );
+    Progress { consumed: io.input.len(), then: Then::Close }
+}
