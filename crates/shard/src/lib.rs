@@ -1,0 +1,25 @@
+//! One shard: part of the keyspace as a plain value.
+//!
+//! A [`Shard`] owns its databases, their memory accounting, expiry and the versions of watched keys.
+//! It is synchronous, takes the time as a parameter, and is `Send`: whoever holds the box works on
+//! it, one thread at a time, without locks. Commands see one database through a [`Keyspace`].
+//!
+//! It knows nothing of other shards, of the protocol, of transactions or of sockets.
+//!
+//! Read [`shard`] first, then [`keyspace`].
+
+#![forbid(unsafe_code)]
+
+pub mod key;
+pub mod keyspace;
+pub mod shard;
+pub mod statistics;
+mod watch;
+
+pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher};
+pub use darter_value::{Encoding, LargeString, Object, Type, ValueRef};
+pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
+pub use keyspace::{Boundary, Detached, Keyspace, SCAN_CURSOR_BITS};
+pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
+pub use statistics::Statistics;
+pub use watch::Version;

@@ -1,0 +1,21 @@
+//! The data structures of a shard that need `unsafe` to be small and fast.
+//!
+//! * [`Table`]: the segmented hash table, one 8-byte word per entry. Serves the keyspace, and big
+//!   collections.
+//! * [`Block`]: one key with its value and deadline in a single heap allocation, which is what the
+//!   keyspace's table points to.
+//! * [`good_size`]: what an allocation really costs, for exact accounting.
+//! * [`KeyHasher`]: the seeded hash all tables of a process share.
+//!
+//! Nothing here knows what a value means, what an expired entry is, or which thread it runs on:
+//! everything is a plain value that may be sent between threads and is used by one at a time.
+//!
+//! Read [`block`] first, then [`table`]; `docs/memory-layout.md` has the drawings.
+
+pub mod deadline;
+pub mod hasher;
+pub mod size;
+
+pub use deadline::{Deadline, DeadlineOutOfRange};
+pub use hasher::KeyHasher;
+pub use size::good_size;

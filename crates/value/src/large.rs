@@ -1,0 +1,96 @@
+//! Strings too big for the keyspace's blocks.
+
+use std::sync::Arc;
+
+use darter_structures::good_size;
+
+/// A string of more than [`LargeString::BYTES_MIN`] bytes, in a buffer of its own that replies can
+/// share.
+///
+/// A reply takes the buffer with [`share`](Self::share) and sends from it without a copy. Writing
+/// to a shared buffer first makes a private copy, so a reply under way never changes.
+#[derive(Clone, Debug)]
+pub struct LargeString {
+    bytes: Arc<Vec<u8>>,
+}
+
+impl LargeString {
+    /// Shorter strings are cheaper inside a block: copying 2 KiB into a reply costs about as much as
+    /// the reference counting and the pointer chase of a shared buffer.
+    pub const BYTES_MIN: usize = 2048;
+
+    /// Takes over `bytes`, giving back unused capacity above an eighth.
+    pub fn new(mut bytes: Vec<u8>) -> Self {
+        if bytes.capacity() - bytes.len() > bytes.len() / 8 {
+            bytes.shrink_to_fit();
+        }
+        Self { bytes: Arc::new(bytes) }
+    }
+
+    /// Appends, amortised O(length of `tail`) unless a reply shares the buffer.
+    pub fn append(&mut self, tail: &[u8]) {
+        self.make_mut(tail.len()).extend_from_slice(tail);
+    }
+
+    /// The bytes for writing, first lengthened with zeroes to at least `len_min`.
+    pub fn edit(&mut self, len_min: usize) -> &mut [u8] {
+        let more = len_min.saturating_sub(self.bytes.len());
+        let bytes = self.make_mut(more);
+        let len = bytes.len() + more;
+        bytes.resize(len, 0);
+        bytes
+    }
+
+    /// The content.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The buffer itself, for a reply that outlives the borrow. O(1).
+    pub fn share(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.bytes)
+    }
+
+    /// Good sizes of the buffer and its counted header. O(1).
+    pub fn heap_bytes(&self) -> usize {
+        // Two counters and the vector's three words.
+        good_size(5 * size_of::<usize>()) + good_size(self.bytes.capacity())
+    }
+
+    /// The vector, private to this value, with room for `more` bytes.
+    fn make_mut(&mut self, more: usize) -> &mut Vec<u8> {
+        if Arc::get_mut(&mut self.bytes).is_none() {
+            let mut copy = Vec::with_capacity(self.bytes.len() + more);
+            copy.extend_from_slice(&self.bytes);
+            self.bytes = Arc::new(copy);
+        }
+        let bytes = Arc::get_mut(&mut self.bytes).expect("just found or made unshared");
+        bytes.reserve(more);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn editing_leaves_a_shared_buffer_alone() {
+        let mut string = LargeString::new(vec![b'a'; 3000]);
+        let reply = string.share();
+        string.append(b"bc");
+        string.edit(0)[0] = b'z';
+        assert_eq!(&reply[..], &[b'a'; 3000][..]);
+        assert_eq!(string.as_bytes().len(), 3002);
+        assert_eq!(string.as_bytes()[0], b'z');
+    }
+
+    #[test]
+    fn edit_pads_with_zeroes() {
+        let mut string = LargeString::new(b"abc".to_vec());
+        string.edit(5)[4] = b'e';
+        assert_eq!(string.as_bytes(), b"abc\0e");
+        string.edit(2);
+        assert_eq!(string.as_bytes().len(), 5);
+    }
+}

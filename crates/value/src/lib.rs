@@ -1,0 +1,18 @@
+//! What a value is: the types a key can hold, apart from where and under which key they are kept.
+//!
+//! Small strings and integers live inside the keyspace's blocks and reach a reader as
+//! [`ValueRef::Bytes`] and [`ValueRef::Integer`]; everything bigger is an [`Object`] behind a
+//! pointer. Each collection type is a module that adds a variant to `Object`.
+//!
+//! Knows nothing of keys, expiry, shards or the protocol. Read [`object`] first.
+
+#![forbid(unsafe_code)]
+
+pub mod integer;
+pub mod large;
+pub mod object;
+pub mod view;
+
+pub use large::LargeString;
+pub use object::Object;
+pub use view::{Encoding, Type, ValueRef};

@@ -1,0 +1,92 @@
+//! How a reader sees a value.
+
+use crate::integer::IntegerText;
+use crate::object::Object;
+
+/// Longest string reported as `embstr`, as in Redis.
+pub const EMBSTR_BYTES_MAX: usize = 44;
+
+/// A value as it lies in the keyspace, borrowed for reading.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// A string, as it was set.
+    Bytes(&'a [u8]),
+    /// A string that was modified in place (APPEND, SETRANGE, SETBIT ...): the same to every command
+    /// but OBJECT ENCODING.
+    Raw(&'a [u8]),
+    /// A string that is the canonical text of this integer.
+    Integer(i64),
+    /// Anything behind a pointer; may be a string too.
+    Object(&'a Object),
+}
+
+/// The types a client can tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    String,
+}
+
+impl Type {
+    /// As TYPE reports it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+        }
+    }
+}
+
+/// How a value is kept, in Redis's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Int,
+    Embstr,
+    Raw,
+}
+
+impl Encoding {
+    /// As OBJECT ENCODING reports it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Embstr => "embstr",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+impl<'a> ValueRef<'a> {
+    /// The bytes of a string, printing an integer into `text`; `None` for other types.
+    pub fn string_bytes<'b>(self, text: &'b mut IntegerText) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Bytes(bytes) | Self::Raw(bytes) => Some(bytes),
+            Self::Integer(integer) => Some(text.format(integer).as_bytes()),
+            Self::Object(Object::Large(string)) => Some(string.as_bytes()),
+        }
+    }
+
+    /// Length in bytes of a string, as STRLEN counts; `None` for other types.
+    pub fn string_len(self) -> Option<usize> {
+        self.string_bytes(&mut IntegerText::new()).map(<[u8]>::len)
+    }
+
+    /// The type, as a client sees it.
+    pub const fn value_type(self) -> Type {
+        match self {
+            Self::Bytes(_) | Self::Raw(_) | Self::Integer(_) | Self::Object(Object::Large(_)) => {
+                Type::String
+            }
+        }
+    }
+
+    /// The encoding, in Redis's words.
+    pub const fn encoding(self) -> Encoding {
+        match self {
+            Self::Integer(_) => Encoding::Int,
+            Self::Bytes(bytes) if bytes.len() <= EMBSTR_BYTES_MAX => Encoding::Embstr,
+            Self::Bytes(_) | Self::Raw(_) | Self::Object(Object::Large(_)) => Encoding::Raw,
+        }
+    }
+}
