@@ -4,8 +4,7 @@ use crate::command::Command;
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, UnixMillis};
 use darter_resp::{Args, ReplyWriter};
-use darter_shard::{Key, Keyspace, Shard};
-use darter_structures::KeyHasher;
+use darter_shard::{Key, KeyHasher, Keyspace, Shard};
 use darter_txn::View;
 
 /// The shards a handler runs over.
@@ -28,7 +27,7 @@ pub struct Call<'a> {
     /// Facts of the configuration that commands depend on.
     pub limits: CallLimits,
     /// How keys are hashed in every table of this process.
-    pub hasher: KeyHasher,
+    pub hasher: &'a KeyHasher,
 }
 
 /// Configuration that commands check arguments against.

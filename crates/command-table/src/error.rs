@@ -75,10 +75,7 @@ impl fmt::Display for ReplyError {
             Self::NotAFloat => "ERR value is not a valid float",
             Self::NoSuchKey => "ERR no such key",
             Self::WrongArity(command) => {
-                return write!(
-                    formatter,
-                    "ERR wrong number of arguments for '{command}' command"
-                );
+                return write!(formatter, "ERR wrong number of arguments for '{command}' command");
             }
             Self::UnknownCommand { name, args } => return unknown_command(formatter, name, args),
             Self::UnknownSubcommand { subcommand, command } => {
@@ -102,9 +99,7 @@ impl fmt::Display for ReplyError {
             Self::SameObject => "ERR source and destination objects are the same",
             Self::InvalidCursor => "ERR invalid cursor",
             Self::NoAuth => "NOAUTH Authentication required.",
-            Self::WrongPass => {
-                "WRONGPASS invalid username-password pair or user is disabled."
-            }
+            Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             Self::Text(text) => text,
             Self::Message(text) => text,

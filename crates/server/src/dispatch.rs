@@ -122,7 +122,7 @@ impl Program<Shard> for Commands<'_> {
             self.client,
             self.now,
             self.limits,
-            self.shared.hasher,
+            &self.shared.hasher,
             &mut View::one(held, self.shared.router()),
             self.output,
         );
@@ -161,7 +161,7 @@ pub fn run_command(
     client: Client,
     now: UnixMillis,
     limits: CallLimits,
-    hasher: KeyHasher,
+    hasher: &KeyHasher,
     view: &mut ShardView<'_>,
     output: &mut Output,
 ) -> ReplyResult {

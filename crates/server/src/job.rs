@@ -49,7 +49,7 @@ impl Work<Shard> for Job {
                 self.client,
                 self.now,
                 self.limits,
-                self.shared.hasher,
+                &self.shared.hasher,
                 &mut view,
                 &mut self.output,
             )

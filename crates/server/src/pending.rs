@@ -3,6 +3,7 @@
 
 use crate::dispatch::{Client, run_command};
 use crate::mail::ShardPost;
+use crate::session::Session;
 use crate::session_command::{SessionCall, SessionRun};
 use crate::survey::Survey;
 use crate::worker::Core;
@@ -13,7 +14,6 @@ use darter_runtime::{ConnectionId, Turn};
 use darter_shard::Shard;
 use darter_txn::{Gathering, Held, Step, Ticket};
 use std::fmt;
-use crate::session::Session;
 
 /// A client's command under way.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ pub fn run_gathered(
                 client,
                 turn.now,
                 core.limits,
-                core.shared.hasher,
+                &core.shared.hasher,
                 &mut view,
                 output,
             );
@@ -164,8 +164,7 @@ impl Sliced {
                 self.gathering = Some(gathering);
                 return false;
             }
-            self.next =
-                self.slice.run(gathering.view(&core.shared.cells).first(), turn.now);
+            self.next = self.slice.run(gathering.view(&core.shared.cells).first(), turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
         }
         if self.next == Progress::Done {

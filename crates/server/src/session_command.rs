@@ -1,12 +1,12 @@
 //! Commands about the client and the server rather than about keys.
 
+use crate::mail::Mail;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
 use darter_command_table::{Command, Entry, ReplyError, ShardView};
 use darter_resp::{Args, Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, Turn};
-use crate::mail::Mail;
 
 /// A session command: what it is, and how it runs.
 #[derive(Debug)]

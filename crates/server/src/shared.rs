@@ -6,7 +6,8 @@ use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Counter, WorkerStatistics};
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Command, CommandId, Entry, Handler, Table};
-use darter_runtime::{ReactorChoice, ShutdownHandle, Tunables};
+use darter_runtime::runtime::ShutdownHandle;
+use darter_runtime::{ReactorChoice, Tunables};
 use darter_shard::{KeyHasher, Shard, ShardOptions};
 use darter_txn::{Cells, Router};
 use std::sync::OnceLock;
@@ -86,14 +87,16 @@ impl Shared {
             .collect();
         all.push(&roots);
         let table = Table::new(&all);
-        let options = ShardOptions { databases: config.current().databases, seed };
+        let hasher = KeyHasher::new(seed);
+        let options =
+            ShardOptions { databases: config.current().databases, hasher: hasher.clone() };
         let mut session_runs = vec![None; table.len()];
         for entry in table.commands() {
             join_runs(entry, session_commands, &mut session_runs);
         }
         Self {
             cells: Cells::new(router, |id: ShardId| Shard::new(id, &options)),
-            hasher: KeyHasher::new(seed),
+            hasher,
             session_runs,
             config,
             statistics: (0..router.worker_count())

