@@ -1,14 +1,11 @@
-//! The vocabulary every other crate shares: identifiers, time and size units, hash slots, and the
-//! text forms Redis gives to numbers, patterns and quoted words.
+//! The vocabulary every other crate shares: identifiers, time and size units, hash slots.
 //!
 //! Nothing here does I/O, allocates on a hot path, reads a clock or knows a command. Read [`id`]
 //! first.
 
 #![forbid(unsafe_code)]
 
-pub mod crc16;
 pub mod id;
-pub mod number;
 pub mod time;
 
 pub use id::{DbIndex, ShardId, Slot, WorkerId};
