@@ -17,6 +17,7 @@ const POLYNOMIAL: u16 = 0x1021;
 /// `TABLES[k][b]` is the CRC of byte `b` followed by `k` zero bytes.
 static TABLES: [[u16; 256]; 8] = tables();
 
+#[expect(clippy::cast_possible_truncation, reason = "indices are below 256")]
 const fn tables() -> [[u16; 256]; 8] {
     let mut tables = [[0_u16; 256]; 8];
     let mut byte = 0;

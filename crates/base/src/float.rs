@@ -13,6 +13,14 @@
 //! same number.) Results of `INCRBYFLOAT` and `GEOPOS` coordinates are
 //! neither: see [`crate::extended`].
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "counts of digits and decimal exponents are below 1,100; precision is lost on purpose"
+)]
+
 use std::fmt::Write;
 
 use crate::number::{NumberText, format_i64};
@@ -49,11 +57,7 @@ pub struct Digits<'a> {
 impl<'a> FloatText<'a> {
     /// Reads `text`, all of it.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let (negative, unsigned) = match text {
-            [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
-        };
+        let (negative, unsigned) = split_sign(text);
         match unsigned {
             [b'i' | b'I', ..] => {
                 let infinite = unsigned.eq_ignore_ascii_case(b"inf")
@@ -99,11 +103,7 @@ impl<'a> Digits<'a> {
     }
 
     fn parse_exponent(text: &[u8]) -> Option<i64> {
-        let (negative, digits) = match text {
-            [b'-', digits @ ..] => (true, digits),
-            [b'+', digits @ ..] => (false, digits),
-            digits => (false, digits),
-        };
+        let (negative, digits) = split_sign(text);
         if digits.is_empty() {
             return None;
         }
@@ -138,6 +138,14 @@ impl<'a> Digits<'a> {
             }
         }
         Unrounded { mantissa, exponent, sticky }
+    }
+}
+
+/// Whether a minus sign stands before `text`, and what is behind it or a plus sign.
+fn split_sign(text: &[u8]) -> (bool, &[u8]) {
+    match text {
+        [sign @ (b'-' | b'+'), rest @ ..] => (*sign == b'-', rest),
+        _ => (false, text),
     }
 }
 
@@ -187,7 +195,7 @@ pub fn format_f64(value: f64) -> NumberText {
     if let Some(text) = format_special(value) {
         return text;
     }
-    if value.abs() <= 4_611_686_018_427_387_904.0 && value.trunc() == value {
+    if value.abs() <= 4_611_686_018_427_387_904.0 && value.fract() == 0.0 {
         return format_i64(value as i64);
     }
     let scientific = Scientific::shortest(value);

@@ -90,6 +90,7 @@ pub enum Parsed {
 }
 
 /// Why the parse of an array request stopped early.
+#[derive(Clone, Copy)]
 enum Stop {
     Incomplete { needed_bytes: usize },
     Malformed(ProtocolError),
@@ -351,6 +352,9 @@ fn position_of(byte: u8, bytes: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[doc(hidden)]
+pub mod fuzz;
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,9 @@
+#![expect(
+    clippy::unreadable_literal,
+    clippy::approx_constant,
+    reason = "literals look like the texts beside them"
+)]
+
 use super::*;
 
 #[test]
