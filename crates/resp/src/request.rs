@@ -15,8 +15,8 @@
 //!
 //! The bytes may arrive in any pieces; what is parsed is the same for all of them. A request that is
 //! not complete is parsed from its beginning again when more of it is there, which costs little as
-//! long as few of its arguments are; once there are [`ARGS_KEPT_FROM`] complete ones the parser keeps
-//! their spans and goes on behind them, so a request of a million arguments takes linear time however
+//! long as few of its arguments are; once there are 32 complete ones the parser keeps their spans
+//! and goes on behind them, so a request of a million arguments takes linear time however
 //! it arrives. [`Parsed::Incomplete`] says how many bytes are needed to get any further.
 //!
 //! # Strictness

@@ -136,7 +136,11 @@ impl<'a> ReplyWriter<'a> {
     #[inline]
     pub fn null(&mut self) {
         self.out.ledger.scalar();
-        self.out.extend(if self.is_resp3() { b"_\r\n" } else { b"$-1\r\n" });
+        if self.is_resp3() {
+            self.out.extend(b"_\r\n");
+        } else {
+            self.out.extend(b"$-1\r\n");
+        }
     }
 
     /// No array: `*-1` in RESP2, `_` in RESP3.

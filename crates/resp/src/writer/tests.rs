@@ -109,7 +109,7 @@ fn numbers_and_lengths_of_every_width() {
         let expected = format!(r":{value}\r\n");
         expect(|w| w.integer(value), &expected, &expected);
     }
-    for len in [0, 9, 10, 99, 100, 999, 1000, 4095, 4096, 9999, 10_000, 100_000] {
+    for len in [0, 9, 10, 99, 100, 999, 1000, 9999, 10_000, 16_383, 16_384, 100_000] {
         let bytes = vec![b'x'; len];
         let expected = format!(r"${len}\r\n{}\r\n", "x".repeat(len));
         expect(|w| w.bulk(&bytes), &expected, &expected);
