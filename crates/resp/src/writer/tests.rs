@@ -16,7 +16,7 @@ fn expect(write: impl Fn(&mut ReplyWriter<'_>), resp2: &str, resp3: &str) {
     assert_eq!(written(Protocol::Resp3, &write), resp3);
 }
 
-/// As redis-server 7.0.15 answers to `DEBUG PROTOCOL`, `HELLO` having chosen the protocol.
+/// The shapes redis-server 7.0.15 answers `DEBUG PROTOCOL` with after `HELLO 2` and `HELLO 3`.
 #[test]
 fn every_shape_in_both_protocols() {
     expect(|w| w.simple("PONG"), r"+PONG\r\n", r"+PONG\r\n");
