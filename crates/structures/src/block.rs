@@ -141,21 +141,43 @@ impl<V> Block<V> {
         Self { address, owns: PhantomData }
     }
 
+    /// Exchanges payload and deadline, in place if the good size stays the same; the raw flag is cleared.
+    /// Also returns what a pointer pointed to.
+    ///
+    /// # Panics
+    /// If the payload is longer than [`BLOCK_PART_BYTES_MAX`].
+    #[inline]
+    pub fn replace(
+        mut self,
+        payload: Payload<'_, V>,
+        deadline: Option<Deadline>,
+    ) -> (Self, Option<Box<V>>) {
+        let old_shape = self.shape();
+        let shape = Shape {
+            payload: PayloadShape::of(&payload),
+            has_deadline: deadline.is_some(),
+            ..old_shape
+        };
+        let old_value = self.take_boxed(old_shape);
+        // SAFETY: payload and deadline are written next. What a pointer pointed to has been taken.
+        let block = unsafe { self.reshape(old_shape, shape, 0) };
+        if let Some(deadline) = deadline {
+            // SAFETY: `shape` has a deadline.
+            unsafe { write_deadline(block.address, deadline) };
+        }
+        // SAFETY: the block has `shape` now, which was made for this payload.
+        unsafe { write_payload(block.address, shape, payload) };
+        (block, old_value)
+    }
+
     /// Exchanges the payload, in place if the good size stays the same; the raw flag is cleared.
     ///
     /// # Panics
     /// If the payload is longer than [`BLOCK_PART_BYTES_MAX`].
     #[inline]
-    pub fn with_payload(mut self, payload: Payload<'_, V>) -> Self {
-        let old_shape = self.shape();
-        let shape = old_shape.with_payload(PayloadShape::of(&payload));
-        // Dropped last, when this block is whole again.
-        let _old_value = self.take_boxed(old_shape);
-        // SAFETY: the payload is written next. What a pointer pointed to has been taken.
-        let block = unsafe { self.reshape(old_shape, shape, 0) };
-        // SAFETY: the block has `shape` now, which was made for this payload.
-        unsafe { write_payload(block.address, shape, payload) };
-        block
+    pub fn with_payload(self, payload: Payload<'_, V>) -> Self {
+        let deadline = self.view().deadline();
+        self.replace(payload, deadline).0
     }
 
     /// Sets, replaces or clears the deadline; in place if the good size stays the same.
@@ -259,6 +281,16 @@ impl<V> Block<V> {
         Some(unsafe { value.as_mut() })
     }
 
+    /// The value behind the pointer, without the block.
+    pub fn into_boxed(self) -> Option<Box<V>> {
+        let shape = self.shape();
+        let mut block = ManuallyDrop::new(self);
+        let value = block.take_boxed(shape);
+        // SAFETY: allocated for `shape`, and `block` is never used or dropped.
+        unsafe { release(block.address, shape.block_bytes()) };
+        value
+    }
+
     /// The block, for reading.
     #[inline]
     pub fn view(&self) -> BlockRef<'_, V> {
@@ -335,15 +367,7 @@ impl<V> Drop for Block<V> {
 
 impl<V: Clone> Clone for Block<V> {
     fn clone(&self) -> Self {
-        let view = self.view();
-        let payload = match view.payload() {
-            PayloadRef::Bytes(bytes) => Payload::Bytes(bytes),
-            PayloadRef::Integer(integer) => Payload::Integer(integer),
-            PayloadRef::Boxed(value) => Payload::Boxed(Box::new(value.clone())),
-        };
-        let mut block = Self::new(view.key(), payload, view.deadline());
-        block.set_raw(view.is_raw());
-        block
+        self.view().to_block()
     }
 }
 
@@ -392,6 +416,21 @@ impl<'a, V> BlockRef<'a, V> {
     #[inline]
     pub fn is_raw(self) -> bool {
         self.flags() & FLAG_RAW != 0
+    }
+
+    /// A block of its own with the same content.
+    pub fn to_block(self) -> Block<V>
+    where
+        V: Clone,
+    {
+        let payload = match self.payload() {
+            PayloadRef::Bytes(bytes) => Payload::Bytes(bytes),
+            PayloadRef::Integer(integer) => Payload::Integer(integer),
+            PayloadRef::Boxed(value) => Payload::Boxed(Box::new(value.clone())),
+        };
+        let mut block = Block::new(self.key(), payload, self.deadline());
+        block.set_raw(self.is_raw());
+        block
     }
 
     /// What the allocator set aside for the block itself, without what a pointer points to.

@@ -20,9 +20,9 @@ pub struct Probe {
 }
 
 impl Probe {
-    fn new(number: u32, alive: &Rc<Cell<usize>>) -> Box<Self> {
+    fn new(number: u32, alive: &Rc<Cell<usize>>) -> Self {
         alive.set(alive.get() + 1);
-        Box::new(Self { number, alive: Rc::clone(alive) })
+        Self { number, alive: Rc::clone(alive) }
     }
 }
 
@@ -34,7 +34,7 @@ impl Drop for Probe {
 
 impl Clone for Probe {
     fn clone(&self) -> Self {
-        *Self::new(self.number, &self.alive)
+        Self::new(self.number, &self.alive)
     }
 }
 
@@ -87,7 +87,7 @@ impl Input<'_> {
                 let shift = self.below(64);
                 Content::Integer(self.number::<8>().cast_signed() >> shift)
             }
-            _ => Content::Probe(self.number::<2>() as u32),
+            _ => Content::Probe(u32::try_from(self.number::<2>()).unwrap_or(0)),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Content {
         match self {
             Self::Bytes(bytes) => Payload::Bytes(bytes),
             Self::Integer(integer) => Payload::Integer(*integer),
-            Self::Probe(number) => Payload::Boxed(Probe::new(*number, alive)),
+            Self::Probe(number) => Payload::Boxed(Box::new(Probe::new(*number, alive))),
         }
     }
 
@@ -164,7 +164,14 @@ pub fn block(bytes: &[u8]) {
                     *expected ^= 1;
                 }
             }
-            _ => block = block.clone(),
+            _ if input.below(2) == 0 => block = block.clone(),
+            _ => {
+                (content, deadline, raw) = (input.content(), input.deadline(), false);
+                let had_probe = block.boxed_mut().is_some();
+                let (replaced, old) = block.replace(content.payload(&alive), deadline);
+                assert_eq!(old.is_some(), had_probe);
+                block = replaced;
+            }
         }
         let view = block.view();
         assert_eq!(view.key(), key);

@@ -71,7 +71,7 @@ fn replacing_a_value_of_the_same_size_class_stays_in_place() {
 #[test]
 fn random_operations_match_the_model() {
     for seed in 0..300 {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         exercise::block(&exercise::random_bytes(seed, 2000));
     }
 }

@@ -36,7 +36,7 @@ fn remove(table: &mut Keys, number: u64) {
 #[test]
 fn random_operations_match_the_model() {
     for seed in 0..60 {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         exercise::table(&exercise::random_bytes(seed, 60_000));
     }
 }
