@@ -192,6 +192,20 @@ impl Service for Lab {
 }
 
 impl Lab {
+    pub fn new(context: WorkerContext<Mail>, notes: Sender<Note>, stopping: Stopping) -> Self {
+        Self {
+            worker: context.worker,
+            post: context.post,
+            background: context.background,
+            files: context.files,
+            notes,
+            clients_max: usize::MAX,
+            next_tick: NextTick::Idle,
+            ticks: 0,
+            stopping,
+        }
+    }
+
     fn answer(
         &mut self,
         session: &mut Session,
@@ -266,17 +280,7 @@ pub fn start_with(
     let (sender, notes) = channel();
     let sender = Mutex::new(sender);
     let runtime = darter_runtime::start(config, move |context: WorkerContext<Mail>| {
-        let mut lab = Lab {
-            worker: context.worker,
-            post: context.post,
-            background: context.background,
-            files: context.files,
-            notes: sender.lock().unwrap().clone(),
-            clients_max: usize::MAX,
-            next_tick: NextTick::Idle,
-            ticks: 0,
-            stopping: Stopping::Ready,
-        };
+        let mut lab = Lab::new(context, sender.lock().unwrap().clone(), Stopping::Ready);
         adjust(&mut lab);
         lab
     })
