@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """A median, and the smallest and largest value it was taken from."""
+    """A median, and the quartiles around it: half of the values lie between `low` and `high`."""
 
     middle: float
     low: float
@@ -34,7 +34,10 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        return cls(median(values), min(values), max(values))
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0])
+        low, middle, high = quantiles(values, n=4, method="inclusive")
+        return cls(middle, low, high)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Grouped bars as SVG, written by hand so that no plotting package is needed.
 
 A figure is a stack of panels. A panel has groups of bars side by side; within a group each series
-(a server) has one bar of its own colour, with a whisker from its lowest to its highest value. The
+(a server) has one bar of its own colour, with a whisker over the middle half of its values. The
 figure has a white ground of its own, so it looks the same on a dark page.
 """
 

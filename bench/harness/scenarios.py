@@ -16,7 +16,7 @@ REDIS_BENCHMARK_TESTS = ("ping_inline", "ping_mbulk", "set", "get", "mset", "inc
 REDIS_BENCHMARK_PIPELINES = (1, 16, 50)
 MSET_KEYS = 10
 SLICE_OPERATIONS = {1: 60_000, 10: 200_000, 16: 250_000, 30: 400_000, 50: 500_000}
-"""Operations per slice of a quick run, by pipeline: roughly half a second of redis-server's CPU."""
+"""Operations per slice at scale 1, by pipeline: roughly half a second of redis-server's CPU."""
 
 
 @dataclass(frozen=True)
