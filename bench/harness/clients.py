@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from .processes import die_with_parent
+
 SLICE_SECONDS_MAX = 120.0
 CONNECTIONS = 50
 
@@ -74,9 +76,13 @@ class Memtier:
 
 @dataclass(frozen=True)
 class RedisBenchmark:
-    """redis-benchmark: one of its named tests, keys chosen evenly from `key_count`."""
+    """redis-benchmark: one kind of command, keys chosen evenly from `key_count`.
 
-    test: str
+    `what` is one of its named tests, ("-t", "set"), or the words of a command, in which
+    "__rand_int__" stands for a key's twelve digits.
+    """
+
+    what: tuple[str, ...]
     pipeline: int
     key_count: int
 
@@ -86,9 +92,8 @@ class RedisBenchmark:
 
     def arguments(self, port: int, operations: int) -> list[str]:
         return [
-            *("-h", "127.0.0.1", "-p", str(port), "-c", str(CONNECTIONS)),
-            *("-t", self.test, "-n", str(operations)),
-            *("-P", str(self.pipeline), "-r", str(self.key_count)),
+            *("-h", "127.0.0.1", "-p", str(port), "-c", str(CONNECTIONS), "-n", str(operations)),
+            *("-P", str(self.pipeline), "-r", str(self.key_count), *self.what),
         ]
 
     def parse(self, output: str, folder: Path) -> ClientReport:
@@ -107,16 +112,24 @@ def run_client(load: Load, program: str, port: int, operations: int) -> ClientRe
                 text=True,
                 timeout=SLICE_SECONDS_MAX,
                 check=False,
+                preexec_fn=die_with_parent,
             )
         except subprocess.TimeoutExpired as error:
             raise ClientError(f"{load.program} took over {SLICE_SECONDS_MAX:.0f} s") from error
         if run.returncode != 0:
             tail = (run.stderr or run.stdout).strip()[-500:]
             raise ClientError(f"{load.program} exited {run.returncode}: {tail}")
+        # redis-benchmark fails by itself; memtier goes on and counts an error as an operation.
+        if "error response" in run.stderr:
+            raise ClientError(f"{load.program}: {first_error(run.stderr)}")
         report = load.parse(run.stdout, Path(folder))
     if report.operations < operations * 0.99:
         raise ClientError(f"{load.program} did {report.operations} of {operations} operations")
     return report
+
+
+def first_error(text: str) -> str:
+    return next(line for line in text.splitlines() if "error response" in line)
 
 
 def parse_memtier(text: str) -> ClientReport:

@@ -116,6 +116,8 @@ def find_program(name: str, given: str | None) -> str | None:
 
 def run_command(main: Callable[[list[str]], None]) -> None:
     """Run a command so that every way out of it passes the `with` blocks that end servers."""
+    # Not left to Python, which ignores SIGINT when a script started it in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

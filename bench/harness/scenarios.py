@@ -14,7 +14,20 @@ MEMTIER_RATIOS = ("1:10", "1:0")
 MEMTIER_VALUE_BYTES = (32, 256)
 REDIS_BENCHMARK_TESTS = ("ping_inline", "ping_mbulk", "set", "get", "mset", "incr")
 REDIS_BENCHMARK_PIPELINES = (1, 16, 50)
-MSET_KEYS = 10
+STRING_KEY = "key:__rand_int__"
+OTHER_COMMANDS = {
+    "mget10": ("mget", *[STRING_KEY] * 10),
+    "eval1": ("eval", "return redis.call('get', KEYS[1])", "1", STRING_KEY),
+    "lpush": ("-t", "lpush"),
+    "rpop": ("-t", "rpop"),
+    "sadd": ("-t", "sadd"),
+    "hset": ("-t", "hset"),
+    "zadd": ("-t", "zadd"),
+    "xadd": ("xadd", "stream", "MAXLEN", "~", "100000", "*", "field", "value"),
+}
+"""Run when asked for by name. lpush comes before rpop, which pops what it pushed."""
+MULTI_KEY = ("mset", "mget10")
+MULTI_KEY_OPERATIONS = 50_000
 SLICE_OPERATIONS = {1: 60_000, 10: 200_000, 16: 250_000, 30: 400_000, 50: 500_000}
 """Operations per slice at scale 1, by pipeline: roughly half a second of redis-server's CPU."""
 
@@ -51,6 +64,7 @@ class Scenario:
     dataset: Dataset
     load: Load
     operations: int
+    on_request: bool = False
 
 
 def all_scenarios() -> list[Scenario]:
@@ -76,13 +90,15 @@ def memtier_scenarios() -> Iterator[Scenario]:
 def redis_benchmark_scenarios() -> Iterator[Scenario]:
     strings = Dataset((b"key:",), b"VXK", digits=12)
     counters = Dataset((b"counter:",), b"10000000", digits=12)
-    for test in REDIS_BENCHMARK_TESTS:
+    commands = {test: ("-t", test) for test in REDIS_BENCHMARK_TESTS}
+    for name, what in {**OTHER_COMMANDS, **commands}.items():
         for pipeline in REDIS_BENCHMARK_PIPELINES:
-            keys_per_operation = MSET_KEYS if test == "mset" else 1
+            operations = SLICE_OPERATIONS[pipeline]
             yield Scenario(
                 group="redis-benchmark",
-                name=f"redis-benchmark {test} P{pipeline}",
-                dataset=counters if test == "incr" else strings,
-                load=RedisBenchmark(test, pipeline, KEY_COUNT),
-                operations=max(SLICE_OPERATIONS[pipeline] // keys_per_operation, 50_000),
+                name=f"redis-benchmark {name} P{pipeline}",
+                dataset=counters if name == "incr" else strings,
+                load=RedisBenchmark(what, pipeline, KEY_COUNT),
+                operations=MULTI_KEY_OPERATIONS if name in MULTI_KEY else operations,
+                on_request=name in OTHER_COMMANDS,
             )

@@ -6,7 +6,6 @@ process id only. A server cannot outlive the harness: it is stopped when the `Se
 for whatever reason it ends, and the kernel kills it should the harness itself be killed.
 """
 
-import ctypes
 import os
 import re
 import shlex
@@ -21,19 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from .processes import cpu_clock_of, die_with_parent
 from .resp import Connection, ServerError
 
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 5.0
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-PERSISTENCE_OFF = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-COMMON_OPTIONS = ("--port", "{port}", *PERSISTENCE_OFF)
+COMMON_OPTIONS = ("--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
 PEER_OPTIONS = (*COMMON_OPTIONS, "--io-threads", "1")
 PEER_BINARY = re.compile(r"(redis|valkey)-server(-[0-9.]+)?")
 VERSION = re.compile(r"\bv?=?(\d+(\.\d+)+)")
-PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -248,16 +244,3 @@ def refuse_taken_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ServerError(f"port {port} is taken; choose another --port-base") from error
-
-
-def cpu_clock_of(pid: int) -> int:
-    clock = ctypes.c_int()
-    code = _libc.clock_getcpuclockid(pid, ctypes.byref(clock))
-    if code != 0:
-        raise ServerError(f"no CPU clock for process {pid}: {os.strerror(code)}")
-    return clock.value
-
-
-def die_with_parent() -> None:
-    """Runs in the child between fork and exec."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
