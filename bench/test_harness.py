@@ -156,10 +156,19 @@ class Resp(unittest.TestCase):
 
     def test_batch_with_an_error_reply_raises(self) -> None:
         def use(connection: Connection) -> None:
-            with self.assertRaisesRegex(ServerError, "OOM"):
+            with self.assertRaisesRegex(ServerError, "OOM no memory$"):
                 connection.send_batch(b"x", 3)
 
         self.serve([b"+OK\r\n-OOM no memory\r\n+OK\r\n"], use)
+
+    def test_exchange_wants_the_very_replies(self) -> None:
+        self.serve([b"+OK\r\n+", b"OK\r\n"], lambda c: c.exchange(b"x", b"+OK\r\n" * 2))
+
+        def use(connection: Connection) -> None:
+            with self.assertRaisesRegex(ServerError, "unexpected replies: -ERR"):
+                connection.exchange(b"x", b"+OK\r\n")
+
+        self.serve([b"-ERR\r\n"], use)
 
     def test_stream_ids_are_no_errors(self) -> None:
         self.serve([b"$3\r\n1", b"-0\r\n"], lambda c: c.send_batch(b"x", 2))

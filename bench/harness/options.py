@@ -88,7 +88,7 @@ def choose_darter(options: argparse.Namespace) -> list[ServerSpec]:
         print(f"note: {path.relative_to(REPOSITORY)} is not built; measuring peers only")
         return []
     workers = [int(word) for word in options.workers.split(",")]
-    return darter_specs(path.resolve(), workers, options.reactor.split(","))
+    return darter_specs(path.absolute(), workers, options.reactor.split(","))
 
 
 def choose_reference(specs: list[ServerSpec], name: str | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 RECEIVE_BYTES = 1 << 18
+CRLF = b"\r\n"
 
 
 class ServerError(Exception):
@@ -59,8 +60,9 @@ class Connection:
         while reply_lines > 0:
             received = self._receive()
             # A line that begins with "-" is an error; no other reply a load gets begins so.
-            if b"\n-" in previous_end + received:
-                raise ServerError(f"load: {received[:200].decode(errors='replace')}")
+            error = (previous_end + received).partition(b"\n-")[2]
+            if error:
+                raise ServerError(f"load: {error.partition(CRLF)[0].decode(errors='replace')}")
             reply_lines -= received.count(b"\n")
             previous_end = received[-1:]
         if reply_lines < 0:
@@ -71,11 +73,14 @@ class Connection:
         for commands, reply_lines in batches:
             self.send_batch(commands, reply_lines)
 
-    def exchange_fixed(self, commands: bytes, reply_bytes: int) -> None:
-        """Send a batch whose replies have a known length; the cheapest exchange there is."""
+    def exchange(self, commands: bytes, expected: bytes) -> None:
+        """Send a batch whose replies are known to the byte; the cheapest exchange there is."""
         self._socket.sendall(commands)
-        while reply_bytes > 0:
-            reply_bytes -= len(self._receive())
+        received = self._receive()
+        while len(received) < len(expected):
+            received += self._receive()
+        if received != expected:
+            raise ServerError(f"unexpected replies: {received[:100].decode(errors='replace')}")
 
     def _receive(self) -> bytes:
         received = self._socket.recv(RECEIVE_BYTES)
@@ -84,9 +89,9 @@ class Connection:
         return received
 
     def _read_line(self) -> bytes:
-        while b"\r\n" not in self._pending:
+        while CRLF not in self._pending:
             self._pending += self._receive()
-        line, self._pending = self._pending.split(b"\r\n", 1)
+        line, self._pending = self._pending.split(CRLF, 1)
         return line
 
     def _read_exactly(self, count: int) -> bytes:
