@@ -185,7 +185,7 @@ class Clients(unittest.TestCase):
                 parse_memtier(text)
 
     def test_memtier_asks_for_random_keys(self) -> None:
-        arguments = Memtier("1:10", 10, 32, 1000).arguments(7000, 60000)
+        arguments = Memtier("1:10", 10, 32, 1000).arguments("7000", 60000)
         self.assertIn("--randomize", arguments)
         self.assertEqual(arguments[arguments.index("-n") + 1], "1200")
 

@@ -36,7 +36,7 @@ class Load(Protocol):
     def program(self) -> str:
         """Key of the program in `Programs`."""
 
-    def arguments(self, port: int, operations: int) -> list[str]:
+    def arguments(self, port: str, operations: int) -> list[str]:
         """Command line without the program. Files are named relative to a scratch folder."""
 
     def parse(self, output: str, folder: Path) -> ClientReport:
@@ -60,9 +60,9 @@ class Memtier:
     def program(self) -> str:
         return "memtier_benchmark"
 
-    def arguments(self, port: int, operations: int) -> list[str]:
+    def arguments(self, port: str, operations: int) -> list[str]:
         return [
-            *("--server", "127.0.0.1", "--port", str(port)),
+            *("--server", "127.0.0.1", "--port", port),
             *("-t", "1", "-c", str(CONNECTIONS), "-n", str(operations // CONNECTIONS)),
             *("--ratio", self.ratio, "--pipeline", str(self.pipeline), "-d", str(self.value_bytes)),
             *("--key-pattern", "R:R", "--key-minimum", "1", "--key-maximum", str(self.key_count)),
@@ -90,9 +90,9 @@ class RedisBenchmark:
     def program(self) -> str:
         return "redis-benchmark"
 
-    def arguments(self, port: int, operations: int) -> list[str]:
+    def arguments(self, port: str, operations: int) -> list[str]:
         return [
-            *("-h", "127.0.0.1", "-p", str(port), "-c", str(CONNECTIONS), "-n", str(operations)),
+            *("-h", "127.0.0.1", "-p", port, "-c", str(CONNECTIONS), "-n", str(operations)),
             *("-P", str(self.pipeline), "-r", str(self.key_count), *self.what),
         ]
 
@@ -105,7 +105,7 @@ def run_client(load: Load, program: str, port: int, operations: int) -> ClientRe
     with tempfile.TemporaryDirectory(prefix="darter-bench-") as folder:
         try:
             run = subprocess.run(
-                [program, *load.arguments(port, operations)],
+                [program, *load.arguments(str(port), operations)],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
