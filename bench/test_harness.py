@@ -120,6 +120,7 @@ class Servers(unittest.TestCase):
         own = peer_spec(f"x={sys.executable} -p {{port}}")
         self.assertEqual(own.command[1:], ("-p", "{port}"))
         self.assertRegex(own.version, r"^\d+\.\d+")
+        self.assertRegex(own.published_command(), r"^[^/ ]+ -p PORT$")
         with self.assertRaises(ValueError):
             peer_spec("no-separator")
 

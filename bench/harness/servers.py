@@ -40,9 +40,10 @@ class ServerSpec:
     version: str
     command: tuple[str, ...]
 
-    def published_command(self) -> list[str]:
+    def published_command(self) -> str:
         """The command line as recorded: with the program's name instead of its place here."""
-        return [Path(self.command[0]).name, *self.command[1:]]
+        program = Path(self.command[0]).name
+        return shlex.join([program, *self.command[1:]]).replace("'{port}'", "PORT")
 
 
 def darter_specs(path: Path, workers: Sequence[int], reactors: Sequence[str]) -> list[ServerSpec]:
