@@ -20,7 +20,7 @@
 //! | `b> WORD ...`, `b>> ...` | the same over another connection, opened at its first use |
 //! | `b<` | sends nothing; the replies below come by themselves |
 //!
-//! A word is bare, or quoted with the escapes `\r \n \t \" \\ \xNN`; `"ab"*3` is `ababab`; pieces
+//! A comment is a line that begins with `# `. A word is bare, or quoted with the escapes `\r \n \t \" \\ \xNN`; `"ab"*3` is `ababab`; pieces
 //! without a space in between are one word. `$name` is a value bound by an earlier reply.
 //! `repeat(1..3: k# v#)` stands for `k1 v1 k2 v2 k3 v3`, in commands and in replies.
 //!

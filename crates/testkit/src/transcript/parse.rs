@@ -50,7 +50,9 @@ fn lines(text: &str) -> Result<Vec<Line>, (usize, Mistake)> {
     for (index, text) in text.lines().enumerate() {
         let number = index + 1;
         let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
+        // Within a block a lone # is the number.
+        let is_comment = text.starts_with("# ") || text == "#" && block.is_none();
+        if text.is_empty() || is_comment {
             continue;
         }
         if let Some(range) = text.strip_prefix("@repeat ") {
