@@ -31,8 +31,8 @@
 //!
 //! | pattern | RESP3 | RESP2 |
 //! |---|---|---|
-//! | `+OK`, `+"two words"` | simple string | same |
-//! | `-ERR text` to the end of the line, or `-"ERR text "` | error | same |
+//! | `+OK`, `+"two words"`, `+/regex/` | simple string | same |
+//! | `-ERR text` to the end of the line, `-"ERR text "`, `-/regex/` | error | same |
 //! | `5`, `-5`, `1..10`, `int` | integer; in a range; any | same |
 //! | `"text"`, `/regex/` (the whole text), `bulk` | bulk | same |
 //! | `nil`, `nil-array` | null | null bulk, null array |

@@ -35,9 +35,8 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Takes the last byte back.
-    pub(super) fn step_back(&mut self) {
-        self.at -= 1;
+    pub(super) fn peek_second(&self) -> Option<u8> {
+        self.text.get(self.at + 1).copied()
     }
 
     pub(super) fn skip_spaces(&mut self) {
@@ -53,13 +52,6 @@ impl<'a> Cursor<'a> {
             self.at += 1;
         }
         std::str::from_utf8(&self.text[start..self.at]).unwrap_or("")
-    }
-
-    /// Everything up to the end of the line, which is consumed too.
-    pub(super) fn rest_of_line(&mut self) -> &'a str {
-        let rest = self.take_while(|byte| byte != b'\n');
-        self.next();
-        rest
     }
 
     /// Whether what comes next ends a word of a pattern.

@@ -13,8 +13,8 @@ pub type Bindings = BTreeMap<String, Value>;
 #[derive(Debug)]
 pub enum Pattern {
     Any,
-    Simple(Vec<u8>),
-    Error(Vec<u8>),
+    Simple(Text),
+    Error(Text),
     Integer { least: i64, most: i64 },
     Text(Text),
     Nil,
@@ -74,14 +74,12 @@ impl From<&str> for PatternError {
 pub fn parse(text: &str) -> Result<Pattern, PatternError> {
     let mut cursor = Cursor::new(text);
     cursor.skip_spaces();
-    // Only at the top is an error's text free of quotes: there it ends with its line.
-    let pattern = if text.starts_with('-') && !text[1..].starts_with(|c: char| c == '"' || c.is_ascii_digit())
-    {
-        cursor.next();
-        Pattern::Error(cursor.rest_of_line().trim_end().as_bytes().to_vec())
-    } else {
-        pattern(&mut cursor)?
-    };
+    // Only at the top may an error stand without quotes: there it ends with its line.
+    let unquoted = text.strip_prefix('-').filter(|rest| rest.starts_with(char::is_alphabetic));
+    if let Some(error) = unquoted {
+        return Ok(Pattern::Error(Text::Exactly(error.trim_end().as_bytes().to_vec())));
+    }
+    let pattern = pattern(&mut cursor)?;
     cursor.skip_spaces();
     if cursor.peek().is_some() { Err("more text after a pattern".into()) } else { Ok(pattern) }
 }
@@ -90,11 +88,11 @@ fn pattern(cursor: &mut Cursor<'_>) -> Result<Pattern, PatternError> {
     let parsed = match cursor.peek().ok_or(PatternError::Incomplete)? {
         b'+' => {
             cursor.next();
-            Pattern::Simple(word_or_quoted(cursor)?)
+            Pattern::Simple(text(cursor)?)
         }
-        b'-' if cursor.eat("-\"") => {
-            // Hand the opening quote back to the string parser.
-            return quoted_error(cursor);
+        b'-' if cursor.peek_second().is_some_and(|byte| b"\"/".contains(&byte)) => {
+            cursor.next();
+            Pattern::Error(text(cursor)?)
         }
         b'-' | b'0'..=b'9' => number(cursor)?,
         b'"' => Pattern::Text(Text::Exactly(cursor.quoted()?)),
@@ -116,17 +114,16 @@ fn pattern(cursor: &mut Cursor<'_>) -> Result<Pattern, PatternError> {
     if cursor.at_delimiter() { Ok(parsed) } else { Err("no space after a pattern".into()) }
 }
 
-fn quoted_error(cursor: &mut Cursor<'_>) -> Result<Pattern, PatternError> {
-    cursor.step_back();
-    Ok(Pattern::Error(cursor.quoted()?))
-}
-
 fn word_or_quoted(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, PatternError> {
     if cursor.peek() == Some(b'"') {
         return Ok(cursor.quoted()?);
     }
     let word = cursor.take_while(|byte| byte.is_ascii_graphic() && !b"[]{}:\"".contains(&byte));
     if word.is_empty() { Err("a text must follow".into()) } else { Ok(word.as_bytes().to_vec()) }
+}
+
+fn text(cursor: &mut Cursor<'_>) -> Result<Text, PatternError> {
+    if cursor.peek() == Some(b'/') { regex(cursor) } else { word_or_quoted(cursor).map(Text::Exactly) }
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Result<Pattern, PatternError> {
@@ -265,9 +262,7 @@ impl Pattern {
                 fits
             }
             (Self::Bound(name), _, _) => bindings.get(name) == Some(value),
-            (Self::Simple(expected), Value::Simple(text), _)
-            | (Self::Error(expected), Value::Error(text), _)
-            | (Self::Double(expected), Value::Double(text), Resp3)
+            (Self::Double(expected), Value::Double(text), Resp3)
             | (Self::BigNumber(expected), Value::BigNumber(text), Resp3)
             | (Self::Double(expected) | Self::BigNumber(expected), Value::Bulk(text), Resp2) => {
                 expected == text
@@ -275,7 +270,9 @@ impl Pattern {
             (Self::Integer { least, most }, Value::Integer(number), _) => {
                 (*least..=*most).contains(number)
             }
-            (Self::Text(expected), Value::Bulk(text), _)
+            (Self::Simple(expected), Value::Simple(text), _)
+            | (Self::Error(expected), Value::Error(text), _)
+            | (Self::Text(expected), Value::Bulk(text), _)
             | (Self::Verbatim(_, expected), Value::Bulk(text), Resp2) => expected.matches(text),
             (Self::Verbatim(wanted, expected), Value::Verbatim { format, text }, Resp3) => {
                 wanted == format && expected.matches(text)
@@ -395,6 +392,8 @@ mod tests {
         both("+OK", "+OK\r\n", "+OK\r\n");
         both("-ERR a \"b\" c", "-ERR a \"b\" c\r\n", "-ERR a \"b\" c\r\n");
         both("-\"ERR a \"", "-ERR a \r\n", "-ERR a \r\n");
+        both("-/ERR .*/", "-ERR a b\r\n", "-ERR a b\r\n");
+        both("+/a+/", "+aaa\r\n", "+aaa\r\n");
         both("-7", ":-7\r\n", ":-7\r\n");
         both("\"a\\r\\n\"", "$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n");
         both("nil", "$-1\r\n", "_\r\n");
