@@ -6,9 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+mod big_natural;
 pub mod crc16;
+pub mod extended;
+pub mod float;
+pub mod glob;
 pub mod id;
+pub mod memory_size;
 pub mod number;
+mod rounding;
+pub mod split_args;
 pub mod time;
 
 pub use id::{DbIndex, ShardId, Slot, WorkerId};

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod ledger;
 pub mod limits;
 pub mod output;
 pub mod protocol_error;
@@ -22,7 +23,7 @@ pub mod writer;
 
 pub use args::{Args, OwnedArgs, Span};
 pub use limits::Limits;
-pub use output::Output;
+pub use output::{Output, SHARED_BYTES_MIN};
 pub use protocol_error::ProtocolError;
 pub use request::{Parsed, RequestParser};
 pub use writer::{DeferredLength, Protocol, ReplyWriter};

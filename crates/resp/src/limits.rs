@@ -3,9 +3,11 @@
 /// Bounds on one request. The defaults are Redis 7.0's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest argument, in bytes (`proto-max-bulk-len`).
+    /// Longest argument, in bytes (`proto-max-bulk-len`, which Redis does not let below 1 MB). Not
+    /// below 99: shorter arguments are not checked against it.
     pub bulk_bytes_max: u64,
-    /// Most arguments of one command.
+    /// Most arguments of one command. Not below 9: fewer are not checked against it. (Redis before 7.0
+    /// allowed 1024 * 1024; 7.0, 8.0 and Valkey 9 allow `INT_MAX`.)
     pub args_max: u64,
     /// Longest inline request, and longest line declaring a count or a length, in bytes.
     pub inline_bytes_max: usize,

@@ -1,9 +1,7 @@
 //! How a request can be malformed. Every one of these closes the connection after its reply.
 
-use std::fmt;
-
-/// A request that cannot be parsed. [`fmt::Display`] gives the text Redis 7.0 replies with, less the
-/// leading `-ERR ` and the line end.
+/// A request that cannot be parsed. What follows it in the stream cannot be told apart from data, so
+/// the reply is the last one: send it, then close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
     /// The count after `*` is not a number or too large.
@@ -12,36 +10,57 @@ pub enum ProtocolError {
     InvalidBulkLength,
     /// An argument begins with this byte instead of `$`.
     ExpectedDollar(u8),
+    /// A count, a length or an argument does not end in CR LF.
+    InvalidCrlf,
     /// No line end within the limit after `*`.
     MultibulkCountTooLong,
     /// No line end within the limit after `$`.
     BulkCountTooLong,
     /// No line end within the limit of an inline request.
     InlineTooLong,
-    /// An inline request with a quote left open, or text right after a closing quote.
+    /// A quote left open in an inline request, or text right after a closing quote.
     UnbalancedQuotes,
+    /// A NUL byte in an inline request.
+    NulInInline,
     /// More arguments than allowed before `AUTH`.
     UnauthenticatedMultibulkLength,
     /// A longer argument than allowed before `AUTH`.
     UnauthenticatedBulkLength,
 }
 
-impl fmt::Display for ProtocolError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Protocol error: ")?;
-        match self {
-            Self::InvalidMultibulkLength => formatter.write_str("invalid multibulk length"),
-            Self::InvalidBulkLength => formatter.write_str("invalid bulk length"),
-            Self::ExpectedDollar(got) => write!(formatter, "expected '$', got '{}'", *got as char),
-            Self::MultibulkCountTooLong => formatter.write_str("too big mbulk count string"),
-            Self::BulkCountTooLong => formatter.write_str("too big bulk count string"),
-            Self::InlineTooLong => formatter.write_str("too big inline request"),
-            Self::UnbalancedQuotes => formatter.write_str("unbalanced quotes in request"),
-            Self::UnauthenticatedMultibulkLength => {
-                formatter.write_str("unauthenticated multibulk length")
+impl ProtocolError {
+    /// The error reply, less its leading `-` and its line end: `ERR Protocol error: ` and a reason.
+    ///
+    /// The texts are those of Redis 7.0, but for two that have no counterpart there: `invalid CRLF in
+    /// request` is Valkey's (since 9.0.6; Redis takes any two bytes for a line end), and the NUL
+    /// one is ours (Redis waits until such a line has exceeded 64 KB and then calls it too big).
+    pub fn message(self) -> Vec<u8> {
+        let reason: &[u8] = match self {
+            Self::InvalidMultibulkLength => b"invalid multibulk length",
+            Self::InvalidBulkLength => b"invalid bulk length",
+            Self::ExpectedDollar(got) => {
+                let mut message = b"ERR Protocol error: expected '$', got '".to_vec();
+                // A byte no reply line may hold becomes a space, as in any error.
+                message.push(if matches!(got, b'\r' | b'\n' | 0) { b' ' } else { got });
+                message.push(b'\'');
+                return message;
             }
-            Self::UnauthenticatedBulkLength => formatter.write_str("unauthenticated bulk length"),
-        }
+            Self::InvalidCrlf => b"invalid CRLF in request",
+            Self::MultibulkCountTooLong => b"too big mbulk count string",
+            Self::BulkCountTooLong => b"too big bulk count string",
+            Self::InlineTooLong => b"too big inline request",
+            Self::UnbalancedQuotes => b"unbalanced quotes in request",
+            Self::NulInInline => b"NUL byte in inline request",
+            Self::UnauthenticatedMultibulkLength => b"unauthenticated multibulk length",
+            Self::UnauthenticatedBulkLength => b"unauthenticated bulk length",
+        };
+        [b"ERR Protocol error: ", reason].concat()
+    }
+}
+
+impl std::fmt::Display for ProtocolError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.message().escape_ascii())
     }
 }
 

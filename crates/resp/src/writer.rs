@@ -1,8 +1,18 @@
 //! The shapes of replies, in either protocol.
+//!
+//! A handler says what a reply *is* (a map, a double, nothing) and the writer picks the bytes for the
+//! protocol the client speaks. RESP2 knows five types; the others fall back on them as Redis does:
+//! maps, sets and pushes are arrays, doubles, big numbers and verbatim texts are bulk strings, true is
+//! 1 and false 0. (The RESP3 specification, <https://github.com/redis/redis-specifications>; the
+//! fallbacks are those of Redis 7.0.)
 
 use std::sync::Arc;
 
+use darter_base::float::format_f64;
+use darter_base::number::{format_i64, format_u64};
+
 use crate::Output;
+use crate::output::{Mark, SHARED_BYTES_MIN};
 
 /// The protocol a client chose with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,14 +24,17 @@ pub enum Protocol {
     Resp3,
 }
 
-/// Where the length of an array goes once it is known.
+/// Where the header of an array goes once its length is known: hand it back to the writer.
 #[derive(Debug)]
 #[must_use = "an array without its length breaks the protocol"]
 pub struct DeferredLength {
-    at: usize,
+    mark: Mark,
 }
 
-/// Writes replies to an [`Output`] in the client's protocol.
+/// Writes replies to the end of an [`Output`] in the client's protocol.
+///
+/// What declares a length (`array`, `map`, `set`, `push`, `attribute`) must be followed by as many
+/// values; builds with debug assertions check that.
 #[derive(Debug)]
 pub struct ReplyWriter<'a> {
     out: &'a mut Output,
@@ -30,7 +43,7 @@ pub struct ReplyWriter<'a> {
 
 impl<'a> ReplyWriter<'a> {
     /// A writer of replies in `protocol` at the end of `out`.
-    pub fn new(out: &'a mut Output, protocol: Protocol) -> Self {
+    pub const fn new(out: &'a mut Output, protocol: Protocol) -> Self {
         Self { out, protocol }
     }
 
@@ -44,92 +57,151 @@ impl<'a> ReplyWriter<'a> {
         self.out
     }
 
-    /// `+text`. The text must not contain line ends.
+    /// A status: `+text`. The text must not contain line ends.
     pub fn simple(&mut self, text: &str) {
+        debug_assert!(!text.contains(['\r', '\n']), "a status is one line");
+        self.out.ledger.scalar();
         self.line(b'+', text.as_bytes());
     }
 
     /// `+OK`.
+    #[inline]
     pub fn ok(&mut self) {
+        self.out.ledger.scalar();
         self.out.extend(b"+OK\r\n");
     }
 
-    /// `-text`, the error code being the first word. CR, LF and NUL become spaces.
+    /// An error: `-text`, the first word of which is the error code. Whatever the text quotes, it
+    /// stays one line: line ends at its ends are dropped; CR, LF and NUL within become spaces.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
-        let text: Vec<u8> = text
-            .as_ref()
-            .iter()
-            .map(|&byte| if matches!(byte, b'\r' | b'\n' | 0) { b' ' } else { byte })
-            .collect();
-        self.line(b'-', &text);
+        self.out.ledger.scalar();
+        let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let mut text = text.as_ref();
+        while let [first, rest @ ..] = text
+            && is_line_end(first)
+        {
+            text = rest;
+        }
+        while let [rest @ .., last] = text
+            && is_line_end(last)
+        {
+            text = rest;
+        }
+        self.out.extend(b"-");
+        let mark = self.out.mark();
+        self.out.extend(text);
+        self.out.replace_line_ends_since(mark);
+        self.out.extend(b"\r\n");
     }
 
     /// `:value`.
+    #[inline]
     pub fn integer(&mut self, value: i64) {
-        self.line(b':', value.to_string().as_bytes());
+        self.out.ledger.scalar();
+        match u64::try_from(value) {
+            Ok(value) => self.header(b':', value),
+            Err(_) if value == -1 => self.out.extend(b":-1\r\n"),
+            Err(_) => self.line(b':', &format_i64(value)),
+        }
     }
 
-    /// `$len` and the bytes.
+    /// A byte string: `$len` and the bytes.
+    #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.line(b'$', bytes.len().to_string().as_bytes());
+        self.out.ledger.scalar();
+        self.header(b'$', bytes.len() as u64);
         self.out.extend(bytes);
         self.out.extend(b"\r\n");
     }
 
-    /// The decimal text of `value` as a bulk string.
+    /// The decimal text of `value` as a byte string.
+    #[inline]
     pub fn bulk_integer(&mut self, value: i64) {
-        self.bulk(value.to_string().as_bytes());
+        self.bulk(&format_i64(value));
     }
 
-    /// A bulk string borrowed from a value without copying it, unless it is small.
+    /// A byte string held by reference until it is sent, unless it is short of
+    /// [`SHARED_BYTES_MIN`].
     pub fn bulk_shared(&mut self, data: &Arc<Vec<u8>>) {
-        self.bulk(data);
+        if data.len() < SHARED_BYTES_MIN {
+            return self.bulk(data);
+        }
+        self.out.ledger.scalar();
+        self.header(b'$', data.len() as u64);
+        self.out.extend_shared(data);
+        self.out.extend(b"\r\n");
     }
 
     /// No value: `$-1` in RESP2, `_` in RESP3.
+    #[inline]
     pub fn null(&mut self) {
+        self.out.ledger.scalar();
         self.out.extend(if self.is_resp3() { b"_\r\n" } else { b"$-1\r\n" });
     }
 
     /// No array: `*-1` in RESP2, `_` in RESP3.
     pub fn null_array(&mut self) {
+        self.out.ledger.scalar();
         self.out.extend(if self.is_resp3() { b"_\r\n" } else { b"*-1\r\n" });
     }
 
     /// An array of `len` values, which must follow.
+    #[inline]
     pub fn array(&mut self, len: usize) {
-        self.header(b'*', len);
+        self.aggregate(b'*', len);
     }
 
-    /// A map of `len` pairs, which must follow as key, value, key, value. RESP2: an array.
+    /// A map of `len` pairs, which must follow: key, value, key, value. RESP2: an array of twice
+    /// `len`.
     pub fn map(&mut self, len: usize) {
-        if self.is_resp3() { self.header(b'%', len) } else { self.header(b'*', len * 2) }
+        self.out.ledger.aggregate(2 * len as u64);
+        if self.is_resp3() {
+            self.header(b'%', len as u64);
+        } else {
+            self.header(b'*', 2 * len as u64);
+        }
     }
 
     /// A set of `len` values, which must follow. RESP2: an array.
     pub fn set(&mut self, len: usize) {
-        self.header(if self.is_resp3() { b'~' } else { b'*' }, len);
+        self.aggregate(if self.is_resp3() { b'~' } else { b'*' }, len);
     }
 
-    /// An out-of-band message of `len` values, which must follow. RESP2: an array.
+    /// An out-of-band message of `len` values, which must follow; the first names its kind. RESP2: an
+    /// array.
     pub fn push(&mut self, len: usize) {
-        self.header(if self.is_resp3() { b'>' } else { b'*' }, len);
+        self.aggregate(if self.is_resp3() { b'>' } else { b'*' }, len);
     }
 
-    /// `len` pairs about the reply that comes after them. RESP3 only.
+    /// `len` pairs about the value that comes after them; both must follow. RESP3 only: a RESP2 client
+    /// would take the pairs for the value.
     pub fn attribute(&mut self, len: usize) {
-        debug_assert!(self.is_resp3(), "RESP2 has no attributes");
-        self.header(b'|', len);
+        assert!(self.is_resp3(), "RESP2 has no attributes");
+        self.out.ledger.attribute(2 * len as u64);
+        self.header(b'|', len as u64);
     }
 
-    /// A floating point number. RESP2: its text as a bulk string.
+    /// A floating point number, in the shortest text that reads back as the same number; `inf`,
+    /// `-inf` and `nan` otherwise. RESP2: that text as a byte string. (Redis 7.0 prints 17 digits
+    /// instead; 7.2 and later, and Valkey, the shortest text.)
     pub fn double(&mut self, value: f64) {
-        let text = value.to_string();
-        if self.is_resp3() { self.line(b',', text.as_bytes()) } else { self.bulk(text.as_bytes()) }
+        self.double_text(&format_f64(value));
+    }
+
+    /// A floating point number already in text form, such as the result of
+    /// [`Extended::to_text`](darter_base::extended::Extended::to_text). RESP2: a byte string.
+    pub fn double_text(&mut self, text: &[u8]) {
+        if self.is_resp3() {
+            self.out.ledger.scalar();
+            self.line(b',', text);
+        } else {
+            self.bulk(text);
+        }
     }
 
     /// `#t` or `#f`. RESP2: `:1` or `:0`.
     pub fn boolean(&mut self, value: bool) {
+        self.out.ledger.scalar();
         self.out.extend(match (self.is_resp3(), value) {
             (true, true) => b"#t\r\n",
             (true, false) => b"#f\r\n",
@@ -138,20 +210,22 @@ impl<'a> ReplyWriter<'a> {
         });
     }
 
-    /// An integer of any size, as decimal digits. RESP2: a bulk string.
+    /// An integer of any size, as decimal digits. RESP2: a byte string.
     pub fn big_number(&mut self, digits: &str) {
         if self.is_resp3() {
+            self.out.ledger.scalar();
             self.line(b'(', digits.as_bytes());
         } else {
             self.bulk(digits.as_bytes());
         }
     }
 
-    /// Text in a `format` of three letters, such as `txt`. RESP2: a bulk string.
-    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+    /// Text for people, `format` being `txt` or `mkd`. RESP2: a byte string, without the format.
+    pub fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.is_resp3() {
-            self.header(b'=', text.len() + 4);
-            self.out.extend(format.as_bytes());
+            self.out.ledger.scalar();
+            self.header(b'=', text.len() as u64 + 4);
+            self.out.extend(&format);
             self.out.extend(b":");
             self.out.extend(text);
             self.out.extend(b"\r\n");
@@ -160,27 +234,35 @@ impl<'a> ReplyWriter<'a> {
         }
     }
 
-    /// Begins an array whose length is not known yet.
-    pub fn begin_array(&mut self) -> DeferredLength {
-        DeferredLength { at: self.out.len() }
+    /// One value that is already in wire format, such as a reply kept from before.
+    pub fn encoded(&mut self, value: &[u8]) {
+        self.out.ledger.scalar();
+        self.out.extend(value);
     }
 
-    /// Ends an array of `len` values begun with [`begin_array`](Self::begin_array).
+    /// Begins an array, a set or a map whose length will be known at its end. They nest: what was
+    /// begun last ends first. Nothing may be sent in between.
+    pub fn begin_deferred(&mut self) -> DeferredLength {
+        self.out.ledger.deferred();
+        DeferredLength { mark: self.out.mark() }
+    }
+
+    /// Ends an array of `len` values.
     pub fn end_array(&mut self, deferred: DeferredLength, len: usize) {
-        self.end(deferred, b'*', len);
+        self.end(deferred, b'*', len, len);
     }
 
-    /// Ends a set of `len` values begun with [`begin_array`](Self::begin_array). RESP2: an array.
+    /// Ends a set of `len` values. RESP2: an array.
     pub fn end_set(&mut self, deferred: DeferredLength, len: usize) {
-        self.end(deferred, if self.is_resp3() { b'~' } else { b'*' }, len);
+        self.end(deferred, if self.is_resp3() { b'~' } else { b'*' }, len, len);
     }
 
-    /// Ends a map of `len` pairs begun with [`begin_array`](Self::begin_array). RESP2: an array.
+    /// Ends a map of `len` pairs. RESP2: an array of twice `len`.
     pub fn end_map(&mut self, deferred: DeferredLength, len: usize) {
         if self.is_resp3() {
-            self.end(deferred, b'%', len);
+            self.end(deferred, b'%', len, 2 * len);
         } else {
-            self.end(deferred, b'*', len * 2);
+            self.end(deferred, b'*', 2 * len, 2 * len);
         }
     }
 
@@ -188,22 +270,47 @@ impl<'a> ReplyWriter<'a> {
         matches!(self.protocol, Protocol::Resp3)
     }
 
-    fn header(&mut self, kind: u8, len: usize) {
-        self.line(kind, len.to_string().as_bytes());
+    #[inline]
+    fn aggregate(&mut self, kind: u8, len: usize) {
+        self.out.ledger.aggregate(len as u64);
+        self.header(kind, len as u64);
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "a deferred length is used once")]
+    fn end(&mut self, deferred: DeferredLength, kind: u8, declared: usize, values: usize) {
+        self.out.ledger.end_deferred(values as u64);
+        let digits = format_u64(declared as u64);
+        let mut header = [kind; 23];
+        let digits_end = 1 + digits.len();
+        header[1..digits_end].copy_from_slice(&digits);
+        header[digits_end..digits_end + 2].copy_from_slice(b"\r\n");
+        self.out.insert(deferred.mark, &header[..digits_end + 2]);
+    }
+
+    /// `kind` and `number` on a line. The short ones are arrays of constant size, which the compiler
+    /// stores without calling anything.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "digits are below 10")]
+    fn header(&mut self, kind: u8, number: u64) {
+        let digit = |unit: u64| b'0' + (number / unit % 10) as u8;
+        match number {
+            0..=9 => self.out.extend(&[kind, digit(1), b'\r', b'\n']),
+            10..=99 => self.out.extend(&[kind, digit(10), digit(1), b'\r', b'\n']),
+            100..=999 => self.out.extend(&[kind, digit(100), digit(10), digit(1), b'\r', b'\n']),
+            1000..=9999 => {
+                self.out.extend(&[kind, digit(1000), digit(100), digit(10), digit(1), b'\r', b'\n'])
+            }
+            _ => self.line(kind, &format_u64(number)),
+        }
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {
+        self.out.reserve(text.len() + 3);
         self.out.extend(&[kind]);
         self.out.extend(text);
         self.out.extend(b"\r\n");
     }
-
-    fn end(&mut self, deferred: DeferredLength, kind: u8, len: usize) {
-        let tail = self.out.first_chunk()[deferred.at..].to_vec();
-        let head = self.out.first_chunk()[..deferred.at].to_vec();
-        self.out.clear(usize::MAX);
-        self.out.extend(&head);
-        self.header(kind, len);
-        self.out.extend(&tail);
-    }
 }
+
+#[cfg(test)]
+mod tests;
