@@ -1,5 +1,6 @@
 //! Replies made of values.
 
+use darter_command_table::{ReplyError, ReplyResult};
 use darter_resp::ReplyWriter;
 use darter_shard::{Object, ValueRef};
 
@@ -12,4 +13,21 @@ pub(crate) fn write_string(reply: &mut ReplyWriter<'_>, value: ValueRef<'_>) -> 
         ValueRef::Object(Object::Large(large)) => reply.bulk_shared(&large.share()),
     }
     true
+}
+
+/// Writes what a key holds, which must be a string or nothing.
+#[inline]
+pub(crate) fn write_string_or_null(
+    reply: &mut ReplyWriter<'_>,
+    value: Option<ValueRef<'_>>,
+) -> ReplyResult {
+    match value {
+        None => reply.null(),
+        Some(value) => {
+            if !write_string(reply, value) {
+                return Err(ReplyError::WrongType);
+            }
+        }
+    }
+    Ok(())
 }

@@ -359,6 +359,16 @@ impl Keyspace<'_> {
         self.common.changes += changes;
     }
 
+    /// Counts a hit or a miss, for commands that find a key by other means than
+    /// [`read`](Self::read) and [`exists`](Self::exists) (TYPE, TTL).
+    pub fn count_lookup(&mut self, found: bool) {
+        if found {
+            self.common.statistics.hits += 1;
+        } else {
+            self.common.statistics.misses += 1;
+        }
+    }
+
     fn replace(&mut self, key: &Key<'_>, value: StoredValue, expiry: Expiry) -> Previous {
         self.expire_if_due(key);
         let deadline = match expiry {

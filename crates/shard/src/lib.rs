@@ -12,6 +12,7 @@
 
 pub mod key;
 pub mod keyspace;
+mod random;
 pub mod shard;
 pub mod statistics;
 mod watch;

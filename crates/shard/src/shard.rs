@@ -9,6 +9,7 @@ use darter_value::{Object, ValueRef};
 
 use crate::key::Key;
 use crate::keyspace::Keyspace;
+use crate::random::Random;
 use crate::statistics::Statistics;
 use crate::watch::{VersionCounter, Watches};
 
@@ -28,6 +29,7 @@ pub struct Shard {
     hasher: KeyHasher,
     databases: Vec<Database>,
     common: Common,
+    random: Random,
 }
 
 /// What the databases of a shard share.
@@ -62,6 +64,7 @@ impl Shard {
             hasher: options.hasher.clone(),
             databases: (0..options.databases.max(1)).map(|_| Database::default()).collect(),
             common: Common::default(),
+            random: Random::new(options.hasher.hash(&id.0.to_le_bytes())),
         }
     }
 
@@ -180,6 +183,13 @@ impl Shard {
     /// Whether no database has a key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The next of a sequence of random numbers, which the process's hasher and the shard's id
+    /// determine. Not for secrets.
+    #[inline]
+    pub const fn random(&mut self) -> u64 {
+        self.random.next()
     }
 
     /// Number of databases.
