@@ -1,10 +1,13 @@
 //! Commands on keys of any type.
 
+mod copy;
 mod delete;
 mod exists;
 mod expire;
 mod keys;
+mod object;
 mod random_key;
+mod rename;
 mod scan;
 mod time_to_live;
 
@@ -12,6 +15,8 @@ use darter_command_table::Command;
 
 /// Every command of the group.
 pub static COMMANDS: &[&Command] = &[
+    &copy::COPY,
+    &copy::MOVE,
     &delete::DEL,
     &delete::UNLINK,
     &exists::EXISTS,
@@ -23,7 +28,10 @@ pub static COMMANDS: &[&Command] = &[
     &expire::PEXPIRE,
     &expire::PEXPIREAT,
     &keys::KEYS,
+    &object::OBJECT,
     &random_key::RANDOMKEY,
+    &rename::RENAME,
+    &rename::RENAMENX,
     &scan::SCAN,
     &time_to_live::EXPIRETIME,
     &time_to_live::PEXPIRETIME,

@@ -1,6 +1,6 @@
 //! Conditions under which SET and DELEX act.
 
-use super::digest::digest_of;
+use super::digest::digest_text;
 use darter_command_table::{Call, ReplyError};
 use darter_shard::ValueRef;
 use darter_value::integer::IntegerText;
@@ -17,27 +17,27 @@ pub(super) enum Condition<'a> {
     Equal(&'a [u8]),
     /// `IFNE`
     NotEqual(&'a [u8]),
-    /// `IFDEQ`
-    DigestEqual(u64),
-    /// `IFDNE`
-    DigestNotEqual(u64),
+    /// `IFDEQ`, the digest as text
+    DigestEqual(&'a [u8]),
+    /// `IFDNE`, the digest as text
+    DigestNotEqual(&'a [u8]),
 }
 
 impl<'a> Condition<'a> {
     /// The condition at argument `index` on the value, if there is one and it has its operand.
-    pub(super) fn parse(call: &Call<'a>, index: usize) -> Result<Option<Self>, ReplyError> {
-        let Some(operand) = call.args.get(index + 1) else { return Ok(None) };
-        Ok(Some(if call.is_word(index, "IFEQ") {
-            Self::Equal(operand)
+    pub(super) fn parse(call: &Call<'a>, index: usize) -> Option<Self> {
+        let operand = call.args.get(index + 1)?;
+        if call.is_word(index, "IFEQ") {
+            Some(Self::Equal(operand))
         } else if call.is_word(index, "IFNE") {
-            Self::NotEqual(operand)
+            Some(Self::NotEqual(operand))
         } else if call.is_word(index, "IFDEQ") {
-            Self::DigestEqual(parse_digest(operand)?)
+            Some(Self::DigestEqual(operand))
         } else if call.is_word(index, "IFDNE") {
-            Self::DigestNotEqual(parse_digest(operand)?)
+            Some(Self::DigestNotEqual(operand))
         } else {
-            return Ok(None);
-        }))
+            None
+        }
     }
 
     /// Whether a key that holds `value` satisfies the condition. An absent key satisfies the
@@ -60,20 +60,18 @@ impl<'a> Condition<'a> {
             Self::Always | Self::Present | Self::Absent => unreachable!("answered above"),
             Self::Equal(operand) => bytes == *operand,
             Self::NotEqual(operand) => bytes != *operand,
-            Self::DigestEqual(digest) => digest_of(bytes) == *digest,
-            Self::DigestNotEqual(digest) => digest_of(bytes) != *digest,
+            Self::DigestEqual(digest) => is_digest(digest, bytes)?,
+            Self::DigestNotEqual(digest) => !is_digest(digest, bytes)?,
         })
     }
 }
 
-/// A digest as DIGEST prints it, in any case.
-fn parse_digest(text: &[u8]) -> Result<u64, ReplyError> {
-    const MALFORMED: ReplyError = ReplyError::Text("ERR must be exactly 16 hexadecimal characters");
-    if text.len() != 16 {
-        return Err(MALFORMED);
+/// Whether `text` is the digest of `value`, in any case. Only its length is checked, and only when
+/// there is a value, as in Redis 8.4.
+fn is_digest(text: &[u8], value: &[u8]) -> Result<bool, ReplyError> {
+    let digest = digest_text(value);
+    if text.len() != digest.len() {
+        return Err(ReplyError::Text("ERR must be exactly 16 hexadecimal characters"));
     }
-    text.iter().try_fold(0, |digest: u64, byte| {
-        let digit = char::from(*byte).to_digit(16).ok_or(MALFORMED)?;
-        Ok(digest << 4 | u64::from(digit))
-    })
+    Ok(text.eq_ignore_ascii_case(&digest))
 }

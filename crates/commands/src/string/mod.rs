@@ -8,6 +8,9 @@ mod get;
 mod get_and;
 mod get_many;
 mod increment;
+mod increment_float;
+mod increment_within;
+
 mod range;
 mod set;
 mod set_many;
@@ -30,6 +33,8 @@ pub static COMMANDS: &[&Command] = &[
     &increment::DECRBY,
     &increment::INCR,
     &increment::INCRBY,
+    &increment_float::INCRBYFLOAT,
+    &increment_within::INCREX,
     &range::GETRANGE,
     &range::SETRANGE,
     &range::SUBSTR,

@@ -75,7 +75,7 @@ impl<'a> Options<'a> {
             }
             _ if of == OptionsOf::Set && is("GET") => self.get = true,
             (Condition::Always, _) if of == OptionsOf::Set => {
-                self.condition = Condition::parse(call, index)?.ok_or(ReplyError::Syntax)?;
+                self.condition = Condition::parse(call, index).ok_or(ReplyError::Syntax)?;
                 return Ok(2);
             }
             _ => return Err(ReplyError::Syntax),
