@@ -1,5 +1,7 @@
 //! Natural numbers of any size, just enough of them to round and print 80-bit floats exactly.
 
+#![expect(clippy::cast_possible_truncation, reason = "words are cut off wider words on purpose")]
+
 use std::cmp::Ordering;
 
 /// A natural number. Words are 64 bits, the lowest first; the highest is not 0.

@@ -7,7 +7,7 @@
 //! stood before it, which leaves no slow tail. The search for a hashtag rides along: a step also
 //! tests its eight bytes for `{`, and only a key that has one is looked at again.
 //!
-//! Measured: 3.9 ns for a 16-byte key against 21 ns byte by byte (AMD EPYC, November 2026; rerun
+//! Measured: 3.7 ns for a key of 8 bytes, 6.4 ns for 16, 9.0 ns for 21 (AMD EPYC, November 2026; rerun
 //! with `cargo run --release -p darter-resp --example request_bench`).
 
 use crate::id::Slot;
@@ -17,6 +17,7 @@ const POLYNOMIAL: u16 = 0x1021;
 /// `TABLES[k][b]` is the CRC of byte `b` followed by `k` zero bytes.
 static TABLES: [[u16; 256]; 8] = tables();
 
+#[expect(clippy::cast_possible_truncation, reason = "indices are below 256")]
 const fn tables() -> [[u16; 256]; 8] {
     let mut tables = [[0_u16; 256]; 8];
     let mut byte = 0;

@@ -6,6 +6,13 @@
 //! so `1e4932` prints 4933 digits. Data written by a Redis on x86 gives the same text here, on
 //! every machine. Coordinates of `GEOPOS` print in the same way.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "exponents and lengths are within +-20,000 once they are checked"
+)]
+
 use crate::big_natural::BigNatural;
 use crate::float::{Digits, FloatText};
 use crate::rounding::Unrounded;
@@ -190,7 +197,7 @@ impl std::ops::Add for Extended {
             (Magnitude::Infinite, Magnitude::Infinite) if self.negative != other.negative => {
                 Self { negative: false, magnitude: Magnitude::Nan }
             }
-            (Magnitude::Nan, _) | (Magnitude::Infinite, _) => self,
+            (Magnitude::Nan | Magnitude::Infinite, _) => self,
             (_, Magnitude::Nan | Magnitude::Infinite) => other,
             (
                 Magnitude::Finite { mantissa, exponent },

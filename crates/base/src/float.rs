@@ -8,14 +8,22 @@
 //! Redis 7.0 prints doubles with `%.17g` everywhere: `0.1` comes out as `0.10000000000000001`. Since
 //! 7.2, and in every Valkey, replies, sorted set scores and rewritten logs carry the shortest text
 //! that reads back as the same number, laid out as the `fpconv` library does it; [`format_f64`] is
-//! that form, [`format_f64_17`] the old one, for files and peers of the older kind. (`fpconv`'s Grisu2 misses the
-//! shortest text for about one double in a thousand and prints one digit more; both read back as the
-//! same number.) Results of `INCRBYFLOAT` and `GEOPOS` coordinates are
-//! neither: see [`crate::extended`].
+//! that form, [`format_f64_17`] the old one, for peers of the older kind. For one double in 2000
+//! `fpconv` does not find the shortest text, or not the nearest of the shortest: it prints 276.008229
+//! as `276.00822899999997`. We do not follow it there; both texts read back as the same number.
+//! Results of `INCRBYFLOAT` and coordinates of `GEOPOS` are neither: see [`crate::extended`].
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "counts of digits and decimal exponents are below 1,100; precision is lost on purpose"
+)]
 
 use std::fmt::Write;
 
-use crate::number::{NumberText, format_i64};
+use crate::number::{NumberText, format_i64, format_u64};
 use crate::rounding::Unrounded;
 
 /// A text `strtod` would take whole, other than NaN.
@@ -49,11 +57,7 @@ pub struct Digits<'a> {
 impl<'a> FloatText<'a> {
     /// Reads `text`, all of it.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let (negative, unsigned) = match text {
-            [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
-        };
+        let (negative, unsigned) = split_sign(text);
         match unsigned {
             [b'i' | b'I', ..] => {
                 let infinite = unsigned.eq_ignore_ascii_case(b"inf")
@@ -99,11 +103,7 @@ impl<'a> Digits<'a> {
     }
 
     fn parse_exponent(text: &[u8]) -> Option<i64> {
-        let (negative, digits) = match text {
-            [b'-', digits @ ..] => (true, digits),
-            [b'+', digits @ ..] => (false, digits),
-            digits => (false, digits),
-        };
+        let (negative, digits) = split_sign(text);
         if digits.is_empty() {
             return None;
         }
@@ -138,6 +138,14 @@ impl<'a> Digits<'a> {
             }
         }
         Unrounded { mantissa, exponent, sticky }
+    }
+}
+
+/// Whether a minus sign stands before `text`, and what is behind it or a plus sign.
+fn split_sign(text: &[u8]) -> (bool, &[u8]) {
+    match text {
+        [sign @ (b'-' | b'+'), rest @ ..] => (*sign == b'-', rest),
+        _ => (false, text),
     }
 }
 
@@ -187,9 +195,42 @@ pub fn format_f64(value: f64) -> NumberText {
     if let Some(text) = format_special(value) {
         return text;
     }
-    if value.abs() <= 4_611_686_018_427_387_904.0 && value.trunc() == value {
+    if value.abs() <= 4_611_686_018_427_387_904.0 && value.fract() == 0.0 {
         return format_i64(value as i64);
     }
+    format_short_fraction(value).unwrap_or_else(|| format_shortest(value))
+}
+
+/// The text of a finite `value` that has up to 4 digits behind the point and 15 in all, as amounts of
+/// money and most scores do. No other text that reads back as the same number is as short.
+#[expect(clippy::float_cmp, reason = "whether the text reads back as the very same number")]
+fn format_short_fraction(value: f64) -> Option<NumberText> {
+    let magnitude = value.abs();
+    for (places, scale) in [(1, 10_u64), (2, 100), (3, 1000), (4, 10_000)] {
+        let scaled = (magnitude * scale as f64).round();
+        if scaled >= 1e15 {
+            return None;
+        }
+        // Both numbers are exact, so their quotient is what the text reads back as.
+        if scaled / scale as f64 == magnitude {
+            let scaled = scaled as u64;
+            let mut text = NumberText::empty();
+            if value < 0.0 {
+                text.push(b'-');
+            }
+            text.push_all(&format_u64(scaled / scale));
+            text.push(b'.');
+            let fraction = format_u64(scaled % scale);
+            text.push_zeros(places - fraction.len());
+            text.push_all(&fraction);
+            return Some(text);
+        }
+    }
+    None
+}
+
+/// As [`format_f64`] for what is finite, and not an integer of less than 2^62.
+fn format_shortest(value: f64) -> NumberText {
     let scientific = Scientific::shortest(value);
     let digits = scientific.digits();
     let count = digits.len() as i32;
@@ -241,9 +282,9 @@ pub fn format_f64_fixed(value: f64, fraction_digits: u32) -> NumberText {
     if scaled < 0 {
         text.push(b'-');
     }
-    text.push_all(&crate::number::format_u64(magnitude / scale));
+    text.push_all(&format_u64(magnitude / scale));
     text.push(b'.');
-    let fraction = crate::number::format_u64(magnitude % scale);
+    let fraction = format_u64(magnitude % scale);
     text.push_zeros(fraction_digits as usize - fraction.len());
     text.push_all(&fraction);
     text
@@ -294,7 +335,7 @@ fn push_scientific(
     }
     text.push(b'e');
     text.push(if exponent < 0 { b'-' } else { b'+' });
-    let magnitude = crate::number::format_u64(u64::from(exponent.unsigned_abs()));
+    let magnitude = format_u64(u64::from(exponent.unsigned_abs()));
     text.push_zeros(exponent_digits_min.saturating_sub(magnitude.len()));
     text.push_all(&magnitude);
 }

@@ -1,5 +1,12 @@
 //! Rounding an exact binary value to a float's mantissa.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a rounded mantissa fits, that is what rounding is for"
+)]
+
 /// The positive number `mantissa * 2 ^ exponent`, plus less than one unit of the mantissa's last
 /// bit if `sticky`.
 #[derive(Clone, Copy, Debug)]

@@ -164,7 +164,8 @@ mod tests {
         Ok(words.iter().map(|word| word.escape_ascii().to_string()).collect())
     }
 
-    /// Each line was sent to redis-server 7.0.15 as an inline `ECHO` or `RPUSH`.
+    /// As redis-server 7.0.15 splits them; `redis_differential`, an example of `darter-resp`, asks it
+    /// about random ones.
     #[test]
     fn lines_split_as_redis_splits_them() {
         let ok: &[(&str, &[&str])] = &[

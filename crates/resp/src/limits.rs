@@ -9,7 +9,8 @@ pub struct Limits {
     /// Most arguments of one command. Not below 9: fewer are not checked against it. (Redis before 7.0
     /// allowed 1024 * 1024; 7.0, 8.0 and Valkey 9 allow `INT_MAX`.)
     pub args_max: u64,
-    /// Longest inline request, and longest line declaring a count or a length, in bytes.
+    /// Longest inline request, and longest line declaring a count or a length, in bytes without the
+    /// line end. Not below 4.
     pub inline_bytes_max: usize,
     /// Whether the client has yet to authenticate: then at most [`Limits::UNAUTHENTICATED_ARGS_MAX`]
     /// arguments of [`Limits::UNAUTHENTICATED_BULK_BYTES_MAX`] bytes.

@@ -15,8 +15,8 @@
 //!
 //! The bytes may arrive in any pieces; what is parsed is the same for all of them. A request that is
 //! not complete is parsed from its beginning again when more of it is there, which costs little as
-//! long as few of its arguments are; once there are [`ARGS_KEPT_FROM`] complete ones the parser keeps
-//! their spans and goes on behind them, so a request of a million arguments takes linear time however
+//! long as few of its arguments are; once there are 32 complete ones the parser keeps their spans
+//! and goes on behind them, so a request of a million arguments takes linear time however
 //! it arrives. [`Parsed::Incomplete`] says how many bytes are needed to get any further.
 //!
 //! # Strictness
@@ -90,6 +90,7 @@ pub enum Parsed {
 }
 
 /// Why the parse of an array request stopped early.
+#[derive(Clone, Copy)]
 enum Stop {
     Incomplete { needed_bytes: usize },
     Malformed(ProtocolError),
@@ -351,6 +352,9 @@ fn position_of(byte: u8, bytes: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[doc(hidden)]
+pub mod fuzz;
 
 #[cfg(test)]
 mod tests;

@@ -136,7 +136,11 @@ impl<'a> ReplyWriter<'a> {
     #[inline]
     pub fn null(&mut self) {
         self.out.ledger.scalar();
-        self.out.extend(if self.is_resp3() { b"_\r\n" } else { b"$-1\r\n" });
+        if self.is_resp3() {
+            self.out.extend(b"_\r\n");
+        } else {
+            self.out.extend(b"$-1\r\n");
+        }
     }
 
     /// No array: `*-1` in RESP2, `_` in RESP3.
@@ -290,7 +294,6 @@ impl<'a> ReplyWriter<'a> {
     /// `kind` and `number` on a line. The short ones are arrays of constant size, which the compiler
     /// stores without calling anything.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "digits are below 10")]
     fn header(&mut self, kind: u8, number: u64) {
         let digit = |unit: u64| b'0' + (number / unit % 10) as u8;
         match number {
@@ -298,7 +301,8 @@ impl<'a> ReplyWriter<'a> {
             10..=99 => self.out.extend(&[kind, digit(10), digit(1), b'\r', b'\n']),
             100..=999 => self.out.extend(&[kind, digit(100), digit(10), digit(1), b'\r', b'\n']),
             1000..=9999 => {
-                self.out.extend(&[kind, digit(1000), digit(100), digit(10), digit(1), b'\r', b'\n'])
+                let digits = [digit(1000), digit(100), digit(10), digit(1)];
+                self.out.extend(&[kind, digits[0], digits[1], digits[2], digits[3], b'\r', b'\n']);
             }
             _ => self.line(kind, &format_u64(number)),
         }

@@ -1,3 +1,9 @@
+#![expect(
+    clippy::unreadable_literal,
+    clippy::approx_constant,
+    reason = "literals look like the texts beside them"
+)]
+
 use super::*;
 
 #[test]
@@ -178,6 +184,24 @@ fn every_text_reads_back_as_the_same_number() {
         }
         for text in [format_f64(value), format_f64_17(value)] {
             assert_eq!(parse_f64(&text).map(f64::to_bits), Some(value.to_bits()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_short_way_to_print_a_fraction_gives_the_same_text() {
+    let mut state = 1_u64;
+    for _ in 0..200_000 {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let integer = state >> (15 + state % 49);
+        let value = integer as f64 / 10_f64.powi((state >> 58) as i32 % 7);
+        for value in [value, -value, value * 0.1, value.next_up()] {
+            if value.fract() != 0.0
+                && let Some(text) = format_short_fraction(value)
+            {
+                assert_eq!(text.as_str(), format_shortest(value).as_str());
+            }
         }
     }
 }
