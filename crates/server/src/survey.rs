@@ -79,6 +79,6 @@ pub fn collect(session: &mut Session, answer: Answer, output: &mut Output) -> Af
     }
     lines.sort_unstable();
     let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
-    ReplyWriter::new(output, session.protocol).verbatim("txt", text.as_bytes());
+    ReplyWriter::new(output, session.protocol).verbatim(*b"txt", text.as_bytes());
     After::Resumes
 }

@@ -26,6 +26,8 @@ pub struct Gathering<S> {
     wanted: Vec<ShardId>,
     /// The first `held.len()` of `wanted`.
     held: Vec<Held<S>>,
+    /// Whether a reservation is under way. Outlives `release`: the grant still comes.
+    reserved: bool,
 }
 
 impl<S> Gathering<S> {
@@ -37,22 +39,27 @@ impl<S> Gathering<S> {
         assert!(!wanted.is_empty(), "an operation touches at least one shard");
         wanted.sort_unstable();
         wanted.dedup();
-        Self { held: Vec::with_capacity(wanted.len()), wanted }
+        Self { held: Vec::with_capacity(wanted.len()), wanted, reserved: false }
     }
 
     /// Takes what is free, up to the first shard that is out, which it reserves under `ticket`.
+    ///
+    /// # Panics
+    /// When a reservation is under way: a second one would bring a grant that nobody expects.
     pub fn advance<W: Work<S>>(
         &mut self,
         cells: &Cells<S, W>,
         me: WorkerId,
         ticket: Ticket,
     ) -> Step {
+        assert!(!self.reserved, "one reservation at a time");
         while self.held.len() < self.wanted.len() {
             let next = self.wanted[self.held.len()];
-            match cells.cell(next).take_or_reserve(me, ticket) {
-                Some(held) => self.held.push(held),
-                None => return Step::Waiting,
-            }
+            let Some(held) = cells.cell(next).take_or_reserve(me, ticket) else {
+                self.reserved = true;
+                return Step::Waiting;
+            };
+            self.held.push(held);
         }
         Step::Ready
     }
@@ -60,9 +67,12 @@ impl<S> Gathering<S> {
     /// Accepts the shard a grant brought; go on with [`Gathering::advance`].
     ///
     /// # Panics
-    /// When it is not the shard this gathering waits for.
+    /// When it is not the shard this gathering waits for, or nothing is waited for any more: a grant
+    /// that comes after [`Gathering::release`] goes straight back to its cell instead.
     pub fn accept(&mut self, held: Held<S>) {
+        assert!(self.reserved, "a grant answers a reservation");
         assert_eq!(self.wanted.get(self.held.len()), Some(&held.id), "the shard waited for");
+        self.reserved = false;
         self.held.push(held);
     }
 
@@ -75,8 +85,10 @@ impl<S> Gathering<S> {
         View::several(&mut self.held, cells.router())
     }
 
-    /// Gives every held shard back, highest first, and forgets what was still wanted. A reservation
-    /// that is under way must be answered by putting the granted shard straight back.
+    /// Gives every held shard back, highest first, and forgets what was still wanted. May be called
+    /// at any time, as when the connection vanishes. A reservation that is under way stays in its
+    /// inbox: its grant must be answered by putting the shard straight back, and until then the
+    /// ticket must not be used again.
     pub fn release<W: Work<S>>(&mut self, cells: &Cells<S, W>, carrier: &impl Carrier<S, W>) {
         self.wanted.clear();
         while let Some(held) = self.held.pop() {
@@ -84,9 +96,10 @@ impl<S> Gathering<S> {
         }
     }
 
-    /// Whether a reservation is under way.
+    /// Whether a reservation is under way, whose grant will arrive: also after
+    /// [`Gathering::release`].
     pub fn is_waiting(&self) -> bool {
-        self.held.len() < self.wanted.len()
+        self.reserved
     }
 }
 
@@ -97,3 +110,6 @@ impl<S> Drop for Gathering<S> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -8,7 +8,9 @@ use darter_base::{ShardId, Slot, WorkerId};
 pub enum Routing {
     /// Take the shard and run the operation on the spot; post it only when the shard is out.
     Auto,
-    /// Only the shard's home worker runs one-shard operations; everybody else posts them.
+    /// Only the shard's home worker takes it for one-shard operations; everybody else posts them.
+    /// Whoever holds the shard runs what was posted meanwhile, as in `Auto`: after a coordinator or
+    /// a [`Letter::Turn`](crate::Letter::Turn) that may be another worker than the home.
     Queue,
 }
 

@@ -29,7 +29,8 @@ pub trait Program<S> {
     /// Runs operation `index`.
     fn run(&mut self, index: usize, held: &mut Held<S>);
 
-    /// Packs operations `from..to`, all of one shard, to be run elsewhere.
+    /// Packs operations `from..to`, all of one shard, to be run elsewhere. Must leave the program
+    /// able to run them: when the shard comes back meanwhile, the packed work is dropped unrun.
     fn pack(&mut self, from: usize, to: usize) -> Self::Work;
 }
 
@@ -118,9 +119,9 @@ impl<S> Window<S> {
         while index < program.len() {
             let id = program.shard_of(index);
             if self.held(id).is_none() {
-                let next = end_of_run(program, index);
                 if !cells.router().may_run(me, id) {
                     self.put_back_all(cells, carrier);
+                    let next = end_of_run(program, index);
                     let work = program.pack(index, next);
                     cells.cell(id).post(me, work, cells.router().home_of(id), carrier);
                     return Outcome::Posted { next };
@@ -130,6 +131,7 @@ impl<S> Window<S> {
                     self.add(held);
                 } else {
                     self.put_back_all(cells, carrier);
+                    let next = end_of_run(program, index);
                     match cells.cell(id).take_or_post(me, || program.pack(index, next)) {
                         Some(held) => self.add(held),
                         None => return Outcome::Posted { next },
@@ -163,3 +165,6 @@ fn end_of_run<S>(program: &impl Program<S>, from: usize) -> usize {
     let id = program.shard_of(from);
     (from + 1..program.len()).find(|&index| program.shard_of(index) != id).unwrap_or(program.len())
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
