@@ -36,6 +36,20 @@ enum Magnitude {
     Nan,
 }
 
+impl Magnitude {
+    /// Of two that are not NaN. Exponents decide, since mantissas begin with a 1 wherever they can.
+    fn is_larger(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Infinite, other) => other != Self::Infinite,
+            (
+                Self::Finite { mantissa, exponent },
+                Self::Finite { mantissa: other_mantissa, exponent: other_exponent },
+            ) => (exponent, mantissa) > (other_exponent, other_mantissa),
+            _ => false,
+        }
+    }
+}
+
 /// What the last bit of the smallest numbers is worth.
 const EXPONENT_MIN: i64 = -16_445;
 /// What the last bit of the largest numbers is worth.
@@ -48,6 +62,12 @@ impl Extended {
     pub const ZERO: Self = Self {
         negative: false,
         magnitude: Magnitude::Finite { mantissa: 0, exponent: EXPONENT_MIN },
+    };
+
+    /// The largest finite number.
+    pub const MAX: Self = Self {
+        negative: false,
+        magnitude: Magnitude::Finite { mantissa: u64::MAX, exponent: EXPONENT_MAX },
     };
 
     /// Redis reads a number from at most this many bytes.
@@ -106,6 +126,17 @@ impl Extended {
         matches!(self.magnitude, Magnitude::Finite { .. })
     }
 
+    /// Whether this is greater than `other`; the zeros are equal, and NaN is greater than nothing.
+    pub fn is_above(self, other: Self) -> bool {
+        match (self.magnitude, other.magnitude) {
+            (Magnitude::Nan, _) | (_, Magnitude::Nan) => false,
+            _ if self.is_zero() && other.is_zero() => false,
+            _ if self.negative != other.negative => other.negative,
+            (own, others) if self.negative => others.is_larger(own),
+            (own, others) => own.is_larger(others),
+        }
+    }
+
     /// The text Redis stores and replies: `%.17Lf` without trailing zeros. At most 4952 bytes.
     pub fn to_text(self) -> Vec<u8> {
         let mut text = Vec::new();
@@ -146,6 +177,14 @@ impl Extended {
             return Self { negative, magnitude: Magnitude::Infinite };
         }
         Self { negative, magnitude: Magnitude::Finite { mantissa, exponent } }
+    }
+}
+
+impl std::ops::Neg for Extended {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self { negative: !self.negative, ..self }
     }
 }
 

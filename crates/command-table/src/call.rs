@@ -1,11 +1,13 @@
 //! What a handler is given: one command of one client, ready to run.
 
 use crate::command::Command;
+use crate::error::ReplyError;
 use darter_base::crc16::slot_of;
+use darter_base::number::parse_i64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_resp::{Args, ReplyWriter};
 use darter_shard::{Key, KeyHasher, Keyspace, Shard};
-use darter_txn::View;
+use darter_txn::{Router, View};
 
 /// The shards a handler runs over.
 pub type ShardView<'a> = View<'a, Shard>;
@@ -28,6 +30,8 @@ pub struct Call<'a> {
     pub limits: CallLimits,
     /// How keys are hashed in every table of this process.
     pub hasher: &'a KeyHasher,
+    /// From slots to shards, for commands that visit shards one after the other.
+    pub router: Router,
 }
 
 /// Configuration that commands check arguments against.
@@ -44,6 +48,40 @@ impl<'a> Call<'a> {
     #[inline]
     pub fn key(&self, index: usize) -> Key<'a> {
         self.key_of(self.args.at(index))
+    }
+
+    /// The argument at `index` as a signed 64-bit number. Panics past the end.
+    #[inline]
+    pub fn integer(&self, index: usize) -> Result<i64, ReplyError> {
+        parse_i64(self.args.at(index)).ok_or(ReplyError::NotAnInteger)
+    }
+
+    /// The argument at `index` as a number in `min..=max`. Commands with an error text of their own
+    /// for this put it in place of both errors. Panics past the end.
+    #[inline]
+    pub fn integer_within(&self, index: usize, min: i64, max: i64) -> Result<i64, ReplyError> {
+        let integer = self.integer(index)?;
+        if (min..=max).contains(&integer) {
+            Ok(integer)
+        } else {
+            Err(ReplyError::OutsideOf { min, max })
+        }
+    }
+
+    /// The argument at `index` as the number of a database. Panics past the end.
+    pub fn db_index(&self, index: usize) -> Result<DbIndex, ReplyError> {
+        let number = self.integer_within(index, i64::from(i32::MIN), i64::from(i32::MAX))?;
+        match u16::try_from(number) {
+            Ok(number) if number < self.limits.databases => Ok(DbIndex(number)),
+            _ => Err(ReplyError::DbIndexOutOfRange),
+        }
+    }
+
+    /// Whether the argument at `index` is `word`, which is in capitals, in any case. `false` past
+    /// the end.
+    #[inline]
+    pub fn is_word(&self, index: usize, word: &str) -> bool {
+        self.args.get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
     }
 
     /// Any bytes as a key.

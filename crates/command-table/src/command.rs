@@ -131,6 +131,17 @@ pub trait Slice: Send {
     fn finish(&mut self, reply: &mut ReplyWriter<'_>);
 }
 
+impl dyn Slice {
+    /// Runs all slices in one go over a view of every shard, for commands inside transactions and
+    /// scripts, which hold what they need already.
+    pub fn run_whole(&mut self, view: &mut ShardView<'_>, now: UnixMillis) {
+        let mut next = self.begin();
+        while let Progress::On(id) = next {
+            next = self.run(view.shard(id), now);
+        }
+    }
+}
+
 /// Since when a command is discouraged, and what to use instead.
 #[derive(Clone, Copy, Debug)]
 pub struct Deprecation {

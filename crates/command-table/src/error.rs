@@ -27,7 +27,7 @@ pub enum ReplyError {
     UnknownCommand { name: Vec<u8>, args: Vec<Vec<u8>> },
     /// No subcommand of this name.
     UnknownSubcommand { subcommand: Vec<u8>, command: &'static str },
-    /// An expiry that is not positive or beyond 64 bits; the command in lower case.
+    /// An expiry that is not positive or beyond 64 bits; the command's name, shown in lower case.
     InvalidExpireTime(&'static str),
     /// An increment beyond 64 bits.
     IncrementOverflow,
@@ -41,6 +41,8 @@ pub enum ReplyError {
     OffsetOutOfRange,
     /// A count or index outside of what the command admits.
     OutOfRange,
+    /// A number outside of `min..=max`.
+    OutsideOf { min: i64, max: i64 },
     /// A database number that is none, or too large.
     InvalidDbIndex,
     /// A database number beyond `databases`.
@@ -49,6 +51,10 @@ pub enum ReplyError {
     SameObject,
     /// A cursor that is no number.
     InvalidCursor,
+    /// An option that EXPIRE and its like do not have.
+    UnsupportedOption(Vec<u8>),
+    /// No type of this name.
+    UnknownTypeName(Vec<u8>),
     /// Authentication first.
     NoAuth,
     /// Wrong user or password.
@@ -86,7 +92,11 @@ impl fmt::Display for ReplyError {
                 );
             }
             Self::InvalidExpireTime(command) => {
-                return write!(formatter, "ERR invalid expire time in '{command}' command");
+                return write!(
+                    formatter,
+                    "ERR invalid expire time in '{}' command",
+                    command.to_ascii_lowercase()
+                );
             }
             Self::IncrementOverflow => "ERR increment or decrement would overflow",
             Self::DecrementOverflow => "ERR decrement would overflow",
@@ -94,10 +104,22 @@ impl fmt::Display for ReplyError {
             Self::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
             Self::OffsetOutOfRange => "ERR offset is out of range",
             Self::OutOfRange => "ERR value is out of range",
+            Self::OutsideOf { min, max } => {
+                return write!(
+                    formatter,
+                    "ERR value is out of range, value must between {min} and {max}"
+                );
+            }
             Self::InvalidDbIndex => "ERR invalid DB index",
             Self::DbIndexOutOfRange => "ERR DB index is out of range",
             Self::SameObject => "ERR source and destination objects are the same",
             Self::InvalidCursor => "ERR invalid cursor",
+            Self::UnsupportedOption(option) => {
+                return write!(formatter, "ERR Unsupported option {}", lossless(option));
+            }
+            Self::UnknownTypeName(name) => {
+                return write!(formatter, "ERR unknown type name '{}'", lossless(name));
+            }
             Self::NoAuth => "NOAUTH Authentication required.",
             Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",

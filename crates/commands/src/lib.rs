@@ -4,12 +4,18 @@
 //! reply. It knows no socket, no session, no thread and no clock. Read [`string`] first.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
+mod expiration;
 pub mod generic;
-pub mod reply;
+mod many_keys;
+mod reply;
+pub mod server;
 pub mod string;
+#[cfg(test)]
+mod testing;
 
 use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
-pub static FAMILIES: &[&[&Command]] = &[generic::COMMANDS, string::COMMANDS];
+pub static FAMILIES: &[&[&Command]] = &[generic::COMMANDS, server::COMMANDS, string::COMMANDS];

@@ -1,6 +1,8 @@
 //! Replies made of values.
 
-use darter_resp::ReplyWriter;
+use darter_base::extended::Extended;
+use darter_command_table::{ReplyError, ReplyResult};
+use darter_resp::{Protocol, ReplyWriter};
 use darter_shard::{Object, ValueRef};
 
 /// Writes a string value, or answers `false` when it is none.
@@ -12,4 +14,45 @@ pub(crate) fn write_string(reply: &mut ReplyWriter<'_>, value: ValueRef<'_>) -> 
         ValueRef::Object(Object::Large(large)) => reply.bulk_shared(&large.share()),
     }
     true
+}
+
+/// Writes what a key holds, which must be a string or nothing.
+#[inline]
+pub(crate) fn write_string_or_null(
+    reply: &mut ReplyWriter<'_>,
+    value: Option<ValueRef<'_>>,
+) -> ReplyResult {
+    match value {
+        None => reply.null(),
+        Some(value) => {
+            if !write_string(reply, value) {
+                return Err(ReplyError::WrongType);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a long double: a double in RESP3, its text in RESP2.
+pub(crate) fn write_extended(reply: &mut ReplyWriter<'_>, value: Extended) {
+    let text = value.to_text();
+    if reply.protocol() == Protocol::Resp2 {
+        reply.bulk(&text);
+        return;
+    }
+    let output = reply.output();
+    output.extend(b",");
+    output.extend(&text);
+    output.extend(b"\r\n");
+}
+
+/// Writes what a HELP subcommand answers: `lines` between a heading and the lines about itself.
+pub(crate) fn write_help(reply: &mut ReplyWriter<'_>, command: &str, lines: &[&str]) {
+    reply.array(lines.len() + 3);
+    reply.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    for line in lines {
+        reply.simple(line);
+    }
+    reply.simple("HELP");
+    reply.simple("    Print this help.");
 }

@@ -176,6 +176,7 @@ pub fn run_command(
         now,
         limits,
         hasher,
+        router: view.router(),
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {

@@ -218,6 +218,7 @@ impl Worker {
                     now: io.turn.now,
                     limits: self.core.limits,
                     hasher: &self.core.shared.hasher,
+                    router: self.core.shared.router(),
                 };
                 let begun = begin(&call);
                 self.core.statistics().called(entry.id, begun.is_err());

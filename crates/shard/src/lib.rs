@@ -13,6 +13,7 @@
 mod garbage;
 pub mod key;
 pub mod keyspace;
+mod random;
 pub mod shard;
 pub mod statistics;
 mod watch;

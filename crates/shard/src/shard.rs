@@ -9,6 +9,7 @@ use darter_value::Object;
 use crate::garbage::Garbage;
 use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due};
+use crate::random::Random;
 use crate::statistics::Statistics;
 use crate::watch::{VersionCounter, Watches};
 
@@ -32,6 +33,7 @@ pub struct Shard {
     common: Common,
     /// The database active expiry goes on with.
     expire_from: usize,
+    random: Random,
 }
 
 /// One database.
@@ -85,6 +87,7 @@ impl Shard {
             databases: (0..options.databases.max(1)).map(database).collect(),
             common: Common::default(),
             expire_from: 0,
+            random: Random::new(options.hasher.hash(&id.0.to_le_bytes())),
         }
     }
 
@@ -210,6 +213,13 @@ impl Shard {
     /// Whether no database has a key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The next of a sequence of random numbers, which the process's hasher and the shard's id
+    /// determine. Not for secrets.
+    #[inline]
+    pub const fn random(&mut self) -> u64 {
+        self.random.next()
     }
 
     /// Number of databases.

@@ -148,3 +148,21 @@ fn short_and_exact_parsing_agree() {
         }
     }
 }
+
+#[test]
+fn numbers_compare_by_value() {
+    let ascending =
+        ["-inf", "-1e4932", "-2", "-1.5", "-1e-4940", "0", "1e-4940", "1.5", "2", "inf"];
+    let numbers: Vec<Extended> =
+        ascending.iter().map(|text| Extended::parse(text.as_bytes()).unwrap()).collect();
+    for (low, left) in numbers.iter().enumerate() {
+        for (high, right) in numbers.iter().enumerate() {
+            assert_eq!(right.is_above(*left), high > low, "{} {}", ascending[low], ascending[high]);
+            assert_eq!((-*left).is_above(-*right), high > low, "the other way round");
+        }
+    }
+    let zero = Extended::ZERO;
+    assert!(!zero.is_above(-zero) && !(-zero).is_above(zero));
+    assert!(Extended::MAX.is_finite() && !(Extended::MAX + Extended::MAX).is_finite());
+    assert!(Extended::parse(b"inf").unwrap().is_above(Extended::MAX));
+}

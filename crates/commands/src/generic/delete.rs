@@ -1,5 +1,6 @@
 //! DEL and UNLINK.
 
+use crate::many_keys::count_keys;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
@@ -22,14 +23,26 @@ pub(super) static DEL: Command = Command {
     ..Command::BASE
 };
 
+/// Deletes keys, as Redis does in the background.
+pub(super) static UNLINK: Command = Command {
+    name: "UNLINK",
+    group: Group::Generic,
+    since: "4.0.0",
+    summary: "Deletes keys, as DEL does.",
+    complexity: "O(N) where N is the number of keys; freeing what they held is deferred.",
+    arity: Arity::AtLeast(2),
+    flags: Flags::WRITE.and(Flags::FAST),
+    acl: Category::KEYSPACE,
+    keys: &[KeySpec::range(1, -1, 1, Access::REMOVE.and(Access::DELETE))],
+    args: &[Arg::key("key").multiple()],
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+    handler: Handler::Keyed(del),
+    ..Command::BASE
+};
+
 fn del(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let mut deleted = 0;
-    for index in 1..call.args.len() {
-        let key = call.key(index);
-        if call.keyspace(view, &key).remove(&key) {
-            deleted += 1;
-        }
-    }
+    let keys = (1, call.args.len(), 1);
+    let deleted = count_keys(call, view, keys, |mut keyspace, key| keyspace.remove(key));
     call.reply.integer(deleted);
     Ok(())
 }

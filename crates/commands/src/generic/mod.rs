@@ -1,8 +1,40 @@
 //! Commands on keys of any type.
 
+mod copy;
 mod delete;
+mod exists;
+mod expire;
+mod keys;
+mod object;
+mod random_key;
+mod rename;
+mod scan;
+mod time_to_live;
 
 use darter_command_table::Command;
 
 /// Every command of the group.
-pub static COMMANDS: &[&Command] = &[&delete::DEL];
+pub static COMMANDS: &[&Command] = &[
+    &copy::COPY,
+    &copy::MOVE,
+    &delete::DEL,
+    &delete::UNLINK,
+    &exists::EXISTS,
+    &exists::TOUCH,
+    &exists::TYPE,
+    &expire::EXPIRE,
+    &expire::EXPIREAT,
+    &expire::PERSIST,
+    &expire::PEXPIRE,
+    &expire::PEXPIREAT,
+    &keys::KEYS,
+    &object::OBJECT,
+    &random_key::RANDOMKEY,
+    &rename::RENAME,
+    &rename::RENAMENX,
+    &scan::SCAN,
+    &time_to_live::EXPIRETIME,
+    &time_to_live::PEXPIRETIME,
+    &time_to_live::PTTL,
+    &time_to_live::TTL,
+];

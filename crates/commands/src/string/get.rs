@@ -1,6 +1,6 @@
-//! GET.
+//! GET and STRLEN.
 
-use crate::reply::write_string;
+use crate::reply::write_string_or_null;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
@@ -22,15 +22,34 @@ pub(super) static GET: Command = Command {
     ..Command::BASE
 };
 
+/// The length of a value.
+pub(super) static STRLEN: Command = Command {
+    name: "STRLEN",
+    group: Group::String,
+    since: "2.2.0",
+    summary: "The length of a string value in bytes, 0 for a key that is not there.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(2),
+    flags: Flags::READONLY.and(Flags::FAST),
+    acl: Category::STRING,
+    keys: &[KeySpec::at(1, Access::READ_ONLY)],
+    args: &[Arg::key("key")],
+    handler: Handler::Keyed(strlen),
+    ..Command::BASE
+};
+
 fn get(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
-    match call.keyspace(view, &key).read(&key) {
-        None => call.reply.null(),
-        Some(value) => {
-            if !write_string(&mut call.reply, value) {
-                return Err(ReplyError::WrongType);
-            }
-        }
-    }
+    let mut keyspace = call.keyspace(view, &key);
+    write_string_or_null(&mut call.reply, keyspace.read(&key))
+}
+
+fn strlen(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let bytes = match call.keyspace(view, &key).read(&key) {
+        None => 0,
+        Some(value) => value.string_len().ok_or(ReplyError::WrongType)?,
+    };
+    call.reply.integer(bytes.cast_signed() as i64);
     Ok(())
 }

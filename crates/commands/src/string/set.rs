@@ -1,33 +1,243 @@
-//! SET.
+//! SET and its older relatives: SETNX, SETEX, PSETEX and GETSET.
 
+use super::condition::Condition;
+use super::set_options::{Expiration, Options, OptionsOf};
+use crate::expiration::{Base, NewDeadline, TIME_ARGS, Time, Unit};
+use crate::reply::write_string_or_null;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
     ReplyResult, ShardView,
 };
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Key};
 
 /// Sets a key.
 pub(super) static SET: Command = Command {
     name: "SET",
     group: Group::String,
     since: "1.0.0",
-    summary: "Sets the string value of a key, whatever it held before.",
+    summary: "Sets the string value of a key, whatever it held before, perhaps under a condition \
+              and with a time to live.",
     complexity: "O(1)",
     arity: Arity::AtLeast(3),
     flags: Flags::WRITE.and(Flags::DENYOOM),
     acl: Category::STRING,
-    keys: &[KeySpec::at(1, Access::OVERWRITE.and(Access::UPDATE))],
-    args: &[Arg::key("key"), Arg::string("value")],
+    keys: &[KeySpec::at(
+        1,
+        Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE).and(Access::VARIABLE),
+    )
+    .notes("RW and ACCESS due to the optional `GET` argument")],
+    args: &[
+        Arg::key("key"),
+        Arg::string("value"),
+        Arg::one_of(
+            "condition",
+            &[
+                Arg::word("nx", "NX").since("2.6.12"),
+                Arg::word("xx", "XX").since("2.6.12"),
+                Arg::string("comparison-value").token("IFEQ").since("8.1.0"),
+                Arg::string("ifne-value").token("IFNE").since("8.4.0"),
+                Arg::string("ifdeq-digest").token("IFDEQ").since("8.4.0"),
+                Arg::string("ifdne-digest").token("IFDNE").since("8.4.0"),
+            ],
+        )
+        .optional(),
+        Arg::word("get", "GET").optional().since("6.2.0"),
+        Arg::one_of(
+            "expiration",
+            &[
+                TIME_ARGS[0].since("2.6.12"),
+                TIME_ARGS[1].since("2.6.12"),
+                TIME_ARGS[2].since("6.2.0"),
+                TIME_ARGS[3].since("6.2.0"),
+                Arg::word("keepttl", "KEEPTTL").since("6.0.0"),
+            ],
+        )
+        .optional(),
+    ],
+    history: &[
+        ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
+        ("6.0.0", "Added the `KEEPTTL` option."),
+        ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
+        ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
+        ("8.1.0", "Added the `IFEQ` option."),
+        ("8.4.0", "Added the `IFNE`, `IFDEQ` and `IFDNE` options."),
+    ],
     handler: Handler::Keyed(set),
+    ..Command::BASE
+};
+
+/// Sets a key if it is not there.
+pub(super) static SETNX: Command = Command {
+    name: "SETNX",
+    group: Group::String,
+    since: "1.0.0",
+    summary: "Sets the string value of a key if there is no such key.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(3),
+    flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
+    acl: Category::STRING,
+    keys: &[KeySpec::at(1, Access::OVERWRITE.and(Access::INSERT))],
+    args: &[Arg::key("key"), Arg::string("value")],
+    deprecated: Some(Deprecation { since: "2.6.12", replaced_by: "`SET` with the `NX` argument" }),
+    handler: Handler::Keyed(setnx),
+    ..Command::BASE
+};
+
+/// Sets a key with a time to live in seconds.
+pub(super) static SETEX: Command = Command {
+    name: "SETEX",
+    group: Group::String,
+    since: "2.0.0",
+    summary: "Sets the string value of a key, and its time to live in seconds.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(4),
+    flags: Flags::WRITE.and(Flags::DENYOOM),
+    acl: Category::STRING,
+    keys: &[KeySpec::at(1, Access::OVERWRITE.and(Access::UPDATE))],
+    args: &[Arg::key("key"), Arg::integer("seconds"), Arg::string("value")],
+    deprecated: Some(Deprecation { since: "2.6.12", replaced_by: "`SET` with the `EX` argument" }),
+    handler: Handler::Keyed(setex),
+    ..Command::BASE
+};
+
+/// Sets a key with a time to live in milliseconds.
+pub(super) static PSETEX: Command = Command {
+    name: "PSETEX",
+    group: Group::String,
+    since: "2.6.0",
+    summary: "Sets the string value of a key, and its time to live in milliseconds.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(4),
+    flags: Flags::WRITE.and(Flags::DENYOOM),
+    acl: Category::STRING,
+    keys: &[KeySpec::at(1, Access::OVERWRITE.and(Access::UPDATE))],
+    args: &[Arg::key("key"), Arg::integer("milliseconds"), Arg::string("value")],
+    deprecated: Some(Deprecation { since: "2.6.12", replaced_by: "`SET` with the `PX` argument" }),
+    handler: Handler::Keyed(psetex),
+    ..Command::BASE
+};
+
+/// Sets a key and returns what it held.
+pub(super) static GETSET: Command = Command {
+    name: "GETSET",
+    group: Group::String,
+    since: "1.0.0",
+    summary: "Sets the string value of a key and returns the one it held before.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(3),
+    flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
+    acl: Category::STRING,
+    keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE))],
+    args: &[Arg::key("key"), Arg::string("value")],
+    deprecated: Some(Deprecation { since: "6.2.0", replaced_by: "`SET` with the `GET` argument" }),
+    handler: Handler::Keyed(getset),
     ..Command::BASE
 };
 
 fn set(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if call.args.len() > 3 {
-        return Err(ReplyError::Syntax);
+        return set_with_options(call, view);
     }
     let key = call.key(1);
     call.keyspace(view, &key).set_string(&key, call.args.at(2), Expiry::Clear);
     call.reply.ok();
     Ok(())
+}
+
+#[inline(never)]
+fn set_with_options(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let options = Options::parse(call, 3, OptionsOf::Set)?;
+    let (expiry, passed) = match options.expiration {
+        Expiration::None | Expiration::Persist => (Expiry::Clear, false),
+        Expiration::Keep => (Expiry::Keep, false),
+        Expiration::At(time) => {
+            let NewDeadline { deadline, passed } = time.deadline(call)?;
+            (Expiry::At(deadline), passed)
+        }
+    };
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let met = if options.get {
+        let before = keyspace.read(&key);
+        let met = options.condition.is_met(before);
+        write_string_or_null(&mut call.reply, before)?;
+        met?
+    } else if matches!(options.condition, Condition::Always) {
+        true
+    } else {
+        options.condition.is_met(keyspace.peek(&key))?
+    };
+    if met {
+        // A key whose deadline has passed need not come into being.
+        if passed {
+            keyspace.remove(&key);
+        } else {
+            keyspace.set_string(&key, call.args.at(2), expiry);
+        }
+    }
+    match (options.get, met) {
+        (true, _) => {}
+        (false, true) => call.reply.ok(),
+        (false, false) => call.reply.null(),
+    }
+    Ok(())
+}
+
+fn setnx(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let free = keyspace.peek(&key).is_none();
+    if free {
+        keyspace.set_string(&key, call.args.at(2), Expiry::Clear);
+    }
+    call.reply.integer(i64::from(free));
+    Ok(())
+}
+
+fn setex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    set_for(call, view, Unit::Seconds)
+}
+
+fn psetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    set_for(call, view, Unit::Millis)
+}
+
+fn set_for(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit) -> ReplyResult {
+    let time = Time { text: call.args.at(2), unit, base: Base::Now };
+    let expiry = Expiry::At(time.deadline(call)?.deadline);
+    let key: Key<'_> = call.key(1);
+    call.keyspace(view, &key).set_string(&key, call.args.at(3), expiry);
+    call.reply.ok();
+    Ok(())
+}
+
+fn getset(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    write_string_or_null(&mut call.reply, keyspace.read(&key))?;
+    keyspace.set_string(&key, call.args.at(2), Expiry::Clear);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn set_replaces_and_drops_the_deadline() {
+        transcript(
+            r#"
+            SET k 1                 => +OK
+            GET k                   => $1 1
+            SET k "" EX 10          => +OK
+            GET k                   => $0 
+            TTL k                   => :10
+            SET k v                 => +OK
+            TTL k                   => :-1
+            SET k "a b\r\n\x00"     => +OK
+            STRLEN k                => :6
+            SET k                   => -ERR wrong number of arguments for 'set' command
+            "#,
+        );
+    }
 }

@@ -1,0 +1,184 @@
+//! COPY and MOVE.
+
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView,
+};
+
+/// Copies a value to another key.
+pub(super) static COPY: Command = Command {
+    name: "COPY",
+    group: Group::Generic,
+    since: "6.2.0",
+    summary: "Copies the value of a key, and its time to live, to another key.",
+    complexity: "O(N) where N is the number of elements of a collection; O(1) for strings.",
+    arity: Arity::AtLeast(3),
+    flags: Flags::WRITE.and(Flags::DENYOOM),
+    acl: Category::KEYSPACE,
+    keys: &[
+        KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS)),
+        KeySpec::at(2, Access::OVERWRITE.and(Access::UPDATE)),
+    ],
+    args: &[
+        Arg::key("source"),
+        Arg::key_by("destination", 1),
+        Arg::integer("destination-db").token("DB").optional(),
+        Arg::word("replace", "REPLACE").optional(),
+    ],
+    handler: Handler::Keyed(copy),
+    ..Command::BASE
+};
+
+/// Moves a key to another database.
+pub(super) static MOVE: Command = Command {
+    name: "MOVE",
+    group: Group::Generic,
+    since: "1.0.0",
+    summary: "Moves a key to another database, unless that has such a key.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(3),
+    flags: Flags::WRITE.and(Flags::FAST),
+    acl: Category::KEYSPACE,
+    keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE))],
+    args: &[Arg::key("key"), Arg::integer("db")],
+    handler: Handler::Keyed(move_key),
+    ..Command::BASE
+};
+
+fn copy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let mut db = call.db;
+    let mut replace = false;
+    let mut index = 3;
+    while index < call.args.len() {
+        if call.is_word(index, "REPLACE") {
+            replace = true;
+        } else if call.is_word(index, "DB") && index + 1 < call.args.len() {
+            index += 1;
+            db = call.db_index(index)?;
+        } else {
+            return Err(ReplyError::Syntax);
+        }
+        index += 1;
+    }
+    let (from, to) = (call.key(1), call.key(2));
+    if db == call.db && from.bytes == to.bytes {
+        return Err(ReplyError::SameObject);
+    }
+    let found = call.keyspace(view, &from).read(&from).is_some();
+    let free = found && (replace || call.keyspace_in(view, &to, db).peek(&to).is_none());
+    let copied = free
+        && match call.keyspace(view, &from).copy(&from) {
+            None => false,
+            Some(detached) => {
+                call.keyspace_in(view, &to, db).put(&to, detached);
+                true
+            }
+        };
+    call.reply.integer(i64::from(copied));
+    Ok(())
+}
+
+fn move_key(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let db = call.db_index(2)?;
+    if db == call.db {
+        return Err(ReplyError::SameObject);
+    }
+    let key = call.key(1);
+    let found = call.keyspace(view, &key).peek(&key).is_some();
+    let free = found && call.keyspace_in(view, &key, db).peek(&key).is_none();
+    let moved = free
+        && match call.keyspace(view, &key).take(&key) {
+            None => false,
+            Some(detached) => {
+                call.keyspace_in(view, &key, db).put(&key, detached);
+                true
+            }
+        };
+    call.reply.integer(i64::from(moved));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn copy_leaves_the_source_alone() {
+        transcript(
+            r#"
+            COPY a b                => :0
+            SET a 1 EX 100          => +OK
+            COPY a b                => :1
+            MGET a b                => *2 $1 1 $1 1
+            TTL b                   => :100
+            SET a 2                 => +OK
+            COPY a b                => :0
+            COPY a b REPLACE        => :1
+            GET b                   => $1 2
+            TTL b                   => :-1
+            COPY a a                => -ERR source and destination objects are the same
+            COPY a a DB 0           => -ERR source and destination objects are the same
+            COPY a a DB 3           => :1
+            COPY a a DB 3           => :0
+            COPY a a DB 3 REPLACE   => :1
+            COPY a b replace db 4   => :1
+            COPY a a DB 0 DB 5      => :1
+            DBSIZE                  => :2
+            @db 3
+            GET a                   => $1 2
+            @db 4
+            KEYS *                  => *1 $1 b
+            "#,
+        );
+    }
+
+    #[test]
+    fn copy_refuses_malformed_options() {
+        transcript(
+            r#"
+            COPY a b DB             => -ERR syntax error
+            COPY a b FOO            => -ERR syntax error
+            COPY a b DB x           => -ERR value is not an integer or out of range
+            COPY a b DB 16          => -ERR DB index is out of range
+            COPY a b DB -1          => -ERR DB index is out of range
+            COPY a b DB 9999999999  => -ERR value is out of range, value must between -2147483648 and 2147483647
+            COPY a b DB 1 REPLACE REPLACE => :0
+            "#,
+        );
+    }
+
+    #[test]
+    fn big_copies_are_independent() {
+        transcript(
+            r#"
+            SETRANGE a 4000 x       => :4001
+            COPY a b                => :1
+            APPEND b y              => :4002
+            STRLEN a                => :4001
+            GETRANGE a 4000 -1      => $1 x
+            GETRANGE b 4000 -1      => $2 xy
+            "#,
+        );
+    }
+
+    #[test]
+    fn move_needs_the_place_to_be_free() {
+        transcript(
+            r#"
+            MOVE a 1                => :0
+            MOVE a 0                => -ERR source and destination objects are the same
+            MOVE a 16               => -ERR DB index is out of range
+            MOVE a x                => -ERR value is not an integer or out of range
+            SET a 1 EX 100          => +OK
+            MOVE a 1                => :1
+            EXISTS a                => :0
+            SET a 2                 => +OK
+            MOVE a 1                => :0
+            GET a                   => $1 2
+            @db 1
+            GET a                   => $1 1
+            TTL a                   => :100
+            "#,
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! EXISTS, TOUCH and TYPE.
+
+use crate::many_keys::count_keys;
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
+    ShardView,
+};
+
+const FLAGS: Flags = Flags::READONLY.and(Flags::FAST);
+
+/// Counts keys that are there.
+pub(super) static EXISTS: Command = Command {
+    name: "EXISTS",
+    group: Group::Generic,
+    since: "1.0.0",
+    summary: "How many of the keys are there; one named twice counts twice.",
+    complexity: "O(N) where N is the number of keys.",
+    arity: Arity::AtLeast(2),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: &[KeySpec::range(1, -1, 1, Access::READ_ONLY)],
+    args: &[Arg::key("key").multiple()],
+    history: &[("3.0.3", "Accepts multiple `key` arguments.")],
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+    handler: Handler::Keyed(exists),
+    ..Command::BASE
+};
+
+/// Notes an access to keys.
+pub(super) static TOUCH: Command = Command {
+    name: "TOUCH",
+    group: Group::Generic,
+    since: "3.2.1",
+    summary: "How many of the keys are there, each noted as used just now.",
+    complexity: "O(N) where N is the number of keys.",
+    arity: Arity::AtLeast(2),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: &[KeySpec::range(1, -1, 1, Access::READ_ONLY)],
+    args: &[Arg::key("key").multiple()],
+    tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+    handler: Handler::Keyed(touch),
+    ..Command::BASE
+};
+
+/// The type of a key.
+pub(super) static TYPE: Command = Command {
+    name: "TYPE",
+    group: Group::Generic,
+    since: "1.0.0",
+    summary: "The type of what a key holds.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(2),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: &[KeySpec::at(1, Access::READ_ONLY)],
+    args: &[Arg::key("key")],
+    handler: Handler::Keyed(value_type),
+    ..Command::BASE
+};
+
+fn exists(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let keys = (1, call.args.len(), 1);
+    let count = count_keys(call, view, keys, |mut keyspace, key| keyspace.exists(key));
+    call.reply.integer(count);
+    Ok(())
+}
+
+fn touch(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let keys = (1, call.args.len(), 1);
+    let count = count_keys(call, view, keys, |mut keyspace, key| keyspace.read(key).is_some());
+    call.reply.integer(count);
+    Ok(())
+}
+
+fn value_type(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let name = keyspace.peek(&key).map(|value| value.value_type().name());
+    keyspace.count_lookup(name.is_some());
+    call.reply.simple(name.unwrap_or("none"));
+    Ok(())
+}

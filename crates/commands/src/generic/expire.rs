@@ -1,0 +1,223 @@
+//! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT and PERSIST.
+
+use crate::expiration::{Base, NewDeadline, Unit};
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView,
+};
+use darter_shard::Lifetime;
+
+const KEYS: &[KeySpec] = &[KeySpec::at(1, Access::READ_WRITE.and(Access::UPDATE))];
+
+const FLAGS: Flags = Flags::WRITE.and(Flags::FAST);
+
+const CONDITION: Arg = Arg::one_of(
+    "condition",
+    &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
+)
+.optional()
+.since("7.0.0");
+
+const HISTORY: &[(&str, &str)] = &[("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`.")];
+
+/// Sets a time to live in seconds.
+pub(super) static EXPIRE: Command = Command {
+    name: "EXPIRE",
+    group: Group::Generic,
+    since: "1.0.0",
+    summary: "Sets the time to live of a key in seconds.",
+    complexity: "O(1)",
+    arity: Arity::AtLeast(3),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: KEYS,
+    args: &[Arg::key("key"), Arg::integer("seconds"), CONDITION],
+    history: HISTORY,
+    handler: Handler::Keyed(expire),
+    ..Command::BASE
+};
+
+/// Sets a time to live in milliseconds.
+pub(super) static PEXPIRE: Command = Command {
+    name: "PEXPIRE",
+    group: Group::Generic,
+    since: "2.6.0",
+    summary: "Sets the time to live of a key in milliseconds.",
+    complexity: "O(1)",
+    arity: Arity::AtLeast(3),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: KEYS,
+    args: &[Arg::key("key"), Arg::integer("milliseconds"), CONDITION],
+    history: HISTORY,
+    handler: Handler::Keyed(pexpire),
+    ..Command::BASE
+};
+
+/// Sets a deadline in seconds since the epoch.
+pub(super) static EXPIREAT: Command = Command {
+    name: "EXPIREAT",
+    group: Group::Generic,
+    since: "1.2.0",
+    summary: "Sets the time a key expires at, in seconds since the epoch.",
+    complexity: "O(1)",
+    arity: Arity::AtLeast(3),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: KEYS,
+    args: &[Arg::key("key"), Arg::unix_time("unix-time-seconds"), CONDITION],
+    history: HISTORY,
+    handler: Handler::Keyed(expireat),
+    ..Command::BASE
+};
+
+/// Sets a deadline in milliseconds since the epoch.
+pub(super) static PEXPIREAT: Command = Command {
+    name: "PEXPIREAT",
+    group: Group::Generic,
+    since: "2.6.0",
+    summary: "Sets the time a key expires at, in milliseconds since the epoch.",
+    complexity: "O(1)",
+    arity: Arity::AtLeast(3),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: KEYS,
+    args: &[Arg::key("key"), Arg::unix_time("unix-time-milliseconds"), CONDITION],
+    history: HISTORY,
+    handler: Handler::Keyed(pexpireat),
+    ..Command::BASE
+};
+
+/// Clears a deadline.
+pub(super) static PERSIST: Command = Command {
+    name: "PERSIST",
+    group: Group::Generic,
+    since: "2.2.0",
+    summary: "Lets a key live until it is deleted.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(2),
+    flags: FLAGS,
+    acl: Category::KEYSPACE,
+    keys: KEYS,
+    args: &[Arg::key("key")],
+    handler: Handler::Keyed(persist),
+    ..Command::BASE
+};
+
+/// Which deadlines may be replaced: a set of the words `NX`, `XX`, `GT` and `LT`.
+#[derive(Clone, Copy, Debug)]
+struct Conditions(u8);
+
+impl Conditions {
+    const ABSENT: u8 = 1 << 0;
+    const PRESENT: u8 = 1 << 1;
+    const GREATER: u8 = 1 << 2;
+    const LESS: u8 = 1 << 3;
+
+    const WORDS: [(&str, u8); 4] =
+        [("NX", Self::ABSENT), ("XX", Self::PRESENT), ("GT", Self::GREATER), ("LT", Self::LESS)];
+
+    /// Reads the arguments from 3 on.
+    fn parse(call: &Call<'_>) -> Result<Self, ReplyError> {
+        let mut conditions = Self(0);
+        for index in 3..call.args.len() {
+            let Some((_, bit)) = Self::WORDS.iter().find(|(word, _)| call.is_word(index, word))
+            else {
+                return Err(ReplyError::UnsupportedOption(call.args.at(index).to_vec()));
+            };
+            conditions.0 |= bit;
+        }
+        if conditions.has(Self::ABSENT) && conditions.0 != Self::ABSENT {
+            return Err(ReplyError::Text(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
+        }
+        if conditions.has(Self::GREATER) && conditions.has(Self::LESS) {
+            return Err(ReplyError::Text(
+                "ERR GT and LT options at the same time are not compatible",
+            ));
+        }
+        Ok(conditions)
+    }
+
+    const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// Whether a deadline at `new` may replace `old`. No deadline is later than any.
+    const fn admit(self, old: Option<i64>, new: i64) -> bool {
+        match old {
+            None => !self.has(Self::PRESENT) && !self.has(Self::GREATER),
+            Some(old) => {
+                !self.has(Self::ABSENT)
+                    && (!self.has(Self::GREATER) || new > old)
+                    && (!self.has(Self::LESS) || new < old)
+            }
+        }
+    }
+}
+
+fn expire(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    set_deadline(call, view, Unit::Seconds, Base::Now)
+}
+
+fn pexpire(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    set_deadline(call, view, Unit::Millis, Base::Now)
+}
+
+fn expireat(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    set_deadline(call, view, Unit::Seconds, Base::Epoch)
+}
+
+fn pexpireat(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    set_deadline(call, view, Unit::Millis, Base::Epoch)
+}
+
+fn set_deadline(
+    call: &mut Call<'_>,
+    view: &mut ShardView<'_>,
+    unit: Unit,
+    base: Base,
+) -> ReplyResult {
+    let conditions = Conditions::parse(call)?;
+    let time = call.integer(2)?;
+    // Times in the past are legal here: the key expires at once.
+    let millis = unit
+        .to_millis(time)
+        .and_then(|millis| millis.checked_add(base.millis(call.now)))
+        .ok_or(ReplyError::InvalidExpireTime(call.command.name))?
+        .max(0);
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let old = match keyspace.lifetime(&key) {
+        Lifetime::Absent => {
+            call.reply.integer(0);
+            return Ok(());
+        }
+        Lifetime::Unlimited => None,
+        Lifetime::Until(at) => Some(at.0),
+    };
+    if !conditions.admit(old, millis) {
+        call.reply.integer(0);
+        return Ok(());
+    }
+    let NewDeadline { deadline, passed } = NewDeadline::at(millis, call.now);
+    if passed {
+        keyspace.remove(&key);
+    } else {
+        keyspace.set_deadline(&key, Some(deadline));
+    }
+    call.reply.integer(1);
+    Ok(())
+}
+
+fn persist(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let limited = matches!(keyspace.lifetime(&key), Lifetime::Until(_));
+    if limited {
+        keyspace.set_deadline(&key, None);
+    }
+    call.reply.integer(i64::from(limited));
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! SCAN.
+
+use darter_base::glob::{Case, glob_matches};
+use darter_base::number::format_u64;
+use darter_base::{DbIndex, ShardId, UnixMillis};
+use darter_command_table::{
+    Arg, Arity, Call, Category, Command, Flags, Group, Handler, Progress, ReplyError, Slice,
+};
+use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_shard::{SCAN_CURSOR_BITS, Shard};
+
+/// One step of a walk over the names of a database.
+pub(super) static SCAN: Command = Command {
+    name: "SCAN",
+    group: Group::Generic,
+    since: "2.8.0",
+    summary: "One step of a walk over the names of all keys.",
+    complexity: "O(1) for every call. O(N) for a whole walk, where N is the number of keys in the \
+                 database.",
+    arity: Arity::AtLeast(2),
+    flags: Flags::READONLY,
+    acl: Category::KEYSPACE,
+    args: &[
+        Arg::integer("cursor"),
+        Arg::pattern("pattern").token("MATCH").optional(),
+        Arg::integer("count").token("COUNT").optional(),
+        Arg::string("type").token("TYPE").optional().since("6.0.0"),
+    ],
+    history: &[("6.0.0", "Added the `TYPE` subcommand.")],
+    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+    handler: Handler::Sliced(scan),
+    ..Command::BASE
+};
+
+/// Keys visited by a call that does not say how many.
+const COUNT_DEFAULT: usize = 10;
+
+/// Keys visited before others have their turn.
+const KEYS_PER_SLICE: usize = 2048;
+
+/// Shards one call looks into, however few keys it finds: a bound for an almost empty database over
+/// very many shards.
+const SHARDS_PER_CALL: usize = 64;
+
+/// Every type a key can have, known by name to `TYPE`.
+const TYPE_NAMES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
+
+/// The options SCAN shares with the scans of collections.
+#[derive(Clone, Copy, Debug)]
+struct Options<'a> {
+    pattern: Option<&'a [u8]>,
+    count: usize,
+    type_name: Option<&'static str>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(call: &Call<'a>, from: usize) -> Result<Self, ReplyError> {
+        let mut options = Self { pattern: None, count: COUNT_DEFAULT, type_name: None };
+        let mut index = from;
+        while index < call.args.len() {
+            let value = call.args.get(index + 1).ok_or(ReplyError::Syntax);
+            if call.is_word(index, "COUNT") {
+                value?;
+                let count = call.integer(index + 1)?;
+                options.count = match usize::try_from(count) {
+                    Ok(count) if count > 0 => count,
+                    _ => return Err(ReplyError::Syntax),
+                };
+            } else if call.is_word(index, "MATCH") {
+                options.pattern = Some(value?).filter(|pattern| *pattern != b"*");
+            } else if call.is_word(index, "TYPE") {
+                let name = value?;
+                let known = |known: &&&str| known.as_bytes().eq_ignore_ascii_case(name);
+                let found = TYPE_NAMES.iter().find(known);
+                options.type_name =
+                    Some(found.ok_or_else(|| ReplyError::UnknownTypeName(name.to_vec()))?);
+            } else if call.is_word(index, "NOVALUES") {
+                return Err(ReplyError::Text("ERR NOVALUES option can only be used in HSCAN"));
+            } else if call.is_word(index, "NOSCORES") {
+                return Err(ReplyError::Text("ERR NOSCORES option can only be used in ZSCAN"));
+            } else {
+                return Err(ReplyError::Syntax);
+            }
+            index += 2;
+        }
+        Ok(options)
+    }
+}
+
+/// Where a scan is: in which shard, and how far in there. As a number: the shard's id above
+/// [`SCAN_CURSOR_BITS`] bits of the shard's own cursor, so 0 is the beginning, and the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor {
+    shard: u64,
+    within: u64,
+}
+
+impl Cursor {
+    const WITHIN_MASK: u64 = (1 << SCAN_CURSOR_BITS) - 1;
+
+    fn from_number(number: u64) -> Self {
+        Self { shard: number >> SCAN_CURSOR_BITS, within: number & Self::WITHIN_MASK }
+    }
+
+    fn number(self) -> u64 {
+        debug_assert!(self.within <= Self::WITHIN_MASK);
+        self.shard << SCAN_CURSOR_BITS | self.within
+    }
+}
+
+fn scan(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let number = parse_cursor(call.args.at(1)).ok_or(ReplyError::InvalidCursor)?;
+    let Options { pattern, count, type_name } = Options::parse(call, 2)?;
+    Ok(Box::new(Step {
+        pattern: pattern.map(<[u8]>::to_vec),
+        type_name,
+        db: call.db,
+        cursor: Cursor::from_number(number),
+        shard_count: call.router.shard_count(),
+        count_left: count,
+        shards_left: SHARDS_PER_CALL,
+        names: Output::new(),
+        found: 0,
+    }))
+}
+
+/// A cursor as C's `strtoull` reads it, but for negative numbers. Any number will do: one that was
+/// never given out scans from somewhere.
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0, |number: u64, byte| {
+        let digit = char::from(*byte).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// One call of SCAN.
+struct Step {
+    pattern: Option<Vec<u8>>,
+    type_name: Option<&'static str>,
+    db: DbIndex,
+    cursor: Cursor,
+    shard_count: u16,
+    /// Keys still to be visited, found or not.
+    count_left: usize,
+    /// Shards still to be looked into.
+    shards_left: usize,
+    /// The names found, as bulk strings.
+    names: Output,
+    found: usize,
+}
+
+impl Step {
+    /// The shard the cursor points into; none when the walk is over or never was in one.
+    fn progress(&self) -> Progress {
+        match u16::try_from(self.cursor.shard) {
+            Ok(shard) if shard < self.shard_count => Progress::On(ShardId(shard)),
+            _ => Progress::Done,
+        }
+    }
+}
+
+impl Slice for Step {
+    fn begin(&self) -> Progress {
+        self.progress()
+    }
+
+    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+        let Self { pattern, type_name, names, found, .. } = self;
+        let mut names = ReplyWriter::new(names, Protocol::Resp2);
+        let mut visited = 0;
+        let count = self.count_left.min(KEYS_PER_SLICE);
+        let within = shard.keyspace(self.db, now).scan(self.cursor.within, count, |name, value| {
+            visited += 1;
+            let matches =
+                pattern.as_ref().is_none_or(|pattern| glob_matches(pattern, name, Case::Exact));
+            if matches && type_name.is_none_or(|wanted| wanted == value.value_type().name()) {
+                names.bulk(name);
+                *found += 1;
+            }
+        });
+        self.cursor.within = within;
+        // Expired keys are not visited, but looking at them was work as well.
+        let looked_at = if within == 0 { visited } else { visited.max(count) };
+        self.count_left = self.count_left.saturating_sub(looked_at);
+        if within == 0 {
+            self.cursor.shard += 1;
+            self.shards_left -= 1;
+        }
+        if self.count_left == 0 || self.shards_left == 0 {
+            return Progress::Done;
+        }
+        self.progress()
+    }
+
+    fn finish(&mut self, reply: &mut ReplyWriter<'_>) {
+        let over = self.progress() == Progress::Done;
+        let cursor = if over { 0 } else { self.cursor.number() };
+        reply.array(2);
+        reply.bulk(&format_u64(cursor));
+        reply.array(self.found);
+        reply.output().append(self.names.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_as_redis_reads_them() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("007", Some(7)),
+            (" 7", Some(7)),
+            ("+7", Some(7)),
+            ("-1", None),
+            ("7 ", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_cursor(text.as_bytes()), number, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cursors_stay_exact_as_doubles() {
+        // Clients written in JavaScript and Lua keep numbers as doubles.
+        let last = Cursor { shard: 16_383, within: Cursor::WITHIN_MASK };
+        assert!(last.number() < 1 << 53);
+        assert_eq!(Cursor::from_number(last.number()), last);
+    }
+}

@@ -1,0 +1,133 @@
+//! DBSIZE, FLUSHDB, FLUSHALL and SWAPDB.
+
+use darter_base::DbIndex;
+use darter_command_table::{
+    Arg, Arity, Call, Category, Command, Flags, Group, Handler, ReplyError, ReplyResult, ShardView,
+};
+use darter_shard::FlushScope;
+
+/// How many keys there are.
+pub(super) static DBSIZE: Command = Command {
+    name: "DBSIZE",
+    group: Group::Server,
+    since: "1.0.0",
+    summary: "The number of keys in the database.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(1),
+    flags: Flags::READONLY.and(Flags::FAST),
+    acl: Category::KEYSPACE,
+    tips: &["request_policy:all_shards", "response_policy:agg_sum"],
+    handler: Handler::AllShards(dbsize),
+    ..Command::BASE
+};
+
+const FLUSH_ARGS: &[Arg] = &[Arg::one_of(
+    "flush-type",
+    &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")],
+)
+.optional()];
+
+const FLUSH_HISTORY: &[(&str, &str)] = &[
+    ("4.0.0", "Added the `ASYNC` flushing mode modifier."),
+    ("6.2.0", "Added the `SYNC` flushing mode modifier."),
+];
+
+/// Empties all databases.
+pub(super) static FLUSHALL: Command = Command {
+    name: "FLUSHALL",
+    group: Group::Server,
+    since: "1.0.0",
+    summary: "Deletes every key of every database.",
+    complexity: "O(1); the memory is freed afterwards.",
+    arity: Arity::AtLeast(1),
+    flags: Flags::WRITE,
+    acl: Category::KEYSPACE.and(Category::DANGEROUS),
+    args: FLUSH_ARGS,
+    history: FLUSH_HISTORY,
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    handler: Handler::AllShards(flushall),
+    ..Command::BASE
+};
+
+/// Empties the database.
+pub(super) static FLUSHDB: Command = Command {
+    name: "FLUSHDB",
+    group: Group::Server,
+    since: "1.0.0",
+    summary: "Deletes every key of the database.",
+    complexity: "O(1); the memory is freed afterwards.",
+    arity: Arity::AtLeast(1),
+    flags: Flags::WRITE,
+    acl: Category::KEYSPACE.and(Category::DANGEROUS),
+    args: FLUSH_ARGS,
+    history: FLUSH_HISTORY,
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    handler: Handler::AllShards(flushdb),
+    ..Command::BASE
+};
+
+/// Exchanges two databases.
+pub(super) static SWAPDB: Command = Command {
+    name: "SWAPDB",
+    group: Group::Server,
+    since: "4.0.0",
+    summary: "Exchanges the contents of two databases.",
+    complexity: "O(N) where N is the number of watched keys in either.",
+    arity: Arity::Exactly(3),
+    flags: Flags::WRITE.and(Flags::FAST),
+    acl: Category::KEYSPACE.and(Category::DANGEROUS),
+    args: &[Arg::integer("index1"), Arg::integer("index2")],
+    handler: Handler::AllShards(swapdb),
+    ..Command::BASE
+};
+
+fn dbsize(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let keys: usize = view.each().map(|shard| shard.keyspace(call.db, call.now).len()).sum();
+    call.reply.integer(keys.cast_signed() as i64);
+    Ok(())
+}
+
+fn flushall(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    flush(call, view, FlushScope::All)
+}
+
+fn flushdb(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let scope = FlushScope::Database(call.db);
+    flush(call, view, scope)
+}
+
+/// SYNC and ASYNC are the same here: the keys are gone when the reply is written, and no client ever
+/// waits for their memory to be freed.
+fn flush(call: &mut Call<'_>, view: &mut ShardView<'_>, scope: FlushScope) -> ReplyResult {
+    match call.args.len() {
+        1 => {}
+        2 if call.is_word(1, "SYNC") || call.is_word(1, "ASYNC") => {}
+        _ => return Err(ReplyError::Syntax),
+    }
+    for shard in view.each() {
+        shard.flush(scope);
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn swapdb(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let index = |at: usize, error: &'static str| {
+        call.integer_within(at, i64::from(i32::MIN), i64::from(i32::MAX))
+            .map_err(|_| ReplyError::Text(error))
+    };
+    let left = index(1, "ERR invalid first DB index")?;
+    let right = index(2, "ERR invalid second DB index")?;
+    let known = |number: i64| match u16::try_from(number) {
+        Ok(number) if number < call.limits.databases => Ok(DbIndex(number)),
+        _ => Err(ReplyError::DbIndexOutOfRange),
+    };
+    let (left, right) = (known(left)?, known(right)?);
+    if left != right {
+        for shard in view.each() {
+            shard.swap_databases(left, right, call.now);
+        }
+    }
+    call.reply.ok();
+    Ok(())
+}

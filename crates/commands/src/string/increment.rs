@@ -1,0 +1,121 @@
+//! INCR, DECR, INCRBY and DECRBY.
+
+use darter_base::number::parse_i64;
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView,
+};
+use darter_shard::{Expiry, Type, ValueRef};
+
+const KEYS: &[KeySpec] =
+    &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE))];
+
+const FLAGS: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
+
+/// Adds 1.
+pub(super) static INCR: Command = Command {
+    name: "INCR",
+    group: Group::String,
+    since: "1.0.0",
+    summary: "Adds one to the number a key holds, 0 if it is not there.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(2),
+    flags: FLAGS,
+    acl: Category::STRING,
+    keys: KEYS,
+    args: &[Arg::key("key")],
+    handler: Handler::Keyed(incr),
+    ..Command::BASE
+};
+
+/// Subtracts 1.
+pub(super) static DECR: Command = Command {
+    name: "DECR",
+    group: Group::String,
+    since: "1.0.0",
+    summary: "Subtracts one from the number a key holds, 0 if it is not there.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(2),
+    flags: FLAGS,
+    acl: Category::STRING,
+    keys: KEYS,
+    args: &[Arg::key("key")],
+    handler: Handler::Keyed(decr),
+    ..Command::BASE
+};
+
+/// Adds an integer.
+pub(super) static INCRBY: Command = Command {
+    name: "INCRBY",
+    group: Group::String,
+    since: "1.0.0",
+    summary: "Adds an integer to the number a key holds, 0 if it is not there.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(3),
+    flags: FLAGS,
+    acl: Category::STRING,
+    keys: KEYS,
+    args: &[Arg::key("key"), Arg::integer("increment")],
+    handler: Handler::Keyed(incrby),
+    ..Command::BASE
+};
+
+/// Subtracts an integer.
+pub(super) static DECRBY: Command = Command {
+    name: "DECRBY",
+    group: Group::String,
+    since: "1.0.0",
+    summary: "Subtracts an integer from the number a key holds, 0 if it is not there.",
+    complexity: "O(1)",
+    arity: Arity::Exactly(3),
+    flags: FLAGS,
+    acl: Category::STRING,
+    keys: KEYS,
+    args: &[Arg::key("key"), Arg::integer("decrement")],
+    handler: Handler::Keyed(decrby),
+    ..Command::BASE
+};
+
+/// The number that `value` is the text of, 0 if there is none.
+#[inline]
+pub(super) fn integer_of(value: Option<ValueRef<'_>>) -> Result<i64, ReplyError> {
+    match value {
+        None => Ok(0),
+        Some(ValueRef::Integer(integer)) => Ok(integer),
+        // Not stored as an integer, but it may have become the text of one piece by piece.
+        Some(ValueRef::Bytes(bytes) | ValueRef::Raw(bytes)) => {
+            parse_i64(bytes).ok_or(ReplyError::NotAnInteger)
+        }
+        Some(value) if value.value_type() == Type::String => Err(ReplyError::NotAnInteger),
+        Some(_) => Err(ReplyError::WrongType),
+    }
+}
+
+fn incr(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    add(call, view, 1)
+}
+
+fn decr(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    add(call, view, -1)
+}
+
+fn incrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let increment = call.integer(2)?;
+    add(call, view, increment)
+}
+
+fn decrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let increment = call.integer(2)?.checked_neg().ok_or(ReplyError::DecrementOverflow)?;
+    add(call, view, increment)
+}
+
+#[inline]
+fn add(call: &mut Call<'_>, view: &mut ShardView<'_>, increment: i64) -> ReplyResult {
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let before = integer_of(keyspace.peek(&key))?;
+    let sum = before.checked_add(increment).ok_or(ReplyError::IncrementOverflow)?;
+    keyspace.set_integer(&key, sum, Expiry::Keep);
+    call.reply.integer(sum);
+    Ok(())
+}
