@@ -1,10 +1,12 @@
 //! What a runtime is started with, and what can be changed while it runs.
 
 use crate::Reactor;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Everything [`crate::start`] needs but the service.
@@ -97,12 +99,21 @@ pub enum BindAddress {
     },
 }
 
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { ip, port } => SocketAddr::new(*ip, *port).fmt(f),
+            Self::Unix { path, .. } => path.display().fmt(f),
+        }
+    }
+}
+
 /// A word of a `bind` line that is no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindError(pub String);
 
-impl std::fmt::Display for BindError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "not an address to bind to: {}", self.0)
     }
 }
@@ -111,36 +122,127 @@ impl std::error::Error for BindError {}
 
 impl ListenerConfig {
     /// A TCP listener from a word of a `bind` line: an IPv4 or IPv6 address, `*` (all of IPv4), `::*`
-    /// (all of IPv6), each with an optional leading `-`.
+    /// (all of IPv6) or a host name (the first address it resolves to), each with an optional leading
+    /// `-` for [`ListenerConfig::optional`]. Resolving a name may block.
     pub fn tcp(word: &str, port: u16, backlog: u32) -> Result<Self, BindError> {
-        let _ = (word, port, backlog);
-        unimplemented!()
+        let (optional, name) = word.strip_prefix('-').map_or((false, word), |name| (true, name));
+        let ip = match name {
+            "" => return Err(BindError(word.to_owned())),
+            "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            "::*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            name => match name.parse() {
+                Ok(ip) => ip,
+                Err(_) => resolve(name).ok_or_else(|| BindError(word.to_owned()))?,
+            },
+        };
+        Ok(Self { address: BindAddress::Tcp { ip, port }, backlog, optional })
     }
+}
+
+fn resolve(name: &str) -> Option<IpAddr> {
+    (name, 0).to_socket_addrs().ok()?.next().map(|address| address.ip())
 }
 
 /// Settings that can be changed while the runtime runs. Shared by all workers; changes are seen at
 /// their next tick.
 #[derive(Clone, Debug)]
 pub struct Tunables {
-    shared: Arc<()>,
+    shared: Arc<Settings>,
+}
+
+#[derive(Debug)]
+struct Settings {
+    idle_timeout_seconds: AtomicU32,
+    query_buffer_limit_bytes: AtomicUsize,
+    tcp_keepalive_seconds: AtomicU32,
+    /// Wakes all workers so that they look; set once they exist.
+    on_change: OnceLock<WakeAll>,
+}
+
+/// Rings every worker's bell.
+#[derive(Clone)]
+pub(crate) struct WakeAll(pub(crate) Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for WakeAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WakeAll")
+    }
 }
 
 impl Tunables {
-    /// Seconds without input after which a connection is closed; 0: never.
+    pub(crate) fn new(config: &RuntimeConfig) -> Self {
+        let shared = Settings {
+            idle_timeout_seconds: config.idle_timeout_seconds.into(),
+            query_buffer_limit_bytes: config.query_buffer_limit_bytes.into(),
+            tcp_keepalive_seconds: config.tcp_keepalive_seconds.into(),
+            on_change: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Seconds without traffic after which a connection is closed; 0: never.
     pub fn set_idle_timeout_seconds(&self, seconds: u32) {
-        let _ = (seconds, &self.shared);
-        unimplemented!()
+        self.shared.idle_timeout_seconds.store(seconds, Ordering::Relaxed);
+        if let Some(WakeAll(wake_all)) = self.shared.on_change.get() {
+            wake_all();
+        }
     }
 
     /// Unconsumed input of one connection above which it is closed.
     pub fn set_query_buffer_limit_bytes(&self, bytes: usize) {
-        let _ = (bytes, &self.shared);
-        unimplemented!()
+        self.shared.query_buffer_limit_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// For connections accepted from now on; 0: off.
     pub fn set_tcp_keepalive_seconds(&self, seconds: u32) {
-        let _ = (seconds, &self.shared);
-        unimplemented!()
+        self.shared.tcp_keepalive_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    /// To be called once, when there are workers to wake.
+    pub(crate) fn connect(&self, wake_all: WakeAll) {
+        let connected = self.shared.on_change.set(wake_all);
+        debug_assert!(connected.is_ok(), "tunables belong to one runtime");
+    }
+
+    pub(crate) fn idle_timeout_seconds(&self) -> u32 {
+        self.shared.idle_timeout_seconds.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn query_buffer_limit_bytes(&self) -> usize {
+        self.shared.query_buffer_limit_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tcp_keepalive_seconds(&self) -> u32 {
+        self.shared.tcp_keepalive_seconds.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_bind_line_become_addresses() {
+        let cases = [
+            ("*", "0.0.0.0:7021", false),
+            ("-*", "0.0.0.0:7021", true),
+            ("::*", "[::]:7021", false),
+            ("-::*", "[::]:7021", true),
+            ("127.0.0.1", "127.0.0.1:7021", false),
+            ("-::1", "[::1]:7021", true),
+        ];
+        for (word, address, optional) in cases {
+            let config = ListenerConfig::tcp(word, 7021, 511).unwrap();
+            assert_eq!(config.address.to_string(), address, "{word}");
+            assert_eq!(config.optional, optional, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_address_is_refused_by_name() {
+        for word in ["", "-", "300.1.1.1.1", "no such host"] {
+            let error = ListenerConfig::tcp(word, 7021, 511).unwrap_err();
+            assert_eq!(error, BindError(word.to_owned()));
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! A worker's other connections, as seen from [`Service::mail`] and [`Service::tick`].
 
-use crate::{ConnectionId, Service, Turn};
-use std::marker::PhantomData;
+use crate::connection::Connection;
+use crate::network::Network;
+use crate::{ConnectionId, Outgoing, Service, Turn};
 use std::time::Duration;
 
 /// All connections of this worker. Not reachable from [`Service::receive`]: what one connection does
 /// to another goes by mail, also on the same worker.
 pub struct Connections<'a, S: Service> {
-    kind: PhantomData<&'a mut S>,
+    network: &'a mut Network<S>,
 }
 
 /// What the driver knows of one connection.
@@ -19,71 +20,108 @@ pub struct ConnectionInfo {
     pub kept_input_bytes: usize,
     /// Memory of both buffers.
     pub memory_bytes: usize,
-    /// Since the last input.
+    /// Since the last transfer, in whole seconds.
     pub idle: Duration,
-    /// Bytes received and sent over its life.
+    /// Bytes received over its life.
     pub received_bytes: u64,
     /// Bytes sent over its life.
     pub sent_bytes: u64,
 }
 
-impl<S: Service> Connections<'_, S> {
+impl<'a, S: Service> Connections<'a, S> {
+    pub(crate) fn new(network: &'a mut Network<S>) -> Self {
+        Self { network }
+    }
+
     /// The time, read once per tick.
     pub fn turn(&self) -> &Turn {
-        unimplemented!()
+        &self.network.turn
     }
 
     /// How many connections this worker has, closing ones included.
     pub fn count(&self) -> usize {
-        unimplemented!()
+        self.network.connections().count()
     }
 
     /// Runs `act` with the session and output of a connection; `None` when it is gone or closing.
-    /// What it writes is sent at the end of this tick.
+    /// What it writes is sent at the end of this tick. Unsent output is not bounded here: whoever writes
+    /// unasked (subscriptions, replication) limits [`ConnectionInfo::unsent_bytes`].
     pub fn with<R>(
         &mut self,
         id: ConnectionId,
         act: impl FnOnce(&mut S::Session, &mut S::Output) -> R,
     ) -> Option<R> {
-        let _ = (id, act);
-        unimplemented!()
+        let key = self.network.key(id)?;
+        self.network.with(key, act)
     }
 
     /// Ends a suspension: [`Service::receive`] is called within this tick, with the kept input (also
-    /// when that is empty). False when the connection is gone, closing or not suspended.
+    /// when that is empty), or as soon as enough of its output is sent. False when the connection is gone,
+    /// closing or not suspended.
     pub fn resume(&mut self, id: ConnectionId) -> bool {
-        let _ = id;
-        unimplemented!()
+        self.network.key(id).is_some_and(|key| self.network.resume(key))
     }
 
     /// Closes a connection: after its output was sent, or now. `closed` is called with
     /// [`crate::CloseReason::Requested`], never from within this call. False when it is gone.
     pub fn close(&mut self, id: ConnectionId, after_flush: bool) -> bool {
-        let _ = (id, after_flush);
-        unimplemented!()
+        self.network.key(id).is_some_and(|key| self.network.close(key, after_flush))
     }
 
-    /// Excepts a connection from the idle timeout (replicas, subscribers, blocked clients), or
-    /// no longer.
+    /// Excepts a connection from the idle timeout (replicas, subscribers), or no longer. Suspended
+    /// connections are always excepted.
     pub fn set_idle_exempt(&mut self, id: ConnectionId, exempt: bool) {
-        let _ = (id, exempt);
-        unimplemented!()
+        if let Some(key) = self.network.key(id)
+            && let Some(connection) = self.network.connections_mut().get_mut(key)
+        {
+            connection.idle_exempt = exempt;
+        }
     }
 
     /// What the driver knows of a connection.
     pub fn info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
-        let _ = id;
-        unimplemented!()
+        let key = self.network.key(id)?;
+        let connection = self.network.connections().get(key)?;
+        Some(describe(connection, self.network.idle_for(connection)))
     }
 
     /// Calls `visit` for every open connection, in no particular order. O(connections).
-    pub fn for_each(&mut self, visit: impl FnMut(ConnectionId, &mut S::Session, &ConnectionInfo)) {
-        let _ = visit;
-        unimplemented!()
+    pub fn for_each(
+        &mut self,
+        mut visit: impl FnMut(ConnectionId, &mut S::Session, &ConnectionInfo),
+    ) {
+        let ids: Vec<ConnectionId> = self.ids();
+        for id in ids {
+            let Some(info) = self.info(id) else { continue };
+            if let Some(key) = self.network.key(id)
+                && let Some(connection) = self.network.connections_mut().get_mut(key)
+                && !connection.is_doomed()
+            {
+                visit(id, &mut connection.session, &info);
+            }
+        }
     }
 
-    /// Memory of all connections' buffers and the driver's own, kept up to date: O(1).
+    /// Every open connection, in no particular order. O(connections).
+    pub fn ids(&self) -> Vec<ConnectionId> {
+        let open =
+            self.network.connections().iter().filter(|(_, connection)| !connection.is_doomed());
+        open.map(|(key, _)| self.network.id(key)).collect()
+    }
+
+    /// Memory of all connections' buffers and the driver's own. Kept up to date: O(1).
     pub fn buffer_bytes(&self) -> usize {
-        unimplemented!()
+        self.network.buffer_bytes()
+    }
+}
+
+fn describe<S: Service>(connection: &Connection<S>, idle: Duration) -> ConnectionInfo {
+    ConnectionInfo {
+        unsent_bytes: connection.output.len(),
+        kept_input_bytes: connection.kept.len(),
+        memory_bytes: connection.buffer_bytes(),
+        idle,
+        received_bytes: connection.received_bytes,
+        sent_bytes: connection.sent_bytes,
     }
 }

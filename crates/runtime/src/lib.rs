@@ -3,16 +3,20 @@
 //!
 //! It carries bytes between sockets and a [`Service`] and letters between workers. It knows no
 //! command, no RESP and no value, and it is the only crate that names glommio, io_uring, threads or
-//! the system clock.
+//! the system clock. `docs/runtime.md` has the measurements behind it.
 //!
 //! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`] (what
 //! a worker may do with its other connections), [`post`] (letters to other workers), [`config`] and
-//! [`runtime`] (starting and stopping), [`background`] (futures beside the network).
+//! [`runtime`] (starting and stopping), [`background`] and [`files`] (work beside the network). Inside,
+//! `worker` is the loop, `network` the driver, `mailbox` the wake-up handshake, `host` the two hosts.
+
+#![forbid(unsafe_code)]
 
 pub mod background;
 pub mod clock;
 pub mod config;
 pub mod connections;
+pub mod files;
 pub mod outgoing;
 pub mod peer;
 pub mod post;
@@ -20,13 +24,37 @@ pub mod reactor;
 pub mod runtime;
 pub mod service;
 
+mod acceptor;
+mod blocking;
+mod census;
+mod connection;
+mod host;
+mod kept;
+mod listener;
+mod mailbox;
+mod network;
+mod placement;
+mod shared;
+mod shutdown;
+mod signals;
+mod socket;
+mod table;
+mod worker;
+
 pub use background::{Background, Share};
 pub use clock::Turn;
 pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};
 pub use connections::{ConnectionInfo, Connections};
+pub use files::{File, Files};
 pub use outgoing::Outgoing;
 pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};
 pub use reactor::{Reactor, ReactorChoice, ReactorKind};
-pub use runtime::{RuntimeHandle, StartError, WorkerContext, start};
-pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Then};
+pub use runtime::{RuntimeHandle, ShutdownHandle, StartError, WorkerContext, start};
+pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Stopping, Then};
+
+/// The synchronization `mailbox` is written with; its model test puts loom's here.
+mod sync {
+    pub(crate) use std::sync::Mutex;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+}

@@ -2,6 +2,7 @@
 
 use darter_base::WorkerId;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// One connection of this process. Never reused for another connection: a position in the worker's
@@ -39,4 +40,22 @@ pub struct PeerInfo {
     pub open_connections: usize,
     /// The socket's file descriptor number, for diagnostics only (`CLIENT LIST`).
     pub fd: i32,
+}
+
+impl std::fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{}:0", path.display()),
+        }
+    }
+}
+
+/// A socket on its way from the acceptor to its worker.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) socket: OwnedFd,
+    pub(crate) remote: PeerAddress,
+    pub(crate) local: PeerAddress,
+    pub(crate) listener: usize,
 }

@@ -1,10 +1,28 @@
 //! Starting workers and stopping them.
 
+use crate::acceptor::Acceptor;
+use crate::census::Census;
+use crate::config::WakeAll;
+use crate::files::{Files, RingUse};
+use crate::host::Host;
+use crate::listener::{self, Listener};
+use crate::mailbox::{Doorbell, Mailbox};
+use crate::network::Network;
+use crate::placement;
+use crate::shared::{Desk, Shared, WorkerKick};
+use crate::shutdown::Shutdown;
+use crate::signals::SignalThread;
+use crate::worker::{EVENTS_MAX, LISTENERS, RINGS, WAKE, Worker, read_clocks};
 use crate::{
-    Background, PeerAddress, Post, ReactorChoice, RemotePost, RuntimeConfig, Service, Tunables,
+    Background, NextTick, PeerAddress, Post, ReactorChoice, ReactorKind, RemotePost, RuntimeConfig,
+    Service, Tunables,
 };
 use darter_base::WorkerId;
-use std::marker::PhantomData;
+use mio::{Events, Poll, Waker};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
 use std::{fmt, io};
 
 /// What the service factory gets, on the worker's own thread.
@@ -14,77 +32,427 @@ pub struct WorkerContext<M> {
     pub worker: WorkerId,
     /// How many workers there are.
     pub worker_count: usize,
+    /// Which host runs and why, the same on all workers.
+    pub reactor: ReactorChoice,
     /// Mailboxes of all workers.
     pub post: Post<M>,
     /// Background work on this worker.
     pub background: Background,
+    /// Files for background work on this worker.
+    pub files: Files,
     /// What can be changed while running.
     pub tunables: Tunables,
+    /// Ends it all.
+    pub shutdown: ShutdownHandle,
 }
+
+/// Workers there can be: they are numbered by a `u16`, and a process has few CPUs.
+pub const WORKERS_MAX: usize = 1024;
 
 /// Binds the listeners, starts the workers and returns once all serve. `factory` runs once on each
 /// worker's thread.
-pub fn start<S, F>(config: RuntimeConfig, factory: F) -> Result<RuntimeHandle<S::Mail>, StartError>
+pub fn start<S, F>(config: &RuntimeConfig, factory: F) -> Result<RuntimeHandle<S::Mail>, StartError>
 where
     S: Service,
     F: Fn(WorkerContext<S::Mail>) -> S + Send + Sync + 'static,
 {
-    let _ = (config, factory);
-    unimplemented!()
+    let worker_count =
+        config.workers.map_or_else(placement::default_worker_count, Into::into).min(WORKERS_MAX);
+    let choice = ReactorChoice::decide(config.reactor, worker_count)
+        .map_err(StartError::ReactorUnavailable)?;
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        listeners.push(listener::open(listener)?);
+    }
+    let addresses =
+        listeners.iter().map(|it| it.as_ref().map(|listener| listener.address.clone())).collect();
+    let (shared, polls) = share::<S::Mail>(config, worker_count)?;
+    let shutdown = shutdown_handle(&shared);
+    let mut threads = start_threads(config, choice, listeners, &shared, polls, &Arc::new(factory))?;
+    let signals = if config.handle_signals {
+        let begin = shutdown.clone();
+        match SignalThread::start(move || begin.begin()) {
+            Ok(signals) => Some(signals),
+            Err(error) => {
+                shutdown.stop();
+                threads.join();
+                return Err(system("handle signals")(error));
+            }
+        }
+    } else {
+        None
+    };
+    Ok(RuntimeHandle {
+        reactor: threads.choice.clone(),
+        addresses,
+        shared,
+        shutdown,
+        threads,
+        signals,
+    })
+}
+
+fn system(purpose: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |error| StartError::System { purpose, error }
+}
+
+/// Everything shared, and the epoll instance of each worker.
+fn share<M: Send + 'static>(
+    config: &RuntimeConfig,
+    worker_count: usize,
+) -> Result<(Arc<Shared<M>>, Vec<Poll>), StartError> {
+    let mut polls = Vec::new();
+    let mut desks = Vec::new();
+    for _ in 0..worker_count {
+        let poll = Poll::new().map_err(system("make an epoll instance"))?;
+        let waker = Waker::new(poll.registry(), WAKE).map_err(system("make a waker"))?;
+        let bell = Arc::new(Doorbell::new(WorkerKick(waker)));
+        desks.push(Desk { mailbox: Mailbox::new(), bell });
+        polls.push(poll);
+    }
+    let shared = Arc::new(Shared {
+        desks: desks.into_boxed_slice(),
+        census: Arc::new(Census::new(worker_count)),
+        tunables: Tunables::new(config),
+        shutdown: Shutdown::new(worker_count),
+    });
+    let weak = Arc::downgrade(&shared);
+    shared.tunables.connect(WakeAll(Arc::new(move || {
+        if let Some(shared) = weak.upgrade() {
+            shared.wake_all();
+        }
+    })));
+    Ok((shared, polls))
+}
+
+fn shutdown_handle<M: Send + 'static>(shared: &Arc<Shared<M>>) -> ShutdownHandle {
+    let (for_begin, for_stop) = (Arc::clone(shared), Arc::clone(shared));
+    ShutdownHandle {
+        begin: Arc::new(move || {
+            if for_begin.shutdown.begin() {
+                for_begin.wake_all();
+            }
+        }),
+        stop: Arc::new(move || {
+            for_stop.shutdown.stop();
+            for_stop.wake_all();
+        }),
+    }
+}
+
+/// The workers' threads.
+#[derive(Debug)]
+struct Threads {
+    choice: ReactorChoice,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// False when one had panicked.
+    fn join(&mut self) -> bool {
+        self.handles.drain(..).map(JoinHandle::join).filter(Result::is_err).count() == 0
+    }
+}
+
+/// What a starting worker reports.
+enum Report {
+    /// Its host could be made.
+    HostReady,
+    HostFailed(String),
+    Serving,
+}
+
+/// What a worker is made of, on its way to its thread.
+struct Seed<M> {
+    id: WorkerId,
+    cpu: Option<usize>,
+    poll: Poll,
+    listeners: Vec<Option<Listener>>,
+    config: RuntimeConfig,
+    shared: Arc<Shared<M>>,
+    reports: Sender<Report>,
+    decision: Receiver<ReactorChoice>,
+}
+
+/// Starts the workers in two steps: each makes its host; then all run the same one. If one could not make
+/// glommio's after all (the probe is a moment ago), none uses it.
+fn start_threads<S, F>(
+    config: &RuntimeConfig,
+    mut choice: ReactorChoice,
+    listeners: Vec<Option<Listener>>,
+    shared: &Arc<Shared<S::Mail>>,
+    polls: Vec<Poll>,
+    factory: &Arc<F>,
+) -> Result<Threads, StartError>
+where
+    S: Service,
+    F: Fn(WorkerContext<S::Mail>) -> S + Send + Sync + 'static,
+{
+    let cpus = placement::cpus(config.pinning, polls.len());
+    let (reports, inbox) = mpsc::channel();
+    let mut decisions = Vec::new();
+    let mut handles = Vec::new();
+    let mut listeners = Some(listeners);
+    for (index, poll) in polls.into_iter().enumerate() {
+        let (decide, decision) = mpsc::channel();
+        let seed = Seed {
+            id: WorkerId(u16::try_from(index).expect("there are at most WORKERS_MAX")),
+            cpu: cpus.as_ref().map(|cpus| cpus[index]),
+            poll,
+            listeners: listeners.take().unwrap_or_default(),
+            config: config.clone(),
+            shared: Arc::clone(shared),
+            reports: reports.clone(),
+            decision,
+        };
+        let (kind, factory) = (choice.kind, Arc::clone(factory));
+        let thread = thread::Builder::new()
+            .name(format!("darter-w{index}"))
+            .spawn(move || run_worker::<S>(seed, kind, &*factory))
+            .map_err(system("start a worker thread"))?;
+        handles.push(thread);
+        decisions.push(decide);
+    }
+    drop(reports);
+    let mut failure = None;
+    for report in inbox.iter().take(handles.len()) {
+        if let Report::HostFailed(reason) = report {
+            failure = Some(reason);
+        }
+    }
+    if let Some(reason) = failure {
+        if config.reactor == crate::Reactor::Glommio {
+            return Err(StartError::ReactorUnavailable(reason));
+        }
+        choice = ReactorChoice { kind: ReactorKind::Epoll, reason };
+    }
+    for decide in decisions {
+        // A worker that is gone has panicked, which shows below.
+        let _ = decide.send(choice.clone());
+    }
+    let serving = inbox.iter().take(handles.len()).count();
+    let mut threads = Threads { choice, handles };
+    if serving < threads.handles.len() {
+        shared.shutdown.stop();
+        shared.wake_all();
+        threads.join();
+        let error = io::Error::other("it panicked while starting");
+        return Err(StartError::System { purpose: "start a worker", error });
+    }
+    Ok(threads)
+}
+
+/// The life of a worker's thread.
+fn run_worker<S: Service>(
+    seed: Seed<S::Mail>,
+    kind: ReactorKind,
+    factory: &(dyn Fn(WorkerContext<S::Mail>) -> S + Send + Sync),
+) {
+    let alarm = Alarm { shared: Arc::clone(&seed.shared) };
+    if let Some(cpu) = seed.cpu
+        && let Err(error) = placement::bind(cpu)
+    {
+        tracing::warn!(cpu, %error, "could not bind a worker to its CPU");
+    }
+    let (host, ring_use, report) = make_host(kind, &seed.poll);
+    // The starter is gone only if it failed, and then the decision never comes.
+    let _ = seed.reports.send(report);
+    let Ok(choice) = seed.decision.recv() else { return };
+    let (host, ring_use) =
+        if choice.kind == ReactorKind::Epoll { (Host::Plain, None) } else { (host, ring_use) };
+    let reports = seed.reports.clone();
+    let worker = match make_worker(seed, choice, host, ring_use, factory) {
+        Ok(worker) => worker,
+        Err(error) => {
+            tracing::error!(%error, "could not start a worker");
+            return;
+        }
+    };
+    let _ = reports.send(Report::Serving);
+    drop(reports);
+    worker.run();
+    drop(alarm);
+}
+
+fn make_host(kind: ReactorKind, poll: &Poll) -> (Host, Option<Rc<RingUse>>, Report) {
+    match kind {
+        ReactorKind::Epoll => (Host::Plain, None, Report::HostReady),
+        #[cfg(target_os = "linux")]
+        ReactorKind::Glommio => {
+            use crate::host::glommio_host::GlommioHost;
+            let ring_use = Rc::new(RingUse::default());
+            match GlommioHost::new(poll.registry(), RINGS, Rc::clone(&ring_use)) {
+                Ok(host) => (Host::Glommio(Box::new(host)), Some(ring_use), Report::HostReady),
+                Err(reason) => (Host::Plain, None, Report::HostFailed(reason)),
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        ReactorKind::Glommio => {
+            (Host::Plain, None, Report::HostFailed("there is no io_uring here".to_owned()))
+        }
+    }
+}
+
+fn make_worker<S: Service>(
+    seed: Seed<S::Mail>,
+    reactor: ReactorChoice,
+    host: Host,
+    ring_use: Option<Rc<RingUse>>,
+    factory: &(dyn Fn(WorkerContext<S::Mail>) -> S + Send + Sync),
+) -> io::Result<Worker<S>> {
+    let Seed { id, poll, listeners, config, shared, .. } = seed;
+    let acceptor = if listeners.is_empty() {
+        None
+    } else {
+        Some(Acceptor::new(listeners, poll.registry(), LISTENERS)?)
+    };
+    let post = Post::new(id, Arc::clone(&shared));
+    let background = Background::new(Arc::clone(&shared.desks[id.index()].bell));
+    let network = Network::new(
+        poll.registry().try_clone()?,
+        &config,
+        shared.tunables.clone(),
+        Arc::clone(&shared.census),
+        read_clocks(id),
+    );
+    let service = factory(WorkerContext {
+        worker: id,
+        worker_count: shared.desks.len(),
+        reactor,
+        post: post.clone(),
+        background: background.clone(),
+        files: Files::new(background.clone(), ring_use),
+        tunables: shared.tunables.clone(),
+        shutdown: shutdown_handle(&shared),
+    });
+    let last = u16::try_from(shared.desks.len() - 1).expect("there are at most WORKERS_MAX");
+    Ok(Worker {
+        id,
+        poll,
+        events: Events::with_capacity(EVENTS_MAX),
+        service,
+        network,
+        acceptor,
+        last_assigned: WorkerId(last),
+        shared,
+        post,
+        background,
+        host,
+        letters: Vec::new(),
+        next_tick: NextTick::Now,
+        shutdown_grace: config.shutdown_grace,
+        drain_deadline: None,
+    })
+}
+
+/// Stops all workers when one panics: the others would wait for its letters.
+struct Alarm<M> {
+    shared: Arc<Shared<M>>,
+}
+
+impl<M> Drop for Alarm<M> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.shared.shutdown.stop();
+            self.shared.wake_all();
+        }
+    }
 }
 
 /// A running runtime. Dropping it does not stop the workers.
 #[derive(Debug)]
 pub struct RuntimeHandle<M> {
-    kind: PhantomData<M>,
+    reactor: ReactorChoice,
+    addresses: Vec<Option<PeerAddress>>,
+    shared: Arc<Shared<M>>,
+    shutdown: ShutdownHandle,
+    threads: Threads,
+    signals: Option<SignalThread>,
 }
 
 impl<M: Send + 'static> RuntimeHandle<M> {
     /// Which host runs and why.
     pub fn reactor(&self) -> &ReactorChoice {
-        unimplemented!()
+        &self.reactor
     }
 
     /// Where it listens, in the order of the configuration; `None` for a skipped optional address.
     pub fn addresses(&self) -> &[Option<PeerAddress>] {
-        unimplemented!()
+        &self.addresses
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.shared.desks.len()
     }
 
     /// Connections open in the whole process.
     pub fn open_connections(&self) -> usize {
-        unimplemented!()
+        self.shared.census.open()
     }
 
     /// Mailboxes of all workers.
     pub fn post(&self) -> RemotePost<M> {
-        unimplemented!()
+        RemotePost { shared: Arc::clone(&self.shared) }
     }
 
     /// What can be changed while running.
     pub fn tunables(&self) -> &Tunables {
-        unimplemented!()
+        &self.shared.tunables
     }
 
     /// For anyone who may end it all.
     pub fn shutdown(&self) -> ShutdownHandle {
-        unimplemented!()
+        self.shutdown.clone()
     }
 
-    /// Waits until all workers have ended, after a shutdown was begun by a signal or a handle.
-    pub fn join(self) {
-        unimplemented!()
+    /// Waits until all workers have ended, after a shutdown was begun by a signal or a handle. An error
+    /// when one had panicked; all others were stopped then.
+    pub fn join(mut self) -> Result<(), WorkerPanicked> {
+        let well = self.threads.join();
+        if let Some(signals) = self.signals.take() {
+            signals.stop();
+        }
+        if well { Ok(()) } else { Err(WorkerPanicked) }
     }
 }
 
+/// A worker thread panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerPanicked;
+
+impl fmt::Display for WorkerPanicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a worker thread panicked")
+    }
+}
+
+impl std::error::Error for WorkerPanicked {}
+
 /// Begins a shutdown. Any thread, any number of times.
-#[derive(Clone, Debug)]
-pub struct ShutdownHandle {}
+#[derive(Clone)]
+pub struct ShutdownHandle {
+    begin: Arc<dyn Fn() + Send + Sync>,
+    stop: Arc<dyn Fn() + Send + Sync>,
+}
 
 impl ShutdownHandle {
-    /// Stops accepting, lets receives finish, sends what is left, ends within
-    /// [`RuntimeConfig::shutdown_grace`] and a second.
+    /// Asks all services whether they are ready ([`Service::stopping`]); when all are, stops accepting and
+    /// reading, finishes what was read, sends what is left, and ends within
+    /// [`RuntimeConfig::shutdown_grace`].
     pub fn begin(&self) {
-        unimplemented!()
+        (self.begin)();
+    }
+
+    /// Ends all workers in their current tick: unsent output is lost.
+    pub fn stop(&self) {
+        (self.stop)();
+    }
+}
+
+impl fmt::Debug for ShutdownHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShutdownHandle")
     }
 }
 

@@ -1,9 +1,15 @@
 //! What runs on the runtime: one [`Service`] per worker.
 //!
 //! The driver calls the service, never the other way round. Within one *tick* (one pass of a worker's
-//! loop) the order is: input of ready connections ([`Service::receive`], each followed at once by
-//! sending its output), letters ([`Service::mail`]), [`Service::tick`], then output those two wrote
-//! to other connections is sent, then letters' receivers are kicked, then the worker may sleep.
+//! loop) the order is:
+//!
+//! 1. input of ready connections: [`Service::receive`], each followed at once by sending its output;
+//! 2. sleeping workers that got letters are kicked;
+//! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
+//! 4. [`Service::tick`];
+//! 5. input of connections that 3 and 4 resumed, then output that 3 and 4 wrote is sent;
+//! 6. sleeping workers that got letters meanwhile are kicked;
+//! 7. [`Service::closed`] for connections that ended; background futures; the worker may sleep.
 //!
 //! Everything here runs on the worker's own thread and must not block.
 
@@ -36,6 +42,13 @@ pub trait Service: Sized + 'static {
     /// A letter, from another worker or from this one. Letters of one sender arrive in order.
     fn mail(&mut self, mail: Self::Mail, connections: &mut Connections<'_, Self>);
 
+    /// Whether this worker may stop: asked every tick once a shutdown was begun, until every worker said
+    /// [`Stopping::Ready`]. Until then everything is served as usual. The place to save what must be saved.
+    fn stopping(&mut self, connections: &mut Connections<'_, Self>) -> Stopping {
+        let _ = connections;
+        Stopping::Ready
+    }
+
     /// Called once per tick, after input and letters, also when there were none. Background work goes
     /// here in slices. The answer is how long the worker may sleep.
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick;
@@ -61,6 +74,10 @@ pub struct Io<'a, O> {
     pub id: ConnectionId,
     /// The time, read once per tick.
     pub turn: &'a Turn,
+    /// Unsent output above which `receive` is not called ([`crate::RuntimeConfig`]). A service that finds
+    /// `output.len()` above it between two requests should stop there with [`Then::Again`], so that a
+    /// pipeline of small requests for large replies stays bounded.
+    pub output_high_water_bytes: usize,
 }
 
 /// The result of [`Service::receive`].
@@ -78,9 +95,14 @@ pub struct Progress {
 pub enum Then {
     /// More input.
     Read,
-    /// [`Connections::resume`]. Input that arrives meanwhile is kept up to a bound, so that a
-    /// disconnect is still seen.
+    /// [`Connections::resume`], for something that can take for ever (a blocked client). Input that
+    /// arrives meanwhile stays in the socket. A peer that closes its sending side is gone at once, as
+    /// with Redis's blocked clients.
     Suspend,
+    /// [`Connections::resume`], for something that other workers are about to answer. A peer that closes
+    /// its sending side still gets the answers to what it sent before: the end is acted on
+    /// after the resumption. A shutdown waits for it.
+    Await,
     /// The next tick, whether or not more input arrives: there is more to do, others go first.
     Again,
     /// Nothing: send what is in the output, then close. Input that still comes is dropped.
@@ -101,11 +123,22 @@ pub enum NextTick {
     Idle,
 }
 
+/// What a worker answers to a shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// Nothing to do any more.
+    Ready,
+    /// Not yet; ask again next tick ([`Service::tick`] says when that is at the latest).
+    Wait,
+    /// Call the shutdown off, on all workers.
+    Cancel,
+}
+
 /// Why [`Service::open`] did not take a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// Sent if the socket takes them at once, before closing. May be empty.
-    pub last_words: Vec<u8>,
+    pub last_words: std::borrow::Cow<'static, [u8]>,
 }
 
 /// Why a connection was closed.
@@ -117,7 +150,7 @@ pub enum CloseReason {
     Failed(std::io::ErrorKind),
     /// The service asked for it ([`Then::Close`], [`Then::CloseAfterFlush`], [`Connections::close`]).
     Requested,
-    /// No input for longer than [`crate::Tunables::set_idle_timeout_seconds`].
+    /// No traffic for longer than [`crate::Tunables::set_idle_timeout_seconds`].
     Idle,
     /// More unconsumed input than [`crate::Tunables::set_query_buffer_limit_bytes`].
     QueryBufferLimit,

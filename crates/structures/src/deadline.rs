@@ -29,6 +29,17 @@ impl Deadline {
         self.0.cast_signed()
     }
 
+    /// The number a block keeps, below 2^48.
+    pub(crate) const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The inverse of [`to_bits`](Self::to_bits).
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        debug_assert!(bits <= Self::MAX.0);
+        Self(bits)
+    }
+
     /// Whether the deadline has passed at `now` (Unix milliseconds): the millisecond it names is the
     /// last one with the key, as in Redis.
     pub const fn is_due(self, now: i64) -> bool {

@@ -12,10 +12,15 @@
 //!
 //! Read [`block`] first, then [`table`]; `docs/memory-layout.md` has the drawings.
 
+pub mod block;
 pub mod deadline;
 pub mod hasher;
+mod prefetch;
 pub mod size;
+pub mod table;
 
+pub use block::{BLOCK_PART_BYTES_MAX, Block, BlockRef, BlockValue, Payload, PayloadRef};
 pub use deadline::{Deadline, DeadlineOutOfRange};
 pub use hasher::KeyHasher;
 pub use size::good_size;
+pub use table::{Drain, Entry, EntryView, Marks, Position, Table};

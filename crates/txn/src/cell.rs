@@ -253,3 +253,6 @@ impl<S, W: Work<S>> Cells<S, W> {
         self.cell(held.id).put_back(held, carrier);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

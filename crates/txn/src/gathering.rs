@@ -110,3 +110,6 @@ impl<S> Drop for Gathering<S> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -23,6 +23,8 @@ pub mod cell;
 pub mod gathering;
 pub mod route;
 mod sync;
+#[cfg(all(test, not(loom)))]
+mod testing;
 pub mod view;
 pub mod window;
 

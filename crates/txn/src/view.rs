@@ -88,3 +88,50 @@ impl<'a, S> View<'a, S> {
         self.router
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::route::Routing;
+
+    fn held(id: u16) -> Held<u16> {
+        Held { id: ShardId(id), shard: Box::new(id * 10) }
+    }
+
+    fn router() -> Router {
+        Router::new(4, 1, Routing::Auto)
+    }
+
+    #[test]
+    fn a_slot_leads_to_the_shard_that_owns_it() {
+        let mut shards = [held(0), held(1), held(3)];
+        let mut view = View::several(&mut shards, router());
+        assert_eq!(view.shard_count(), 3);
+        for (slot, value) in [(0, 0), (4095, 0), (4096, 10), (16_383, 30)] {
+            assert_eq!(*view.shard_of(Slot::new(slot).unwrap()), value);
+        }
+        assert_eq!(view.each().map(|shard| *shard).collect::<Vec<_>>(), [0, 10, 30]);
+        assert_eq!(*view.first(), 0);
+        assert_eq!(view.router().shard_count(), 4);
+    }
+
+    #[test]
+    fn a_view_over_one_shard_reaches_it() {
+        let mut shard = held(2);
+        let mut view = View::one(&mut shard, router());
+        *view.shard(ShardId(2)) += 1;
+        assert_eq!(*view.first(), 21);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside its view")]
+    fn a_view_over_one_shard_refuses_another() {
+        View::one(&mut held(2), router()).shard(ShardId(1));
+    }
+
+    #[test]
+    #[should_panic(expected = "its key-specs name")]
+    fn a_view_over_several_refuses_another() {
+        View::several(&mut [held(0), held(2)], router()).shard(ShardId(1));
+    }
+}

@@ -165,3 +165,6 @@ fn end_of_run<S>(program: &impl Program<S>, from: usize) -> usize {
     let id = program.shard_of(from);
     (from + 1..program.len()).find(|&index| program.shard_of(index) != id).unwrap_or(program.len())
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,630 @@
+//! The network driver: one worker's sockets, driven by readiness.
+//!
+//! Every socket is registered once, edge-triggered. Between edges the driver remembers whether a socket may
+//! have input and whether it takes output, so that a request costs its share of one `epoll_wait`, one
+//! read, one write, and nothing else:
+//!
+//! - A read shorter than asked for means drained: the next byte raises a new edge (epoll(7), "edge-triggered").
+//!   Only when the peer has closed its side is a short read followed by another one.
+//! - Input is read into one buffer per worker and shown to the service in place. What the service
+//!   does not consume is kept by the connection; a small rest is put in front of the next read in the
+//!   worker's buffer, a large one is read into directly.
+//! - Output is written into a spare buffer of the worker and sent right after `receive`. A connection owns
+//!   output only while the socket does not take it.
+//! - A connection has one read per tick. One that filled the buffer goes to the back of a queue.
+//! - Above a high-water mark of unsent output a connection is neither read nor shown its input.
+
+use crate::census::Census;
+use crate::connection::{Connection, Flow, Sent};
+use crate::kept::Kept;
+use crate::peer::Accepted;
+use crate::socket::{self, Transfer};
+use crate::table::{Key, Table};
+use crate::{
+    CloseReason, ConnectionId, Io, Outgoing, PeerAddress, PeerInfo, Progress, RuntimeConfig,
+    Service, Then, Tunables, Turn,
+};
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::mem;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Asked for in one read.
+const READ_BYTES: usize = 64 << 10;
+/// A kept input up to this long is copied in front of the next read rather than read into.
+const PREFIX_BYTES_MAX: usize = 16 << 10;
+/// Output buffers kept for reuse, and the memory each may keep.
+const SPARES_MAX: usize = 32;
+const SPARE_BYTES_MAX: usize = 64 << 10;
+
+pub(crate) struct Network<S: Service> {
+    connections: Table<Connection<S>>,
+    registry: Registry,
+    read_buffer: Box<[u8]>,
+    spares: Vec<S::Output>,
+    /// Due in the next tick: they have more to do and had their turn.
+    runnable: VecDeque<Key>,
+    /// Due in this tick, after letters.
+    resumed: Vec<Key>,
+    /// Got output from others in this tick.
+    unsent: Vec<Key>,
+    /// To be removed at the end of this tick.
+    doomed: Vec<Key>,
+    /// Sum of the connections' `accounted_bytes`.
+    buffer_bytes: usize,
+    high_water_bytes: usize,
+    low_water_bytes: usize,
+    query_buffer_limit_bytes: usize,
+    /// No more reading: what was read is finished.
+    draining: bool,
+    census: Arc<Census>,
+    tunables: Tunables,
+    pub(crate) turn: Turn,
+    started: Instant,
+    /// Whole seconds from `started` to `turn`.
+    now_seconds: u32,
+    /// When a connection can next exceed the idle timeout, in seconds since `started`.
+    idle_check_at_seconds: Option<u32>,
+    /// The timeout `idle_check_at_seconds` was computed for.
+    idle_timeout_seconds: u32,
+}
+
+impl<S: Service> Network<S> {
+    pub(crate) fn new(
+        registry: Registry,
+        config: &RuntimeConfig,
+        tunables: Tunables,
+        census: Arc<Census>,
+        turn: Turn,
+    ) -> Self {
+        Self {
+            connections: Table::new(),
+            registry,
+            read_buffer: vec![0; PREFIX_BYTES_MAX + READ_BYTES].into_boxed_slice(),
+            spares: Vec::new(),
+            runnable: VecDeque::new(),
+            resumed: Vec::new(),
+            unsent: Vec::new(),
+            doomed: Vec::new(),
+            buffer_bytes: 0,
+            high_water_bytes: config.output_high_water_bytes,
+            low_water_bytes: config.output_low_water_bytes.min(config.output_high_water_bytes),
+            query_buffer_limit_bytes: config.query_buffer_limit_bytes,
+            draining: false,
+            census,
+            tunables,
+            turn,
+            started: turn.instant,
+            now_seconds: 0,
+            idle_check_at_seconds: None,
+            idle_timeout_seconds: 0,
+        }
+    }
+
+    pub(crate) fn begin_tick(&mut self, turn: Turn) {
+        self.turn = turn;
+        let seconds = turn.instant.saturating_duration_since(self.started).as_secs();
+        self.now_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        self.query_buffer_limit_bytes = self.tunables.query_buffer_limit_bytes();
+    }
+
+    /// Takes a new connection in, unless the service refuses it.
+    pub(crate) fn open(&mut self, service: &mut S, accepted: Accepted) {
+        let open_connections = self.census.enter();
+        let key = self.connections.next_key();
+        let id = self.id(key);
+        let Accepted { socket, remote, local, listener } = accepted;
+        let is_local = matches!(local, PeerAddress::Unix(_));
+        let fd = socket.as_raw_fd();
+        let peer = PeerInfo { remote, local, listener, open_connections, fd };
+        let session = match service.open(id, &peer, &self.turn) {
+            Ok(session) => session,
+            Err(refusal) => {
+                // Best effort by contract: the socket's buffer is empty, so a short text fits.
+                let _ = socket::transmit(&socket, &[IoSlice::new(&refusal.last_words)]);
+                socket::discard_input(&socket, &mut self.read_buffer);
+                self.census.leave(self.turn.worker);
+                return;
+            }
+        };
+        let interest = if is_local { Interest::READABLE } else { READABLE_AND_WRITABLE };
+        let token = Token(key.position as usize);
+        let registered = self.registry.register(&mut SourceFd(&fd), token, interest);
+        let inserted = self.connections.insert(Connection {
+            socket,
+            flow: Flow::Open,
+            readable: false,
+            read_closed: false,
+            send_blocked: false,
+            congested: false,
+            again: false,
+            queued: false,
+            unsent_listed: false,
+            idle_exempt: false,
+            local: is_local,
+            active_at_seconds: self.now_seconds,
+            accounted_bytes: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            kept: Kept::default(),
+            output: S::Output::default(),
+            session,
+        });
+        debug_assert_eq!(inserted, key);
+        if let Err(error) = registered {
+            tracing::warn!(%error, "could not watch a new connection");
+            self.doom(key, CloseReason::Failed(error.kind()));
+        }
+    }
+
+    /// Readiness of a connection.
+    pub(crate) fn event(&mut self, service: &mut S, event: &Event) {
+        let Some(key) = self.connections.key_at(event.token().0) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let hung = event.is_error() || event.is_write_closed();
+        let ended = hung || event.is_read_closed();
+        connection.readable |= event.is_readable() || ended;
+        connection.read_closed |= ended;
+        let unblocked = connection.send_blocked && (event.is_writable() || hung);
+        if unblocked {
+            connection.send_blocked = false;
+            self.send(key);
+        }
+        self.end_suspended_if_closed(key);
+        self.serve(service, key);
+    }
+
+    /// Gives the connections that had more to do their turn: each once.
+    pub(crate) fn run_queue(&mut self, service: &mut S) {
+        for _ in 0..self.runnable.len() {
+            let Some(key) = self.runnable.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.queued = false;
+                self.serve(service, key);
+            }
+        }
+    }
+
+    /// Serves what was resumed since the letters, and sends what was written since.
+    pub(crate) fn finish_letters(&mut self, service: &mut S) {
+        let mut resumed = mem::take(&mut self.resumed);
+        for key in resumed.drain(..) {
+            self.serve(service, key);
+        }
+        resumed.append(&mut self.resumed);
+        self.resumed = resumed;
+        let mut unsent = mem::take(&mut self.unsent);
+        for key in unsent.drain(..) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.unsent_listed = false;
+                self.send(key);
+                self.enqueue_if_ready(key);
+            }
+        }
+        unsent.append(&mut self.unsent);
+        self.unsent = unsent;
+    }
+
+    /// Removes the connections that ended and tells the service.
+    pub(crate) fn reap(&mut self, service: &mut S) {
+        while let Some(key) = self.doomed.pop() {
+            let Some(connection) = self.connections.remove(key) else { continue };
+            let Flow::Doomed(reason) = connection.flow else {
+                unreachable!("only doomed connections are listed")
+            };
+            self.buffer_bytes -= connection.accounted_bytes;
+            if reason == CloseReason::Requested {
+                socket::discard_input(&connection.socket, &mut self.read_buffer);
+            }
+            drop(connection.socket);
+            self.census.leave(self.turn.worker);
+            service.closed(self.id(key), connection.session, reason, &self.turn);
+        }
+    }
+
+    /// Whether there is a connection to serve without waiting for an edge.
+    pub(crate) fn is_runnable(&self) -> bool {
+        !self.runnable.is_empty() || !self.unsent.is_empty() || !self.resumed.is_empty()
+    }
+
+    pub(crate) fn id(&self, key: Key) -> ConnectionId {
+        ConnectionId {
+            worker: self.turn.worker,
+            position: key.position,
+            generation: key.generation,
+        }
+    }
+
+    pub(crate) fn key(&self, id: ConnectionId) -> Option<Key> {
+        let key = Key { position: id.position, generation: id.generation };
+        (id.worker == self.turn.worker).then_some(key)
+    }
+}
+
+const READABLE_AND_WRITABLE: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// Input.
+impl<S: Service> Network<S> {
+    /// One read at most, one `receive`, one send.
+    fn serve(&mut self, service: &mut S, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.has_work() {
+            return;
+        }
+        if connection.output.len() > self.high_water_bytes {
+            connection.congested = true;
+            return;
+        }
+        let progress = if connection.again {
+            connection.again = false;
+            self.show_kept(service, key)
+        } else if self.draining {
+            return;
+        } else {
+            self.read_and_show(service, key)
+        };
+        let Some(progress) = progress else { return };
+        self.follow(key, progress.then);
+        self.send(key);
+        self.enqueue_if_ready(key);
+        if progress.then == Then::Suspend {
+            self.end_suspended_if_closed(key);
+        }
+    }
+
+    /// A suspended connection does not outlive its peer's side, but what it answered before is sent.
+    fn end_suspended_if_closed(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.read_closed && connection.flow == Flow::Suspended {
+            self.doom(key, CloseReason::PeerClosed);
+        }
+    }
+
+    /// Calls `receive` with what is kept.
+    fn show_kept(&mut self, service: &mut S, key: Key) -> Option<Progress> {
+        let id = self.id(key);
+        let connection = self.connections.get_mut(key)?;
+        lend_output(&mut self.spares, &mut connection.output);
+        let io = Io {
+            input: connection.kept.as_slice(),
+            output: &mut connection.output,
+            id,
+            turn: &self.turn,
+            output_high_water_bytes: self.high_water_bytes,
+        };
+        let progress = service.receive(&mut connection.session, io);
+        connection.kept.consume(progress.consumed);
+        Some(progress)
+    }
+
+    /// Reads once and calls `receive` with what is kept and what came.
+    fn read_and_show(&mut self, service: &mut S, key: Key) -> Option<Progress> {
+        let id = self.id(key);
+        let now_seconds = self.now_seconds;
+        let connection = self.connections.get_mut(key)?;
+        let prefix = connection.kept.len();
+        let in_place = prefix <= PREFIX_BYTES_MAX;
+        let (asked, got) = if in_place {
+            self.read_buffer[..prefix].copy_from_slice(connection.kept.as_slice());
+            let room = &mut self.read_buffer[prefix..prefix + READ_BYTES];
+            (READ_BYTES, socket::receive(&connection.socket, room))
+        } else {
+            let buffer = connection.kept.for_appending();
+            (
+                buffer.capacity() - buffer.len(),
+                socket::receive_into_spare(&connection.socket, buffer),
+            )
+        };
+        let count = match got {
+            Transfer::Bytes(0) => {
+                self.doom(key, CloseReason::PeerClosed);
+                return None;
+            }
+            Transfer::Bytes(count) => count,
+            Transfer::Blocked => {
+                connection.readable = false;
+                return None;
+            }
+            Transfer::Failed(kind) => {
+                self.doom(key, CloseReason::Failed(kind));
+                return None;
+            }
+        };
+        connection.readable = count == asked || connection.read_closed;
+        connection.received_bytes += count as u64;
+        connection.active_at_seconds = now_seconds;
+        lend_output(&mut self.spares, &mut connection.output);
+        let input =
+            if in_place { &self.read_buffer[..prefix + count] } else { connection.kept.as_slice() };
+        let io = Io {
+            input,
+            output: &mut connection.output,
+            id,
+            turn: &self.turn,
+            output_high_water_bytes: self.high_water_bytes,
+        };
+        let progress = service.receive(&mut connection.session, io);
+        if in_place {
+            assert!(
+                progress.consumed <= prefix + count,
+                "a service consumed more than it was shown"
+            );
+            if prefix > 0 || progress.consumed < count {
+                connection.kept.replace(&self.read_buffer[progress.consumed..prefix + count]);
+            }
+        } else {
+            connection.kept.consume(progress.consumed);
+        }
+        if connection.kept.len() > self.query_buffer_limit_bytes {
+            self.doom(key, CloseReason::QueryBufferLimit);
+            return None;
+        }
+        Some(progress)
+    }
+
+    /// Does what the service said.
+    fn follow(&mut self, key: Key, then: Then) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match then {
+            Then::Read => {}
+            Then::Again => connection.again = true,
+            Then::Suspend => connection.flow = Flow::Suspended,
+            Then::Await => connection.flow = Flow::Awaiting,
+            Then::CloseAfterFlush => {
+                connection.flow = Flow::Finishing;
+                connection.kept.free();
+            }
+            Then::Close => self.doom(key, CloseReason::Requested),
+        }
+    }
+
+    fn enqueue_if_ready(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let due = if self.draining { connection.again } else { true };
+        if due && connection.has_work() && !connection.queued {
+            connection.queued = true;
+            self.runnable.push_back(key);
+        }
+    }
+}
+
+/// Output.
+impl<S: Service> Network<S> {
+    /// Sends what the socket takes and settles what follows from what is left.
+    fn send(&mut self, key: Key) {
+        let now_seconds = self.now_seconds;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.is_doomed() {
+            return;
+        }
+        let before = connection.sent_bytes;
+        let sent = if connection.output.is_empty() { Sent::All } else { connection.send() };
+        if connection.sent_bytes > before {
+            connection.active_at_seconds = now_seconds;
+        }
+        let was_blocked = mem::replace(&mut connection.send_blocked, sent == Sent::Blocked);
+        if connection.local && was_blocked != connection.send_blocked {
+            let interest =
+                if connection.send_blocked { READABLE_AND_WRITABLE } else { Interest::READABLE };
+            let fd = connection.socket.as_raw_fd();
+            let token = Token(key.position as usize);
+            if let Err(error) = self.registry.reregister(&mut SourceFd(&fd), token, interest) {
+                self.doom(key, CloseReason::Failed(error.kind()));
+                return;
+            }
+        }
+        match sent {
+            Sent::All => {
+                return_output(&mut self.spares, &mut connection.output);
+                connection.congested = false;
+                if connection.flow == Flow::Finishing {
+                    self.doom(key, CloseReason::Requested);
+                    return;
+                }
+            }
+            Sent::Blocked | Sent::More => {
+                let unsent = connection.output.len();
+                if unsent > self.high_water_bytes {
+                    connection.congested = true;
+                } else if unsent <= self.low_water_bytes {
+                    connection.congested = false;
+                }
+                if sent == Sent::More && !connection.unsent_listed {
+                    connection.unsent_listed = true;
+                    self.unsent.push(key);
+                }
+            }
+            Sent::Failed(reason) => {
+                self.doom(key, reason);
+                return;
+            }
+        }
+        self.account(key);
+    }
+
+    /// Brings the sum of all buffers up to date with one connection's.
+    fn account(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let bytes = connection.buffer_bytes();
+        if bytes != connection.accounted_bytes {
+            self.buffer_bytes = self.buffer_bytes - connection.accounted_bytes + bytes;
+            connection.accounted_bytes = bytes;
+        }
+    }
+}
+
+/// Gives an empty output the memory of a spare one.
+fn lend_output<O: Outgoing + Default>(spares: &mut Vec<O>, output: &mut O) {
+    if output.is_empty()
+        && let Some(spare) = spares.pop()
+    {
+        *output = spare;
+    }
+}
+
+/// Takes the memory of an output that was sent.
+fn return_output<O: Outgoing + Default>(spares: &mut Vec<O>, output: &mut O) {
+    debug_assert!(output.is_empty());
+    if output.memory_bytes() == 0 {
+        return;
+    }
+    let mut spare = mem::take(output);
+    if spares.len() < SPARES_MAX {
+        spare.clear(SPARE_BYTES_MAX);
+        spares.push(spare);
+    }
+}
+
+/// What [`crate::Connections`] offers.
+impl<S: Service> Network<S> {
+    pub(crate) fn connections(&self) -> &Table<Connection<S>> {
+        &self.connections
+    }
+
+    pub(crate) fn connections_mut(&mut self) -> &mut Table<Connection<S>> {
+        &mut self.connections
+    }
+
+    pub(crate) fn with<R>(
+        &mut self,
+        key: Key,
+        act: impl FnOnce(&mut S::Session, &mut S::Output) -> R,
+    ) -> Option<R> {
+        let connection = self.connections.get_mut(key)?;
+        if matches!(connection.flow, Flow::Finishing | Flow::Doomed(_)) {
+            return None;
+        }
+        lend_output(&mut self.spares, &mut connection.output);
+        let result = act(&mut connection.session, &mut connection.output);
+        if connection.output.is_empty() {
+            return_output(&mut self.spares, &mut connection.output);
+        } else if !connection.unsent_listed {
+            connection.unsent_listed = true;
+            self.unsent.push(key);
+        }
+        self.account(key);
+        Some(result)
+    }
+
+    pub(crate) fn resume(&mut self, key: Key) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        if !matches!(connection.flow, Flow::Suspended | Flow::Awaiting) {
+            return false;
+        }
+        connection.flow = Flow::Open;
+        connection.again = true;
+        self.resumed.push(key);
+        true
+    }
+
+    pub(crate) fn close(&mut self, key: Key, after_flush: bool) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        if connection.is_doomed() {
+            return false;
+        }
+        if after_flush && !connection.output.is_empty() {
+            connection.flow = Flow::Finishing;
+            connection.kept.free();
+            self.account(key);
+        } else {
+            self.doom(key, CloseReason::Requested);
+        }
+        true
+    }
+
+    /// Memory of all connections' buffers and of the worker's own.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        let spares: usize = self.spares.iter().map(Outgoing::memory_bytes).sum();
+        self.buffer_bytes + self.read_buffer.len() + spares
+    }
+
+    /// Marks a connection for removal at the end of the tick. The first reason counts.
+    pub(crate) fn doom(&mut self, key: Key, reason: CloseReason) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.is_doomed()
+        {
+            connection.flow = Flow::Doomed(reason);
+            self.doomed.push(key);
+        }
+    }
+}
+
+/// The idle timeout, and the end of everything.
+impl<S: Service> Network<S> {
+    pub(crate) fn idle_for(&self, connection: &Connection<S>) -> Duration {
+        Duration::from_secs(u64::from(self.now_seconds - connection.active_at_seconds))
+    }
+
+    /// Closes what was idle for too long. There is no timer per connection: a look at all of them finds
+    /// the one that can be the next to exceed the timeout, and the next look is due then.
+    pub(crate) fn close_idle(&mut self) {
+        let timeout = self.tunables.idle_timeout_seconds();
+        let now = self.now_seconds;
+        if timeout == 0 {
+            self.idle_check_at_seconds = None;
+            self.idle_timeout_seconds = 0;
+            return;
+        }
+        let changed = mem::replace(&mut self.idle_timeout_seconds, timeout) != timeout;
+        if !changed && self.idle_check_at_seconds.is_some_and(|at| now < at) {
+            return;
+        }
+        let mut idle = Vec::new();
+        let mut oldest = now;
+        for (key, connection) in self.connections.iter() {
+            if connection.idle_exempt
+                || matches!(connection.flow, Flow::Suspended | Flow::Doomed(_))
+            {
+                continue;
+            }
+            if now - connection.active_at_seconds > timeout {
+                idle.push(key);
+            } else {
+                oldest = oldest.min(connection.active_at_seconds);
+            }
+        }
+        for key in idle {
+            self.doom(key, CloseReason::Idle);
+        }
+        self.idle_check_at_seconds = Some(oldest.saturating_add(timeout).saturating_add(1));
+    }
+
+    /// When [`Network::close_idle`] has something to look at; `None` when there is nothing to close.
+    pub(crate) fn idle_deadline(&self) -> Option<Instant> {
+        if self.connections.count() == 0 {
+            return None;
+        }
+        let at = self.idle_check_at_seconds?;
+        Some(self.started + Duration::from_secs(at.into()))
+    }
+
+    /// No more reading.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether everything that was read is answered and everything answered is sent.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.connections.iter().all(|(_, connection)| {
+            let in_progress = match connection.flow {
+                Flow::Open => connection.again,
+                Flow::Awaiting => true,
+                Flow::Suspended | Flow::Finishing => false,
+                Flow::Doomed(_) => return true,
+            };
+            !in_progress && connection.output.is_empty()
+        })
+    }
+
+    pub(crate) fn close_all(&mut self) {
+        let keys: Vec<Key> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.doom(key, CloseReason::Shutdown);
+        }
+    }
+}

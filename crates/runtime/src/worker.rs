@@ -1,0 +1,242 @@
+//! A worker's loop.
+
+use crate::acceptor::Acceptor;
+use crate::background::Tasks;
+use crate::host::Host;
+use crate::network::Network;
+use crate::shared::{Desk, Letter, Shared};
+use crate::shutdown::Stage;
+use crate::{Background, Connections, NextTick, Post, Service, Stopping, Turn};
+use darter_base::{UnixMillis, WorkerId};
+use mio::{Events, Poll, Token};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Another thread woke us.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+/// io_uring completions.
+pub(crate) const RINGS: Token = Token(usize::MAX - 1);
+/// The first listener; connections are far below.
+pub(crate) const LISTENERS: Token = Token(usize::MAX >> 1);
+/// Taken from the kernel in one call.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+pub(crate) struct Worker<S: Service> {
+    pub(crate) id: WorkerId,
+    pub(crate) poll: Poll,
+    pub(crate) events: Events,
+    pub(crate) service: S,
+    pub(crate) network: Network<S>,
+    /// On worker 0, until a shutdown drains.
+    pub(crate) acceptor: Option<Acceptor>,
+    /// The worker the last accepted connection went to.
+    pub(crate) last_assigned: WorkerId,
+    pub(crate) shared: Arc<Shared<S::Mail>>,
+    pub(crate) post: Post<S::Mail>,
+    pub(crate) background: Background,
+    pub(crate) host: Host,
+    /// Letters taken out of the mailbox; empty between ticks.
+    pub(crate) letters: Vec<Letter<S::Mail>>,
+    pub(crate) next_tick: NextTick,
+    pub(crate) shutdown_grace: Duration,
+    /// When draining ends, once it began.
+    pub(crate) drain_deadline: Option<Instant>,
+}
+
+/// What the worker has to do besides the sockets.
+#[derive(Default)]
+struct Seen {
+    /// Connections had events or work of their own, or letters came.
+    network: bool,
+    completions: bool,
+}
+
+impl<S: Service> Worker<S> {
+    /// Runs until the runtime stops.
+    pub(crate) fn run(mut self) {
+        while self.shared.shutdown.stage() != Stage::Stopped {
+            self.tick();
+        }
+        self.network.close_all();
+        self.network.reap(&mut self.service);
+        let tasks = self.background.tasks();
+        self.host.enter(|| tasks.clear());
+        // Connections nobody opened are closed with their letters.
+        self.shared.desks[self.id.index()].mailbox.take_all(&mut self.letters);
+    }
+
+    fn tick(&mut self) {
+        self.wait();
+        self.network.begin_tick(read_clocks(self.id));
+        let mut seen = self.dispatch_events();
+        seen.network |= self.network.is_runnable();
+        self.network.run_queue(&mut self.service);
+        self.accept();
+        self.post.kick_receivers();
+        seen.network |= self.read_letters();
+        self.next_tick = self.service.tick(&mut Connections::new(&mut self.network));
+        self.follow_shutdown();
+        self.network.finish_letters(&mut self.service);
+        self.network.close_idle();
+        self.network.reap(&mut self.service);
+        self.post.kick_receivers();
+        self.run_background(&seen);
+    }
+
+    /// Sleeps until there is something to do. The last look at what others can fill follows the
+    /// announcement, see `mailbox.rs`.
+    fn wait(&mut self) {
+        let mut timeout = self.timeout();
+        let desk: &Desk<S::Mail> = &self.shared.desks[self.id.index()];
+        if timeout != Some(Duration::ZERO) {
+            desk.bell.announce_sleep();
+            if !desk.mailbox.is_empty_before_sleep()
+                || !self.background.tasks().is_quiet_before_sleep()
+            {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+        if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            // A signal, or io_uring's task work, which interrupts like one. Anything else is a broken epoll.
+            assert!(error.kind() == std::io::ErrorKind::Interrupted, "epoll_wait: {error}");
+            self.events.clear();
+        }
+        self.shared.desks[self.id.index()].bell.awake();
+    }
+
+    /// How long this worker may sleep; `None` for ever.
+    fn timeout(&self) -> Option<Duration> {
+        let desk = &self.shared.desks[self.id.index()];
+        let tasks = self.background.tasks();
+        if self.next_tick == NextTick::Now || self.network.is_runnable() || desk.mailbox.count() > 0
+        {
+            return Some(Duration::ZERO);
+        }
+        let turn = &self.network.turn;
+        let service = match self.next_tick {
+            NextTick::After(duration) => turn.instant.checked_add(duration),
+            NextTick::Now | NextTick::Idle => None,
+        };
+        let acceptor = self.acceptor.as_ref().and_then(|acceptor| acceptor.deadline(turn.instant));
+        let idle = self.network.idle_deadline();
+        let first = [service, acceptor, idle, tasks.deadline(), self.drain_deadline];
+        let deadline = first.into_iter().flatten().min()?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn dispatch_events(&mut self) -> Seen {
+        let mut seen = Seen::default();
+        for event in &self.events {
+            match event.token() {
+                WAKE => {}
+                RINGS => seen.completions = true,
+                Token(token) if token >= LISTENERS.0 => {
+                    if let Some(acceptor) = &mut self.acceptor {
+                        acceptor.mark_ready(token - LISTENERS.0);
+                    }
+                }
+                _ => {
+                    seen.network = true;
+                    self.network.event(&mut self.service, event);
+                }
+            }
+        }
+        seen
+    }
+
+    fn accept(&mut self) {
+        let Some(acceptor) = &mut self.acceptor else { return };
+        let (shared, post, last) = (&self.shared, &self.post, &mut self.last_assigned);
+        acceptor.accept(self.network.turn.instant, &shared.tunables, |accepted| {
+            *last = shared.census.assign(*last);
+            post.send_letter(*last, Letter::Connection(Box::new(accepted)));
+        });
+    }
+
+    /// True when there were letters.
+    fn read_letters(&mut self) -> bool {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.shared.desks[self.id.index()].mailbox.take_all(&mut letters);
+        let any = !letters.is_empty();
+        for letter in letters.drain(..) {
+            match letter {
+                Letter::Mail(mail) => {
+                    self.service.mail(mail, &mut Connections::new(&mut self.network));
+                }
+                Letter::Connection(accepted) => self.network.open(&mut self.service, *accepted),
+                Letter::LookAround => {}
+            }
+        }
+        self.letters = letters;
+        any
+    }
+
+    fn run_background(&mut self, seen: &Seen) {
+        let tasks: &Tasks = self.background.tasks();
+        let completed = seen.completions && self.host.completions_are_wanted();
+        if !tasks.gather() && !completed {
+            return;
+        }
+        let turn = &self.network.turn;
+        let Some(budget) = tasks.budget(!seen.network, turn.instant.elapsed()) else {
+            if completed {
+                self.host.enter(|| ());
+            }
+            return;
+        };
+        self.host.enter(|| {
+            tasks.gather();
+            tasks.run(budget)
+        });
+    }
+
+    fn follow_shutdown(&mut self) {
+        let (shutdown, worker) = (&self.shared.shutdown, self.id.index());
+        match shutdown.stage() {
+            Stage::Running | Stage::Stopped => {}
+            Stage::Stopping => {
+                match self.service.stopping(&mut Connections::new(&mut self.network)) {
+                    Stopping::Ready => {
+                        if shutdown.vote(worker, Stage::Stopping) {
+                            self.shared.wake_all();
+                        }
+                    }
+                    Stopping::Wait => shutdown.unvote(worker, Stage::Stopping),
+                    Stopping::Cancel => {
+                        if shutdown.cancel() {
+                            tracing::info!("the shutdown was called off");
+                        }
+                    }
+                }
+            }
+            Stage::Draining => self.drain(),
+        }
+    }
+
+    fn drain(&mut self) {
+        let now = self.network.turn.instant;
+        if self.drain_deadline.is_none() {
+            self.drain_deadline = Some(now + self.shutdown_grace);
+            self.acceptor = None;
+            self.network.drain();
+        }
+        let (shutdown, worker) = (&self.shared.shutdown, self.id.index());
+        if self.drain_deadline.is_some_and(|deadline| now >= deadline) {
+            shutdown.stop();
+            self.shared.wake_all();
+        } else if self.network.is_drained() {
+            if shutdown.vote(worker, Stage::Draining) {
+                self.shared.wake_all();
+            }
+        } else {
+            shutdown.unvote(worker, Stage::Draining);
+        }
+    }
+}
+
+/// Both clocks, for one tick.
+pub(crate) fn read_clocks(worker: WorkerId) -> Turn {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+    Turn { now: UnixMillis(millis), instant: Instant::now(), worker }
+}

@@ -1,0 +1,772 @@
+//! One key with its value and deadline, in a single heap allocation.
+//!
+//! ```text
+//!  byte 0    1..7          then
+//! +-------+-------------+---------+-----------+-------- - - --+-------- - - --+
+//! | flags | deadline    | key     | value     | key           | payload       |
+//! |       | 6, optional | length  | length    |               |               |
+//! +-------+-------------+---------+-----------+-------- - - --+-------- - - --+
+//!                         1 or 4    0, 1, 2, 4
+//!
+//! flags: bits 0-1  payload: 0 bytes, 1 integer, 2 pointer
+//!        bit  2    raw: the owner's; here for OBJECT ENCODING
+//!        bit  3    there is a deadline
+//!        bit  4    the key length takes 4 bytes, not 1
+//!        bits 5-7  bytes: how long the value length is (0: 1 byte, 1: 2, 2: 4)
+//!                  integer: its number of bytes less one
+//! ```
+//!
+//! Numbers are little-endian. The value length is there for bytes only: an integer's is in the flags,
+//! a pointer's is known. A 16-byte key costs 18 bytes plus its payload, plus 6 with a deadline, so that
+//! a value of 32 bytes fits an allocation of 64 either way, any integer one of 32, and 100 bytes one
+//! of 128.
+//!
+//! **The allocation is always exactly the good size of its content.** So its size need not be stored,
+//! two blocks of equal content cost the same whatever their history, and "fits in place" means
+//! "has the same good size". Growing a string byte by byte reallocates once per size class, of which
+//! there are four to a doubling: amortised constant per byte.
+//!
+//! The alternatives refused: a fixed header of two or three words (a third of the memory of a small
+//! entry); the deadline behind the payload (setting one would not move the key, but the expiry hand
+//! would touch a second cache line per entry); a separate table of deadlines (24 bytes per entry).
+
+#![allow(unsafe_code, reason = "a header of variable length cannot be a Rust type")]
+#![allow(clippy::cast_possible_truncation, reason = "fields of a packed header")]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+use std::slice;
+
+use crate::deadline::Deadline;
+use crate::size::good_size;
+use crate::table::{Entry, EntryView};
+
+/// Every block's address is a multiple of this, which is what lets a slot word keep it in 44 bits.
+pub const BLOCK_ALIGN: usize = 16;
+
+/// The alignment asked of the allocator.
+///
+/// mimalloc aligns every block of 16 bytes or more to 16 by itself, as do the other allocators met in
+/// practice; but when *asked* for 16 it over-allocates by 15 in all classes that are not a power of
+/// two, which puts a 48-byte block into 64 bytes. So one is asked for, and the result is checked in
+/// [`allocate`]. Miri hands out the least alignment asked for, so it is asked for 16.
+const LAYOUT_ALIGN: usize = if cfg!(miri) { BLOCK_ALIGN } else { 1 };
+
+/// Longest key, and longest payload, a block can hold.
+pub const BLOCK_PART_BYTES_MAX: usize = u32::MAX as usize;
+
+const DEADLINE_BYTES: usize = 6;
+const POINTER_BYTES: usize = size_of::<usize>();
+
+const FLAG_RAW: u8 = 1 << 2;
+const FLAG_DEADLINE: u8 = 1 << 3;
+const FLAG_WIDE_KEY: u8 = 1 << 4;
+const DETAIL_SHIFT: u32 = 5;
+
+/// What a block can point to.
+pub trait BlockValue {
+    /// Bytes of heap this value owns beyond its own size, in good sizes. Must be O(1), and may change
+    /// only while the value is exclusively borrowed.
+    fn heap_bytes(&self) -> usize;
+
+    /// Whether to mark the slot of this value as a collection's.
+    fn is_collection(&self) -> bool;
+}
+
+/// A payload to put into a block.
+#[derive(Debug)]
+pub enum Payload<'a, V> {
+    /// These bytes, kept inline. At most [`BLOCK_PART_BYTES_MAX`].
+    Bytes(&'a [u8]),
+    /// This number, kept inline in 1 to 8 bytes.
+    Integer(i64),
+    /// A pointer to this value.
+    Boxed(Box<V>),
+}
+
+/// The payload of a block, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub enum PayloadRef<'a, V> {
+    /// Inline bytes.
+    Bytes(&'a [u8]),
+    /// An inline number.
+    Integer(i64),
+    /// A value behind a pointer.
+    Boxed(&'a V),
+}
+
+/// An owned block; as big as a pointer.
+///
+/// Operations that may have to reallocate consume the block and return it.
+pub struct Block<V> {
+    /// Points to an allocation made by [`allocate`] for the shape its header describes; header, key
+    /// and payload are initialised.
+    address: NonNull<u8>,
+    owns: PhantomData<Box<V>>,
+}
+
+/// A block, borrowed for reading.
+pub struct BlockRef<'a, V> {
+    /// As in [`Block`], valid for `'a`.
+    address: NonNull<u8>,
+    borrows: PhantomData<&'a V>,
+}
+
+// SAFETY: a block owns its allocation and its V exclusively, as a Box does.
+unsafe impl<V: Send> Send for Block<V> {}
+// SAFETY: a shared block gives out only shared references to its parts, as a Box does.
+unsafe impl<V: Sync> Sync for Block<V> {}
+
+impl<V> Block<V> {
+    /// A block of these parts.
+    ///
+    /// # Panics
+    /// If the key or the payload is longer than [`BLOCK_PART_BYTES_MAX`].
+    pub fn new(key: &[u8], payload: Payload<'_, V>, deadline: Option<Deadline>) -> Self {
+        let shape = Shape::of(key.len(), deadline.is_some(), PayloadShape::of(&payload));
+        let address = allocate(shape.block_bytes());
+        // SAFETY: freshly allocated for `shape`.
+        unsafe { write_header(address, shape, false) };
+        if let Some(deadline) = deadline {
+            // SAFETY: `shape` has a deadline.
+            unsafe { write_deadline(address, deadline) };
+        }
+        // SAFETY: `shape` has this room for the key, and `key` is another allocation.
+        unsafe { copy_in(address, shape.key_at(), key) };
+        // SAFETY: `shape` was made for this payload.
+        unsafe { write_payload(address, shape, payload) };
+        Self { address, owns: PhantomData }
+    }
+
+    /// Exchanges the payload, in place if the good size stays the same; the raw flag is cleared.
+    ///
+    /// # Panics
+    /// If the payload is longer than [`BLOCK_PART_BYTES_MAX`].
+    #[inline]
+    pub fn with_payload(mut self, payload: Payload<'_, V>) -> Self {
+        let old_shape = self.shape();
+        let shape = old_shape.with_payload(PayloadShape::of(&payload));
+        // Dropped last, when this block is whole again.
+        let _old_value = self.take_boxed(old_shape);
+        // SAFETY: the payload is written next. What a pointer pointed to has been taken.
+        let block = unsafe { self.reshape(old_shape, shape, 0) };
+        // SAFETY: the block has `shape` now, which was made for this payload.
+        unsafe { write_payload(block.address, shape, payload) };
+        block
+    }
+
+    /// Sets, replaces or clears the deadline; in place if the good size stays the same.
+    #[inline]
+    pub fn with_deadline(self, deadline: Option<Deadline>) -> Self {
+        let old_shape = self.shape();
+        let shape = Shape { has_deadline: deadline.is_some(), ..old_shape };
+        let raw = self.view().is_raw();
+        // SAFETY: the whole payload is kept, the deadline is written next.
+        let mut block = unsafe { self.reshape(old_shape, shape, shape.payload.bytes) };
+        block.set_raw(raw);
+        if let Some(deadline) = deadline {
+            // SAFETY: `shape` has a deadline.
+            unsafe { write_deadline(block.address, deadline) };
+        }
+        block
+    }
+
+    /// The same payload, deadline and raw flag under another key.
+    ///
+    /// # Panics
+    /// If the key is longer than [`BLOCK_PART_BYTES_MAX`].
+    pub fn with_key(self, key: &[u8]) -> Self {
+        let old_shape = self.shape();
+        let shape = Shape::of(key.len(), old_shape.has_deadline, old_shape.payload);
+        let old = ManuallyDrop::new(self);
+        let address = allocate(shape.block_bytes());
+        // SAFETY: freshly allocated for `shape`.
+        unsafe { write_header(address, shape, old.view().is_raw()) };
+        if let Some(deadline) = old.view().deadline() {
+            // SAFETY: `shape` has a deadline, because the old one has.
+            unsafe { write_deadline(address, deadline) };
+        }
+        // SAFETY: `shape` has this room for the key, and `key` is another allocation.
+        unsafe { copy_in(address, shape.key_at(), key) };
+        // SAFETY: within the old block.
+        let from = unsafe { old.address.add(old_shape.payload_at()) };
+        // SAFETY: within the new block.
+        let to = unsafe { address.add(shape.payload_at()) };
+        // SAFETY: the payload has the same length in both, which are different allocations. A pointer
+        // moves to the new block; the old one is freed without looking at it again.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), shape.payload.bytes) };
+        // SAFETY: allocated for `old_shape`, and `old` is never used or dropped.
+        unsafe { release(old.address, old_shape.block_bytes()) };
+        Self { address, owns: PhantomData }
+    }
+
+    /// Makes inline bytes `len` long, cutting or adding zeroes at the end; in place if the good size
+    /// stays the same. Other payloads are replaced by `len` zeroes. The raw flag stays.
+    ///
+    /// # Panics
+    /// If `len` is more than [`BLOCK_PART_BYTES_MAX`].
+    pub fn with_len(mut self, len: usize) -> Self {
+        let old_shape = self.shape();
+        let shape = old_shape.with_payload(PayloadShape::of_bytes(len));
+        let raw = self.view().is_raw();
+        let kept = match old_shape.payload.kind {
+            Kind::Bytes => len.min(old_shape.payload.bytes),
+            Kind::Integer | Kind::Pointer => 0,
+        };
+        let _old_value = self.take_boxed(old_shape);
+        // SAFETY: the payload beyond `kept` is written next. What a pointer pointed to was taken.
+        let mut block = unsafe { self.reshape(old_shape, shape, kept) };
+        block.set_raw(raw);
+        // SAFETY: within the payload, or one past its end.
+        let rest = unsafe { block.address.add(shape.payload_at() + kept) };
+        // SAFETY: the payload of `shape` is `len` bytes long.
+        unsafe { rest.write_bytes(0, len - kept) };
+        block
+    }
+
+    /// Sets the raw flag.
+    #[inline]
+    pub fn set_raw(&mut self, raw: bool) {
+        // SAFETY: the first byte of every block is its flags.
+        let flags = unsafe { self.address.as_mut() };
+        *flags = (*flags & !FLAG_RAW) | if raw { FLAG_RAW } else { 0 };
+    }
+
+    /// The inline bytes, for writing.
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let shape = self.shape();
+        if shape.payload.kind != Kind::Bytes {
+            return None;
+        }
+        // SAFETY: within the block.
+        let payload = unsafe { self.address.add(shape.payload_at()) };
+        // SAFETY: the payload is initialised, and borrowed with `self`.
+        Some(unsafe { slice::from_raw_parts_mut(payload.as_ptr(), shape.payload.bytes) })
+    }
+
+    /// The value behind the pointer, for writing.
+    pub fn boxed_mut(&mut self) -> Option<&mut V> {
+        let shape = self.shape();
+        if shape.payload.kind != Kind::Pointer {
+            return None;
+        }
+        // SAFETY: this payload is a pointer.
+        let mut value = unsafe { read_pointer(self.address, shape) };
+        // SAFETY: it came from a Box that the block owns, and is borrowed with `self`.
+        Some(unsafe { value.as_mut() })
+    }
+
+    /// The block, for reading.
+    #[inline]
+    pub fn view(&self) -> BlockRef<'_, V> {
+        BlockRef { address: self.address, borrows: PhantomData }
+    }
+
+    #[inline]
+    fn shape(&self) -> Shape {
+        self.view().shape()
+    }
+
+    /// Takes the value out from behind a pointer payload, which is dangling from then on.
+    #[inline]
+    fn take_boxed(&mut self, shape: Shape) -> Option<Box<V>> {
+        if shape.payload.kind != Kind::Pointer {
+            return None;
+        }
+        // SAFETY: this payload is a pointer.
+        let value: NonNull<V> = unsafe { read_pointer(self.address, shape) };
+        // SAFETY: it came from a Box, and the caller forgets the pointer.
+        Some(unsafe { Box::from_raw(value.as_ptr()) })
+    }
+
+    /// Gives the block another shape for the same key, keeping the first `kept` bytes of the payload
+    /// and the deadline if both shapes have one. The raw flag is cleared.
+    ///
+    /// # Safety
+    /// `old` is the block's shape; `kept` is at most the length of either payload. The caller must
+    /// write the rest of the payload, and a new deadline, before the block is used or dropped; a
+    /// pointer that is not kept whole must have been taken.
+    #[inline]
+    unsafe fn reshape(self, old: Shape, new: Shape, kept: usize) -> Self {
+        let moved_bytes = old.key_len + kept;
+        // SAFETY: within the block.
+        let from = unsafe { self.address.add(old.key_at()) };
+        if old.block_bytes() == new.block_bytes() {
+            if old.key_at() != new.key_at() {
+                // SAFETY: within the block, because `new` has the same good size.
+                let to = unsafe { self.address.add(new.key_at()) };
+                // SAFETY: both ranges are within the block; they may overlap.
+                unsafe { ptr::copy(from.as_ptr(), to.as_ptr(), moved_bytes) };
+            }
+            // SAFETY: the block is big enough for `new`.
+            unsafe { write_header(self.address, new, false) };
+            return self;
+        }
+        let old_block = ManuallyDrop::new(self);
+        let address = allocate(new.block_bytes());
+        // SAFETY: freshly allocated for `new`.
+        unsafe { write_header(address, new, false) };
+        if let (true, Some(deadline)) = (new.has_deadline, old_block.view().deadline()) {
+            // SAFETY: `new` has a deadline.
+            unsafe { write_deadline(address, deadline) };
+        }
+        // SAFETY: within the new block.
+        let to = unsafe { address.add(new.key_at()) };
+        // SAFETY: different allocations, both long enough.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), moved_bytes) };
+        // SAFETY: allocated for `old`, and `old_block` is never used or dropped.
+        unsafe { release(old_block.address, old.block_bytes()) };
+        Self { address, owns: PhantomData }
+    }
+}
+
+impl<V> Drop for Block<V> {
+    fn drop(&mut self) {
+        let shape = self.shape();
+        // Declared first, so dropped after the memory was released even if that panics.
+        let _value = self.take_boxed(shape);
+        // SAFETY: allocated for `shape`, and this is the end of the block.
+        unsafe { release(self.address, shape.block_bytes()) };
+    }
+}
+
+impl<V: Clone> Clone for Block<V> {
+    fn clone(&self) -> Self {
+        let view = self.view();
+        let payload = match view.payload() {
+            PayloadRef::Bytes(bytes) => Payload::Bytes(bytes),
+            PayloadRef::Integer(integer) => Payload::Integer(integer),
+            PayloadRef::Boxed(value) => Payload::Boxed(Box::new(value.clone())),
+        };
+        let mut block = Self::new(view.key(), payload, view.deadline());
+        block.set_raw(view.is_raw());
+        block
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Block<V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view().fmt(formatter)
+    }
+}
+
+impl<'a, V> BlockRef<'a, V> {
+    /// The key.
+    #[inline]
+    pub fn key(self) -> &'a [u8] {
+        let (key_at, key_len) = self.key_place();
+        self.bytes(key_at, key_len)
+    }
+
+    /// The payload.
+    #[inline]
+    pub fn payload(self) -> PayloadRef<'a, V> {
+        let shape = self.shape();
+        match shape.payload.kind {
+            Kind::Bytes => PayloadRef::Bytes(self.bytes(shape.payload_at(), shape.payload.bytes)),
+            Kind::Integer => PayloadRef::Integer(self.integer(shape)),
+            Kind::Pointer => {
+                // SAFETY: this payload is a pointer.
+                let value: NonNull<V> = unsafe { read_pointer(self.address, shape) };
+                // SAFETY: it came from a Box that the block owns, and the block is borrowed for 'a.
+                PayloadRef::Boxed(unsafe { value.as_ref() })
+            }
+        }
+    }
+
+    /// The deadline, if there is one.
+    #[inline]
+    pub fn deadline(self) -> Option<Deadline> {
+        if self.flags() & FLAG_DEADLINE == 0 {
+            return None;
+        }
+        let mut millis = [0; 8];
+        millis[..DEADLINE_BYTES].copy_from_slice(self.bytes(1, DEADLINE_BYTES));
+        Some(Deadline::from_bits(u64::from_le_bytes(millis)))
+    }
+
+    /// The raw flag.
+    #[inline]
+    pub fn is_raw(self) -> bool {
+        self.flags() & FLAG_RAW != 0
+    }
+
+    /// What the allocator set aside for the block itself, without what a pointer points to.
+    #[inline]
+    pub fn good_bytes(self) -> usize {
+        self.shape().block_bytes()
+    }
+
+    #[inline]
+    fn shape(self) -> Shape {
+        let flags = self.flags();
+        let has_deadline = flags & FLAG_DEADLINE != 0;
+        let (key_at, key_len) = self.key_place();
+        let detail = flags >> DETAIL_SHIFT;
+        let payload = match Kind::of(flags) {
+            Kind::Bytes => {
+                let length_bytes = 1 << detail;
+                let bytes = self.number(key_at - length_bytes, length_bytes);
+                PayloadShape { kind: Kind::Bytes, detail, bytes }
+            }
+            Kind::Integer => {
+                PayloadShape { kind: Kind::Integer, detail, bytes: usize::from(detail) + 1 }
+            }
+            Kind::Pointer => PayloadShape { kind: Kind::Pointer, detail, bytes: POINTER_BYTES },
+        };
+        Shape { key_len, has_deadline, payload }
+    }
+
+    /// Offset and length of the key.
+    #[inline]
+    fn key_place(self) -> (usize, usize) {
+        let flags = self.flags();
+        let at = 1 + if flags & FLAG_DEADLINE == 0 { 0 } else { DEADLINE_BYTES };
+        let length_bytes = if flags & FLAG_WIDE_KEY == 0 { 1 } else { 4 };
+        let value_length_bytes = match Kind::of(flags) {
+            Kind::Bytes => 1 << (flags >> DETAIL_SHIFT),
+            Kind::Integer | Kind::Pointer => 0,
+        };
+        (at + length_bytes + value_length_bytes, self.number(at, length_bytes))
+    }
+
+    #[inline]
+    fn integer(self, shape: Shape) -> i64 {
+        let bytes = shape.payload.bytes;
+        let end = shape.payload_at() + bytes;
+        // The low bytes of this word belong to the key, and are shifted out.
+        let mut word = [0; 8];
+        if let Some(at) = end.checked_sub(8) {
+            word.copy_from_slice(self.bytes(at, 8));
+        } else {
+            word[8 - bytes..].copy_from_slice(self.bytes(end - bytes, bytes));
+        }
+        i64::from_le_bytes(word) >> (64 - 8 * bytes)
+    }
+
+    /// The number in the 1, 2 or 4 bytes at `at`.
+    #[inline]
+    fn number(self, at: usize, bytes: usize) -> usize {
+        let field = self.bytes(at, bytes);
+        match *field {
+            [byte] => usize::from(byte),
+            [low, high] => usize::from(u16::from_le_bytes([low, high])),
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) as usize,
+            _ => unreachable!("lengths take 1, 2 or 4 bytes"),
+        }
+    }
+
+    #[inline]
+    fn flags(self) -> u8 {
+        // SAFETY: the first byte of every block is its flags.
+        unsafe { self.address.read() }
+    }
+
+    /// Part of the block; private, because it trusts its arguments.
+    #[inline]
+    fn bytes(self, at: usize, len: usize) -> &'a [u8] {
+        // SAFETY: every caller takes both numbers from the header, so this is within the block.
+        let from = unsafe { self.address.add(at) };
+        // SAFETY: likewise; header, key and payload are initialised, and borrowed for 'a.
+        unsafe { slice::from_raw_parts(from.as_ptr(), len) }
+    }
+}
+
+impl<V> Clone for BlockRef<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for BlockRef<'_, V> {}
+
+impl<V: fmt::Debug> fmt::Debug for BlockRef<'_, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Block")
+            .field("key", &format_args!("{}", self.key().escape_ascii()))
+            .field("payload", &self.payload())
+            .field("deadline", &self.deadline())
+            .field("raw", &self.is_raw())
+            .finish()
+    }
+}
+
+impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
+    #[inline]
+    fn key(self) -> &'a [u8] {
+        BlockRef::key(self)
+    }
+
+    #[inline]
+    fn deadline(self) -> Option<Deadline> {
+        BlockRef::deadline(self)
+    }
+
+    #[inline]
+    fn is_collection(self) -> bool {
+        match self.payload() {
+            PayloadRef::Boxed(value) => value.is_collection(),
+            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => false,
+        }
+    }
+
+    #[inline]
+    fn bytes(self) -> usize {
+        let boxed_bytes = match self.payload() {
+            PayloadRef::Boxed(value) => good_size(size_of::<V>()) + value.heap_bytes(),
+            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => 0,
+        };
+        self.good_bytes() + boxed_bytes
+    }
+}
+
+// SAFETY: `allocate` checks that addresses are multiples of 16; the conversions are inverse.
+unsafe impl<V: BlockValue> Entry for Block<V> {
+    type View<'a>
+        = BlockRef<'a, V>
+    where
+        V: 'a;
+
+    #[inline]
+    fn into_address(self) -> NonNull<u8> {
+        ManuallyDrop::new(self).address
+    }
+
+    #[inline]
+    unsafe fn from_address(address: NonNull<u8>) -> Self {
+        Self { address, owns: PhantomData }
+    }
+
+    #[inline]
+    unsafe fn view<'a>(address: NonNull<u8>) -> BlockRef<'a, V> {
+        BlockRef { address, borrows: PhantomData }
+    }
+}
+
+/// What decides where the parts of a block are, and how big it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Shape {
+    key_len: usize,
+    has_deadline: bool,
+    payload: PayloadShape,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct PayloadShape {
+    kind: Kind,
+    /// Bits 5-7 of the flags.
+    detail: u8,
+    /// Length of the payload inside the block.
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Bytes = 0,
+    Integer = 1,
+    Pointer = 2,
+}
+
+impl Kind {
+    #[inline]
+    const fn of(flags: u8) -> Self {
+        match flags & 3 {
+            0 => Self::Bytes,
+            1 => Self::Integer,
+            _ => Self::Pointer,
+        }
+    }
+}
+
+impl PayloadShape {
+    #[inline]
+    fn of<V>(payload: &Payload<'_, V>) -> Self {
+        match payload {
+            Payload::Bytes(bytes) => Self::of_bytes(bytes.len()),
+            Payload::Integer(integer) => {
+                // The bits that differ from the sign, and the sign itself.
+                let magnitude = if *integer < 0 { !integer } else { *integer };
+                let spare_bytes = (magnitude.leading_zeros() - 1) / 8;
+                let bytes = 8 - spare_bytes as usize;
+                Self { kind: Kind::Integer, detail: (bytes - 1) as u8, bytes }
+            }
+            Payload::Boxed(_) => Self { kind: Kind::Pointer, detail: 0, bytes: POINTER_BYTES },
+        }
+    }
+
+    #[inline]
+    fn of_bytes(len: usize) -> Self {
+        assert!(len <= BLOCK_PART_BYTES_MAX, "a value of {len} bytes does not fit a block");
+        let detail = match len {
+            0..0x100 => 0,
+            0x100..0x1_0000 => 1,
+            _ => 2,
+        };
+        Self { kind: Kind::Bytes, detail, bytes: len }
+    }
+}
+
+impl Shape {
+    #[inline]
+    fn of(key_len: usize, has_deadline: bool, payload: PayloadShape) -> Self {
+        assert!(key_len <= BLOCK_PART_BYTES_MAX, "a key of {key_len} bytes does not fit a block");
+        Self { key_len, has_deadline, payload }
+    }
+
+    const fn with_payload(self, payload: PayloadShape) -> Self {
+        Self { payload, ..self }
+    }
+
+    const fn has_wide_key(self) -> bool {
+        self.key_len > u8::MAX as usize
+    }
+
+    #[inline]
+    const fn key_length_at(self) -> usize {
+        if self.has_deadline { 1 + DEADLINE_BYTES } else { 1 }
+    }
+
+    #[inline]
+    const fn value_length_at(self) -> usize {
+        self.key_length_at() + if self.has_wide_key() { 4 } else { 1 }
+    }
+
+    #[inline]
+    const fn key_at(self) -> usize {
+        let value_length_bytes = match self.payload.kind {
+            Kind::Bytes => 1 << self.payload.detail,
+            Kind::Integer | Kind::Pointer => 0,
+        };
+        self.value_length_at() + value_length_bytes
+    }
+
+    #[inline]
+    const fn payload_at(self) -> usize {
+        self.key_at() + self.key_len
+    }
+
+    /// The size of the allocation. At least [`BLOCK_ALIGN`]: allocators align smaller ones less.
+    #[inline]
+    const fn block_bytes(self) -> usize {
+        let bytes = self.payload_at() + self.payload.bytes;
+        good_size(if bytes < BLOCK_ALIGN { BLOCK_ALIGN } else { bytes })
+    }
+
+    const fn flags(self, raw: bool) -> u8 {
+        self.payload.kind as u8
+            | self.payload.detail << DETAIL_SHIFT
+            | if raw { FLAG_RAW } else { 0 }
+            | if self.has_deadline { FLAG_DEADLINE } else { 0 }
+            | if self.has_wide_key() { FLAG_WIDE_KEY } else { 0 }
+    }
+}
+
+/// An uninitialised block. `block_bytes` is a result of [`Shape::block_bytes`].
+#[inline]
+fn allocate(block_bytes: usize) -> NonNull<u8> {
+    let layout = block_layout(block_bytes);
+    // SAFETY: the layout is at least BLOCK_ALIGN bytes long.
+    let address = unsafe { alloc(layout) };
+    let Some(address) = NonNull::new(address) else { handle_alloc_error(layout) };
+    assert!(
+        address.addr().get().is_multiple_of(BLOCK_ALIGN),
+        "the allocator does not align blocks of {block_bytes} bytes to {BLOCK_ALIGN}"
+    );
+    address
+}
+
+/// Frees a block without looking at its content.
+///
+/// # Safety
+/// `address` was returned by `allocate(block_bytes)` and is not used again.
+#[inline]
+unsafe fn release(address: NonNull<u8>, block_bytes: usize) {
+    // SAFETY: by the caller.
+    unsafe { dealloc(address.as_ptr(), block_layout(block_bytes)) }
+}
+
+#[inline]
+const fn block_layout(block_bytes: usize) -> Layout {
+    match Layout::from_size_align(block_bytes, LAYOUT_ALIGN) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a block is far smaller than the address space"),
+    }
+}
+
+/// Writes the flags and the lengths of `shape`; a deadline already there stays.
+///
+/// # Safety
+/// The block at `address` is allocated for `shape`.
+#[inline]
+unsafe fn write_header(address: NonNull<u8>, shape: Shape, raw: bool) {
+    // SAFETY: the first byte of the block.
+    unsafe { address.write(shape.flags(raw)) };
+    let key_length = shape.key_len.to_le_bytes();
+    let key_length_bytes = shape.value_length_at() - shape.key_length_at();
+    // SAFETY: `shape` has this room for the length of the key.
+    unsafe { copy_in(address, shape.key_length_at(), &key_length[..key_length_bytes]) };
+    let value_length = shape.payload.bytes.to_le_bytes();
+    let value_length_bytes = shape.key_at() - shape.value_length_at();
+    // SAFETY: `shape` has this room for the length of the value.
+    unsafe { copy_in(address, shape.value_length_at(), &value_length[..value_length_bytes]) };
+}
+
+/// # Safety
+/// The block at `address` is allocated for a shape with a deadline.
+#[inline]
+unsafe fn write_deadline(address: NonNull<u8>, deadline: Deadline) {
+    let bytes = deadline.to_bits().to_le_bytes();
+    // SAFETY: by the caller.
+    unsafe { copy_in(address, 1, &bytes[..DEADLINE_BYTES]) };
+}
+
+/// # Safety
+/// The block at `address` is allocated for `shape`, which was made for this payload.
+#[inline]
+unsafe fn write_payload<V>(address: NonNull<u8>, shape: Shape, payload: Payload<'_, V>) {
+    let at = shape.payload_at();
+    match payload {
+        // SAFETY: `shape` was made for this payload, so it has the room.
+        Payload::Bytes(bytes) => unsafe { copy_in(address, at, bytes) },
+        Payload::Integer(integer) => {
+            let bytes = integer.to_le_bytes();
+            // SAFETY: likewise.
+            unsafe { copy_in(address, at, &bytes[..shape.payload.bytes]) }
+        }
+        Payload::Boxed(value) => {
+            // SAFETY: within the block.
+            let to = unsafe { address.add(at) }.cast::<*mut V>();
+            // SAFETY: `shape` has room for a pointer; it need not be aligned.
+            unsafe { to.write_unaligned(Box::into_raw(value)) }
+        }
+    }
+}
+
+/// # Safety
+/// The block at `address` has `shape`, whose payload is a pointer that was not taken.
+#[inline]
+unsafe fn read_pointer<V>(address: NonNull<u8>, shape: Shape) -> NonNull<V> {
+    // SAFETY: within the block.
+    let from = unsafe { address.add(shape.payload_at()) }.cast::<NonNull<V>>();
+    // SAFETY: by the caller; `write_payload` wrote it, from a Box and so not null.
+    unsafe { from.read_unaligned() }
+}
+
+/// Copies `bytes` to offset `at` of a block.
+///
+/// # Safety
+/// The block has that room, and `bytes` is no part of it.
+#[inline]
+unsafe fn copy_in(address: NonNull<u8>, at: usize, bytes: &[u8]) {
+    // SAFETY: by the caller.
+    let to = unsafe { address.add(at) };
+    // SAFETY: by the caller.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
+}
+
+#[cfg(test)]
+mod tests;

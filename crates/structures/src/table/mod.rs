@@ -1,0 +1,485 @@
+//! A segmented hash table of owned pointers, one 8-byte word per entry.
+//!
+//! ```text
+//!  hash ──► directory ──► segment (4096 bytes) ──► bucket (64 bytes) ──► word ──► entry
+//! ```
+//!
+//! **Lookup** touches one directory word, the cache line of the key's first bucket, in one case of six
+//! that of its second, and the entry; a word's 14-bit tag makes it one in a thousand that the wrong
+//! entry is touched. A batch hides all of these behind each other: [`prefetch`](Table::prefetch) for
+//! every key, then [`prefetch_entry`](Table::prefetch_entry) for every key, then the lookups.
+//!
+//! **Growth** is by a segment: when a key finds no room, even by displacing one other, its segment
+//! splits in two by the next bit of the hash, and the directory doubles if that was one of the deepest.
+//! No insertion ever touches more than one segment's entries. Segments fill to 94.5 % before they split,
+//! so the table costs 8.5 to 17 bytes per entry, 11.8 averaged over a doubling. Buddies that are sparse
+//! merge again. A table below 512 entries is one segment of 1, 2, 4 ... 64 buckets; an empty one
+//! allocates nothing.
+//!
+//! **Alternatives refused.** One flat table: growing it stops the world (1.2 s for 10 M entries). Two
+//! tables with incremental rehash, as Redis has: every lookup pays for two while growing, and memory
+//! peaks at three times the array. Chained buckets: a chain is a dependent cache miss, and needs a
+//! word.
+//!
+//! **What is not here.** Nothing is ordered, nothing expires by itself, and nobody else may look while
+//! it changes: a table is a value that one thread owns at a time.
+//!
+//! Provenance: a slot keeps 44 bits of an address, so entries' pointers are exposed when they are packed
+//! and recovered with exposed provenance ([`word`]); the segments' own pointers are only tagged. Both
+//! are within Rust's rules and checked by Miri under its permissive provenance mode.
+
+#![allow(unsafe_code, reason = "owns entries through packed words")]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+
+use crate::deadline::Deadline;
+use crate::hasher::KeyHasher;
+use crate::prefetch::prefetch_read;
+
+mod bucket;
+mod deadlines;
+mod directory;
+mod entry;
+mod growth;
+mod overflow;
+mod scan;
+mod word;
+
+pub use entry::{Entry, EntryView};
+pub use scan::SCAN_CURSOR_BITS;
+pub use word::Marks;
+
+use directory::{Directory, NEVER};
+use overflow::Overflow;
+use word::{Bucket, Tag, Word, first_bucket, other_bucket};
+
+/// A hash table that owns its entries. See the [module](self).
+///
+/// All keys are hashed by the table's [`KeyHasher`]; operations take the hash, which must be that of
+/// the key, so that it is computed once per command. A wrong hash makes entries unfindable, no worse.
+pub struct Table<E: Entry> {
+    directory: Directory,
+    overflow: Overflow,
+    hasher: KeyHasher,
+    len: usize,
+    /// Entries that have a deadline.
+    deadlines: usize,
+    /// The sum of the entries' `bytes`.
+    entry_bytes: usize,
+    /// Lower bound of the bounds of all segments; see `deadlines`.
+    next_deadline: u64,
+    /// Counts removals, to look only now and then whether a segment became sparse.
+    removals: u32,
+    owns: PhantomData<E>,
+}
+
+/// Where an entry is: valid until the next insertion or removal.
+///
+/// Using one later is safe, but may panic or reach another entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Any directory index of the segment, below `2^DEPTH_MAX`.
+    index: u32,
+    /// The slot, or the place in the overflow list.
+    slot: u32,
+    /// The bucket, or [`IN_OVERFLOW`].
+    bucket: u8,
+}
+
+const IN_OVERFLOW: u8 = u8::MAX;
+
+impl<E: Entry> Table<E> {
+    /// An empty table, which allocates nothing.
+    pub fn new(hasher: KeyHasher) -> Self {
+        Self {
+            directory: Directory::new(),
+            overflow: Overflow::default(),
+            hasher,
+            len: 0,
+            deadlines: 0,
+            entry_bytes: 0,
+            next_deadline: NEVER,
+            removals: 0,
+            owns: PhantomData,
+        }
+    }
+
+    /// Adds an entry whose key is known to be absent. Amortised O(1); at worst one segment is split,
+    /// which takes some ten microseconds.
+    pub fn insert(&mut self, hash: u64, entry: E, marks: Marks) -> Position {
+        let address = entry.into_address();
+        // SAFETY: the address was just made, and the table owns it now.
+        let view = unsafe { E::view(address) };
+        debug_assert_eq!(hash, self.hasher.hash(view.key()), "an entry was given a foreign hash");
+        let (bytes, deadline) = (view.bytes(), view.deadline());
+        let word = Word::new(Tag::of(hash), address, derived_marks(view, marks));
+        let position = self.place(hash, word);
+        self.len += 1;
+        self.entry_bytes += bytes;
+        if let Some(deadline) = deadline {
+            self.deadlines += 1;
+            self.note_deadline(position, deadline);
+        }
+        position
+    }
+
+    /// Removes an entry. Now and then merges two segments.
+    pub fn remove(&mut self, position: Position) -> E {
+        let word = self.take_word(position);
+        self.len -= 1;
+        self.after_removal(position);
+        // SAFETY: the word was taken out of the table, which owned it.
+        unsafe { E::from_address(word.address()) }
+    }
+
+    /// Replaces an entry by what `change` makes of it, which must have the same key; whatever else
+    /// comes out of `change` is returned. If it panics the entry is gone.
+    #[inline]
+    pub fn update<R>(&mut self, position: Position, change: impl FnOnce(E) -> (E, R)) -> R {
+        // Out of the table while it changes, so that a panic leaves no word without its entry.
+        let old_word = self.take_word(position);
+        self.len -= 1;
+        // SAFETY: the word was taken out of the table, which owned it.
+        let entry = unsafe { E::from_address(old_word.address()) };
+        let (entry, result) = change(entry);
+        let address = entry.into_address();
+        // SAFETY: the address was just made, and the table owns it now.
+        let view = unsafe { E::view(address) };
+        debug_assert!(
+            Tag::of(self.hasher.hash(view.key())) == old_word.tag(),
+            "an update must not change the key"
+        );
+        let word = Word::new(old_word.tag(), address, derived_marks(view, old_word.marks()));
+        *self.word_mut(position) = word;
+        self.len += 1;
+        self.entry_bytes += view.bytes();
+        if let Some(deadline) = view.deadline() {
+            self.deadlines += 1;
+            self.note_deadline(position, deadline);
+        }
+        result
+    }
+
+    /// Sets the marks of an entry but the derived ones.
+    #[inline]
+    pub fn set_marks(&mut self, position: Position, marks: Marks) {
+        let word = self.word_mut(position);
+        let derived = word.marks().and(Marks::DERIVED);
+        *word = word.with_marks(marks.without(Marks::DERIVED).or(derived));
+    }
+
+    /// Finds an entry.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
+        if self.directory.is_empty() {
+            return None;
+        }
+        let index = self.directory.index_of(hash);
+        let buckets = self.directory.buckets(index);
+        let tag = Tag::of(hash);
+        let first = first_bucket(hash, buckets.len());
+        let is_entry = |word: Word| self.view_word(word).key() == key;
+        for slot in buckets[first].matches(tag) {
+            if is_entry(buckets[first].0[slot]) {
+                return Some(Position::new(index, first, slot));
+            }
+        }
+        let other = other_bucket(first, tag, buckets.len());
+        for slot in buckets[other].matches(tag) {
+            if is_entry(buckets[other].0[slot]) {
+                return Some(Position::new(index, other, slot));
+            }
+        }
+        if self.directory.has_overflow(index) {
+            return self.find_in_overflow(index, tag, key);
+        }
+        None
+    }
+
+    /// The entry at a position.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[inline]
+    pub fn view(&self, position: Position) -> E::View<'_> {
+        self.view_word(self.word(position))
+    }
+
+    /// The marks of the entry at a position.
+    ///
+    /// # Panics
+    /// If there can be none.
+    #[inline]
+    pub fn marks(&self, position: Position) -> Marks {
+        self.word(position).marks()
+    }
+
+    /// Starts to fetch the buckets where an entry of this hash can be.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        if self.directory.is_empty() {
+            return;
+        }
+        let buckets = self.directory.buckets(self.directory.index_of(hash));
+        let first = first_bucket(hash, buckets.len());
+        let other = other_bucket(first, Tag::of(hash), buckets.len());
+        prefetch_read((&raw const buckets[first]).cast());
+        prefetch_read((&raw const buckets[other]).cast());
+    }
+
+    /// Starts to fetch the entry of this hash; best once [`prefetch`](Self::prefetch) had time to work.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if self.directory.is_empty() {
+            return;
+        }
+        let buckets = self.directory.buckets(self.directory.index_of(hash));
+        let tag = Tag::of(hash);
+        let first = first_bucket(hash, buckets.len());
+        for bucket in [first, other_bucket(first, tag, buckets.len())] {
+            let bucket = &buckets[bucket];
+            let mut matches = bucket.matches(tag);
+            if let Some(slot) = matches.next() {
+                prefetch_read(bucket.0[slot].address().as_ptr());
+                return;
+            }
+        }
+    }
+
+    /// Number of entries.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no entry.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of entries that have a deadline.
+    pub const fn deadlines_len(&self) -> usize {
+        self.deadlines
+    }
+
+    /// Number of segments: how many steps [`for_each_slice`](Self::for_each_slice) takes.
+    pub const fn segments_len(&self) -> usize {
+        self.directory.segments()
+    }
+
+    /// Bytes of heap the table and its entries own, in good sizes. O(1).
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.directory.bytes() + self.overflow.bytes() + self.entry_bytes
+    }
+
+    /// The hasher of the keys.
+    pub const fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// Turns the table into a heap of entries to be taken in small portions, for dropping a big one
+    /// without a pause.
+    pub fn into_drain(self) -> Drain<E> {
+        Drain { table: self }
+    }
+
+    /// Panics if the table contradicts itself. O(entries).
+    pub fn check_invariants(&self) {
+        self.directory.check_invariants();
+        let (mut len, mut deadlines, mut entry_bytes) = (0, 0, 0);
+        let mut first_hashes = Vec::new();
+        let mut index = 0;
+        while index < self.directory.len() {
+            let first_hash = self.directory.first_hash(index).expect("within the directory");
+            first_hashes.push(first_hash);
+            let buckets = self.directory.buckets(index);
+            let spilled = self.overflow.words(first_hash);
+            assert_eq!(self.directory.has_overflow(index), !spilled.is_empty());
+            let placed = buckets
+                .iter()
+                .enumerate()
+                .flat_map(|(bucket, slots)| slots.0.iter().map(move |word| (Some(bucket), *word)));
+            for (bucket, word) in placed.chain(spilled.iter().map(|word| (None, *word))) {
+                if word.is_empty() {
+                    continue;
+                }
+                let view = self.view_word(word);
+                let hash = self.hasher.hash(view.key());
+                assert_eq!(self.directory.start_of(self.directory.index_of(hash)), index);
+                assert_eq!(Tag::of(hash), word.tag());
+                let first = first_bucket(hash, buckets.len());
+                if let Some(bucket) = bucket {
+                    let other = other_bucket(first, word.tag(), buckets.len());
+                    assert!(bucket == first || bucket == other, "an entry in a foreign bucket");
+                }
+                assert_eq!(derived_marks(view, word.marks()), word.marks());
+                if let Some(deadline) = view.deadline() {
+                    assert!(self.directory.earliest(index) <= deadline.to_bits());
+                    deadlines += 1;
+                }
+                len += 1;
+                entry_bytes += view.bytes();
+            }
+            index += self.directory.span_of(index);
+        }
+        self.overflow.check_invariants(|first_hash| first_hashes.contains(&first_hash));
+        assert_eq!((len, deadlines, entry_bytes), (self.len, self.deadlines, self.entry_bytes));
+        assert!(self.next_deadline <= self.directory.earliest_of_all());
+    }
+
+    #[cold]
+    fn find_in_overflow(&self, index: usize, tag: Tag, key: &[u8]) -> Option<Position> {
+        let words = self.overflow.words(self.segment_hash(index));
+        let is_entry = |word: &Word| word.tag() == tag && self.view_word(*word).key() == key;
+        let slot = words.iter().position(is_entry)?;
+        Some(Position::new(index, usize::from(IN_OVERFLOW), slot))
+    }
+
+    /// The first hash of the segment of `index`.
+    fn segment_hash(&self, index: usize) -> u64 {
+        self.directory.first_hash(self.directory.start_of(index)).expect("within the directory")
+    }
+
+    #[inline]
+    #[expect(clippy::unused_self, reason = "keeps the table borrowed while the view lives")]
+    fn view_word(&self, word: Word) -> E::View<'_> {
+        // SAFETY: words in the table are made from addresses of entries it owns, and no entry is taken
+        // back while the table is borrowed. An empty word panics in `address`.
+        unsafe { E::view(word.address()) }
+    }
+
+    #[inline]
+    fn word(&self, position: Position) -> Word {
+        let index = position.index as usize;
+        if position.bucket == IN_OVERFLOW {
+            return self.overflow.words(self.segment_hash(index))[position.slot as usize];
+        }
+        self.directory.buckets(index)[usize::from(position.bucket)].0[position.slot as usize]
+    }
+
+    #[inline]
+    fn word_mut(&mut self, position: Position) -> &mut Word {
+        let index = position.index as usize;
+        if position.bucket == IN_OVERFLOW {
+            let first_hash = self.segment_hash(index);
+            return &mut self.overflow.words_mut(first_hash)[position.slot as usize];
+        }
+        let bucket = &mut self.directory.buckets_mut(index)[usize::from(position.bucket)];
+        &mut bucket.0[position.slot as usize]
+    }
+
+    /// Takes a word out of its slot, with its share of all sums but `len`.
+    #[inline]
+    fn take_word(&mut self, position: Position) -> Word {
+        let word = mem::replace(self.word_mut(position), Word::EMPTY);
+        let bytes = self.view_word(word).bytes();
+        self.entry_bytes -= bytes;
+        self.deadlines -= usize::from(word.marks().contains(Marks::DEADLINE));
+        word
+    }
+
+    /// Lowers the bounds for a deadline of the entry at `position`.
+    fn note_deadline(&mut self, position: Position, deadline: Deadline) {
+        let deadline_ms = deadline.to_bits();
+        self.directory.lower_earliest(position.index as usize, deadline_ms);
+        self.next_deadline = self.next_deadline.min(deadline_ms);
+    }
+}
+
+impl<E: Entry> Drop for Table<E> {
+    fn drop(&mut self) {
+        while self.pop_segment(&mut drop) {}
+    }
+}
+
+impl<E: Entry> fmt::Debug for Table<E> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Table")
+            .field("len", &self.len)
+            .field("depth", &self.directory.depth())
+            .field("segments", &self.directory.segments())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Position {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "all are bounded by their types' docs")]
+    fn new(index: usize, bucket: usize, slot: usize) -> Self {
+        Self { index: index as u32, slot: slot as u32, bucket: bucket as u8 }
+    }
+}
+
+/// The marks of `marks` that are the owner's, with those derived from the entry.
+#[inline]
+fn derived_marks<'a>(view: impl EntryView<'a>, marks: Marks) -> Marks {
+    let mut marks = marks.without(Marks::DERIVED);
+    if view.deadline().is_some() {
+        marks = marks.or(Marks::DEADLINE);
+    }
+    if view.is_collection() {
+        marks = marks.or(Marks::COLLECTION);
+    }
+    marks
+}
+
+/// A table being taken apart, a segment at a time. Dropping it drops what is left.
+#[derive(Debug)]
+pub struct Drain<E: Entry> {
+    table: Table<E>,
+}
+
+impl<E: Entry> Drain<E> {
+    /// Hands the entries of one segment (some hundreds) to `sink` and frees it; whether there are more.
+    pub fn slice(&mut self, mut sink: impl FnMut(E)) -> bool {
+        self.table.pop_segment(&mut sink)
+    }
+
+    /// Bytes of heap not yet freed, in good sizes.
+    pub fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+}
+
+impl<E: Entry> Table<E> {
+    /// Removes the last segment with its entries; whether there are more. Leaves a table fit only for
+    /// more of the same.
+    fn pop_segment(&mut self, sink: &mut impl FnMut(E)) -> bool {
+        let mut discard = |table: &mut Self, word: Word| {
+            let bytes = table.view_word(word).bytes();
+            table.entry_bytes -= bytes;
+            table.len -= 1;
+            // SAFETY: the caller took the word out of the table, which owned it.
+            sink(unsafe { E::from_address(word.address()) });
+        };
+        while let Some(words) = self.overflow.pop() {
+            for word in words {
+                discard(self, word);
+            }
+        }
+        let Some(segment) = self.directory.pop() else { return false };
+        prefetch_entries(&segment, Marks::NONE);
+        for word in bucket::words(&segment) {
+            discard(self, word);
+        }
+        !self.directory.is_empty()
+    }
+}
+
+/// Starts to fetch the entries of a segment that have all of `marks`.
+fn prefetch_entries(buckets: &[Bucket], marks: Marks) {
+    for word in bucket::words(buckets) {
+        if word.marks().contains(marks) {
+            prefetch_read(word.address().as_ptr());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+use super::*;
+use crate::cell::Ticket;
+use crate::route::Routing;
+use crate::testing::{ALICE, BOB, Log, Marks, Post, cells, log_of, mark};
+
+/// Operation `index` leaves `index` as its mark on its shard.
+struct Script {
+    shards: Vec<u16>,
+    /// Operations run here rather than packed.
+    ran: Vec<usize>,
+    /// Which shards were held when the program was prepared.
+    prepared: Vec<Option<Vec<u16>>>,
+    packed: Vec<(usize, usize)>,
+}
+
+impl Script {
+    fn over(shards: &[u16]) -> Self {
+        Self { shards: shards.to_vec(), ran: vec![], prepared: vec![], packed: vec![] }
+    }
+}
+
+impl Program<Log> for Script {
+    type Work = Marks;
+
+    fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn shard_of(&self, index: usize) -> ShardId {
+        ShardId(self.shards[index])
+    }
+
+    fn prepare(&mut self, window: &Window<Log>) {
+        let mut held: Vec<u16> = self.shards.clone();
+        held.retain(|&id| window.held(ShardId(id)).is_some());
+        held.sort_unstable();
+        held.dedup();
+        self.prepared.push(Some(held));
+    }
+
+    fn run(&mut self, index: usize, held: &mut Held<Log>) {
+        assert_eq!(held.id, self.shard_of(index), "an operation runs on its own shard");
+        held.shard.push(u32::try_from(index).unwrap());
+        self.ran.push(index);
+    }
+
+    fn pack(&mut self, from: usize, to: usize) -> Marks {
+        self.packed.push((from, to));
+        Marks((from..to).map(|index| u32::try_from(index).unwrap()).collect())
+    }
+}
+
+fn assert_holds_nothing(window: &Window<Log>) {
+    assert!(window.held.is_empty());
+    assert!(window.position.iter().all(|&position| position == 0));
+}
+
+#[test]
+fn a_program_over_free_shards_runs_to_the_end_in_order() {
+    let (cells, carrier) = (cells(4, Routing::Auto), Post::default());
+    let (mut window, mut script) = (Window::new(4), Script::over(&[3, 0, 3, 2, 0]));
+    assert_eq!(window.run(&mut script, &cells, ALICE, &carrier), Outcome::Finished);
+    assert_eq!(script.ran, [0, 1, 2, 3, 4]);
+    assert_eq!(script.prepared, [Some(vec![0, 2, 3])], "prepared once, over all that is free");
+    assert_holds_nothing(&window);
+    assert_eq!(log_of(&cells, ShardId(0)), [1, 4]);
+    assert_eq!(log_of(&cells, ShardId(2)), [3]);
+    assert_eq!(log_of(&cells, ShardId(3)), [0, 2]);
+    assert!(carrier.is_empty());
+}
+
+#[test]
+fn an_empty_program_is_finished() {
+    let (cells, carrier) = (cells(1, Routing::Auto), Post::default());
+    let mut script = Script::over(&[]);
+    assert!(script.is_empty());
+    assert_eq!(Window::new(1).run(&mut script, &cells, ALICE, &carrier), Outcome::Finished);
+}
+
+#[test]
+fn an_operation_whose_shard_is_out_is_posted_and_nothing_after_it_runs() {
+    let (cells, carrier) = (cells(4, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(1)).try_take().unwrap();
+    let (mut window, mut script) = (Window::new(4), Script::over(&[0, 1, 1, 2, 1]));
+    let outcome = window.run(&mut script, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Posted { next: 3 }, "the run of equal shards is posted as one");
+    assert_eq!(script.ran, [0]);
+    assert_eq!(script.packed, [(1, 3)]);
+    assert_eq!(script.prepared, [Some(vec![0, 2])]);
+    assert_holds_nothing(&window);
+    assert_eq!(log_of(&cells, ShardId(0)), [0]);
+    assert_eq!(log_of(&cells, ShardId(2)), [], "it had been taken, and was given back unused");
+
+    cells.put_back(out, &carrier);
+    carrier.expect_done(ALICE, &Marks(vec![1, 2]));
+    assert_eq!(log_of(&cells, ShardId(1)), [1, 2]);
+}
+
+/// Gives a shard back when operation `at` runs, or is packed.
+struct Returning<'a> {
+    script: Script,
+    at: usize,
+    out: Option<Held<Log>>,
+    cells: &'a Cells<Log, Marks>,
+    carrier: &'a Post,
+}
+
+impl Returning<'_> {
+    fn come_back(&mut self, index: usize) {
+        if index == self.at
+            && let Some(out) = self.out.take()
+        {
+            self.cells.put_back(out, self.carrier);
+        }
+    }
+}
+
+impl Program<Log> for Returning<'_> {
+    type Work = Marks;
+
+    fn len(&self) -> usize {
+        self.script.len()
+    }
+
+    fn shard_of(&self, index: usize) -> ShardId {
+        self.script.shard_of(index)
+    }
+
+    fn prepare(&mut self, window: &Window<Log>) {
+        self.script.prepare(window);
+    }
+
+    fn run(&mut self, index: usize, held: &mut Held<Log>) {
+        self.script.run(index, held);
+        self.come_back(index);
+    }
+
+    fn pack(&mut self, from: usize, to: usize) -> Marks {
+        self.come_back(from);
+        self.script.pack(from, to)
+    }
+}
+
+#[test]
+fn a_shard_found_out_is_tried_again_when_its_operation_is_reached() {
+    let (cells, carrier) = (cells(4, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(1)).try_take();
+    let script = Script::over(&[0, 1, 2]);
+    let mut program = Returning { script, at: 0, out, cells: &cells, carrier: &carrier };
+    let outcome = Window::new(4).run(&mut program, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(program.script.ran, [0, 1, 2]);
+    assert!(program.script.packed.is_empty() && carrier.is_empty());
+    assert_eq!(log_of(&cells, ShardId(1)), [1]);
+}
+
+#[test]
+fn a_shard_that_returns_while_its_operations_are_packed_runs_them_once() {
+    let (cells, carrier) = (cells(4, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(1)).try_take();
+    let script = Script::over(&[0, 1, 1, 0, 2]);
+    let mut program = Returning { script, at: 1, out, cells: &cells, carrier: &carrier };
+    let mut window = Window::new(4);
+    assert_eq!(window.run(&mut program, &cells, ALICE, &carrier), Outcome::Finished);
+    assert_eq!(program.script.ran, [0, 1, 2, 3, 4]);
+    assert_holds_nothing(&window);
+    assert_eq!(log_of(&cells, ShardId(0)), [0, 3]);
+    assert_eq!(log_of(&cells, ShardId(1)), [1, 2]);
+    assert_eq!(log_of(&cells, ShardId(2)), [4]);
+}
+
+#[test]
+fn a_window_does_not_overtake_those_who_wait() {
+    let (cells, carrier) = (cells(2, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(0)).try_take().unwrap();
+    assert!(cells.cell(ShardId(0)).take_or_reserve(BOB, Ticket(1)).is_none());
+    cells.put_back(out, &carrier);
+    let granted = carrier.expect_granted(BOB, Ticket(1));
+    let mut script = Script::over(&[0]);
+    let outcome = Window::new(2).run(&mut script, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Posted { next: 1 });
+    cells.put_back(granted, &carrier);
+    carrier.expect_done(ALICE, &mark(0));
+}
+
+/// Somebody posts at shard 1 while the window holds it.
+struct Visited<'a>(Script, &'a Cells<Log, Marks>);
+
+impl Program<Log> for Visited<'_> {
+    type Work = Marks;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn shard_of(&self, index: usize) -> ShardId {
+        self.0.shard_of(index)
+    }
+
+    fn prepare(&mut self, _: &Window<Log>) {
+        assert!(self.1.cell(ShardId(1)).take_or_post(BOB, || mark(77)).is_none());
+    }
+
+    fn run(&mut self, index: usize, held: &mut Held<Log>) {
+        self.0.run(index, held);
+    }
+
+    fn pack(&mut self, from: usize, to: usize) -> Marks {
+        self.0.pack(from, to)
+    }
+}
+
+#[test]
+fn what_others_queued_meanwhile_is_run_by_the_window() {
+    let (cells, carrier) = (cells(2, Routing::Auto), Post::default());
+    let mut program = Visited(Script::over(&[0, 1]), &cells);
+    let outcome = Window::new(2).run(&mut program, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Finished);
+    carrier.expect_done(BOB, &mark(77));
+    assert_eq!(log_of(&cells, ShardId(1)), [1, 77]);
+}
+
+#[test]
+fn queue_routing_posts_what_is_not_at_home_and_holds_nothing_meanwhile() {
+    let (cells, carrier) = (cells(4, Routing::Queue), Post::default());
+    // Alice is home to shards 0 and 2, Bob to 1 and 3.
+    let (mut window, mut script) = (Window::new(4), Script::over(&[0, 2, 1, 1, 0]));
+    let outcome = window.run(&mut script, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Posted { next: 4 });
+    assert_eq!(script.ran, [0, 1]);
+    assert_eq!(script.prepared, [Some(vec![0, 2])]);
+    assert_holds_nothing(&window);
+    assert_eq!(log_of(&cells, ShardId(0)), [0]);
+    carrier.expect_knock(BOB, ShardId(1));
+    cells.cell(ShardId(1)).answer_knock(&carrier);
+    carrier.expect_done(ALICE, &Marks(vec![2, 3]));
+    assert_eq!(log_of(&cells, ShardId(1)), [2, 3]);
+}
