@@ -224,7 +224,7 @@ impl Worker {
                     hasher: &self.core.shared.hasher,
                 };
                 let begun = begin(&call);
-                self.core.statistics().called(entry.id, begun.is_err());
+                self.core.statistics().called(entry.id, &begun);
                 match begun {
                     Ok(slice) => {
                         session.pending = Some(Pending::Sliced(Box::new(Sliced::new(slice))));
@@ -251,7 +251,7 @@ impl Worker {
                     turn: io.turn,
                 };
                 let result = run(&mut call);
-                self.core.statistics().called(entry.id, result.is_err());
+                self.core.statistics().called(entry.id, &result);
                 match result {
                     Ok(Flow::Next) => Then::Read,
                     Ok(Flow::Suspend) => Then::Suspend,
@@ -345,7 +345,7 @@ impl Worker {
     /// Hands a finished job's replies to its connection, which goes on.
     fn finish(&mut self, job: Job, connections: &mut Connections<'_, Self>) {
         for packed in &job.commands {
-            self.core.statistics().called(packed.entry.id, packed.failed);
+            self.core.statistics().called(packed.entry.id, &packed.result);
         }
         connections.with(job.origin, |session, output| {
             session.pending = None;
@@ -589,7 +589,7 @@ impl Service for Worker {
 
 impl Worker {
     fn refuse(&self, session: &Session, error: &ReplyError, io: &mut Io<'_, Outbox>) {
-        self.core.statistics().errors.add(1);
+        self.core.statistics().error(error);
         ReplyWriter::new(&mut io.output.0, session.protocol).error(error.to_string());
     }
 }
