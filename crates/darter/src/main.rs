@@ -85,7 +85,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         ..RuntimeConfig::default()
     };
     let handle =
-        darter_runtime::start::<Worker, _>(config, move |context| Worker::new(shared, &context))?;
+        darter_runtime::start::<Worker, _>(&config, move |context| Worker::new(shared, &context))?;
     let running = Running {
         reactor: handle.reactor().clone(),
         shutdown: handle.shutdown(),
@@ -94,6 +94,5 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     tracing::info!("reactor: {}", running.reactor);
     shared.running.set(running).map_err(|_| "started twice")?;
     tracing::info!("Ready to accept connections");
-    handle.join();
-    Ok(())
+    Ok(handle.join()?)
 }

@@ -25,10 +25,6 @@ use std::time::{Duration, Instant};
 /// Commands of one connection run before others have their turn.
 const COMMANDS_PER_TURN: usize = 2048;
 
-/// Unsent replies of one connection at which its commands wait for the next turn, when the runtime
-/// looks whether the client reads at all.
-const UNSENT_BYTES_PER_TURN: usize = 1 << 20;
-
 /// How often background work looks whether there is any.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -254,7 +250,7 @@ impl Worker {
                 self.core.statistics().called(entry.id, &result);
                 match result {
                     Ok(Flow::Next) => Then::Read,
-                    Ok(Flow::Suspend) => Then::Suspend,
+                    Ok(Flow::Suspend) => Then::Await,
                     Ok(Flow::Close) => Then::CloseAfterFlush,
                     Err(error) => {
                         ReplyWriter::new(output, session.protocol).error(error.to_string());
@@ -283,7 +279,7 @@ impl Worker {
             }
             Err(pending) => {
                 session.pending = Some(pending);
-                Then::Suspend
+                Then::Await
             }
         }
     }
@@ -297,7 +293,7 @@ impl Worker {
         if sliced.advance(&self.core, Ticket(session.client_id), io.turn, &mut reply) {
             return Then::Read;
         }
-        let then = if sliced.waits() { Then::Suspend } else { Then::Again };
+        let then = if sliced.waits() { Then::Await } else { Then::Again };
         session.pending = Some(Pending::Sliced(sliced));
         then
     }
@@ -459,7 +455,7 @@ impl Service for Worker {
         let config = self.core.shared.config.current();
         if peer.open_connections > config.maxclients {
             statistics.connections_refused.add(1);
-            return Err(Refusal { last_words: b"-ERR max number of clients reached\r\n".to_vec() });
+            return Err(Refusal { last_words: b"-ERR max number of clients reached\r\n"[..].into() });
         }
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();
@@ -482,7 +478,7 @@ impl Service for Worker {
             if !self.batch.operations.is_empty() {
                 commands += self.batch.operations.len();
                 if let Some(waiting_at) = self.run_window(session, &mut io) {
-                    break Progress { consumed: waiting_at, then: Then::Suspend };
+                    break Progress { consumed: waiting_at, then: Then::Await };
                 }
             }
             consumed = at;
@@ -528,7 +524,7 @@ impl Service for Worker {
             if then != Then::Read {
                 break Progress { consumed, then };
             }
-            if commands >= COMMANDS_PER_TURN || io.output.0.len() >= UNSENT_BYTES_PER_TURN {
+            if commands >= COMMANDS_PER_TURN || io.output.0.len() > io.output_high_water_bytes {
                 break Progress { consumed, then: Then::Again };
             }
         };
