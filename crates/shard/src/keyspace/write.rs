@@ -112,6 +112,16 @@ impl Keyspace<'_> {
         self.common.changes += changes;
     }
 
+    /// Counts a hit or a miss, for commands that find a key by other means than
+    /// [`read`](Self::read) and [`exists`](Self::exists) (TYPE, TTL).
+    pub const fn count_lookup(&mut self, found: bool) {
+        if found {
+            self.common.statistics.hits += 1;
+        } else {
+            self.common.statistics.misses += 1;
+        }
+    }
+
     #[inline]
     fn write(&mut self, key: &Key<'_>, payload: Payload<'_, Object>, expiry: Expiry) -> Previous {
         let previous = if let Some(position) = self.locate(key) {
