@@ -16,6 +16,7 @@ COLOURS = ("#4e79a7", "#59a14f", "#b07aa1", "#f28e2b", "#e15759", "#edc948", "#7
 WIDTH = 1000
 LEFT, RIGHT = 60, 20
 HEADER_HEIGHT, LEGEND_HEIGHT = 56, 24
+LEGEND_GAP, LEGEND_CHARACTER = 36, 7
 PANEL_TITLE, PANEL_HEIGHT, PANEL_FOOT = 30, 190, 34
 GRID_LINES = 5
 ROUND_PARTS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.5)
@@ -57,12 +58,15 @@ def grouped_bars(title: str, caption: str, series: Sequence[str], panels: Sequen
 
 
 def legend(series: Sequence[str]) -> list[str]:
-    step = (WIDTH - LEFT - RIGHT) / max(len(series), 6)
+    """One line of names, moved closer together if they would not fit."""
+    widths = [LEGEND_GAP + LEGEND_CHARACTER * len(name) for name in series]
+    squeeze = min(1.0, (WIDTH - LEFT - RIGHT) / max(sum(widths), 1))
     parts = []
-    for index, name in enumerate(series):
-        x = LEFT + index * step
+    x = float(LEFT)
+    for index, (name, width) in enumerate(zip(series, widths, strict=True)):
         parts.append(rectangle(x, HEADER_HEIGHT + 4, 11, 11, colour(index)))
         parts.append(text(x + 16, HEADER_HEIGHT + 14, name))
+        x += width * squeeze
     return parts
 
 
