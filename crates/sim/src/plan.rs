@@ -87,7 +87,8 @@ impl Plan {
 
 /// Many clients with one small wish each, for the hand-over of a long inbox.
 fn crowd_of(choices: &mut Random, router: Router) -> Vec<Client> {
-    let count = choices.within(CLIENTS_MAX as u32 / 2, CLIENTS_MAX as u32);
+    let most = u32::try_from(CLIENTS_MAX).expect("small");
+    let count = choices.within(most / 2, most);
     let key_count = choices.within(1, 2);
     (1..=count)
         .map(|number| {

@@ -58,7 +58,7 @@ pub enum Verb {
 pub struct Op {
     pub verb: Verb,
     keys: [Key; KEYS_PER_OP_MAX],
-    /// 1..=KEYS_PER_OP_MAX
+    /// 1..=[`KEYS_PER_OP_MAX`]
     key_count: usize,
     pub value: i64,
 }
