@@ -1,8 +1,7 @@
 //! Replies made of values.
 
-use darter_base::extended::Extended;
 use darter_command_table::{ReplyError, ReplyResult};
-use darter_resp::{Protocol, ReplyWriter};
+use darter_resp::ReplyWriter;
 use darter_shard::{Object, ValueRef};
 
 /// Writes a string value, or answers `false` when it is none.
@@ -31,19 +30,6 @@ pub(crate) fn write_string_or_null(
         }
     }
     Ok(())
-}
-
-/// Writes a long double: a double in RESP3, its text in RESP2.
-pub(crate) fn write_extended(reply: &mut ReplyWriter<'_>, value: Extended) {
-    let text = value.to_text();
-    if reply.protocol() == Protocol::Resp2 {
-        reply.bulk(&text);
-        return;
-    }
-    let output = reply.output();
-    output.extend(b",");
-    output.extend(&text);
-    output.extend(b"\r\n");
 }
 
 /// Writes what a HELP subcommand answers: `lines` between a heading and the lines about itself.

@@ -14,13 +14,32 @@
 //! lent those that its key-specs name, so that a spec that leaves a key out is found.
 
 use crate::FAMILIES;
+use crate::server::{debug, memory};
 use darter_base::crc16::slot_of;
 use darter_base::split_args::split_args;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView, Table};
+use darter_command_table::{
+    Arity, Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, Table,
+};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter};
 use darter_shard::{KeyHasher, Shard, ShardOptions};
 use darter_txn::{Held, Router, Routing, View};
+
+/// What the server has, for the subcommands that are here.
+static CONTAINERS: &[&Command] = &[
+    &Command {
+        name: "DEBUG",
+        arity: Arity::AtLeast(2),
+        subcommands: &[&debug::DIGEST, &debug::DIGEST_VALUE, &debug::OBJECT, &debug::POPULATE],
+        ..Command::BASE
+    },
+    &Command {
+        name: "MEMORY",
+        arity: Arity::AtLeast(2),
+        subcommands: &[&memory::USAGE],
+        ..Command::BASE
+    },
+];
 
 /// When transcripts begin.
 pub(crate) const START: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -45,7 +64,7 @@ impl Bench {
         let options = ShardOptions { databases: 16, hasher: hasher.clone() };
         let seat = |id| Held { id, shard: Box::new(Shard::new(id, &options)) };
         Self {
-            table: Table::new(FAMILIES),
+            table: Table::new(&[FAMILIES, &[CONTAINERS]].concat()),
             shards: router.shards().map(seat).collect(),
             router,
             hasher,

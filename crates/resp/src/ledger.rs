@@ -65,10 +65,12 @@ impl Ledger {
         assert!(self.open.is_empty(), "a reply is incomplete: {:?}", self.open);
     }
 
-    /// Adds the values of `other`, which is complete.
+    /// Adds the values of `other`, which is complete, perhaps to an array begun here.
     pub(crate) fn append(&mut self, other: &Self) {
         other.assert_complete();
-        self.values += other.values;
+        for _ in 0..other.values {
+            self.scalar();
+        }
     }
 
     /// Values written outside of any other.

@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn copy_leaves_the_source_alone() {
         transcript(
-            r#"
+            r"
             COPY a b                => :0
             SET a 1 EX 100          => +OK
             COPY a b                => :1
@@ -128,14 +128,14 @@ mod tests {
             GET a                   => $1 2
             @db 4
             KEYS *                  => *1 $1 b
-            "#,
+            ",
         );
     }
 
     #[test]
     fn copy_refuses_malformed_options() {
         transcript(
-            r#"
+            r"
             COPY a b DB             => -ERR syntax error
             COPY a b FOO            => -ERR syntax error
             COPY a b DB x           => -ERR value is not an integer or out of range
@@ -143,28 +143,28 @@ mod tests {
             COPY a b DB -1          => -ERR DB index is out of range
             COPY a b DB 9999999999  => -ERR value is out of range, value must between -2147483648 and 2147483647
             COPY a b DB 1 REPLACE REPLACE => :0
-            "#,
+            ",
         );
     }
 
     #[test]
     fn big_copies_are_independent() {
         transcript(
-            r#"
+            r"
             SETRANGE a 4000 x       => :4001
             COPY a b                => :1
             APPEND b y              => :4002
             STRLEN a                => :4001
             GETRANGE a 4000 -1      => $1 x
             GETRANGE b 4000 -1      => $2 xy
-            "#,
+            ",
         );
     }
 
     #[test]
     fn move_needs_the_place_to_be_free() {
         transcript(
-            r#"
+            r"
             MOVE a 1                => :0
             MOVE a 0                => -ERR source and destination objects are the same
             MOVE a 16               => -ERR DB index is out of range
@@ -178,7 +178,7 @@ mod tests {
             @db 1
             GET a                   => $1 1
             TTL a                   => :100
-            "#,
+            ",
         );
     }
 }

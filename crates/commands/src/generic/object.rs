@@ -106,7 +106,7 @@ static REFCOUNT: Command = Command {
 fn look_up(call: &Call<'_>, view: &mut ShardView<'_>) -> Option<Encoding> {
     let key = call.key(2);
     let mut keyspace = call.keyspace(view, &key);
-    let encoding = keyspace.peek(&key).map(|value| value.encoding());
+    let encoding = keyspace.peek(&key).map(darter_shard::ValueRef::encoding);
     keyspace.count_lookup(encoding.is_some());
     encoding
 }
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn encodings_have_the_names_redis_gives_them() {
         transcript(
-            r#"
+            r"
             OBJECT ENCODING k       => $-1
             SET k 12                => +OK
             OBJECT ENCODING k       => $3 int
@@ -193,14 +193,14 @@ mod tests {
             OBJECT ENCODING k       => $3 raw
             INCRBYFLOAT f 1         => $1 1
             OBJECT ENCODING f       => $6 embstr
-            "#,
+            ",
         );
     }
 
     #[test]
     fn subcommands_check_their_arguments() {
         transcript(
-            r#"
+            r"
             OBJECT                  => -ERR wrong number of arguments for 'object' command
             OBJECT FOO              => -ERR unknown subcommand 'FOO'. Try OBJECT HELP.
             OBJECT FREQ             => -ERR wrong number of arguments for 'object|freq' command
@@ -212,16 +212,16 @@ mod tests {
             OBJECT REFCOUNT a       => :1
             OBJECT IDLETIME a       => :0
             OBJECT FREQ a           => -ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.
-            "#,
+            ",
         );
     }
 
     #[test]
     fn help_is_an_array_of_lines() {
         transcript(
-            r#"
+            r"
             OBJECT HELP             => *15 +OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are: +ENCODING <key> +    Return the kind of internal representation used in order to store the value +    associated with a <key>. +FREQ <key> +    Return the access frequency index of the <key>. The returned integer is +    proportional to the logarithm of the recent access frequency of the key. +IDLETIME <key> +    Return the idle time of the <key>, that is the approximated number of +    seconds elapsed since the last access to the key. +REFCOUNT <key> +    Return the number of references of the value associated with the specified +    <key>. +HELP +    Print this help.
-            "#,
+            ",
         );
     }
 }

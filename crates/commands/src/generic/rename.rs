@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn rename_moves_value_and_deadline() {
         transcript(
-            r#"
+            r"
             RENAME a b              => -ERR no such key
             RENAME a a              => -ERR no such key
             RENAMENX a b            => -ERR no such key
@@ -108,14 +108,14 @@ mod tests {
             RENAMENX d e            => :1
             MGET b d e              => *3 $1 3 $-1 $1 4
             DBSIZE                  => :2
-            "#,
+            ",
         );
     }
 
     #[test]
     fn rename_does_not_see_expired_keys() {
         transcript(
-            r#"
+            r"
             SET a 1 PX 5            => +OK
             SET b 2 PX 5            => +OK
             SET c 3                 => +OK
@@ -123,7 +123,7 @@ mod tests {
             RENAME a c              => -ERR no such key
             RENAMENX c b            => :1
             KEYS *                  => *1 $1 b
-            "#,
+            ",
         );
     }
 }

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn delex_checks_its_condition_only_on_a_key() {
         transcript(
-            r#"
+            r"
             DELEX k FOO x                   => :0
             DELEX k IFDEQ 1                 => :0
             DELEX k IFEQ                    => -ERR wrong number of arguments for 'delex' command
@@ -131,14 +131,14 @@ mod tests {
             DELEX k FOO x                   => -ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE
             DELEX k IFDEQ 1                 => -ERR must be exactly 16 hexadecimal characters
             DELEX k IFDNE 09555e8555c62dcfd => -ERR must be exactly 16 hexadecimal characters
-            "#,
+            ",
         );
     }
 
     #[test]
     fn delifeq_compares_the_whole_value() {
         transcript(
-            r#"
+            r"
             DELIFEQ k v             => :0
             SET k v                 => +OK
             DELIFEQ k w             => :0
@@ -148,7 +148,7 @@ mod tests {
             DELIFEQ k 100           => :1
             EXISTS k                => :0
             DELIFEQ k               => -ERR wrong number of arguments for 'delifeq' command
-            "#,
+            ",
         );
     }
 }

@@ -3,7 +3,6 @@
 use super::increment::integer_of;
 use super::increment_float::float_of;
 use crate::expiration::{NewDeadline, TIME_ARGS, Time};
-use crate::reply::write_extended;
 use darter_base::extended::Extended;
 use darter_base::number::parse_i64;
 use darter_command_table::{
@@ -247,7 +246,7 @@ impl Number for Extended {
     }
 
     fn write(self, call: &mut Call<'_>) {
-        write_extended(&mut call.reply, self);
+        call.reply.double_text(&self.to_text());
     }
 }
 
@@ -333,7 +332,7 @@ mod tests {
     #[test]
     fn sums_outside_the_bounds_are_refused_or_cut() {
         transcript(
-            r#"
+            r"
             INCREX k                                => *2 :1 :1
             INCREX k BYINT 5                        => *2 :6 :5
             INCREX k BYINT -10 LBOUND 0             => *2 :6 :0
@@ -350,14 +349,14 @@ mod tests {
             SET k -9223372036854775800              => +OK
             INCREX k BYINT -100 SATURATE            => *2 :-9223372036854775808 :-8
             OBJECT ENCODING k                       => $3 int
-            "#,
+            ",
         );
     }
 
     #[test]
     fn an_absent_key_counts_from_zero() {
         transcript(
-            r#"
+            r"
             INCREX k UBOUND 0                       => *2 :0 :0
             INCREX k LBOUND 5                       => *2 :0 :0
             EXISTS k                                => :0
@@ -370,14 +369,14 @@ mod tests {
             EXISTS i                                => :0
             INCREX i NX BYINT 3                     => *2 :3 :3
             INCREX i XX BYINT 3                     => *2 :6 :3
-            "#,
+            ",
         );
     }
 
     #[test]
     fn floats_are_long_doubles() {
         transcript(
-            r#"
+            r"
             SET k 1.5                               => +OK
             INCREX k BYFLOAT 0.25                   => *2 $4 1.75 $4 0.25
             INCREX k BYFLOAT 1                      => *2 $4 2.75 $1 1
@@ -396,14 +395,14 @@ mod tests {
             @resp 3
             INCREX k BYFLOAT 2.5                    => *2 ,2.5 ,2.5
             INCREX k BYFLOAT 1e4931 UBOUND 3        => *2 ,2.5 ,0
-            "#,
+            ",
         );
     }
 
     #[test]
     fn the_deadline_stays_unless_said_otherwise() {
         transcript(
-            r#"
+            r"
             SET k 10 EX 500                         => +OK
             INCREX k                                => *2 :11 :1
             TTL k                                   => :500
@@ -425,14 +424,14 @@ mod tests {
             EXISTS k                                => :0
             INCREX k PXAT 1                         => *2 :1 :1
             EXISTS k                                => :0
-            "#,
+            ",
         );
     }
 
     #[test]
     fn malformed_options_are_refused() {
         transcript(
-            r#"
+            r"
             INCREX                      => -ERR wrong number of arguments for 'increx' command
             INCREX k FOO                => -ERR syntax error
             INCREX k BYINT 1 BYFLOAT 1  => -ERR syntax error
@@ -459,7 +458,7 @@ mod tests {
             SET k hello                 => +OK
             INCREX k                    => -ERR value is not an integer or out of range
             INCREX k BYFLOAT 1          => -ERR value is not a valid float
-            "#,
+            ",
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Commands on strings.
 
 mod append;
+mod common_subsequence;
 mod condition;
 mod delete_if;
 mod digest;
@@ -10,6 +11,7 @@ mod get_many;
 mod increment;
 mod increment_float;
 mod increment_within;
+mod lcs;
 
 mod range;
 mod set;
@@ -35,6 +37,7 @@ pub static COMMANDS: &[&Command] = &[
     &increment::INCRBY,
     &increment_float::INCRBYFLOAT,
     &increment_within::INCREX,
+    &lcs::LCS,
     &range::GETRANGE,
     &range::SETRANGE,
     &range::SUBSTR,
