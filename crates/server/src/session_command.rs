@@ -32,10 +32,7 @@ pub enum SessionRun {
 
 impl SessionCommand {
     /// A command that runs by itself.
-    pub const fn alone(
-        command: Command,
-        run: fn(&mut SessionCall<'_>) -> SessionResult,
-    ) -> Self {
+    pub const fn alone(command: Command, run: fn(&mut SessionCall<'_>) -> SessionResult) -> Self {
         Self { command, run: SessionRun::Alone(run), is_subcommand: false }
     }
 

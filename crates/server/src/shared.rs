@@ -79,8 +79,7 @@ pub struct Shared {
 
 /// Puts changed settings into force outside of this crate. On an error nothing was changed; it names
 /// the parameter that is refused.
-pub type ApplySettings =
-    Box<dyn Fn(&Settings) -> Result<(), (&'static str, String)> + Send + Sync>;
+pub type ApplySettings = Box<dyn Fn(&Settings) -> Result<(), (&'static str, String)> + Send + Sync>;
 
 /// What is known once the runtime runs.
 pub struct Running {

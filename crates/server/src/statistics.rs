@@ -272,10 +272,7 @@ mod tests {
         workers[1].refused(id, &ReplyError::NoAuth);
         workers[0].called::<()>(id, &Err(ReplyError::WrongType));
         let now = Totals::of(&workers);
-        assert_eq!(
-            now.command(id),
-            CommandTotals { calls: 3, failed: 2, rejected: 1, micros: 5 }
-        );
+        assert_eq!(now.command(id), CommandTotals { calls: 3, failed: 2, rejected: 1, micros: 5 });
         assert_eq!(now.error_codes, [("NOAUTH".to_owned(), 1), ("WRONGTYPE".to_owned(), 2)]);
         let since = now.since(&before);
         assert_eq!(

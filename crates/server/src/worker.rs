@@ -456,7 +456,9 @@ impl Service for Worker {
         let config = self.core.shared.config.current();
         if peer.open_connections > config.maxclients {
             statistics.connections_refused.add(1);
-            return Err(Refusal { last_words: b"-ERR max number of clients reached\r\n"[..].into() });
+            return Err(Refusal {
+                last_words: b"-ERR max number of clients reached\r\n"[..].into(),
+            });
         }
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();

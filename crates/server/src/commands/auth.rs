@@ -7,9 +7,7 @@ use crate::session::DEFAULT_USER;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::shared::REDIS_VERSION;
 use darter_base::number::parse_i64;
-use darter_command_table::{
-    Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError,
-};
+use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError};
 use darter_resp::Protocol;
 
 /// Every command of this file.
@@ -58,7 +56,11 @@ fn auth(call: &mut SessionCall<'_>) -> SessionResult {
 }
 
 /// Makes the client the one it says it is, if the password is right.
-fn authenticate(call: &mut SessionCall<'_>, user: &[u8], password: &[u8]) -> Result<(), ReplyError> {
+fn authenticate(
+    call: &mut SessionCall<'_>,
+    user: &[u8],
+    password: &[u8],
+) -> Result<(), ReplyError> {
     let settings = call.shared.config.current();
     if !is_allowed(&settings, user, password) {
         return Err(ReplyError::WrongPass);

@@ -3,9 +3,7 @@
 use crate::commands::error::ServerError;
 use crate::config::SetError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_command_table::{
-    Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView,
-};
+use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
 
 /// The container and its subcommands.
 pub static COMMANDS: &[&SessionCommand] = &[&CONFIG, &GET, &HELP, &RESETSTAT, &REWRITE, &SET];
@@ -28,13 +26,7 @@ pub static CONFIG: SessionCommand = SessionCommand::container(Command {
     summary: "A container for commands about the configuration.",
     complexity: "Depends on subcommand.",
     arity: Arity::AtLeast(2),
-    subcommands: &[
-        &GET.command,
-        &HELP.command,
-        &RESETSTAT.command,
-        &REWRITE.command,
-        &SET.command,
-    ],
+    subcommands: &[&GET.command, &HELP.command, &RESETSTAT.command, &REWRITE.command, &SET.command],
     ..Command::BASE
 });
 

@@ -79,9 +79,7 @@ impl fmt::Display for ServerError {
                 "ERR value is out of range, value must between -2147483648 and 2147483647"
             }
             Self::UnsupportedProtocol => "NOPROTO unsupported protocol version",
-            Self::ProtocolNotAnInteger => {
-                "ERR Protocol version is not an integer or out of range"
-            }
+            Self::ProtocolNotAnInteger => "ERR Protocol version is not an integer or out of range",
             Self::HelloOption(option) => {
                 return write!(formatter, "ERR Syntax error in HELLO option '{}'", lossy(option));
             }

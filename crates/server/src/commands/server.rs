@@ -74,7 +74,9 @@ struct ShutdownOptions {
     abort: bool,
 }
 
-fn parse_shutdown<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<ShutdownOptions, ReplyError> {
+fn parse_shutdown<'a>(
+    words: impl Iterator<Item = &'a [u8]>,
+) -> Result<ShutdownOptions, ReplyError> {
     let mut options = ShutdownOptions::default();
     for word in words {
         let option = match &*word.to_ascii_lowercase() {

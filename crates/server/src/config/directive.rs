@@ -62,12 +62,14 @@ mod tests {
 
     #[test]
     fn a_file_is_read_as_redis_reads_it() {
-        let text = b"# comment\n\n  PORT 7000\r\nbind 127.0.0.1 -::1\nsave \"\"\nrequirepass 'a b'\n";
+        let text =
+            b"# comment\n\n  PORT 7000\r\nbind 127.0.0.1 -::1\nsave \"\"\nrequirepass 'a b'\n";
         let directives = Directive::parse_all(text).unwrap();
         let shown: Vec<String> = directives
             .iter()
             .map(|Directive { name, words, origin }| {
-                let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
+                let words: Vec<_> =
+                    words.iter().map(|word| String::from_utf8_lossy(word)).collect();
                 format!("{origin}: {name} {words:?}")
             })
             .collect();

@@ -119,7 +119,9 @@ impl Parameter {
     /// # Panics
     /// When the default is none of the values; a test walks all rows.
     pub fn default_value(&self) -> Value {
-        self.kind.parse(self.default.as_bytes(), None).expect("a row's default is one of its values")
+        self.kind
+            .parse(self.default.as_bytes(), None)
+            .expect("a row's default is one of its values")
     }
 }
 

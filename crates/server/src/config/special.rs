@@ -69,8 +69,8 @@ pub(super) fn keyspace_events(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u
     if !letters.iter().all(|letter| *letter == b'A' || known(letter)) {
         return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
     }
-    let all = letters.contains(&b'A')
-        || EVENT_LETTERS.iter().all(|letter| letters.contains(letter));
+    let all =
+        letters.contains(&b'A') || EVENT_LETTERS.iter().all(|letter| letters.contains(letter));
     let mut shown = Vec::new();
     if all {
         shown.push(b'A');

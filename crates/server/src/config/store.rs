@@ -224,7 +224,8 @@ mod tests {
             }
             let again = parameter.kind.parse(shown.as_bytes(), None);
             assert_eq!(again, Ok(parameter.default_value()), "{}", parameter.name);
-            let result = store.set(&[(parameter.name.as_bytes(), shown.as_bytes())], true, |_| Ok(()));
+            let result =
+                store.set(&[(parameter.name.as_bytes(), shown.as_bytes())], true, |_| Ok(()));
             match parameter.change {
                 Change::AtStart => assert!(result.is_err(), "{}", parameter.name),
                 _ => assert_eq!(result, Ok(()), "{}", parameter.name),

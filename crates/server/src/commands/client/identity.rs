@@ -88,10 +88,7 @@ pub static SETINFO: SessionCommand = SessionCommand::alone(
         arity: Arity::Exactly(4),
         args: &[Arg::one_of(
             "attr",
-            &[
-                Arg::string("libname").token("LIB-NAME"),
-                Arg::string("libver").token("LIB-VER"),
-            ],
+            &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")],
         )],
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         ..BASE

@@ -1,13 +1,13 @@
 //! The reply of COMMAND INFO for one command: its shape is Redis 7.0's, in either protocol.
 
 use darter_command_table::key_spec::{Access, Begin, Find, KeySpec};
-use darter_command_table::{Command, Entry, Flags};
+use darter_command_table::{Entry, Flags};
 use darter_resp::ReplyWriter;
 
 /// Writes what a command is.
 pub(super) fn write(reply: &mut ReplyWriter<'_>, entry: &Entry) {
     let command = entry.command;
-    let legacy = LegacyRange::of(command);
+    let legacy = LegacyRange::of(command.keys);
     reply.array(10);
     reply.bulk(entry.full_name.as_bytes());
     reply.integer(command.arity.signed());
@@ -44,10 +44,7 @@ pub(super) fn write(reply: &mut ReplyWriter<'_>, entry: &Entry) {
 }
 
 /// Names as a set of simple strings.
-pub(super) fn write_names(
-    reply: &mut ReplyWriter<'_>,
-    names: impl Iterator<Item = &'static str>,
-) {
+pub(super) fn write_names(reply: &mut ReplyWriter<'_>, names: impl Iterator<Item = &'static str>) {
     let names: Vec<&str> = names.collect();
     reply.set(names.len());
     for name in names {
@@ -124,7 +121,7 @@ struct LegacyRange {
 }
 
 impl LegacyRange {
-    fn of(command: &Command) -> Self {
+    fn of(keys: &[KeySpec]) -> Self {
         let none = Self { first: 0, last: 0, step: 0, is_partial: false };
         let range = |spec: &KeySpec| match (spec.begin, spec.find) {
             (Begin::Index(first), Find::Range { last, step, .. }) => {
@@ -134,13 +131,13 @@ impl LegacyRange {
             }
             _ => None,
         };
-        if let [only] = command.keys
+        if let [only] = keys
             && let Some((first, last, step)) = range(only)
         {
             return Self { first, last, step, is_partial: only.access.has(Access::INCOMPLETE) };
         }
         let mut legacy = none;
-        for spec in command.keys {
+        for spec in keys {
             legacy.is_partial |= spec.access.has(Access::INCOMPLETE);
             match range(spec) {
                 Some((first, last, 1)) if legacy.first == 0 || legacy.last == first - 1 => {
@@ -163,9 +160,8 @@ mod tests {
 
     const ACCESS: Access = Access::READ_ONLY;
 
-    fn legacy(keys: &'static [KeySpec]) -> (i64, i64, i64, bool) {
-        let LegacyRange { first, last, step, is_partial } =
-            LegacyRange::of(&Command { keys, ..Command::BASE });
+    fn legacy(keys: &[KeySpec]) -> (i64, i64, i64, bool) {
+        let LegacyRange { first, last, step, is_partial } = LegacyRange::of(keys);
         (first, last, step, is_partial)
     }
 

@@ -88,10 +88,7 @@ static INFO: SessionCommand = SessionCommand::alone(
         arity: Arity::AtLeast(2),
         args: &[Arg::string("command-name").optional().multiple()],
         tips: &["nondeterministic_output_order"],
-        history: &[(
-            "7.0.0",
-            "Allowed to be called with no argument to get info on all commands.",
-        )],
+        history: &[("7.0.0", "Allowed to be called with no argument to get info on all commands.")],
         ..BASE
     },
     info_of_some,

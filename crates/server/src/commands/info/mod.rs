@@ -11,9 +11,7 @@ mod snapshot;
 mod system;
 
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_command_table::{
-    Arg, Arity, Category, Command, Flags, Group, Handler, ShardView,
-};
+use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ShardView};
 use field::{Content, Section};
 use sections::SECTIONS;
 use snapshot::Snapshot;
@@ -32,11 +30,7 @@ pub static INFO: SessionCommand = SessionCommand::all_shards(
         flags: Flags::LOADING.and(Flags::STALE),
         acl: Category::DANGEROUS,
         args: &[Arg::string("section").optional().multiple()],
-        tips: &[
-            "nondeterministic_output",
-            "request_policy:all_shards",
-            "response_policy:special",
-        ],
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         history: &[("7.0.0", "Added support for taking multiple section arguments.")],
         handler: Handler::Session,
         ..Command::BASE

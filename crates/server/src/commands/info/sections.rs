@@ -21,7 +21,11 @@ pub(super) static SECTIONS: &[Section] = &[
     fields("Replication", REPLICATION),
     fields("CPU", CPU),
     Section { title: "Modules", is_default: true, content: Content::Lines(listing::nothing) },
-    Section { title: "Commandstats", is_default: false, content: Content::Lines(listing::commands) },
+    Section {
+        title: "Commandstats",
+        is_default: false,
+        content: Content::Lines(listing::commands),
+    },
     Section { title: "Errorstats", is_default: true, content: Content::Lines(listing::errors) },
     Section { title: "Latencystats", is_default: false, content: Content::Lines(listing::nothing) },
     fields("Cluster", &[field("cluster_enabled", |_| Count(0))]),

@@ -46,9 +46,8 @@ pub(super) fn cpu_times() -> CpuTimes {
 fn cpu_times_of(stat: &str) -> CpuTimes {
     // The second field is the program's name in parentheses, which may contain anything.
     let behind_name = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
-    let micros = |field| {
-        nth::<u64>(behind_name, field).unwrap_or(0) * (1_000_000 / TICKS_PER_SECOND)
-    };
+    let micros =
+        |field| nth::<u64>(behind_name, field).unwrap_or(0) * (1_000_000 / TICKS_PER_SECOND);
     CpuTimes {
         user: micros(11),
         system: micros(12),

@@ -29,9 +29,14 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     choice("enable-debug-command", Permission::WORDS, "no", "Who may use DEBUG.")
         .at_start()
         .sets(|to, value| to.debug_command = Permission::of_choice(value.choice())),
-    choice("enable-protected-configs", Permission::WORDS, "no", "Who may set protected parameters.")
-        .at_start()
-        .sets(|to, value| to.protected_configs = Permission::of_choice(value.choice())),
+    choice(
+        "enable-protected-configs",
+        Permission::WORDS,
+        "no",
+        "Who may set protected parameters.",
+    )
+    .at_start()
+    .sets(|to, value| to.protected_configs = Permission::of_choice(value.choice())),
     choice("enable-module-command", Permission::WORDS, "no", "Who may use MODULE.").at_start(),
     of_kind(
         "maxmemory-clients",
@@ -55,8 +60,14 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .alias(&["lua-enable-deprecated-api"])
         .protected()
         .hidden(),
-    number("min-io-threads-avoid-copy-reply", 0, INT, "7", "Threads from which replies are shared.")
-        .hidden(),
+    number(
+        "min-io-threads-avoid-copy-reply",
+        0,
+        INT,
+        "7",
+        "Threads from which replies are shared.",
+    )
+    .hidden(),
     number("min-string-size-avoid-copy-reply", 0, INT, "16384", "Length from which they are.")
         .hidden(),
     number("min-string-size-avoid-copy-reply-threaded", 0, INT, "65536", "The same with threads.")

@@ -27,8 +27,14 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("cluster-allow-reads-when-down", "no", "Reads while the cluster is down."),
     flag("cluster-allow-pubsubshard-when-down", "yes", "Shard channels while it is down."),
     flag("cluster-allow-replica-migration", "yes", "Replicas move to primaries without one."),
-    number("cluster-manual-failover-timeout", 1, INT, "5000", "How long CLUSTER FAILOVER may take.")
-        .unit("milliseconds"),
+    number(
+        "cluster-manual-failover-timeout",
+        1,
+        INT,
+        "5000",
+        "How long CLUSTER FAILOVER may take.",
+    )
+    .unit("milliseconds"),
     number("cluster-blacklist-ttl", 0, LONG, "60", "How long a forgotten node is refused.")
         .unit("seconds"),
     memory("cluster-link-sendbuf-limit", 0, u64::MAX as i128, "0", "Unsent bytes to a node.")

@@ -42,6 +42,11 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("active-defrag-max-scan-fields", 1, LONG, "1000", "Fields moved in one go."),
     flag("jemalloc-bg-thread", "yes", "The allocator of Redis cleans up in a thread."),
     flag("disable-thp", "yes", "Does without transparent huge pages.").at_start(),
-    choice("oom-score-adj", &["no", "yes", "relative", "absolute"], "no", "Tells Linux whom to end."),
+    choice(
+        "oom-score-adj",
+        &["no", "yes", "relative", "absolute"],
+        "no",
+        "Tells Linux whom to end.",
+    ),
     words("oom-score-adj-values", special::oom_scores, "0 200 800", "Scores for that."),
 ];

@@ -18,12 +18,17 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         let path = String::from_utf8_lossy(value.bytes()).into_owned();
         to.unix_socket = (!path.is_empty()).then(|| path.into());
     }),
-    of_kind("unixsocketperm", Kind::Octal { max: 0o777 }, "0", "Mode of the unix socket; 0: umask.")
-        .at_start()
-        .sets(|to, value| {
-            let mode: u32 = value.number();
-            to.unix_socket_mode = (mode != 0).then_some(mode);
-        }),
+    of_kind(
+        "unixsocketperm",
+        Kind::Octal { max: 0o777 },
+        "0",
+        "Mode of the unix socket; 0: umask.",
+    )
+    .at_start()
+    .sets(|to, value| {
+        let mode: u32 = value.number();
+        to.unix_socket_mode = (mode != 0).then_some(mode);
+    }),
     text("unixsocketgroup", "", "Group of the unix socket.").at_start(),
     number("tcp-backlog", 0, INT, "511", "Length of the kernel's queue of new connections.")
         .at_start()
@@ -40,7 +45,13 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     text("bind-source-addr", "", "Address that outgoing connections come from."),
     number("socket-mark-id", 0, u32::MAX as i128, "0", "Mark of the listening sockets.").at_start(),
     number("max-new-connections-per-cycle", 1, 1000, "10", "Connections accepted in one go."),
-    number("max-new-tls-connections-per-cycle", 1, 1000, "1", "TLS connections accepted in one go."),
+    number(
+        "max-new-tls-connections-per-cycle",
+        1,
+        1000,
+        "1",
+        "TLS connections accepted in one go.",
+    ),
     words("rdma-bind", special::as_given, "", "Addresses to listen on with RDMA."),
     number("rdma-port", 0, 65_535, "0", "RDMA port."),
     number("rdma-rx-size", 65_536, 16_777_216, "1048576", "RDMA receive buffer.")

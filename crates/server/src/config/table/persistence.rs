@@ -1,6 +1,8 @@
 //! Snapshots and the append-only log.
 
-use crate::config::parameter::{INT, LONG, Parameter, checked, choice, flag, memory, number, words};
+use crate::config::parameter::{
+    INT, LONG, Parameter, checked, choice, flag, memory, number, words,
+};
 use crate::config::special;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
@@ -18,9 +20,15 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("key-load-delay", i32::MIN as i128, INT, "0", "Delays loading each key, for tests.")
         .unit("microseconds")
         .hidden(),
-    memory("loading-process-events-interval-bytes", 1024, INT, "2mb", "Loaded between looks around.")
-        .unit("bytes")
-        .hidden(),
+    memory(
+        "loading-process-events-interval-bytes",
+        1024,
+        INT,
+        "2mb",
+        "Loaded between looks around.",
+    )
+    .unit("bytes")
+    .hidden(),
     flag("stop-writes-on-bgsave-error", "yes", "Refuses writes after a snapshot has failed."),
     choice("sanitize-dump-payload", &["no", "yes", "clients"], "no", "Checks what RESTORE brings."),
     flag("appendonly", "no", "Keeps a log of changes."),

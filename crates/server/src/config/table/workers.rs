@@ -9,9 +9,15 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("workers", 0, 1024, "0", "Worker threads; 0: one per available processor.")
         .at_start()
         .sets(|to, value| to.workers = NonZeroU16::new(value.number())),
-    number("shards", 0, 16_384, "0", "Parts of the keyspace; 0: 1 for one worker, else 4 for each.")
-        .at_start()
-        .sets(|to, value| to.shards = NonZeroU16::new(value.number())),
+    number(
+        "shards",
+        0,
+        16_384,
+        "0",
+        "Parts of the keyspace; 0: 1 for one worker, else 4 for each.",
+    )
+    .at_start()
+    .sets(|to, value| to.shards = NonZeroU16::new(value.number())),
     choice("reactor", &["auto", "glommio", "epoll"], "auto", "What hosts the workers.")
         .at_start()
         .sets(|to, value| {
