@@ -103,13 +103,13 @@ impl Shard {
     /// Fetches the buckets ahead in which a key with this hash would be found.
     #[inline]
     pub fn prefetch(&self, db: DbIndex, hash: u64) {
-        let _ = (db, hash);
+        self.databases[db.index()].table.prefetch(hash);
     }
 
     /// Fetches the entry ahead that a key with this hash would be; after [`Self::prefetch`].
     #[inline]
     pub fn prefetch_entry(&self, db: DbIndex, hash: u64) {
-        let _ = (db, hash);
+        self.databases[db.index()].table.prefetch_entry(hash);
     }
 
     /// Deletes every key of one database, or of all, at once for every reader; the memory is freed by
