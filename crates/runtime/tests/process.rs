@@ -1,6 +1,8 @@
 //! What needs a process of its own: limits, filters, signals, idle cost. Each test starts this binary again
 //! as a server (`child`) and talks to it.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::print_stdout, reason = "the server talks to the test")]
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -129,14 +131,13 @@ impl Server {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
-    /// Times any of its threads went to sleep.
+    /// Times any of its workers went to sleep.
     fn sleeps(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let switches = tasks.map(|task| {
-            let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
-            field(&status, "voluntary_ctxt_switches:")
-        });
-        switches.sum()
+        let statuses =
+            tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+        let workers = statuses.filter(|status| status.starts_with("Name:\tdarter-w"));
+        workers.map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -232,7 +233,9 @@ fn an_idle_server_uses_no_cpu() {
         let (ticks, sleeps) = (server.cpu_ticks(), server.sleeps());
         listen_in_vain(&mut clients[0], Duration::from_secs(2));
         assert!(server.cpu_ticks() - ticks <= 1);
-        assert!(server.sleeps() - sleeps <= 2, "{} wake-ups", server.sleeps() - sleeps);
+        // Each worker may still have been awake for the last request.
+        let sleeps = server.sleeps() - sleeps;
+        assert!(sleeps <= 2, "{sleeps} wake-ups");
         server.end();
     }
 }
