@@ -174,6 +174,17 @@ fn a_process_that_may_not_use_io_uring_is_served_by_epoll() {
     server.end();
 }
 
+/// The other tests run on whatever `auto` chooses; this one makes sure that it is glommio unless the system,
+/// and not a mistake of ours, is against it.
+#[test]
+fn glommio_is_chosen_unless_the_system_denies_it() {
+    let server = Server::start("");
+    let chosen = server.reactor == "glommio (io_uring works)";
+    let denied = ["epoll (io_uring_setup", "epoll (RLIMIT_MEMLOCK", "epoll (/proc is not mounted"];
+    assert!(chosen || denied.iter().any(|it| server.reactor.starts_with(it)), "{}", server.reactor);
+    server.end();
+}
+
 #[test]
 fn glommio_on_demand_is_an_error_where_it_cannot_run() {
     let (mut child, mut output) = spawn("deny-io-uring glommio");
@@ -230,12 +241,13 @@ fn an_idle_server_uses_no_cpu() {
         for client in &mut clients {
             assert_eq!(client.ask("PING"), "+PONG");
         }
-        let (ticks, sleeps) = (server.cpu_ticks(), server.sleeps());
-        listen_in_vain(&mut clients[0], Duration::from_secs(2));
-        assert!(server.cpu_ticks() - ticks <= 1);
-        // Each worker may still have been awake for the last request.
-        let sleeps = server.sleeps() - sleeps;
-        assert!(sleeps <= 2, "{sleeps} wake-ups");
+        // What is periodic shows in every second; what is left over from the start does not.
+        let quiet_second = |_: usize| {
+            let before = (server.cpu_ticks(), server.sleeps());
+            listen_in_vain(&mut clients[0], Duration::from_secs(1));
+            (server.cpu_ticks(), server.sleeps()) == before
+        };
+        assert!((0..4).any(quiet_second), "it wakes up in every second");
         server.end();
     }
 }
