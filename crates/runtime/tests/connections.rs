@@ -1,5 +1,7 @@
 //! What one connection can rely on, on both hosts.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use darter_runtime::{CloseReason, ListenerConfig, Outgoing};

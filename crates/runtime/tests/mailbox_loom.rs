@@ -1,6 +1,8 @@
 //! The wake-up handshake of `src/mailbox.rs`, the very file, under every interleaving with at most three
 //! preemptions, as loom advises, and every value a relaxed load may return.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 /// loom's types in place of the standard library's.
 mod sync {
     pub(crate) use loom::sync::Mutex;

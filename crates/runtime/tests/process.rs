@@ -1,6 +1,8 @@
 //! What needs a process of its own: limits, filters, signals, idle cost. Each test starts this binary again
 //! as a server (`child`) and talks to it.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::print_stdout, reason = "the server talks to the test")]
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -129,14 +131,13 @@ impl Server {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
-    /// Times any of its threads went to sleep.
+    /// Times any of its workers went to sleep.
     fn sleeps(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let switches = tasks.map(|task| {
-            let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
-            field(&status, "voluntary_ctxt_switches:")
-        });
-        switches.sum()
+        let statuses =
+            tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+        let workers = statuses.filter(|status| status.starts_with("Name:\tdarter-w"));
+        workers.map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -170,6 +171,17 @@ fn a_process_that_may_not_use_io_uring_is_served_by_epoll() {
     assert!(server.reactor.starts_with("epoll (io_uring_setup"), "{}", server.reactor);
     assert!(server.reactor.contains("seccomp"), "{}", server.reactor);
     assert_eq!(server.connect().ask("PING"), "+PONG");
+    server.end();
+}
+
+/// The other tests run on whatever `auto` chooses; this one makes sure that it is glommio unless the system,
+/// and not a mistake of ours, is against it.
+#[test]
+fn glommio_is_chosen_unless_the_system_denies_it() {
+    let server = Server::start("");
+    let chosen = server.reactor == "glommio (io_uring works)";
+    let denied = ["epoll (io_uring_setup", "epoll (RLIMIT_MEMLOCK", "epoll (/proc is not mounted"];
+    assert!(chosen || denied.iter().any(|it| server.reactor.starts_with(it)), "{}", server.reactor);
     server.end();
 }
 
@@ -229,10 +241,13 @@ fn an_idle_server_uses_no_cpu() {
         for client in &mut clients {
             assert_eq!(client.ask("PING"), "+PONG");
         }
-        let (ticks, sleeps) = (server.cpu_ticks(), server.sleeps());
-        listen_in_vain(&mut clients[0], Duration::from_secs(2));
-        assert!(server.cpu_ticks() - ticks <= 1);
-        assert!(server.sleeps() - sleeps <= 2, "{} wake-ups", server.sleeps() - sleeps);
+        // What is periodic shows in every second; what is left over from the start does not.
+        let quiet_second = |_: usize| {
+            let before = (server.cpu_ticks(), server.sleeps());
+            listen_in_vain(&mut clients[0], Duration::from_secs(1));
+            (server.cpu_ticks(), server.sleeps()) == before
+        };
+        assert!((0..4).any(quiet_second), "it wakes up in every second");
         server.end();
     }
 }

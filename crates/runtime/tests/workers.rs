@@ -1,5 +1,7 @@
 //! Letters, ticks, background work and the end of workers, on both hosts.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use darter_base::WorkerId;
@@ -63,38 +65,35 @@ fn letters_of_one_sender_arrive_in_order() {
     lab.stop();
 }
 
+/// Ticks of worker 0 while it sleeps on a timer of its own.
+fn ticks_in(lab: &support::Running, duration: Duration) -> u64 {
+    let before = lab.on_worker(0, |lab, _| lab.ticks);
+    let began = Instant::now();
+    let (sender, receiver) = channel();
+    lab.on_worker(0, move |lab, _| {
+        let sleep = lab.background.sleep(duration);
+        lab.background.spawn(Share::NETWORK, async move {
+            sleep.await;
+            sender.send(()).unwrap();
+        });
+    });
+    receiver.recv_timeout(PATIENCE).unwrap();
+    assert!(began.elapsed() >= duration);
+    lab.on_worker(0, |lab, _| lab.ticks) - before
+}
+
 #[test]
-fn a_worker_with_nothing_to_do_makes_no_ticks_and_a_timed_one_is_on_time() {
+fn a_worker_ticks_when_its_service_asks_for_it_and_not_otherwise() {
     for host in HOSTS {
         let lab = start(&config(host, 1));
-        let ticks = |lab: &support::Running| lab.on_worker(0, |lab, _| lab.ticks);
-        let before = ticks(&lab);
-        let began = Instant::now();
-        // A request of the service for a tick is the only thing that can wake it.
-        let (sender, receiver) = channel();
-        lab.on_worker(0, move |lab, _| {
-            lab.background.spawn(Share::NETWORK, {
-                let sleep = lab.background.sleep(Duration::from_millis(300));
-                async move {
-                    sleep.await;
-                    sender.send(()).unwrap();
-                }
-            });
-        });
-        receiver.recv_timeout(PATIENCE).unwrap();
-        assert!(began.elapsed() >= Duration::from_millis(300));
-        let after = ticks(&lab);
-        assert!(after - before <= 8, "{} ticks in 300 ms of idleness", after - before);
-
+        let idle = ticks_in(&lab, Duration::from_millis(300));
+        assert!(idle <= 8, "{idle} ticks of an idle worker");
         lab.on_worker(0, |lab, _| lab.next_tick = NextTick::After(Duration::from_millis(10)));
-        let began = Instant::now();
-        let first = ticks(&lab);
-        while ticks(&lab) < first + 20 {
-            // Asking makes a tick as well.
-            if began.elapsed() > PATIENCE {
-                panic!("no ticks");
-            }
-        }
+        let timed = ticks_in(&lab, Duration::from_millis(300));
+        assert!((10..=40).contains(&timed), "{timed} ticks, asked for one every 10 ms");
+        lab.on_worker(0, |lab, _| lab.next_tick = NextTick::Now);
+        let eager = ticks_in(&lab, Duration::from_millis(100));
+        assert!(eager > 1000, "{eager} ticks, asked for one at once");
         lab.stop();
     }
 }
