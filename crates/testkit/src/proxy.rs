@@ -1,1 +1,148 @@
-//! x
+//! A server that is wrong on purpose: it stands in front of a real one and spoils one thing.
+//!
+//! A checker that has never found anything proves nothing. The tests of the checkers put this in
+//! front of `redis-server` and require that the fault is found.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use hashbrown::HashMap;
+
+use crate::request::{self, Command};
+use crate::{Client, ClientError};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// GETDEL does not delete.
+    GetdelKeeps,
+    /// Now and then GET answers what it answered an earlier time.
+    StaleReads,
+    /// INCR reads, then writes.
+    LostUpdates,
+    /// MSET sets one key after the other.
+    TornMset,
+    /// Neighbouring commands of a pipeline change places.
+    ReorderedPipeline,
+}
+
+/// Every how many-th chance a fault takes, where it does not take all of them.
+const EVERY: u64 = 50;
+
+/// Listens on a free port, answers each connection through one of its own to `upstream`, and spoils
+/// what the fault says. Ends with the test process.
+pub fn start(upstream: SocketAddr, fault: Fault) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let shared = Arc::new(Shared::default());
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                if let Ok(upstream) = Client::connect(upstream) {
+                    // A broken connection ends the thread, as it should.
+                    let _ = Connection { stream, upstream, fault, shared }.serve();
+                }
+            });
+        }
+    });
+    Ok(address)
+}
+
+#[derive(Default)]
+struct Shared {
+    chances: AtomicU64,
+    /// What GET answered to somebody some time.
+    earlier: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    upstream: Client,
+    fault: Fault,
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    fn serve(mut self) -> Result<(), ClientError> {
+        self.stream.set_nodelay(true).map_err(ClientError::Io)?;
+        let mut received = Vec::new();
+        let mut chunk = [0; 64 * 1024];
+        loop {
+            let count = self.stream.read(&mut chunk).map_err(ClientError::Io)?;
+            if count == 0 {
+                return Ok(());
+            }
+            received.extend_from_slice(&chunk[..count]);
+            let mut batch = Vec::new();
+            while let Some((command, length)) = request::decode(&received) {
+                received.drain(..length);
+                batch.push(command);
+            }
+            let replies = self.answer_all(&batch)?;
+            self.stream.write_all(&replies).map_err(ClientError::Io)?;
+        }
+    }
+
+    fn answer_all(&mut self, batch: &[Command]) -> Result<Vec<u8>, ClientError> {
+        let mut order: Vec<usize> = (0..batch.len()).collect();
+        if self.fault == Fault::ReorderedPipeline && self.chance() {
+            order.chunks_exact_mut(2).for_each(<[usize]>::reverse);
+        }
+        let mut replies = vec![Vec::new(); batch.len()];
+        for index in order {
+            replies[index] = self.answer(&batch[index])?;
+        }
+        Ok(replies.concat())
+    }
+
+    fn answer(&mut self, command: &Command) -> Result<Vec<u8>, ClientError> {
+        let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        match (self.fault, words.as_slice()) {
+            (Fault::GetdelKeeps, [b"GETDEL", key]) => self.forward(&[b"GET", *key]),
+            (Fault::StaleReads, [b"GET", key]) => self.stale(key),
+            (Fault::LostUpdates, [b"INCR", key]) => {
+                let old = self.upstream.call(&[b"GET", *key])?;
+                let old = old.text().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+                let new = old.unwrap_or(0_i64) + 1;
+                thread::yield_now();
+                self.forward(&[b"SET", *key, new.to_string().as_bytes()])?;
+                Ok(format!(":{new}\r\n").into_bytes())
+            }
+            (Fault::TornMset, [b"MSET", pairs @ ..]) => {
+                for pair in pairs.chunks_exact(2) {
+                    self.forward(&[b"SET", pair[0], pair[1]])?;
+                    thread::yield_now();
+                }
+                Ok(b"+OK\r\n".to_vec())
+            }
+            _ => self.forward(&words),
+        }
+    }
+
+    fn stale(&mut self, key: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let take = self.chance();
+        let lock = |shared: &Shared| {
+            shared.earlier.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        };
+        if let Some(earlier) = lock(&self.shared).filter(|_| take) {
+            return Ok(earlier);
+        }
+        let reply = self.forward(&[b"GET", key])?;
+        let mut earlier = self.shared.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.entry(key.to_vec()).or_insert_with(|| reply.clone());
+        Ok(reply)
+    }
+
+    fn chance(&self) -> bool {
+        self.shared.chances.fetch_add(1, Ordering::Relaxed) % EVERY == EVERY - 1
+    }
+
+    fn forward(&mut self, words: &[&[u8]]) -> Result<Vec<u8>, ClientError> {
+        self.upstream.send(words).map_err(ClientError::Io)?;
+        Ok(self.upstream.read_reply()?.bytes)
+    }
+}

@@ -70,7 +70,7 @@
 
 pub mod corpus;
 pub mod model;
-mod notation;
+pub mod notation;
 pub mod parse;
 pub mod pattern;
 pub mod record;

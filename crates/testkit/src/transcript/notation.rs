@@ -141,7 +141,7 @@ pub(super) fn parse_range(text: &str) -> Option<(i64, i64)> {
 }
 
 /// A byte string in quotes; one long run of a byte as a repetition.
-pub(super) fn quote(bytes: &[u8]) -> String {
+pub fn quote(bytes: &[u8]) -> String {
     if let [first, rest @ ..] = bytes
         && bytes.len() > 40
         && rest.iter().all(|byte| byte == first)
@@ -167,7 +167,7 @@ pub(super) fn quote(bytes: &[u8]) -> String {
 }
 
 /// A reply in the notation of patterns.
-pub(super) fn render(value: &Value) -> String {
+pub fn render(value: &Value) -> String {
     match value {
         Value::Error(text) if is_plain_line(text) => format!("-{}", String::from_utf8_lossy(text)),
         other => render_inner(other),

@@ -1,0 +1,125 @@
+//! What replies of two servers may differ in.
+
+use crate::Value;
+use crate::request::Command;
+
+/// How far apart two times may be, in milliseconds: the servers get a command one after the other.
+pub const TOLERANCE_MS: i64 = 3_000;
+
+/// A difference that is meant. See the transcript of the command for the reason.
+struct Intended {
+    command: &'static str,
+    allows: fn(reference: &Value, subject: &Value) -> bool,
+}
+
+/// Differences from Redis 7.0.
+const INTENDED: &[Intended] = &[
+    // A wrong time is an error although there is no key.
+    Intended { command: "GETEX", allows: |reference, subject| reference.is_null() && subject.is_error() },
+    // A command without arguments is accepted, and then has something else wrong.
+    Intended { command: "COMMAND", allows: |reference, subject| reference.is_error() && subject.is_error() },
+    // Stricter cursors; options of later versions have errors of their own.
+    Intended { command: "SCAN", allows: |reference, subject| reference.is_error() || subject.is_error() },
+];
+
+/// Whether the reply to `command` is as good as the reference's.
+pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool {
+    if reference == subject {
+        return true;
+    }
+    let name = command.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+    let name = String::from_utf8_lossy(&name);
+    let intended = |it: &Intended| it.command == name && (it.allows)(reference, subject);
+    if INTENDED.iter().any(intended) {
+        return true;
+    }
+    match &*name {
+        "TTL" | "EXPIRETIME" => near(reference, subject, TOLERANCE_MS / 1_000),
+        "PTTL" | "PEXPIRETIME" => near(reference, subject, TOLERANCE_MS),
+        "KEYS" => same_elements(reference, subject),
+        "SCAN" => match (reference.elements(), subject.elements()) {
+            // A page of a scan is each server's own.
+            (Some([_, _]), Some([_, _])) if !is_whole_scan(command) => true,
+            (Some([cursor, keys]), Some([other_cursor, other_keys])) => {
+                cursor == other_cursor && same_elements(keys, other_keys)
+            }
+            _ => false,
+        },
+        // Which key, and sizes and ages, are each server's own; sharing of small integers is Redis's.
+        "RANDOMKEY" | "MEMORY" | "OBJECT" => {
+            let loose = ["IDLETIME", "REFCOUNT"].iter().any(|it| is_subcommand(command, it));
+            !reference.is_error()
+                && std::mem::discriminant(reference) == std::mem::discriminant(subject)
+                && (name != "OBJECT" || loose)
+        }
+        "HELLO" => !reference.is_error() && !subject.is_error(),
+        _ => false,
+    }
+}
+
+fn is_subcommand(command: &Command, name: &str) -> bool {
+    command.get(1).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether a SCAN begins at the beginning and asks for more than there can be.
+fn is_whole_scan(command: &Command) -> bool {
+    let count = |pair: &[Vec<u8>]| pair[0].eq_ignore_ascii_case(b"COUNT") && pair[1] == b"1000000";
+    command.get(1).is_some_and(|cursor| cursor == b"0") && command.windows(2).any(count)
+}
+
+fn near(reference: &Value, subject: &Value, tolerance: i64) -> bool {
+    match (reference.integer(), subject.integer()) {
+        (Some(a), Some(b)) => a > 0 && b > 0 && a.abs_diff(b) <= tolerance.unsigned_abs(),
+        _ => false,
+    }
+}
+
+fn same_elements(reference: &Value, subject: &Value) -> bool {
+    let sorted = |value: &Value| {
+        let mut texts: Option<Vec<Vec<u8>>> =
+            value.elements()?.iter().map(|item| Some(item.text()?.to_vec())).collect();
+        if let Some(texts) = &mut texts {
+            texts.sort();
+        }
+        texts
+    };
+    sorted(reference).is_some() && sorted(reference) == sorted(subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::words;
+
+    #[test]
+    fn only_what_may_differ_may_differ() {
+        let bulk = |text: &str| Value::Bulk(text.into());
+        let integer = Value::Integer;
+        let array = |texts: &[&str]| Value::Array(texts.iter().map(|text| bulk(text)).collect());
+        let error = Value::Error(b"ERR".to_vec());
+        for (command, reference, subject, expected) in [
+            ("GET k", bulk("a"), bulk("a"), true),
+            ("GET k", bulk("a"), bulk("b"), false),
+            ("GET k", bulk("1"), integer(1), false),
+            ("TTL k", integer(100), integer(99), true),
+            ("TTL k", integer(100), integer(90), false),
+            ("TTL k", integer(1), integer(-1), false),
+            ("pttl k", integer(100_000), integer(99_000), true),
+            ("KEYS *", array(&["a", "b"]), array(&["b", "a"]), true),
+            ("KEYS *", array(&["a", "b"]), array(&["b", "b"]), false),
+            ("MGET a b", array(&["a", "b"]), array(&["b", "a"]), false),
+            ("RANDOMKEY", bulk("a"), bulk("b"), true),
+            ("RANDOMKEY", bulk("a"), Value::NullBulk, false),
+            ("SCAN 0 COUNT 1000000", array(&["0", "a"]), array(&["1", "a"]), false),
+            ("SCAN 0", array(&["0", "a"]), array(&["1", "a"]), true),
+            ("SCAN 7 COUNT 1000000", array(&["0", "a"]), array(&["1", "a"]), true),
+            ("OBJECT IDLETIME k", integer(0), integer(1), true),
+            ("OBJECT ENCODING k", bulk("raw"), bulk("int"), false),
+            ("GETEX k EX 0", Value::NullBulk, error.clone(), true),
+            ("GETEX k EX 0", bulk("a"), error, false),
+        ] {
+            let command = words(command);
+            assert_eq!(equivalent(&command, &reference, &subject), expected, "{command:?}");
+        }
+    }
+}

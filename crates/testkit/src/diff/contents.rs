@@ -1,0 +1,87 @@
+//! Everything a server holds, for comparison.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::compare::TOLERANCE_MS;
+use crate::request::words;
+use crate::transcript::notation::render;
+use crate::{Client, ClientError, Value};
+
+/// Databases looked at.
+const DATABASES: usize = 16;
+
+/// What is known of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub kind: Value,
+    pub value: Value,
+    /// Milliseconds since 1970, or -1.
+    pub expires_at: i64,
+    pub encoding: Value,
+}
+
+impl Entry {
+    fn matches(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.value == other.value
+            && self.encoding == other.encoding
+            && (self.expires_at == -1) == (other.expires_at == -1)
+            && self.expires_at.abs_diff(other.expires_at) <= TOLERANCE_MS.unsigned_abs()
+    }
+}
+
+/// Entries by database and key.
+pub type Contents = BTreeMap<(usize, Vec<u8>), Entry>;
+
+/// Reads everything.
+pub fn read(address: SocketAddr) -> Result<Contents, ClientError> {
+    let mut client = Client::connect(address).map_err(ClientError::Io)?;
+    let mut contents = Contents::new();
+    for database in 0..DATABASES {
+        client.call(&words(&format!("SELECT {database}")))?;
+        let keys = client.call(&["KEYS", "*"])?;
+        for key in keys.elements().unwrap_or_default().iter().filter_map(Value::text) {
+            let entry = read_key(&mut client, key)?;
+            contents.insert((database, key.to_vec()), entry);
+        }
+    }
+    Ok(contents)
+}
+
+fn read_key(client: &mut Client, key: &[u8]) -> Result<Entry, ClientError> {
+    Ok(Entry {
+        kind: client.call(&[b"TYPE", key])?,
+        value: client.call(&[b"GET", key])?,
+        expires_at: client.call(&[b"PEXPIRETIME", key])?.integer().unwrap_or(0),
+        encoding: client.call(&[&b"OBJECT"[..], b"ENCODING", key])?,
+    })
+}
+
+/// The first key the two servers do not agree about, with what each says.
+pub fn first_difference(reference: &Contents, subject: &Contents) -> Option<String> {
+    let describe = |entry: Option<&Entry>| match entry {
+        Some(Entry { kind, value, expires_at, encoding }) => {
+            let [kind, value, encoding] = [kind, value, encoding].map(render);
+            format!("{kind} {value}, expires at {expires_at}, encoding {encoding}")
+        }
+        None => "no such key".to_owned(),
+    };
+    let keys = reference.keys().chain(subject.keys());
+    for place @ (database, key) in keys {
+        let (expected, found) = (reference.get(place), subject.get(place));
+        let same = match (expected, found) {
+            (Some(expected), Some(found)) => expected.matches(found),
+            _ => false,
+        };
+        if !same {
+            return Some(format!(
+                "database {database}, key \"{}\":\n  reference  {}\n  subject    {}",
+                key.escape_ascii(),
+                describe(expected),
+                describe(found)
+            ));
+        }
+    }
+    None
+}
