@@ -470,3 +470,24 @@ fn a_coordinator_meets_posted_work_and_a_knock() {
     ];
     explore(Routing::Queue, 1, ROLES, |tapes| assert_eq!(sorted(&tapes[0]), [1, 2, 3]));
 }
+
+#[test]
+fn nobody_overtakes_what_waits_for_a_knock() {
+    const ROLES: &[Role] = &[
+        |home| {
+            home.cell_post(0, 1);
+            home.run(0, 2);
+            home.be_home_for(1);
+        },
+        |worker| {
+            worker.cell_post(0, 3);
+            worker.run_on_all(4);
+            worker.finish(0);
+        },
+    ];
+    explore(Routing::Queue, 1, ROLES, |tapes| {
+        assert_eq!(sorted(&tapes[0]), [1, 2, 3, 4]);
+        assert_before(&tapes[0], 1, 2);
+        assert_before(&tapes[0], 3, 4);
+    });
+}
