@@ -14,8 +14,9 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::Instant;
 
-const ROUNDS: u32 = 20_000_000;
-const REPEATS: u32 = 5;
+/// Some ten milliseconds, so that on a shared machine some repeats are not disturbed.
+const ROUNDS: u32 = 1_000_000;
+const REPEATS: u32 = 100;
 
 /// A shard large enough not to share a cache line with its neighbour.
 #[derive(Default)]

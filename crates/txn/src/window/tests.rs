@@ -176,7 +176,7 @@ fn a_window_does_not_overtake_those_who_wait() {
     assert!(cells.cell(ShardId(0)).take_or_reserve(BOB, Ticket(1)).is_none());
     cells.put_back(out, &carrier);
     let granted = carrier.expect_granted(BOB, Ticket(1));
-    let mut script = Script::over(&[0]);
+    let mut script = Script::over(&[0, 1]);
     let outcome = Window::new(2).run(&mut script, &cells, ALICE, &carrier);
     assert_eq!(outcome, Outcome::Posted { next: 1 });
     cells.put_back(granted, &carrier);
