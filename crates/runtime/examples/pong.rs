@@ -1,8 +1,7 @@
-//! A server that answers `+PONG` to every request: the driver without anything behind it. For measuring
-//! (`docs/runtime.md`) and for the tests that need a process of their own.
+//! A server that answers `+PONG` to every request: the driver without anything behind it, for measuring
+//! (`docs/runtime.md`).
 //!
-//! `pong [--port N] [--workers N] [--reactor auto|glommio|epoll] [--unix PATH] [--deny-io-uring]
-//! [--memlock BYTES]`
+//! `pong [--port N] [--workers N] [--reactor auto|glommio|epoll] [--unix PATH]`
 
 use darter_runtime::{
     BindAddress, CloseReason, ConnectionId, Connections, Io, ListenerConfig, NextTick, Outgoing,
@@ -119,8 +118,6 @@ fn main() -> Result<(), Box<dyn Error>> {
                     other => return Err(format!("no such reactor: {other}").into()),
                 }
             }
-            "--deny-io-uring" => deny_io_uring()?,
-            "--memlock" => limit_memlock(value()?.parse()?)?,
             other => return Err(format!("no such option: {other}").into()),
         }
     }
@@ -138,32 +135,4 @@ fn main() -> Result<(), Box<dyn Error>> {
     out.flush()?;
     runtime.join()?;
     Ok(())
-}
-
-/// What the default seccomp profile of container runtimes does to io_uring.
-#[cfg(target_os = "linux")]
-fn deny_io_uring() -> Result<(), Box<dyn Error>> {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-    const IO_URING_SETUP: i64 = 425;
-    const IO_URING_ENTER: i64 = 426;
-    const IO_URING_REGISTER: i64 = 427;
-    const EPERM: u32 = 1;
-    let rules = [IO_URING_SETUP, IO_URING_ENTER, IO_URING_REGISTER].map(|call| (call, vec![]));
-    let arch = std::env::consts::ARCH.try_into()?;
-    let (otherwise, denied) = (SeccompAction::Allow, SeccompAction::Errno(EPERM));
-    let filter = SeccompFilter::new(rules.into_iter().collect(), otherwise, denied, arch)?;
-    let program: BpfProgram = filter.try_into()?;
-    seccompiler::apply_filter(&program)?;
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn deny_io_uring() -> Result<(), Box<dyn Error>> {
-    Ok(())
-}
-
-fn limit_memlock(bytes: u64) -> Result<(), Box<dyn Error>> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    Ok(setrlimit(Resource::Memlock, limit)?)
 }

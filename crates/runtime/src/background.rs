@@ -303,9 +303,8 @@ impl Tasks {
             self.poll(index);
             now = Instant::now();
             self.bill(index, now - began);
-            if self.ready.borrow().is_empty() {
-                self.gather();
-            }
+            // One that yielded competes with the others at once, not only after each had its turn.
+            self.gather();
         }
         self.earned_nanos.set(self.earned_nanos.get().saturating_sub(nanos(now - started)));
         self.gather()

@@ -50,7 +50,9 @@ impl Files {
         options.read(true).write(true).create(true).truncate(true);
         #[cfg(target_os = "linux")]
         if let Some(ring_use) = &self.ring_use {
-            let file = ring_use.track(glommio::io::BufferedFile::create(path)).await?;
+            let mut options = glommio::io::OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(true);
+            let file = ring_use.track(options.buffered_open(path)).await?;
             return Ok(File { kind: Kind::Ring { file, ring_use: Rc::clone(ring_use) } });
         }
         self.open_on_pool(path.to_owned(), options).await

@@ -7,8 +7,8 @@
 //! ```text
 //! owner                                    sender
 //! O1  sleeping = true                      S1  lock; push; unlock
-//! O2  lock; empty?; unlock                 S2  was = sleeping; sleeping = false
-//! O3  if empty: wait for a kick            S3  if was: kick
+//! O2  lock; empty?; unlock                 S2  if sleeping: sleeping = false (one atomic step)
+//! O3  if empty: wait for a kick            S3      and if that was this sender: kick
 //! O4  sleeping = false
 //! ```
 //!
@@ -18,8 +18,11 @@
 //! before it sleeps. A kick that arrives before O3 is remembered by the kernel (an eventfd
 //! counts), so O3 returns at once. The atomics need no ordering of their own: the lock provides it.
 //!
-//! S2 makes the first sender after O1 the only one to kick: at most one system call per sleep, however many
-//! letters there are. `tests/mailbox_loom.rs` runs this file under every interleaving of two senders.
+//! S2 is a compare-and-exchange, not a swap: only a sender who kicks writes `false`. (loom objects to the
+//! swap, which lets a sender who does not kick write one late.)
+//!
+//! It also makes the first sender after O1 the only one to kick: at most one system call per sleep, however many
+//! letters there are. `tests/mailbox_loom.rs` runs this file under loom.
 //!
 //! A mutex around a `Vec` is measured as fast as a lock-free queue here (`docs/runtime.md`): the owner
 //! takes all letters with one swap per tick, and the sections are a few nanoseconds.
@@ -45,7 +48,10 @@ impl<K: Kick> Doorbell<K> {
 
     /// For senders, any time after the letter is in the mailbox.
     pub(crate) fn ring(&self) {
-        if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::Relaxed) {
+        let relaxed = Ordering::Relaxed;
+        if self.sleeping.load(relaxed)
+            && self.sleeping.compare_exchange(true, false, relaxed, relaxed).is_ok()
+        {
             self.kick.kick();
         }
     }

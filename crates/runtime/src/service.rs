@@ -3,7 +3,7 @@
 //! The driver calls the service, never the other way round. Within one *tick* (one pass of a worker's
 //! loop) the order is:
 //!
-//! 1. input of ready connections: [`Service::receive`], each followed at once by sending its output;
+//! 1. input of ready connections: [`Service::receive`], the output of each batch sent after it;
 //! 2. sleeping workers that got letters are kicked;
 //! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
 //! 4. [`Service::tick`];

@@ -69,8 +69,10 @@ impl<S: Service> Worker<S> {
         self.wait();
         self.network.begin_tick(read_clocks(self.id));
         let mut seen = self.dispatch_events();
+        self.network.send_listed();
         seen.network |= self.network.is_runnable();
         self.network.run_queue(&mut self.service);
+        self.network.send_listed();
         self.accept();
         self.post.kick_receivers();
         seen.network |= self.read_letters();

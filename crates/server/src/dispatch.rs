@@ -126,7 +126,7 @@ impl Program<Shard> for Commands<'_> {
             &mut View::one(held, self.shared.router()),
             self.output,
         );
-        self.statistics.called(operation.entry.id, result.is_err());
+        self.statistics.called(operation.entry.id, &result);
     }
 
     #[cold]
@@ -137,7 +137,7 @@ impl Program<Shard> for Commands<'_> {
             .map(|operation| PackedCommand {
                 entry: operation.entry,
                 args: OwnedArgs::from(self.args(operation)),
-                failed: false,
+                result: Ok(()),
             })
             .collect();
         Job {

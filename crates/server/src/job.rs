@@ -3,7 +3,7 @@
 use crate::dispatch::{Client, run_command};
 use crate::shared::Shared;
 use darter_base::UnixMillis;
-use darter_command_table::{CallLimits, Entry};
+use darter_command_table::{CallLimits, Entry, ReplyResult};
 use darter_resp::{Output, OwnedArgs};
 use darter_runtime::ConnectionId;
 use darter_shard::Shard;
@@ -35,15 +35,15 @@ pub struct PackedCommand {
     pub entry: &'static Entry,
     /// With which arguments.
     pub args: OwnedArgs,
-    /// Whether it answered an error.
-    pub failed: bool,
+    /// Whether it answered an error, and which.
+    pub result: ReplyResult,
 }
 
 impl Work<Shard> for Job {
     fn run(&mut self, held: &mut Held<Shard>) {
         let mut view = View::one(held, self.shared.router());
         for packed in &mut self.commands {
-            packed.failed = run_command(
+            packed.result = run_command(
                 packed.entry,
                 packed.args.as_args(),
                 self.client,
@@ -52,8 +52,7 @@ impl Work<Shard> for Job {
                 &self.shared.hasher,
                 &mut view,
                 &mut self.output,
-            )
-            .is_err();
+            );
         }
     }
 }

@@ -113,7 +113,7 @@ pub fn run_gathered(
                 turn,
             };
             let result = run(&mut call, &mut view);
-            core.statistics().called(entry.id, result.is_err());
+            core.statistics().called(entry.id, &result);
             match result {
                 Ok(crate::session_command::Flow::Close) => after = After::Closes,
                 Ok(_) => {}
@@ -131,7 +131,7 @@ pub fn run_gathered(
                 &mut view,
                 output,
             );
-            core.statistics().called(entry.id, result.is_err());
+            core.statistics().called(entry.id, &result);
         }
     }
     gathering.release(&core.shared.cells, &ShardPost(&core.post));

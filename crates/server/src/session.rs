@@ -3,7 +3,7 @@
 use crate::pending::Pending;
 use darter_base::{DbIndex, UnixMillis};
 use darter_resp::{Limits, Protocol, RequestParser};
-use darter_runtime::PeerInfo;
+use darter_runtime::{PeerAddress, PeerInfo};
 
 /// One client's state. Lives on the worker its connection was given to.
 #[derive(Debug)]
@@ -20,12 +20,26 @@ pub struct Session {
     pub authenticated: bool,
     /// Closes once its output is sent; nothing it still sends is looked at.
     pub closing: bool,
+    /// Which replies it wants (`CLIENT REPLY`).
+    pub replies: Replies,
     /// Its number, unique in the process and ascending; never 0.
     pub client_id: u64,
     /// A command of its that is under way somewhere; the connection is suspended or comes again.
     pub pending: Option<Pending>,
     /// What is seldom looked at.
     pub facts: Box<Facts>,
+}
+
+/// Which replies a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// All but that of the next command.
+    SkipNext,
 }
 
 /// What only `CLIENT LIST` and its like look at.
@@ -39,6 +53,12 @@ pub struct Facts {
     pub lib_name: Vec<u8>,
     /// `CLIENT SETINFO LIB-VER`.
     pub lib_version: Vec<u8>,
+    /// `CLIENT NO-EVICT`: its buffers are not counted when clients are closed for memory.
+    pub no_evict: bool,
+    /// `CLIENT NO-TOUCH`: its reads do not make keys look used.
+    pub no_touch: bool,
+    /// `CLIENT CAPA redirect`.
+    pub takes_redirects: bool,
     /// When it connected.
     pub connected_at: UnixMillis,
     /// Its latest command's full name; empty before the first.
@@ -46,6 +66,9 @@ pub struct Facts {
     /// Commands it has run.
     pub commands: u64,
 }
+
+/// The only user there is until there are access-control lists.
+pub const DEFAULT_USER: &str = "default";
 
 impl Session {
     /// A client that has just connected.
@@ -57,6 +80,7 @@ impl Session {
             protocol: Protocol::Resp2,
             authenticated: !limits.unauthenticated,
             closing: false,
+            replies: Replies::On,
             client_id,
             pending: None,
             facts: Box::new(Facts {
@@ -64,10 +88,44 @@ impl Session {
                 name: Vec::new(),
                 lib_name: Vec::new(),
                 lib_version: Vec::new(),
+                no_evict: false,
+                no_touch: false,
+                takes_redirects: false,
                 connected_at: now,
                 last_command: "",
                 commands: 0,
             }),
         }
+    }
+
+    /// As it was when it connected, but for what the client library told of itself. `limits` are
+    /// those of a new client.
+    pub fn reset(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.authenticated = !limits.unauthenticated;
+        self.db = DbIndex(0);
+        self.protocol = Protocol::Resp2;
+        self.replies = Replies::On;
+        self.facts.name.clear();
+        self.facts.no_evict = false;
+        self.facts.no_touch = false;
+    }
+
+    /// Whether it came over a unix socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.facts.peer.local, PeerAddress::Unix(_))
+    }
+
+    /// Whether it came from this machine.
+    pub fn is_local(&self) -> bool {
+        is_local(&self.facts.peer)
+    }
+}
+
+/// Whether a connection came from this machine.
+pub fn is_local(peer: &PeerInfo) -> bool {
+    match &peer.remote {
+        PeerAddress::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        PeerAddress::Unix(_) => true,
     }
 }

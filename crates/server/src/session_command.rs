@@ -30,6 +30,33 @@ pub enum SessionRun {
     Container,
 }
 
+impl SessionCommand {
+    /// A command that runs by itself.
+    pub const fn alone(command: Command, run: fn(&mut SessionCall<'_>) -> SessionResult) -> Self {
+        Self { command, run: SessionRun::Alone(run), is_subcommand: false }
+    }
+
+    /// A command that runs over all shards at once.
+    pub const fn all_shards(
+        command: Command,
+        run: fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult,
+    ) -> Self {
+        Self { command, run: SessionRun::AllShards(run), is_subcommand: false }
+    }
+
+    /// A command that only holds others.
+    pub const fn container(command: Command) -> Self {
+        Self { command, run: SessionRun::Container, is_subcommand: false }
+    }
+
+    /// Listed by a container.
+    #[must_use]
+    pub const fn within(mut self) -> Self {
+        self.is_subcommand = true;
+        self
+    }
+}
+
 /// What a session command returns: `Err` is written as the reply.
 pub type SessionResult = Result<Flow, ReplyError>;
 
@@ -74,6 +101,28 @@ impl SessionCall<'_> {
     /// Answers `+OK`.
     pub fn ok(&mut self) -> SessionResult {
         self.reply().ok();
+        Ok(Flow::Next)
+    }
+
+    /// Answers `text` under a format of three letters, as verbatim text.
+    pub fn text(&mut self, text: &str) -> SessionResult {
+        self.reply().verbatim(*b"txt", text.as_bytes());
+        Ok(Flow::Next)
+    }
+
+    /// Answers a container's help: `lines`, between a first line with the container's name and last
+    /// ones about HELP itself.
+    pub fn help(&mut self, container: &str, lines: &[&str]) -> SessionResult {
+        let mut reply = self.reply();
+        reply.array(lines.len() + 3);
+        reply.simple(&format!(
+            "{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+        ));
+        for line in lines {
+            reply.simple(line);
+        }
+        reply.simple("HELP");
+        reply.simple("    Print this help.");
         Ok(Flow::Next)
     }
 

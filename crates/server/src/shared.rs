@@ -1,23 +1,32 @@
 //! What all workers share: the cells, the command table, the configuration, the counters.
 
-use crate::config::ConfigStore;
+use crate::config::{ConfigStore, Settings};
 use crate::job::Job;
+use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
-use crate::statistics::{Counter, WorkerStatistics};
+use crate::statistics::{Totals, WorkerStatistics};
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Command, CommandId, Entry, Handler, Table};
+use darter_runtime::ReactorChoice;
 use darter_runtime::runtime::ShutdownHandle;
-use darter_runtime::{ReactorChoice, Tunables};
 use darter_shard::{KeyHasher, Shard, ShardOptions};
 use darter_txn::{Cells, Router};
-use std::sync::OnceLock;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
+
+/// The version clients are told. Libraries compare it, some as a string, and refuse what looks older
+/// than a feature they need; Darter's own version is in `darter_version`.
+pub const REDIS_VERSION: &str = "7.4.5";
 
 /// Who this process is. Decided once at start.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// 40 hexadecimal digits, different in every run.
     pub run_id: String,
+    /// 40 hexadecimal digits that name the history of this data set.
+    pub replication_id: String,
     /// When it started.
     pub started_at: UnixMillis,
     /// Process id.
@@ -26,8 +35,10 @@ pub struct Identity {
     pub port: u16,
     /// Darter's version.
     pub version: &'static str,
-    /// Commit and the like, for `INFO`.
-    pub build: &'static str,
+    /// The commit it was built from, zeroes when that is not known.
+    pub commit: &'static str,
+    /// Name of the allocator.
+    pub allocator: &'static str,
     /// Absolute path of the executable.
     pub executable: String,
     /// Absolute path of the configuration file, empty without.
@@ -49,7 +60,15 @@ pub struct Shared {
     pub config: ConfigStore,
     /// Per worker.
     pub statistics: Box<[WorkerStatistics]>,
-    /// Per shard: what background work did.
+    /// What the counters were at `CONFIG RESETSTAT`.
+    baseline: Mutex<Totals>,
+    /// How much happens per second.
+    pub rates: Rates,
+    /// Bytes each shard used when its home worker last looked.
+    shard_bytes: Box<[AtomicU64]>,
+    /// The most memory used, in bytes.
+    peak_bytes: AtomicU64,
+    /// Who this process is.
     pub identity: Identity,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: AtomicBool,
@@ -58,15 +77,24 @@ pub struct Shared {
     next_client_id: AtomicU64,
 }
 
+/// Puts changed settings into force outside of this crate. On an error nothing was changed; it names
+/// the parameter that is refused.
+pub type ApplySettings = Box<dyn Fn(&Settings) -> Result<(), (&'static str, String)> + Send + Sync>;
+
 /// What is known once the runtime runs.
-#[derive(Debug)]
 pub struct Running {
     /// Which host, and why.
     pub reactor: ReactorChoice,
     /// Ends the process.
     pub shutdown: ShutdownHandle,
-    /// Settings of the runtime that can be changed.
-    pub tunables: Tunables,
+    /// For settings that the runtime, the log or the system have to know.
+    pub apply: ApplySettings,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Running").field("reactor", &self.reactor).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -77,8 +105,9 @@ impl Shared {
         config: ConfigStore,
         identity: Identity,
         families: &[&[&'static Command]],
-        session_commands: &[&'static SessionCommand],
+        session_commands: &[&[&'static SessionCommand]],
     ) -> Self {
+        let session_commands = session_commands.concat();
         let mut all: Vec<&[&'static Command]> = families.to_vec();
         let roots: Vec<&'static Command> = session_commands
             .iter()
@@ -92,7 +121,7 @@ impl Shared {
             ShardOptions { databases: config.current().databases, hasher: hasher.clone() };
         let mut session_runs = vec![None; table.len()];
         for entry in table.commands() {
-            join_runs(entry, session_commands, &mut session_runs);
+            join_runs(entry, &session_commands, &mut session_runs);
         }
         Self {
             cells: Cells::new(router, |id: ShardId| Shard::new(id, &options)),
@@ -102,6 +131,10 @@ impl Shared {
             statistics: (0..router.worker_count())
                 .map(|_| WorkerStatistics::new(table.len()))
                 .collect(),
+            baseline: Mutex::new(Totals::default()),
+            rates: Rates::default(),
+            shard_bytes: router.shards().map(|_| AtomicU64::new(0)).collect(),
+            peak_bytes: AtomicU64::new(0),
             table,
             identity,
             active_expire: AtomicBool::new(true),
@@ -125,10 +158,52 @@ impl Shared {
     pub fn session_run(&self, id: CommandId) -> Option<SessionRun> {
         self.session_runs[id.index()]
     }
+}
 
-    /// One counter summed over all workers.
-    pub fn total(&self, counter: impl Fn(&WorkerStatistics) -> &Counter) -> u64 {
-        self.statistics.iter().map(|statistics| counter(statistics).read()).sum()
+/// What is measured.
+impl Shared {
+    /// Lets the counters begin at zero again (`CONFIG RESETSTAT`).
+    pub fn reset_statistics(&self) {
+        *self.lock_baseline() = Totals::of(&self.statistics);
+        self.peak_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// What the counters were when they began at zero.
+    pub fn baseline(&self) -> Totals {
+        self.lock_baseline().clone()
+    }
+
+    fn lock_baseline(&self) -> std::sync::MutexGuard<'_, Totals> {
+        self.baseline.lock().expect("the baseline is replaced, never half changed")
+    }
+
+    /// Memory of all connections' buffers, in bytes.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.statistics.iter().map(|worker| worker.buffer_bytes.read()).sum()
+    }
+
+    /// Notes what a shard uses.
+    pub fn note_shard_bytes(&self, id: ShardId, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.shard_bytes[id.index()].store(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that `bytes` are used and returns the most that ever were.
+    pub fn note_peak(&self, bytes: u64) -> u64 {
+        self.peak_bytes.fetch_max(bytes, Ordering::Relaxed).max(bytes)
+    }
+
+    /// Takes the samples that rates and the peak are made of. One worker calls this now and then.
+    pub fn sample(&self, at: Instant) {
+        let mut sums = Amounts::default();
+        for worker in &self.statistics {
+            sums.commands += worker.commands.read();
+            sums.input_bytes += worker.input_bytes.read();
+            sums.output_bytes += worker.output_bytes.read();
+        }
+        self.rates.sample(at, sums);
+        let shards: u64 = self.shard_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
+        self.note_peak(shards + self.buffer_bytes());
     }
 }
 

@@ -1,6 +1,8 @@
 //! Counters, written by one worker each and read by anyone.
 
-use darter_command_table::CommandId;
+use darter_command_table::{CommandId, ReplyError};
+use std::ops::AddAssign;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter with one writer. Plain loads and stores: an increment costs no locked instruction.
@@ -14,11 +16,20 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
+    /// Replaces the value. Only the owning worker calls this.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// The value as of some moment.
     pub fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
+
+/// Error codes counted one by one; a client could make up more by scripts and the like.
+const ERROR_CODES_MAX: usize = 128;
 
 /// What one worker has done.
 #[derive(Debug)]
@@ -28,10 +39,12 @@ pub struct WorkerStatistics {
     pub commands: Counter,
     /// Connections accepted.
     pub connections: Counter,
-    /// Connections refused for `maxclients`.
+    /// Connections refused for `maxclients` or protected mode.
     pub connections_refused: Counter,
     /// Connections closed.
     pub connections_closed: Counter,
+    /// Connections closed for more input than `client-query-buffer-limit`.
+    pub connections_overflowed: Counter,
     /// Error replies.
     pub errors: Counter,
     /// Operations whose shard was out, left in its inbox.
@@ -42,54 +55,231 @@ pub struct WorkerStatistics {
     pub coordinated_waits: Counter,
     /// Bytes received.
     pub input_bytes: Counter,
-    /// Per command, by [`CommandId`]: calls.
-    calls: Box<[Counter]>,
-    /// Per command: calls that answered an error.
-    failed: Box<[Counter]>,
-    /// Per command: refused before they ran.
-    rejected: Box<[Counter]>,
+    /// Bytes of replies.
+    pub output_bytes: Counter,
+    /// Calls of `receive`: about one per read of a socket.
+    pub reads: Counter,
+    /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
+    pub buffer_bytes: Counter,
+    /// Per command, by [`CommandId`].
+    per_command: Box<[CommandCounters]>,
+    /// Errors by code. Locked by its worker for each error and by who reads it.
+    error_codes: Mutex<Vec<(String, u64)>>,
+}
+
+/// What one worker has done with one command.
+#[derive(Debug, Default)]
+struct CommandCounters {
+    calls: Counter,
+    failed: Counter,
+    rejected: Counter,
+    micros: Counter,
 }
 
 impl WorkerStatistics {
     /// Zeroes, for a table of `command_count` commands.
     pub fn new(command_count: usize) -> Self {
-        let counters = || (0..command_count).map(|_| Counter::default()).collect();
         Self {
             commands: Counter::default(),
             connections: Counter::default(),
             connections_refused: Counter::default(),
             connections_closed: Counter::default(),
+            connections_overflowed: Counter::default(),
             errors: Counter::default(),
             posted: Counter::default(),
             coordinated: Counter::default(),
             coordinated_waits: Counter::default(),
             input_bytes: Counter::default(),
-            calls: counters(),
-            failed: counters(),
-            rejected: counters(),
+            output_bytes: Counter::default(),
+            reads: Counter::default(),
+            buffer_bytes: Counter::default(),
+            per_command: (0..command_count).map(|_| CommandCounters::default()).collect(),
+            error_codes: Mutex::new(Vec::new()),
         }
     }
 
-    /// Counts a call.
+    /// Counts a call, and its error if it answered one.
     #[inline]
-    pub fn called(&self, id: CommandId, failed: bool) {
+    pub fn called<T>(&self, id: CommandId, result: &Result<T, ReplyError>) {
         self.commands.add(1);
-        self.calls[id.index()].add(1);
-        if failed {
-            self.errors.add(1);
-            self.failed[id.index()].add(1);
+        let counters = &self.per_command[id.index()];
+        counters.calls.add(1);
+        if let Err(error) = result {
+            counters.failed.add(1);
+            self.error(error);
         }
+    }
+
+    /// Adds to the time a command took.
+    #[inline]
+    pub fn took(&self, id: CommandId, micros: u64) {
+        self.per_command[id.index()].micros.add(micros);
     }
 
     /// Counts a command refused before it ran.
-    pub fn refused(&self, id: CommandId) {
-        self.errors.add(1);
-        self.rejected[id.index()].add(1);
+    #[cold]
+    pub fn refused(&self, id: CommandId, error: &ReplyError) {
+        self.per_command[id.index()].rejected.add(1);
+        self.error(error);
     }
 
-    /// Calls, failed calls and refusals of a command.
-    pub fn of(&self, id: CommandId) -> (u64, u64, u64) {
-        let index = id.index();
-        (self.calls[index].read(), self.failed[index].read(), self.rejected[index].read())
+    /// Counts an error reply.
+    #[cold]
+    pub fn error(&self, error: &ReplyError) {
+        self.errors.add(1);
+        let text = error.to_string();
+        let code = text.split(' ').next().unwrap_or_default();
+        let mut codes = self.lock_codes();
+        if let Some((_, count)) = codes.iter_mut().find(|(known, _)| known == code) {
+            *count += 1;
+        } else if codes.len() < ERROR_CODES_MAX {
+            codes.push((code.to_owned(), 1));
+        }
+    }
+
+    fn lock_codes(&self) -> std::sync::MutexGuard<'_, Vec<(String, u64)>> {
+        self.error_codes.lock().expect("counting cannot panic")
+    }
+}
+
+/// What has been done with one command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandTotals {
+    /// Times it ran.
+    pub calls: u64,
+    /// Times it answered an error.
+    pub failed: u64,
+    /// Times it was refused before it ran.
+    pub rejected: u64,
+    /// Time it took. Commands run together share theirs evenly.
+    pub micros: u64,
+}
+
+/// The sums over all workers, as of some moment.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    pub commands: u64,
+    pub connections: u64,
+    pub connections_refused: u64,
+    pub connections_closed: u64,
+    pub connections_overflowed: u64,
+    pub errors: u64,
+    pub posted: u64,
+    pub coordinated: u64,
+    pub coordinated_waits: u64,
+    pub input_bytes: u64,
+    pub output_bytes: u64,
+    pub reads: u64,
+    /// By [`CommandId`].
+    pub per_command: Vec<CommandTotals>,
+    /// Errors by code, in the order of the codes.
+    pub error_codes: Vec<(String, u64)>,
+}
+
+impl Totals {
+    /// The sums over `workers`.
+    pub fn of(workers: &[WorkerStatistics]) -> Self {
+        let mut totals = Self::default();
+        for worker in workers {
+            totals += worker;
+        }
+        totals.error_codes.sort_unstable();
+        totals
+    }
+
+    /// What was added since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let per_command = self.per_command.iter().enumerate().map(|(index, now)| {
+            let then = earlier.per_command.get(index).copied().unwrap_or_default();
+            CommandTotals {
+                calls: now.calls - then.calls,
+                failed: now.failed - then.failed,
+                rejected: now.rejected - then.rejected,
+                micros: now.micros - then.micros,
+            }
+        });
+        let error_codes = self.error_codes.iter().map(|(code, count)| {
+            let then = earlier.error_codes.iter().find(|(known, _)| known == code);
+            (code.clone(), count - then.map_or(0, |(_, count)| *count))
+        });
+        Self {
+            commands: self.commands - earlier.commands,
+            connections: self.connections - earlier.connections,
+            connections_refused: self.connections_refused - earlier.connections_refused,
+            connections_closed: self.connections_closed - earlier.connections_closed,
+            connections_overflowed: self.connections_overflowed - earlier.connections_overflowed,
+            errors: self.errors - earlier.errors,
+            posted: self.posted - earlier.posted,
+            coordinated: self.coordinated - earlier.coordinated,
+            coordinated_waits: self.coordinated_waits - earlier.coordinated_waits,
+            input_bytes: self.input_bytes - earlier.input_bytes,
+            output_bytes: self.output_bytes - earlier.output_bytes,
+            reads: self.reads - earlier.reads,
+            per_command: per_command.collect(),
+            error_codes: error_codes.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+
+    /// What has been done with a command.
+    pub fn command(&self, id: CommandId) -> CommandTotals {
+        self.per_command[id.index()]
+    }
+}
+
+impl AddAssign<&WorkerStatistics> for Totals {
+    fn add_assign(&mut self, worker: &WorkerStatistics) {
+        self.commands += worker.commands.read();
+        self.connections += worker.connections.read();
+        self.connections_refused += worker.connections_refused.read();
+        self.connections_closed += worker.connections_closed.read();
+        self.connections_overflowed += worker.connections_overflowed.read();
+        self.errors += worker.errors.read();
+        self.posted += worker.posted.read();
+        self.coordinated += worker.coordinated.read();
+        self.coordinated_waits += worker.coordinated_waits.read();
+        self.input_bytes += worker.input_bytes.read();
+        self.output_bytes += worker.output_bytes.read();
+        self.reads += worker.reads.read();
+        self.per_command.resize_with(worker.per_command.len(), CommandTotals::default);
+        for (totals, counters) in self.per_command.iter_mut().zip(&worker.per_command) {
+            totals.calls += counters.calls.read();
+            totals.failed += counters.failed.read();
+            totals.rejected += counters.rejected.read();
+            totals.micros += counters.micros.read();
+        }
+        for (code, count) in worker.lock_codes().iter() {
+            match self.error_codes.iter_mut().find(|(known, _)| known == code) {
+                Some((_, sum)) => *sum += count,
+                None => self.error_codes.push((code.clone(), *count)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_summed_over_workers_and_counted_from_a_baseline() {
+        let workers = [WorkerStatistics::new(2), WorkerStatistics::new(2)];
+        let id = CommandId(1);
+        workers[0].called(id, &Ok(()));
+        workers[0].took(id, 5);
+        let before = Totals::of(&workers);
+        workers[1].called::<()>(id, &Err(ReplyError::WrongType));
+        workers[1].refused(id, &ReplyError::NoAuth);
+        workers[0].called::<()>(id, &Err(ReplyError::WrongType));
+        let now = Totals::of(&workers);
+        assert_eq!(now.command(id), CommandTotals { calls: 3, failed: 2, rejected: 1, micros: 5 });
+        assert_eq!(now.error_codes, [("NOAUTH".to_owned(), 1), ("WRONGTYPE".to_owned(), 2)]);
+        let since = now.since(&before);
+        assert_eq!(
+            since.command(id),
+            CommandTotals { calls: 2, failed: 2, rejected: 1, micros: 0 }
+        );
+        assert_eq!((since.commands, since.errors), (2, 3));
+        assert!(now.since(&now).error_codes.is_empty());
     }
 }

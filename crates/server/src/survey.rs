@@ -1,71 +1,126 @@
 //! Questions to the clients of all workers: `CLIENT LIST`, `CLIENT KILL`.
 //!
 //! Sessions live on their workers, so the asking client is suspended, every worker (its own too)
-//! gets the question by mail, and the reply is written once the last answer is in.
+//! gets the question by mail, and the reply is written once the last answer is in. A client that
+//! goes away meanwhile takes its survey with it; answers that still come are dropped.
 
+use crate::commands::client::filter::Filter;
+use crate::commands::client::line;
+use crate::commands::error::ServerError;
 use crate::mail::Mail;
 use crate::pending::{After, Pending};
 use crate::session::Session;
+use crate::session_command::SessionCall;
 use crate::worker::Worker;
 use darter_base::WorkerId;
 use darter_resp::{Output, ReplyWriter};
-use darter_runtime::{ConnectionId, Connections, Post};
+use darter_runtime::{ConnectionId, Connections};
 use std::sync::Arc;
 
 /// What is asked.
 #[derive(Debug)]
 pub enum Question {
-    /// One line for each client.
-    List,
+    /// A line for each client that is meant.
+    List(Filter),
+    /// Close each client that is meant, and tell how many.
+    Kill(Filter),
+    /// The same, as `CLIENT KILL` answered when it took an address only.
+    KillOne(Filter),
 }
 
 /// What one worker answers.
 #[derive(Debug)]
 pub enum Answer {
-    /// `(client id, line)` for each of its clients.
+    /// `(client id, line)` for each of its clients that is meant.
     Lines(Vec<(u64, String)>),
+    /// How many of its clients were closed, and whether the asking one is to be closed as well.
+    Killed { count: usize, asker: bool },
 }
 
 /// Answers being collected for one client.
 #[derive(Debug)]
 pub struct Survey {
+    question: Arc<Question>,
     outstanding: usize,
     answers: Vec<Answer>,
 }
 
 impl Survey {
-    /// Asks every worker on behalf of the client at `from`, which must be suspended.
-    pub fn start(session: &mut Session, from: ConnectionId, post: &Post<Mail>, question: Question) {
+    /// Asks every worker on behalf of the calling client, which must then be suspended.
+    pub fn start(call: &mut SessionCall<'_>, question: Question) {
+        let workers = u16::try_from(call.post.worker_count()).expect("worker numbers fit 16 bits");
+        Self::ask(call, (0..workers).map(WorkerId), question);
+    }
+
+    /// Asks the worker of the calling client only.
+    pub fn start_here(call: &mut SessionCall<'_>, question: Question) {
+        Self::ask(call, std::iter::once(call.id.worker), question);
+    }
+
+    fn ask(
+        call: &mut SessionCall<'_>,
+        workers: impl ExactSizeIterator<Item = WorkerId>,
+        question: Question,
+    ) {
         let question = Arc::new(question);
-        let outstanding = post.worker_count();
-        for worker in 0..outstanding {
-            let worker = WorkerId(u16::try_from(worker).expect("worker numbers fit 16 bits"));
-            post.send(worker, Mail::Question { from, question: Arc::clone(&question) });
+        let outstanding = workers.len();
+        for worker in workers {
+            let mail = Mail::Question { from: call.id, question: Arc::clone(&question) };
+            call.post.send(worker, mail);
         }
-        session.pending =
-            Some(Pending::Survey(Box::new(Self { outstanding, answers: Vec::new() })));
+        let survey = Self { question, outstanding, answers: Vec::new() };
+        call.session.pending = Some(Pending::Survey(Box::new(survey)));
     }
 }
 
 impl Question {
-    /// This worker's part of the answer.
-    pub fn answer(&self, _from: ConnectionId, connections: &mut Connections<'_, Worker>) -> Answer {
+    fn filter(&self) -> &Filter {
         match self {
-            Self::List => {
-                let mut lines = Vec::new();
-                connections.for_each(|_, session, info| {
-                    lines.push((session.client_id, format!("id={} {info:?}", session.client_id)));
-                });
-                Answer::Lines(lines)
+            Self::List(filter) | Self::Kill(filter) | Self::KillOne(filter) => filter,
+        }
+    }
+
+    /// This worker's part of the answer.
+    pub fn answer(&self, from: ConnectionId, connections: &mut Connections<'_, Worker>) -> Answer {
+        let now = connections.turn().now;
+        let filter = self.filter();
+        let skips_asker = filter.skips_asker.unwrap_or(false);
+        let mut meant = Vec::new();
+        let mut lines = Vec::new();
+        connections.for_each(|id, session, info| {
+            if (id == from && skips_asker) || !filter.matches(session, info, now) {
+                return;
+            }
+            match self {
+                Self::List(_) => {
+                    lines.push((session.client_id, line::describe(session, info, now)));
+                }
+                Self::Kill(_) | Self::KillOne(_) => meant.push(id),
+            }
+        });
+        if matches!(self, Self::List(_)) {
+            return Answer::Lines(lines);
+        }
+        // The asking client is closed behind its reply.
+        let asker = meant.contains(&from);
+        let count = meant.len();
+        for id in meant {
+            if id != from {
+                connections.close(id, false);
             }
         }
+        Answer::Killed { count, asker }
     }
 }
 
 /// Adds one worker's answer; writes the reply after the last one.
 pub fn collect(session: &mut Session, answer: Answer, output: &mut Output) -> After {
-    let Some(Pending::Survey(mut survey)) = session.pending.take() else {
-        return After::Waits;
+    let mut survey = match session.pending.take() {
+        Some(Pending::Survey(survey)) => survey,
+        other => {
+            session.pending = other;
+            return After::Waits;
+        }
     };
     survey.answers.push(answer);
     survey.outstanding -= 1;
@@ -73,12 +128,32 @@ pub fn collect(session: &mut Session, answer: Answer, output: &mut Output) -> Af
         session.pending = Some(Pending::Survey(survey));
         return After::Waits;
     }
+    let reply = ReplyWriter::new(output, session.protocol);
+    finish(&survey.question, survey.answers, reply)
+}
+
+fn finish(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>) -> After {
     let mut lines = Vec::new();
-    for Answer::Lines(part) in survey.answers {
-        lines.extend(part);
+    let mut killed = 0;
+    let mut kills_asker = false;
+    for answer in answers {
+        match answer {
+            Answer::Lines(part) => lines.extend(part),
+            Answer::Killed { count, asker } => {
+                killed += count;
+                kills_asker |= asker;
+            }
+        }
     }
-    lines.sort_unstable();
-    let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
-    ReplyWriter::new(output, session.protocol).verbatim(*b"txt", text.as_bytes());
-    After::Resumes
+    match question {
+        Question::List(_) => {
+            lines.sort_unstable();
+            let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+            reply.verbatim(*b"txt", text.as_bytes());
+        }
+        Question::Kill(_) => reply.integer(i64::try_from(killed).unwrap_or(i64::MAX)),
+        Question::KillOne(_) if killed == 0 => reply.error(ServerError::NoSuchClient.to_string()),
+        Question::KillOne(_) => reply.ok(),
+    }
+    if kills_asker { After::Closes } else { After::Resumes }
 }

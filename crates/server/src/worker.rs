@@ -221,7 +221,7 @@ impl Worker {
                     router: self.core.shared.router(),
                 };
                 let begun = begin(&call);
-                self.core.statistics().called(entry.id, begun.is_err());
+                self.core.statistics().called(entry.id, &begun);
                 match begun {
                     Ok(slice) => {
                         session.pending = Some(Pending::Sliced(Box::new(Sliced::new(slice))));
@@ -248,7 +248,7 @@ impl Worker {
                     turn: io.turn,
                 };
                 let result = run(&mut call);
-                self.core.statistics().called(entry.id, result.is_err());
+                self.core.statistics().called(entry.id, &result);
                 match result {
                     Ok(Flow::Next) => Then::Read,
                     Ok(Flow::Suspend) => Then::Await,
@@ -342,7 +342,7 @@ impl Worker {
     /// Hands a finished job's replies to its connection, which goes on.
     fn finish(&mut self, job: Job, connections: &mut Connections<'_, Self>) {
         for packed in &job.commands {
-            self.core.statistics().called(packed.entry.id, packed.failed);
+            self.core.statistics().called(packed.entry.id, &packed.result);
         }
         connections.with(job.origin, |session, output| {
             session.pending = None;
@@ -456,7 +456,9 @@ impl Service for Worker {
         let config = self.core.shared.config.current();
         if peer.open_connections > config.maxclients {
             statistics.connections_refused.add(1);
-            return Err(Refusal { last_words: b"-ERR max number of clients reached\r\n"[..].into() });
+            return Err(Refusal {
+                last_words: b"-ERR max number of clients reached\r\n"[..].into(),
+            });
         }
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();
@@ -586,7 +588,7 @@ impl Service for Worker {
 
 impl Worker {
     fn refuse(&self, session: &Session, error: &ReplyError, io: &mut Io<'_, Outbox>) {
-        self.core.statistics().errors.add(1);
+        self.core.statistics().error(error);
         ReplyWriter::new(&mut io.output.0, session.protocol).error(error.to_string());
     }
 }

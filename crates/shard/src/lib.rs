@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod garbage;
 pub mod key;
 pub mod keyspace;
 mod random;

@@ -1,17 +1,19 @@
 //! The shard itself: what spans its databases.
 
-use std::collections::BTreeMap;
 use std::mem;
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_structures::{Deadline, KeyHasher, good_size};
-use darter_value::{Object, ValueRef};
+use darter_structures::{Block, KeyHasher, good_size};
+use darter_value::Object;
 
+use crate::garbage::Garbage;
 use crate::key::Key;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, is_due};
 use crate::random::Random;
 use crate::statistics::Statistics;
 use crate::watch::{VersionCounter, Watches};
+
+pub(crate) type Table = darter_structures::Table<Block<Object>>;
 
 /// What a shard is made from.
 #[derive(Clone, Debug)]
@@ -29,7 +31,19 @@ pub struct Shard {
     hasher: KeyHasher,
     databases: Vec<Database>,
     common: Common,
+    /// The database active expiry goes on with.
+    expire_from: usize,
     random: Random,
+}
+
+/// One database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) table: Table,
+    /// Where the expiry hand stands: a hash.
+    pub(crate) hand: u64,
+    /// Belongs to the number of the database, not to its content.
+    pub(crate) watches: Watches,
 }
 
 /// What the databases of a shard share.
@@ -38,6 +52,7 @@ pub(crate) struct Common {
     pub(crate) statistics: Statistics,
     pub(crate) changes: u64,
     pub(crate) versions: VersionCounter,
+    pub(crate) garbage: Garbage,
 }
 
 /// How far a slice of active expiry got.
@@ -52,18 +67,26 @@ pub struct ExpireProgress {
 /// Which databases to flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlushScope {
+    /// FLUSHDB.
     Database(DbIndex),
+    /// FLUSHALL.
     All,
 }
 
 impl Shard {
     /// An empty shard.
     pub fn new(id: ShardId, options: &ShardOptions) -> Self {
+        let database = |_| Database {
+            table: Table::new(options.hasher.clone()),
+            hand: 0,
+            watches: Watches::default(),
+        };
         Self {
             id,
             hasher: options.hasher.clone(),
-            databases: (0..options.databases.max(1)).map(|_| Database::default()).collect(),
+            databases: (0..options.databases.max(1)).map(database).collect(),
             common: Common::default(),
+            expire_from: 0,
             random: Random::new(options.hasher.hash(&id.0.to_le_bytes())),
         }
     }
@@ -72,6 +95,7 @@ impl Shard {
     ///
     /// # Panics
     /// If there is no such database; SELECT checks the number.
+    #[inline]
     pub fn keyspace(&mut self, db: DbIndex, now: UnixMillis) -> Keyspace<'_> {
         Keyspace { database: &mut self.databases[db.index()], common: &mut self.common, now }
     }
@@ -97,87 +121,93 @@ impl Shard {
         };
         let mut count = 0;
         for database in &mut self.databases[range] {
-            let keys = mem::take(&mut database.keys);
-            database.watches.bump_where(&mut self.common.versions, |key| {
-                keys.contains_key(&(key.hash, key.bytes.into()))
-            });
-            count += keys.len();
+            let table = mem::replace(&mut database.table, Table::new(self.hasher.clone()));
+            let was_there = |key: &Key<'_>| table.find(key.hash, key.bytes).is_some();
+            database.watches.bump_where(&mut self.common.versions, was_there);
+            database.hand = 0;
+            count += table.len();
+            self.common.garbage.discard_table(table);
         }
         self.common.changes += count as u64;
         count
     }
 
-    /// Exchanges the contents of two databases (SWAPDB). O(1) but for the watched keys.
+    /// Exchanges the contents of two databases (SWAPDB). O(1) but for the watched keys: those change that
+    /// are in either, and not expired in the one that takes the place.
+    ///
+    /// # Panics
+    /// If there is no such database.
     pub fn swap_databases(&mut self, left: DbIndex, right: DbIndex, now: UnixMillis) {
-        let Ok([left, right]) = self.databases.get_disjoint_mut([left.index(), right.index()])
-        else {
+        self.common.changes += 1;
+        if left == right {
             return;
-        };
-        mem::swap(&mut left.keys, &mut right.keys);
-        // A watched key changed if it was there, or is there now and not expired.
-        let changed = |was: &Keys, is: &Keys, key: &Key<'_>| {
-            let place = (key.hash, key.bytes.into());
-            was.contains_key(&place) || is.get(&place).is_some_and(|stored| !stored.is_due(now))
+        }
+        let both = self.databases.get_disjoint_mut([left.index(), right.index()]);
+        let [left, right] = both.expect("no such database");
+        mem::swap(&mut left.table, &mut right.table);
+        mem::swap(&mut left.hand, &mut right.hand);
+        let changed = |was: &Table, is: &Table, key: &Key<'_>| {
+            was.find(key.hash, key.bytes).is_some()
+                || is
+                    .find(key.hash, key.bytes)
+                    .is_some_and(|position| !is_due(is.view(position), now))
         };
         let versions = &mut self.common.versions;
-        left.watches.bump_where(versions, |key| changed(&right.keys, &left.keys, key));
-        right.watches.bump_where(versions, |key| changed(&left.keys, &right.keys, key));
-        self.common.changes += 1;
+        left.watches.bump_where(versions, |key| changed(&right.table, &left.table, key));
+        right.watches.bump_where(versions, |key| changed(&left.table, &right.table, key));
     }
 
-    /// Deletes expired keys, visiting at most `budget_segments` segments of the tables. Costs nothing
-    /// but a comparison when no deadline has passed.
+    /// Deletes expired keys, opening at most `budget_segments` segments (some microseconds each) of the
+    /// tables. Costs a comparison per database when no deadline has passed.
     pub fn expire_slice(&mut self, now: UnixMillis, budget_segments: usize) -> ExpireProgress {
-        let mut expired = 0;
-        for database in &mut self.databases {
-            let Database { keys, watches } = database;
-            keys.retain(|(hash, name), stored| {
-                if !stored.is_due(now) || expired >= budget_segments * 512 {
-                    return true;
-                }
-                expired += 1;
-                watches.bump(&Key { bytes: name, hash: *hash }, &mut self.common.versions);
-                false
+        let mut progress = ExpireProgress { expired: 0, more: false };
+        let mut budget = budget_segments;
+        let databases = self.databases.len();
+        for turn in 0..databases {
+            let index = (self.expire_from + turn) % databases;
+            let Database { table, hand, watches } = &mut self.databases[index];
+            let Common { garbage, versions, .. } = &mut self.common;
+            let hasher = &self.hasher;
+            budget -= table.expire_slice(hand, now.0, budget, |block| {
+                watches.bump(|| Key::new(hasher, block.view().key()), versions);
+                garbage.discard_block(block);
+                progress.expired += 1;
             });
+            let more = table.next_deadline_ms().is_some_and(|next_ms| next_ms < now.0);
+            if more && !progress.more {
+                progress.more = true;
+                self.expire_from = index;
+            }
         }
-        self.common.statistics.expired += expired as u64;
-        ExpireProgress { expired, more: self.next_deadline().is_some_and(|at| now > at) }
+        self.common.statistics.expired += progress.expired as u64;
+        progress
     }
 
     /// A lower bound of the deadlines of all keys: nothing expires before it. `None`: nothing ever
     /// does. O(databases).
     pub fn next_deadline(&self) -> Option<UnixMillis> {
-        let deadlines = self
-            .databases
-            .iter()
-            .flat_map(|database| database.keys.values())
-            .filter_map(|stored| Some(UnixMillis(stored.deadline?.millis())));
-        deadlines.min()
+        let deadlines =
+            self.databases.iter().filter_map(|database| database.table.next_deadline_ms());
+        deadlines.min().map(UnixMillis)
     }
 
-    /// Frees memory of deleted values and flushed databases, `budget` steps of a few microseconds
+    /// Frees memory of deleted values and flushed databases, `budget` pieces of some ten microseconds
     /// each at most; whether there is more.
     pub fn collect_garbage(&mut self, budget: usize) -> bool {
-        let _ = budget;
-        false
+        self.common.garbage.collect(budget)
     }
 
     /// Bytes of heap this shard owns, garbage included, in good sizes. O(databases).
     pub fn used_bytes(&self) -> usize {
-        self.databases
-            .iter()
-            .map(|database| {
-                let keys = database.keys.iter();
-                keys.map(|((hash, name), stored)| stored.bytes(&Key { bytes: name, hash: *hash }))
-                    .sum::<usize>()
-                    + database.watches.heap_bytes()
-            })
-            .sum()
+        let databases = self.databases.iter();
+        good_size(self.databases.capacity() * size_of::<Database>())
+            + databases.map(|db| db.table.bytes() + db.watches.heap_bytes()).sum::<usize>()
+            + self.common.garbage.bytes()
     }
 
     /// Number of keys in all databases. O(databases).
     pub fn len(&self) -> usize {
-        self.databases.iter().map(|database| database.keys.len()).sum()
+        self.databases.iter().map(|database| database.table.len()).sum()
     }
 
     /// Whether no database has a key.
@@ -231,73 +261,8 @@ impl Shard {
     /// Panics if a structure contradicts itself. O(keys).
     pub fn check_invariants(&self) {
         for database in &self.databases {
-            for (hash, name) in database.keys.keys() {
-                assert_eq!(self.hasher.hash(name), *hash, "a key was inserted with a foreign hash");
-            }
+            database.table.check_invariants();
         }
-    }
-}
-
-type Keys = BTreeMap<(u64, Box<[u8]>), Stored>;
-
-/// One database.
-#[derive(Debug, Default)]
-pub(crate) struct Database {
-    pub(crate) keys: Keys,
-    pub(crate) watches: Watches,
-}
-
-impl Database {
-    pub(crate) fn find(&self, key: &Key<'_>) -> Option<&Stored> {
-        self.keys.get(&(key.hash, key.bytes.into()))
-    }
-
-    pub(crate) fn find_mut(&mut self, key: &Key<'_>) -> Option<&mut Stored> {
-        self.keys.get_mut(&(key.hash, key.bytes.into()))
-    }
-
-    pub(crate) fn insert(&mut self, key: &Key<'_>, stored: Stored) -> Option<Stored> {
-        self.keys.insert((key.hash, key.bytes.into()), stored)
-    }
-
-    pub(crate) fn remove(&mut self, key: &Key<'_>) -> Option<Stored> {
-        self.keys.remove(&(key.hash, key.bytes.into()))
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) value: StoredValue,
-    pub(crate) deadline: Option<Deadline>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum StoredValue {
-    Bytes { bytes: Vec<u8>, raw: bool },
-    Integer(i64),
-    Object(Object),
-}
-
-impl Stored {
-    pub(crate) fn value_ref(&self) -> ValueRef<'_> {
-        match &self.value {
-            StoredValue::Bytes { bytes, raw: false } => ValueRef::Bytes(bytes),
-            StoredValue::Bytes { bytes, raw: true } => ValueRef::Raw(bytes),
-            StoredValue::Integer(integer) => ValueRef::Integer(*integer),
-            StoredValue::Object(object) => ValueRef::Object(object),
-        }
-    }
-
-    pub(crate) fn is_due(&self, now: UnixMillis) -> bool {
-        self.deadline.is_some_and(|deadline| deadline.is_due(now.0))
-    }
-
-    pub(crate) fn bytes(&self, key: &Key<'_>) -> usize {
-        let payload = match &self.value {
-            StoredValue::Bytes { bytes, .. } => bytes.len(),
-            StoredValue::Integer(_) => 8,
-            StoredValue::Object(object) => 8 + object.heap_bytes(),
-        };
-        good_size(key.bytes.len() + 3 + payload)
+        self.common.garbage.check_invariants();
     }
 }

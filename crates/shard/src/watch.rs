@@ -78,13 +78,13 @@ impl Watches {
             .map(|watched| watched.version)
     }
 
-    /// `key` changed.
+    /// The key given by `key` changed; it is only asked for if anything is watched.
     #[inline]
-    pub(crate) fn bump(&mut self, key: &Key<'_>, counter: &mut VersionCounter) {
+    pub(crate) fn bump<'k>(&mut self, key: impl FnOnce() -> Key<'k>, counter: &mut VersionCounter) {
         if self.keys.is_empty() {
             return;
         }
-        if let Some(watched) = self.find_mut(key) {
+        if let Some(watched) = self.find_mut(&key()) {
             watched.version = counter.next();
         }
     }

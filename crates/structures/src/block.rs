@@ -141,21 +141,43 @@ impl<V> Block<V> {
         Self { address, owns: PhantomData }
     }
 
+    /// Exchanges payload and deadline, in place if the good size stays the same; the raw flag is cleared.
+    /// Also returns what a pointer pointed to.
+    ///
+    /// # Panics
+    /// If the payload is longer than [`BLOCK_PART_BYTES_MAX`].
+    #[inline]
+    pub fn replace(
+        mut self,
+        payload: Payload<'_, V>,
+        deadline: Option<Deadline>,
+    ) -> (Self, Option<Box<V>>) {
+        let old_shape = self.shape();
+        let shape = Shape {
+            payload: PayloadShape::of(&payload),
+            has_deadline: deadline.is_some(),
+            ..old_shape
+        };
+        let old_value = self.take_boxed(old_shape);
+        // SAFETY: payload and deadline are written next. What a pointer pointed to has been taken.
+        let block = unsafe { self.reshape(old_shape, shape, 0) };
+        if let Some(deadline) = deadline {
+            // SAFETY: `shape` has a deadline.
+            unsafe { write_deadline(block.address, deadline) };
+        }
+        // SAFETY: the block has `shape` now, which was made for this payload.
+        unsafe { write_payload(block.address, shape, payload) };
+        (block, old_value)
+    }
+
     /// Exchanges the payload, in place if the good size stays the same; the raw flag is cleared.
     ///
     /// # Panics
     /// If the payload is longer than [`BLOCK_PART_BYTES_MAX`].
     #[inline]
-    pub fn with_payload(mut self, payload: Payload<'_, V>) -> Self {
-        let old_shape = self.shape();
-        let shape = old_shape.with_payload(PayloadShape::of(&payload));
-        // Dropped last, when this block is whole again.
-        let _old_value = self.take_boxed(old_shape);
-        // SAFETY: the payload is written next. What a pointer pointed to has been taken.
-        let block = unsafe { self.reshape(old_shape, shape, 0) };
-        // SAFETY: the block has `shape` now, which was made for this payload.
-        unsafe { write_payload(block.address, shape, payload) };
-        block
+    pub fn with_payload(self, payload: Payload<'_, V>) -> Self {
+        let deadline = self.view().deadline();
+        self.replace(payload, deadline).0
     }
 
     /// Sets, replaces or clears the deadline; in place if the good size stays the same.
@@ -259,6 +281,16 @@ impl<V> Block<V> {
         Some(unsafe { value.as_mut() })
     }
 
+    /// The value behind the pointer, without the block.
+    pub fn into_boxed(self) -> Option<Box<V>> {
+        let shape = self.shape();
+        let mut block = ManuallyDrop::new(self);
+        let value = block.take_boxed(shape);
+        // SAFETY: allocated for `shape`, and `block` is never used or dropped.
+        unsafe { release(block.address, shape.block_bytes()) };
+        value
+    }
+
     /// The block, for reading.
     #[inline]
     pub fn view(&self) -> BlockRef<'_, V> {
@@ -335,15 +367,7 @@ impl<V> Drop for Block<V> {
 
 impl<V: Clone> Clone for Block<V> {
     fn clone(&self) -> Self {
-        let view = self.view();
-        let payload = match view.payload() {
-            PayloadRef::Bytes(bytes) => Payload::Bytes(bytes),
-            PayloadRef::Integer(integer) => Payload::Integer(integer),
-            PayloadRef::Boxed(value) => Payload::Boxed(Box::new(value.clone())),
-        };
-        let mut block = Self::new(view.key(), payload, view.deadline());
-        block.set_raw(view.is_raw());
-        block
+        self.view().to_block()
     }
 }
 
@@ -357,7 +381,7 @@ impl<'a, V> BlockRef<'a, V> {
     /// The key.
     #[inline]
     pub fn key(self) -> &'a [u8] {
-        let (key_at, key_len) = self.key_place();
+        let (key_at, key_len) = self.key_place(self.flags());
         self.bytes(key_at, key_len)
     }
 
@@ -394,6 +418,21 @@ impl<'a, V> BlockRef<'a, V> {
         self.flags() & FLAG_RAW != 0
     }
 
+    /// A block of its own with the same content.
+    pub fn to_block(self) -> Block<V>
+    where
+        V: Clone,
+    {
+        let payload = match self.payload() {
+            PayloadRef::Bytes(bytes) => Payload::Bytes(bytes),
+            PayloadRef::Integer(integer) => Payload::Integer(integer),
+            PayloadRef::Boxed(value) => Payload::Boxed(Box::new(value.clone())),
+        };
+        let mut block = Block::new(self.key(), payload, self.deadline());
+        block.set_raw(self.is_raw());
+        block
+    }
+
     /// What the allocator set aside for the block itself, without what a pointer points to.
     #[inline]
     pub fn good_bytes(self) -> usize {
@@ -403,13 +442,13 @@ impl<'a, V> BlockRef<'a, V> {
     #[inline]
     fn shape(self) -> Shape {
         let flags = self.flags();
-        let has_deadline = flags & FLAG_DEADLINE != 0;
-        let (key_at, key_len) = self.key_place();
         let detail = flags >> DETAIL_SHIFT;
+        let has_deadline = flags & FLAG_DEADLINE != 0;
+        let (key_at, key_len) = self.key_place(flags);
         let payload = match Kind::of(flags) {
             Kind::Bytes => {
                 let length_bytes = 1 << detail;
-                let bytes = self.number(key_at - length_bytes, length_bytes);
+                let bytes = self.length(key_at - length_bytes, length_bytes);
                 PayloadShape { kind: Kind::Bytes, detail, bytes }
             }
             Kind::Integer => {
@@ -422,15 +461,24 @@ impl<'a, V> BlockRef<'a, V> {
 
     /// Offset and length of the key.
     #[inline]
-    fn key_place(self) -> (usize, usize) {
-        let flags = self.flags();
-        let at = 1 + if flags & FLAG_DEADLINE == 0 { 0 } else { DEADLINE_BYTES };
+    fn key_place(self, flags: u8) -> (usize, usize) {
+        let at = if flags & FLAG_DEADLINE == 0 { 1 } else { 1 + DEADLINE_BYTES };
         let length_bytes = if flags & FLAG_WIDE_KEY == 0 { 1 } else { 4 };
         let value_length_bytes = match Kind::of(flags) {
             Kind::Bytes => 1 << (flags >> DETAIL_SHIFT),
             Kind::Integer | Kind::Pointer => 0,
         };
-        (at + length_bytes + value_length_bytes, self.number(at, length_bytes))
+        (at + length_bytes + value_length_bytes, self.length(at, length_bytes))
+    }
+
+    /// The length in the 1, 2 or 4 bytes at `at`, without a branch on how many.
+    #[inline]
+    fn length(self, at: usize, bytes: usize) -> usize {
+        // SAFETY: lengths begin at offset 11 at most, and every block has 16 bytes at least.
+        let from = unsafe { self.address.add(at) }.cast::<[u8; 4]>();
+        // SAFETY: so these four bytes are within the block, and `allocate` initialised them.
+        let word = u32::from_le_bytes(unsafe { from.read() });
+        (word & (u32::MAX >> (32 - 8 * bytes))) as usize
     }
 
     #[inline]
@@ -445,18 +493,6 @@ impl<'a, V> BlockRef<'a, V> {
             word[8 - bytes..].copy_from_slice(self.bytes(end - bytes, bytes));
         }
         i64::from_le_bytes(word) >> (64 - 8 * bytes)
-    }
-
-    /// The number in the 1, 2 or 4 bytes at `at`.
-    #[inline]
-    fn number(self, at: usize, bytes: usize) -> usize {
-        let field = self.bytes(at, bytes);
-        match *field {
-            [byte] => usize::from(byte),
-            [low, high] => usize::from(u16::from_le_bytes([low, high])),
-            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) as usize,
-            _ => unreachable!("lengths take 1, 2 or 4 bytes"),
-        }
     }
 
     #[inline]
@@ -665,7 +701,8 @@ impl Shape {
     }
 }
 
-/// An uninitialised block. `block_bytes` is a result of [`Shape::block_bytes`].
+/// A block, initialised only as far as a header can reach, so that [`BlockRef::length`] may read more than
+/// it needs. `block_bytes` is a result of [`Shape::block_bytes`].
 #[inline]
 fn allocate(block_bytes: usize) -> NonNull<u8> {
     let layout = block_layout(block_bytes);
@@ -676,6 +713,8 @@ fn allocate(block_bytes: usize) -> NonNull<u8> {
         address.addr().get().is_multiple_of(BLOCK_ALIGN),
         "the allocator does not align blocks of {block_bytes} bytes to {BLOCK_ALIGN}"
     );
+    // SAFETY: every block has BLOCK_ALIGN bytes at least, and is so aligned as just checked.
+    unsafe { address.cast::<u128>().write(0) };
     address
 }
 
@@ -705,14 +744,33 @@ const fn block_layout(block_bytes: usize) -> Layout {
 unsafe fn write_header(address: NonNull<u8>, shape: Shape, raw: bool) {
     // SAFETY: the first byte of the block.
     unsafe { address.write(shape.flags(raw)) };
-    let key_length = shape.key_len.to_le_bytes();
     let key_length_bytes = shape.value_length_at() - shape.key_length_at();
     // SAFETY: `shape` has this room for the length of the key.
-    unsafe { copy_in(address, shape.key_length_at(), &key_length[..key_length_bytes]) };
-    let value_length = shape.payload.bytes.to_le_bytes();
+    unsafe { write_length(address, shape.key_length_at(), key_length_bytes, shape.key_len) };
     let value_length_bytes = shape.key_at() - shape.value_length_at();
     // SAFETY: `shape` has this room for the length of the value.
-    unsafe { copy_in(address, shape.value_length_at(), &value_length[..value_length_bytes]) };
+    unsafe {
+        write_length(address, shape.value_length_at(), value_length_bytes, shape.payload.bytes);
+    }
+}
+
+/// Writes a length into the `bytes` (0, 1, 2 or 4) at offset `at`.
+///
+/// # Safety
+/// The block has that room.
+#[inline]
+unsafe fn write_length(address: NonNull<u8>, at: usize, bytes: usize, length: usize) {
+    // SAFETY: by the caller.
+    let to = unsafe { address.add(at) };
+    match bytes {
+        0 => {}
+        // SAFETY: by the caller, as below.
+        1 => unsafe { to.write(length as u8) },
+        // SAFETY: likewise; a length need not be aligned.
+        2 => unsafe { to.cast::<[u8; 2]>().write((length as u16).to_le_bytes()) },
+        // SAFETY: likewise.
+        _ => unsafe { to.cast::<[u8; 4]>().write((length as u32).to_le_bytes()) },
+    }
 }
 
 /// # Safety

@@ -12,17 +12,33 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_inline};
 #[derive(Clone, Debug)]
 pub struct KeyHasher {
     secrets: Arc<RapidSecrets>,
+    /// Bits of the hash to use, to make tests of collisions.
+    #[cfg(any(test, feature = "fuzzing"))]
+    mask: u64,
 }
 
 impl KeyHasher {
     /// The hasher of `seed`. Equal seeds give equal hashes.
     pub fn new(seed: u64) -> Self {
-        Self { secrets: Arc::new(RapidSecrets::seed(seed)) }
+        Self {
+            secrets: Arc::new(RapidSecrets::seed(seed)),
+            #[cfg(any(test, feature = "fuzzing"))]
+            mask: u64::MAX,
+        }
+    }
+
+    /// A bad hasher, with all bits outside `mask` zero.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn masked(seed: u64, mask: u64) -> Self {
+        Self { mask, ..Self::new(seed) }
     }
 
     /// The hash of `bytes`; every bit of it depends on every bit of them.
     #[inline]
     pub fn hash(&self, bytes: &[u8]) -> u64 {
-        rapidhash_v3_inline::<true, false, true>(bytes, &self.secrets)
+        let hash = rapidhash_v3_inline::<true, false, true>(bytes, &self.secrets);
+        #[cfg(any(test, feature = "fuzzing"))]
+        let hash = hash & self.mask;
+        hash
     }
 }

@@ -14,6 +14,8 @@
 
 pub mod block;
 pub mod deadline;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod exercise;
 pub mod hasher;
 mod prefetch;
 pub mod size;

@@ -88,12 +88,16 @@ impl<S> Window<S> {
         outcome
     }
 
-    /// Takes the shards of the program that are free, in ascending order.
+    /// Takes the shards of the program that are free, in ascending order. Nothing behind an
+    /// operation that must be posted is run this time.
     fn take_free<P: Program<S>>(&mut self, program: &P, cells: &Cells<S, P::Work>, me: WorkerId) {
         self.needed.clear();
         for index in 0..program.len() {
             let id = program.shard_of(index);
-            if self.position[id.index()] == 0 && cells.router().may_run(me, id) {
+            if !cells.router().may_run(me, id) {
+                break;
+            }
+            if self.position[id.index()] == 0 {
                 self.position[id.index()] = u16::MAX;
                 self.needed.push(id);
             }

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use darter_structures::good_size;
 
+/// Up to this length a growing buffer doubles, later it grows by an eighth.
+const DOUBLING_BYTES_MAX: usize = 1024 * 1024;
+
 /// A string of more than [`LargeString::BYTES_MIN`] bytes, in a buffer of its own that replies can
 /// share.
 ///
 /// A reply takes the buffer with [`share`](Self::share) and sends from it without a copy. Writing
-/// to a shared buffer first makes a private copy, so a reply under way never changes.
-#[derive(Clone, Debug)]
+/// to a shared buffer first makes a private copy, so a reply under way never changes. Two keys never
+/// share a buffer, so that the memory of each is its own; a clone is a copy.
+#[derive(Debug)]
 pub struct LargeString {
     bytes: Arc<Vec<u8>>,
 }
@@ -46,7 +50,8 @@ impl LargeString {
         &self.bytes
     }
 
-    /// The buffer itself, for a reply that outlives the borrow. O(1).
+    /// The buffer itself, for a reply that outlives the borrow. O(1). If the string is changed or deleted
+    /// meanwhile, the buffer is the reply's to account for.
     pub fn share(&self) -> Arc<Vec<u8>> {
         Arc::clone(&self.bytes)
     }
@@ -65,8 +70,18 @@ impl LargeString {
             self.bytes = Arc::new(copy);
         }
         let bytes = Arc::get_mut(&mut self.bytes).expect("just found or made unshared");
-        bytes.reserve(more);
+        if bytes.capacity() - bytes.len() < more {
+            let len = bytes.len() + more;
+            let spare = if len <= DOUBLING_BYTES_MAX { len } else { len / 8 };
+            bytes.reserve_exact(more + spare);
+        }
         bytes
+    }
+}
+
+impl Clone for LargeString {
+    fn clone(&self) -> Self {
+        Self::new(self.as_bytes().to_vec())
     }
 }
 

@@ -1,29 +1,55 @@
-//! PING, SELECT and their like.
+//! PING and its like.
 
-use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult, SessionRun};
+use crate::commands::error::ServerError;
+use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::DbIndex;
 use darter_base::number::parse_i64;
-use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError};
+use darter_command_table::{
+    Arg, Arity, Category, Command, Deprecation, Flags, Group, Handler, ReplyError,
+};
+
+/// Every command of this file.
+pub static COMMANDS: &[&SessionCommand] = &[&ECHO, &PING, &QUIT, &RESET, &SELECT];
+
+/// What the commands of this file have in common.
+const BASE: Command = Command {
+    group: Group::Connection,
+    complexity: "O(1)",
+    acl: Category::CONNECTION,
+    handler: Handler::Session,
+    ..Command::BASE
+};
+
+/// Answers its argument.
+pub static ECHO: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "ECHO",
+        summary: "Answers its argument.",
+        arity: Arity::Exactly(2),
+        flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+        args: &[Arg::string("message")],
+        ..BASE
+    },
+    |call| {
+        let message = call.args.at(1);
+        call.reply().bulk(message);
+        Ok(Flow::Next)
+    },
+);
 
 /// Answers PONG, or its argument.
-pub static PING: SessionCommand = SessionCommand {
-    command: Command {
+pub static PING: SessionCommand = SessionCommand::alone(
+    Command {
         name: "PING",
-        group: Group::Connection,
-        since: "1.0.0",
         summary: "Tells whether the server answers.",
-        complexity: "O(1)",
         arity: Arity::AtLeast(1),
         flags: Flags::FAST,
-        acl: Category::CONNECTION,
         args: &[Arg::string("message").optional()],
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
-        handler: Handler::Session,
-        ..Command::BASE
+        ..BASE
     },
-    run: SessionRun::Alone(ping),
-    is_subcommand: false,
-};
+    ping,
+);
 
 fn ping(call: &mut SessionCall<'_>) -> SessionResult {
     if call.args.len() > 2 {
@@ -36,27 +62,69 @@ fn ping(call: &mut SessionCall<'_>) -> SessionResult {
     Ok(Flow::Next)
 }
 
+/// Closes the connection.
+pub static QUIT: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "QUIT",
+        summary: "Closes the connection.",
+        arity: Arity::AtLeast(1),
+        flags: Flags::NOSCRIPT
+            .and(Flags::LOADING)
+            .and(Flags::STALE)
+            .and(Flags::FAST)
+            .and(Flags::NO_AUTH)
+            .and(Flags::ALLOW_BUSY),
+        deprecated: Some(Deprecation {
+            since: "7.2.0",
+            replaced_by: "just closing the connection",
+        }),
+        ..BASE
+    },
+    |call| {
+        call.reply().ok();
+        Ok(Flow::Close)
+    },
+);
+
+/// Puts the connection back into the state it began in.
+pub static RESET: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "RESET",
+        since: "6.2.0",
+        summary: "Puts the connection back into the state it began in.",
+        arity: Arity::Exactly(1),
+        flags: Flags::NOSCRIPT
+            .and(Flags::LOADING)
+            .and(Flags::STALE)
+            .and(Flags::FAST)
+            .and(Flags::NO_AUTH)
+            .and(Flags::ALLOW_BUSY),
+        ..BASE
+    },
+    |call| {
+        let limits = call.shared.config.current().request_limits();
+        call.session.reset(limits);
+        call.reply().simple("RESET");
+        Ok(Flow::Next)
+    },
+);
+
 /// Chooses the database of the connection.
-pub static SELECT: SessionCommand = SessionCommand {
-    command: Command {
+pub static SELECT: SessionCommand = SessionCommand::alone(
+    Command {
         name: "SELECT",
-        group: Group::Connection,
-        since: "1.0.0",
         summary: "Chooses the database of the connection.",
-        complexity: "O(1)",
         arity: Arity::Exactly(2),
         flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
-        acl: Category::CONNECTION,
         args: &[Arg::integer("index")],
-        handler: Handler::Session,
-        ..Command::BASE
+        ..BASE
     },
-    run: SessionRun::Alone(select),
-    is_subcommand: false,
-};
+    select,
+);
 
 fn select(call: &mut SessionCall<'_>) -> SessionResult {
-    let index = parse_i64(call.args.at(1)).ok_or(ReplyError::InvalidDbIndex)?;
+    let index = parse_i64(call.args.at(1)).ok_or(ReplyError::NotAnInteger)?;
+    let index = i32::try_from(index).map_err(|_| ServerError::NotAnInt)?;
     let databases = call.shared.config.current().databases;
     let index = u16::try_from(index).ok().filter(|index| *index < databases);
     call.session.db = DbIndex(index.ok_or(ReplyError::DbIndexOutOfRange)?);

@@ -9,7 +9,7 @@
 
 use super::bucket;
 use super::word::{BUCKET_SLOTS, Marks};
-use super::{Entry, EntryView, IN_OVERFLOW, NEVER, Position, Table, prefetch_entries};
+use super::{Entry, EntryView, NEVER, Position, Table, prefetch_entries};
 
 impl<E: Entry> Table<E> {
     /// Removes entries whose deadline is before `now_ms` and hands them to `expired`, opening at most
@@ -84,16 +84,16 @@ impl<E: Entry> Table<E> {
         let mut removed = false;
         for bucket in 0..self.directory.segment_buckets() {
             for slot in 0..BUCKET_SLOTS {
-                let position = Position::new(index, bucket, slot);
+                let position = Position::in_bucket(index, bucket, slot);
                 removed |= self.expire_at(position, before_ms, &mut earliest, expired);
             }
         }
         let first_hash = self.segment_hash(index);
-        for slot in (0..self.overflow.words(first_hash).len()).rev() {
-            let position = Position::new(index, usize::from(IN_OVERFLOW), slot);
+        for at in (0..self.overflow.words(first_hash).len()).rev() {
+            let position = Position::in_overflow(index, at);
             if self.expire_at(position, before_ms, &mut earliest, expired) {
                 removed = true;
-                if self.overflow.swap_remove(first_hash, slot) {
+                if self.overflow.swap_remove(first_hash, at) {
                     self.directory.set_overflow(index, false);
                 }
             }

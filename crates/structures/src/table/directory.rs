@@ -179,6 +179,9 @@ impl Directory {
         let span = self.span_of(self.words.len() - 1);
         self.words.truncate(self.words.len() - span);
         self.segments -= 1;
+        if self.words.is_empty() {
+            (self.words, self.earliest) = (Vec::new(), Vec::new());
+        }
         // SAFETY: all words that pointed to it were just removed.
         Some(unsafe { word.into_segment(self.buckets) })
     }

@@ -9,7 +9,7 @@
 use super::bucket::{self, Place};
 use super::directory::SEGMENT_BUCKETS;
 use super::word::{BUCKET_SLOTS, Bucket, Marks, Word, first_bucket};
-use super::{Entry, EntryView, IN_OVERFLOW, NEVER, Position, Table, prefetch_entries};
+use super::{Entry, EntryView, NEVER, Position, Table, prefetch_entries};
 use crate::deadline::Deadline;
 
 /// A segment with no room for a key is split or enlarged only if it is at least half full; otherwise
@@ -35,7 +35,7 @@ impl<E: Entry> Table<E> {
             let buckets = self.directory.buckets_mut(index);
             let first = first_bucket(hash, buckets.len());
             if let Some(Place { bucket, slot }) = bucket::place(buckets, first, word) {
-                return Position::new(index, bucket, slot);
+                return Position::in_bucket(index, bucket, slot);
             }
             if !self.make_room(index) {
                 return self.spill(index, word);
@@ -46,10 +46,10 @@ impl<E: Entry> Table<E> {
     /// Gives back what the removal of the entry at `position` left unused.
     #[inline]
     pub(super) fn after_removal(&mut self, position: Position) {
-        let index = position.index as usize;
-        if position.bucket == IN_OVERFLOW {
+        let index = position.index();
+        if let Some(at) = position.overflow() {
             let first_hash = self.segment_hash(index);
-            if self.overflow.swap_remove(first_hash, position.slot as usize) {
+            if self.overflow.swap_remove(first_hash, at) {
                 self.directory.set_overflow(index, false);
             }
         } else if self.directory.has_overflow(index) {
@@ -59,8 +59,8 @@ impl<E: Entry> Table<E> {
             self.shrink_first();
             return;
         }
-        let emptied_bucket = position.bucket != IN_OVERFLOW
-            && self.directory.buckets(index)[usize::from(position.bucket)].len() == 0;
+        let emptied_bucket = position.overflow().is_none()
+            && self.directory.buckets(index)[position.bucket()].len() == 0;
         if emptied_bucket {
             self.removals = self.removals.wrapping_add(1);
             if self.removals.is_multiple_of(REMOVALS_PER_MERGE_CHECK) {
@@ -201,9 +201,9 @@ impl<E: Entry> Table<E> {
     #[cold]
     fn spill(&mut self, index: usize, word: Word) -> Position {
         let first_hash = self.segment_hash(index);
-        let slot = self.overflow.push(first_hash, word);
+        let at = self.overflow.push(first_hash, word);
         self.directory.set_overflow(index, true);
-        Position::new(index, usize::from(IN_OVERFLOW), slot)
+        Position::in_overflow(index, at)
     }
 
     /// Tries to move an overflowed entry to a bucket, where something was removed.

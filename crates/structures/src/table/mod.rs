@@ -53,7 +53,7 @@ pub use word::Marks;
 
 use directory::{Directory, NEVER};
 use overflow::Overflow;
-use word::{Bucket, Tag, Word, first_bucket, other_bucket};
+use word::{BUCKET_SLOTS, Bucket, Tag, Word, first_bucket, other_bucket};
 
 /// A hash table that owns its entries. See the [module](self).
 ///
@@ -82,13 +82,12 @@ pub struct Table<E: Entry> {
 pub struct Position {
     /// Any directory index of the segment, below `2^DEPTH_MAX`.
     index: u32,
-    /// The slot, or the place in the overflow list.
-    slot: u32,
-    /// The bucket, or [`IN_OVERFLOW`].
-    bucket: u8,
+    /// The bucket and in the low bits the slot; or [`IN_OVERFLOW`] plus the place in the overflow list.
+    place: u32,
 }
 
-const IN_OVERFLOW: u8 = u8::MAX;
+/// Above every slot of a segment.
+const IN_OVERFLOW: u32 = 1 << 16;
 
 impl<E: Entry> Table<E> {
     /// An empty table, which allocates nothing.
@@ -183,13 +182,13 @@ impl<E: Entry> Table<E> {
         let is_entry = |word: Word| self.view_word(word).key() == key;
         for slot in buckets[first].matches(tag) {
             if is_entry(buckets[first].0[slot]) {
-                return Some(Position::new(index, first, slot));
+                return Some(Position::in_bucket(index, first, slot));
             }
         }
         let other = other_bucket(first, tag, buckets.len());
         for slot in buckets[other].matches(tag) {
             if is_entry(buckets[other].0[slot]) {
-                return Some(Position::new(index, other, slot));
+                return Some(Position::in_bucket(index, other, slot));
             }
         }
         if self.directory.has_overflow(index) {
@@ -336,7 +335,7 @@ impl<E: Entry> Table<E> {
         let words = self.overflow.words(self.segment_hash(index));
         let is_entry = |word: &Word| word.tag() == tag && self.view_word(*word).key() == key;
         let slot = words.iter().position(is_entry)?;
-        Some(Position::new(index, usize::from(IN_OVERFLOW), slot))
+        Some(Position::in_overflow(index, slot))
     }
 
     /// The first hash of the segment of `index`.
@@ -354,22 +353,20 @@ impl<E: Entry> Table<E> {
 
     #[inline]
     fn word(&self, position: Position) -> Word {
-        let index = position.index as usize;
-        if position.bucket == IN_OVERFLOW {
-            return self.overflow.words(self.segment_hash(index))[position.slot as usize];
+        if let Some(at) = position.overflow() {
+            return self.overflow.words(self.segment_hash(position.index()))[at];
         }
-        self.directory.buckets(index)[usize::from(position.bucket)].0[position.slot as usize]
+        self.directory.buckets(position.index())[position.bucket()].0[position.slot()]
     }
 
     #[inline]
     fn word_mut(&mut self, position: Position) -> &mut Word {
-        let index = position.index as usize;
-        if position.bucket == IN_OVERFLOW {
-            let first_hash = self.segment_hash(index);
-            return &mut self.overflow.words_mut(first_hash)[position.slot as usize];
+        if let Some(at) = position.overflow() {
+            let first_hash = self.segment_hash(position.index());
+            return &mut self.overflow.words_mut(first_hash)[at];
         }
-        let bucket = &mut self.directory.buckets_mut(index)[usize::from(position.bucket)];
-        &mut bucket.0[position.slot as usize]
+        let bucket = &mut self.directory.buckets_mut(position.index())[position.bucket()];
+        &mut bucket.0[position.slot()]
     }
 
     /// Takes a word out of its slot, with its share of all sums but `len`.
@@ -385,7 +382,7 @@ impl<E: Entry> Table<E> {
     /// Lowers the bounds for a deadline of the entry at `position`.
     fn note_deadline(&mut self, position: Position, deadline: Deadline) {
         let deadline_ms = deadline.to_bits();
-        self.directory.lower_earliest(position.index as usize, deadline_ms);
+        self.directory.lower_earliest(position.index(), deadline_ms);
         self.next_deadline = self.next_deadline.min(deadline_ms);
     }
 }
@@ -408,11 +405,39 @@ impl<E: Entry> fmt::Debug for Table<E> {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "all parts are bounded by their types' docs")]
 impl Position {
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "all are bounded by their types' docs")]
-    fn new(index: usize, bucket: usize, slot: usize) -> Self {
-        Self { index: index as u32, slot: slot as u32, bucket: bucket as u8 }
+    fn in_bucket(index: usize, bucket: usize, slot: usize) -> Self {
+        Self { index: index as u32, place: (bucket * BUCKET_SLOTS + slot) as u32 }
+    }
+
+    fn in_overflow(index: usize, at: usize) -> Self {
+        Self { index: index as u32, place: IN_OVERFLOW.saturating_add(at as u32) }
+    }
+
+    #[inline]
+    const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// The place in the overflow list, if it is there.
+    #[inline]
+    const fn overflow(self) -> Option<usize> {
+        match self.place.checked_sub(IN_OVERFLOW) {
+            Some(at) => Some(at as usize),
+            None => None,
+        }
+    }
+
+    #[inline]
+    const fn bucket(self) -> usize {
+        self.place as usize / BUCKET_SLOTS
+    }
+
+    #[inline]
+    const fn slot(self) -> usize {
+        self.place as usize % BUCKET_SLOTS
     }
 }
 

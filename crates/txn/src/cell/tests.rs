@@ -101,20 +101,20 @@ fn after_enough_batches_the_next_poster_gets_the_shard_with_its_own_work() {
     let count = u32::try_from(DRAIN_BATCHES_MAX).unwrap() + 3;
     let held = take(&cells);
     for number in 0..count {
-        post(&cells, if number % 2 == 0 { ALICE } else { BOB }, mark(number));
+        post(&cells, if number % 2 == 0 { BOB } else { ALICE }, mark(number));
     }
     cells.put_back(held, &carrier);
     for number in 0..count - 3 {
-        carrier.expect_done(if number % 2 == 0 { ALICE } else { BOB }, &mark(number));
+        carrier.expect_done(if number % 2 == 0 { BOB } else { ALICE }, &mark(number));
     }
-    let (work, held) = carrier.expect_turn(ALICE);
+    let (work, held) = carrier.expect_turn(BOB);
     assert_eq!(work, mark(count - 3));
     assert!(carrier.is_empty() && cells.cell(SHARD).try_take().is_none(), "the box travels");
 
     let done = cells.cell(SHARD).take_turn(work, held, &carrier);
     assert_eq!(done, mark(count - 3));
-    carrier.expect_done(BOB, &mark(count - 2));
-    carrier.expect_done(ALICE, &mark(count - 1));
+    carrier.expect_done(ALICE, &mark(count - 2));
+    carrier.expect_done(BOB, &mark(count - 1));
     assert_eq!(log_of(&cells, SHARD), (0..count).collect::<Vec<_>>());
 }
 

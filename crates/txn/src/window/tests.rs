@@ -222,13 +222,13 @@ fn what_others_queued_meanwhile_is_run_by_the_window() {
 
 #[test]
 fn queue_routing_posts_what_is_not_at_home_and_holds_nothing_meanwhile() {
-    let (cells, carrier) = (cells(4, Routing::Queue), Post::default());
-    // Alice is home to shards 0 and 2, Bob to 1 and 3.
-    let (mut window, mut script) = (Window::new(4), Script::over(&[0, 2, 1, 1, 0]));
+    let (cells, carrier) = (cells(6, Routing::Queue), Post::default());
+    // Alice is home to shards 0, 2 and 4, Bob to 1, 3 and 5.
+    let (mut window, mut script) = (Window::new(6), Script::over(&[0, 2, 1, 1, 0, 4]));
     let outcome = window.run(&mut script, &cells, ALICE, &carrier);
     assert_eq!(outcome, Outcome::Posted { next: 4 });
     assert_eq!(script.ran, [0, 1]);
-    assert_eq!(script.prepared, [Some(vec![0, 2])]);
+    assert_eq!(script.prepared, [Some(vec![0, 2])], "what is behind the posted one is not taken");
     assert_holds_nothing(&window);
     assert_eq!(log_of(&cells, ShardId(0)), [0]);
     carrier.expect_knock(BOB, ShardId(1));

@@ -1,0 +1,85 @@
+//! A line of `CLIENT LIST`.
+
+use crate::session::{DEFAULT_USER, Session};
+use darter_base::UnixMillis;
+use darter_resp::Protocol;
+use darter_runtime::{ConnectionInfo, PeerAddress};
+use std::fmt::Write as _;
+
+/// One end of a connection, as Redis writes it: `127.0.0.1:6379`, `[::1]:6379`, `/path:0`.
+pub fn address(session: &Session, end: &PeerAddress) -> String {
+    match (end, &session.facts.peer.local) {
+        (PeerAddress::Tcp(address), _) => address.to_string(),
+        // A client's end of a unix socket has no name; Redis shows the server's for both.
+        (PeerAddress::Unix(_), PeerAddress::Unix(path)) => format!("{}:0", path.display()),
+        (PeerAddress::Unix(path), PeerAddress::Tcp(_)) => format!("{}:0", path.display()),
+    }
+}
+
+/// The letters of everything that is special about a client; `N` when nothing is.
+pub fn flags(session: &Session) -> String {
+    let mut letters = String::new();
+    let mut add = |given: bool, letter: char| {
+        if given {
+            letters.push(letter);
+        }
+    };
+    add(session.closing, 'c');
+    add(session.is_unix(), 'U');
+    add(session.facts.no_evict, 'e');
+    add(session.facts.no_touch, 'T');
+    if letters.is_empty() {
+        letters.push('N');
+    }
+    letters
+}
+
+/// The letters of what the client said it can do.
+pub fn capabilities(session: &Session) -> &'static str {
+    if session.facts.takes_redirects { "r" } else { "" }
+}
+
+/// Whole seconds since the client connected.
+pub fn age_seconds(session: &Session, now: UnixMillis) -> i64 {
+    // A wall clock can jump back.
+    ((now.0 - session.facts.connected_at.0) / 1000).max(0)
+}
+
+/// The line, without its end. The fields and their order are Valkey 9's. What Darter does not have
+/// (the buffers of a transaction, a static reply buffer) is 0.
+pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> String {
+    let facts = &*session.facts;
+    let lossy = String::from_utf8_lossy;
+    let resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 };
+    let last = if facts.last_command.is_empty() { "NULL" } else { facts.last_command };
+    let mut line = String::with_capacity(320);
+    let written = write!(
+        line,
+        "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
+         flags={flags} capa={capa} db={db} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf={qbuf} \
+         qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={unsent} oll=0 omem=0 \
+         tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir=-1 resp={resp} \
+         lib-name={lib_name} lib-ver={lib_version} tot-net-in={received} tot-net-out={sent} \
+         tot-cmds={commands}",
+        id = session.client_id,
+        addr = address(session, &facts.peer.remote),
+        laddr = address(session, &facts.peer.local),
+        fd = facts.peer.fd,
+        name = lossy(&facts.name),
+        age = age_seconds(session, now),
+        idle = info.idle.as_secs(),
+        flags = flags(session),
+        capa = capabilities(session),
+        db = session.db.0,
+        qbuf = info.kept_input_bytes,
+        unsent = info.unsent_bytes,
+        memory = info.memory_bytes + size_of::<Session>() + size_of_val(facts),
+        lib_name = lossy(&facts.lib_name),
+        lib_version = lossy(&facts.lib_version),
+        received = info.received_bytes,
+        sent = info.sent_bytes,
+        commands = facts.commands,
+    );
+    written.expect("writing to a string does not fail");
+    line
+}

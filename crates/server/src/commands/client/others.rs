@@ -1,0 +1,115 @@
+//! All connections: LIST, KILL, and INFO of one's own.
+//!
+//! Each of them is a question to the workers, see [`crate::survey`].
+
+use super::BASE;
+use super::filter::Filter;
+use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::survey::{Question, Survey};
+use darter_command_table::{Arg, Arity, Command, Flags};
+
+/// The options both LIST and KILL have, for documentation.
+const OPTIONS: &[Arg] = &[
+    Arg::one_of(
+        "client-type",
+        &[
+            Arg::word("normal", "NORMAL"),
+            Arg::word("master", "MASTER"),
+            Arg::word("replica", "REPLICA"),
+            Arg::word("pubsub", "PUBSUB"),
+        ],
+    )
+    .token("TYPE")
+    .optional(),
+    Arg::integer("client-id").token("ID").optional().multiple(),
+    Arg::string("username").token("USER").optional(),
+    Arg::string("addr").token("ADDR").optional(),
+    Arg::string("laddr").token("LADDR").optional(),
+    Arg::one_of("skipme", &[Arg::word("yes", "YES"), Arg::word("no", "NO")])
+        .token("SKIPME")
+        .optional(),
+    Arg::integer("maxage").token("MAXAGE").optional(),
+    Arg::string("name").token("NAME").optional(),
+    Arg::integer("idle").token("IDLE").optional(),
+    Arg::string("flags").token("FLAGS").optional(),
+    Arg::string("lib-name").token("LIB-NAME").optional(),
+    Arg::string("lib-ver").token("LIB-VER").optional(),
+    Arg::integer("db").token("DB").optional(),
+    Arg::string("capa").token("CAPA").optional(),
+    Arg::string("ip").token("IP").optional(),
+];
+
+/// Tells about the connection.
+pub static INFO: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "INFO",
+        since: "6.2.0",
+        summary: "Tells about the connection.",
+        arity: Arity::Exactly(2),
+        tips: &["nondeterministic_output"],
+        ..BASE
+    },
+    |call| {
+        let filter = Filter::client(call.session.client_id);
+        Survey::start_here(call, Question::List(filter));
+        Ok(Flow::Suspend)
+    },
+)
+.within();
+
+/// Tells about connections.
+pub static LIST: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "LIST",
+        since: "2.4.0",
+        summary: "Tells about connections.",
+        complexity: "O(N) where N is the number of connections",
+        arity: Arity::AtLeast(2),
+        flags: BASE.flags.and(Flags::ADMIN),
+        args: OPTIONS,
+        tips: &["nondeterministic_output"],
+        ..BASE
+    },
+    |call| {
+        let filter = parse_filter(call)?;
+        Survey::start(call, Question::List(filter));
+        Ok(Flow::Suspend)
+    },
+)
+.within();
+
+/// Closes connections.
+pub static KILL: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "KILL",
+        since: "2.4.0",
+        summary: "Closes connections.",
+        complexity: "O(N) where N is the number of connections",
+        arity: Arity::AtLeast(3),
+        flags: BASE.flags.and(Flags::ADMIN),
+        args: &[Arg::one_of(
+            "filter",
+            &[Arg::string("old-format"), Arg::block("new-format", OPTIONS).multiple()],
+        )],
+        ..BASE
+    },
+    kill,
+)
+.within();
+
+fn kill(call: &mut SessionCall<'_>) -> SessionResult {
+    let question = if call.args.len() == 3 {
+        // The old form: an address alone, which may be one's own.
+        Question::KillOne(Filter::address(call.args.at(2)))
+    } else {
+        let mut filter = parse_filter(call)?;
+        filter.skips_asker.get_or_insert(true);
+        Question::Kill(filter)
+    };
+    Survey::start(call, question);
+    Ok(Flow::Suspend)
+}
+
+fn parse_filter(call: &SessionCall<'_>) -> Result<Filter, darter_command_table::ReplyError> {
+    Filter::parse(call.args.tail(2), call.shared.config.current().databases)
+}

@@ -1,0 +1,153 @@
+//! CONFIG: the configuration of the running server.
+
+use crate::commands::error::ServerError;
+use crate::config::SetError;
+use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
+
+/// The container and its subcommands.
+pub static COMMANDS: &[&SessionCommand] = &[&CONFIG, &GET, &HELP, &RESETSTAT, &REWRITE, &SET];
+
+/// What the subcommands have in common.
+const BASE: Command = Command {
+    group: Group::Server,
+    since: "2.0.0",
+    complexity: "O(1)",
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    handler: Handler::Session,
+    ..Command::BASE
+};
+
+/// Commands about the configuration.
+pub static CONFIG: SessionCommand = SessionCommand::container(Command {
+    name: "CONFIG",
+    group: Group::Server,
+    since: "2.0.0",
+    summary: "A container for commands about the configuration.",
+    complexity: "Depends on subcommand.",
+    arity: Arity::AtLeast(2),
+    subcommands: &[&GET.command, &HELP.command, &RESETSTAT.command, &REWRITE.command, &SET.command],
+    ..Command::BASE
+});
+
+/// The values of parameters.
+static GET: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "GET",
+        summary: "The values of parameters.",
+        complexity: "O(N) where N is the number of parameters and patterns",
+        arity: Arity::AtLeast(3),
+        args: &[Arg::string("parameter").multiple()],
+        history: &[("7.0.0", "Added the ability to pass multiple pattern parameters in one call")],
+        ..BASE
+    },
+    get,
+)
+.within();
+
+fn get(call: &mut SessionCall<'_>) -> SessionResult {
+    let patterns: Vec<&[u8]> = call.args.tail(2).iter().collect();
+    let found = call.shared.config.matching(&patterns);
+    let mut reply = call.reply();
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk(&name);
+        reply.bulk(&value);
+    }
+    Ok(Flow::Next)
+}
+
+/// Sets parameters.
+static SET: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "SET",
+        summary: "Sets parameters, all of them or none.",
+        complexity: "O(N) where N is the number of parameters",
+        arity: Arity::AtLeast(4),
+        args: &[Arg::block("data", &[Arg::string("parameter"), Arg::string("value")]).multiple()],
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        history: &[("7.0.0", "Added the ability to set multiple parameters in one call.")],
+        ..BASE
+    },
+    set,
+)
+.within();
+
+fn set(call: &mut SessionCall<'_>) -> SessionResult {
+    let args: Vec<&[u8]> = call.args.tail(2).iter().collect();
+    let (pairs, []) = args.as_chunks::<2>() else { return Err(ReplyError::Syntax) };
+    let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
+    let config = &call.shared.config;
+    let protected = config.current().protected_configs.allows(call.session.is_local());
+    let result = config.set(&pairs, protected, |settings| match call.shared.running.get() {
+        Some(running) => (running.apply)(settings),
+        None => Ok(()),
+    });
+    match result {
+        Ok(()) => call.ok(),
+        Err(SetError::Unknown(name)) => Err(ServerError::UnknownParameter(name).into()),
+        Err(SetError::Refused { name, reason }) => {
+            Err(ServerError::ParameterRefused { name, reason }.into())
+        }
+    }
+}
+
+/// Sets the counters that INFO shows back to zero.
+static RESETSTAT: SessionCommand = SessionCommand::all_shards(
+    Command {
+        name: "RESETSTAT",
+        summary: "Sets the counters that INFO shows back to zero.",
+        arity: Arity::Exactly(2),
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        ..BASE
+    },
+    reset_statistics,
+)
+.within();
+
+fn reset_statistics(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    for shard in view.each() {
+        shard.reset_statistics();
+    }
+    call.shared.reset_statistics();
+    call.ok()
+}
+
+/// Writes the configuration to its file.
+static REWRITE: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "REWRITE",
+        since: "2.8.0",
+        summary: "Writes the configuration to its file.",
+        arity: Arity::Exactly(2),
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        ..BASE
+    },
+    |_| Err(ServerError::NoConfigFile.into()),
+)
+.within();
+
+/// Tells which subcommands there are.
+static HELP: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "HELP",
+        since: "5.0.0",
+        summary: "Tells which subcommands there are.",
+        arity: Arity::Exactly(2),
+        flags: Flags::LOADING.and(Flags::STALE),
+        ..BASE
+    },
+    |call| call.help("CONFIG", HELP_LINES),
+)
+.within();
+
+const HELP_LINES: &[&str] = &[
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Rewrite the configuration file.",
+];

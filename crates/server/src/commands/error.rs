@@ -1,0 +1,202 @@
+//! The errors of session commands, with their exact texts.
+
+use darter_command_table::ReplyError;
+use std::fmt;
+
+/// An error reply of a session command. The texts are Redis's to the letter: clients match on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerError {
+    /// A number outside of 32 bits.
+    NotAnInt,
+    /// `HELLO` with a number that is no protocol.
+    UnsupportedProtocol,
+    /// `HELLO` with something that is no number.
+    ProtocolNotAnInteger,
+    /// `HELLO` with an option it does not have.
+    HelloOption(Vec<u8>),
+    /// `HELLO` of a client that has to authenticate and does not.
+    HelloNeedsAuth,
+    /// `AUTH` with a password only, when none is needed.
+    NoPasswordConfigured,
+    /// A client's name with bytes that would break a line of `CLIENT LIST`.
+    ClientName,
+    /// A library's name or version with such bytes; which of them.
+    ClientAttribute(Vec<u8>),
+    /// `CLIENT SETINFO` with an attribute that is none.
+    UnknownAttribute(Vec<u8>),
+    /// A class of clients that is none.
+    UnknownClientType(Vec<u8>),
+    /// A user that is none.
+    NoSuchUser(Vec<u8>),
+    /// `CLIENT KILL` with the address of nobody.
+    NoSuchClient,
+    /// A client's number that is no positive number.
+    ClientId,
+    /// An age or idle time that is no number; which of them.
+    AgeNotAnInteger(&'static str),
+    /// An age or idle time that is not positive; which of them.
+    AgeNotPositive(&'static str),
+    /// Letters that stand for no flag of a client.
+    UnknownFlags { negated: bool, flags: Vec<u8> },
+    /// Letters that stand for no capability of a client.
+    UnknownCapabilities { negated: bool, capabilities: Vec<u8> },
+    /// A database in a filter that is no number.
+    FilterDbNotAnInteger { negated: bool },
+    /// A database in a filter that there is not.
+    FilterDbOutOfRange { negated: bool, last: u16 },
+    /// `COMMAND GETKEYS` of a command that is none.
+    InvalidCommand,
+    /// `COMMAND GETKEYS` of a command without keys.
+    NoKeyArguments,
+    /// `COMMAND GETKEYS` with too few or too many arguments.
+    InvalidArgumentCount,
+    /// `COMMAND GETKEYS` with arguments that name no keys.
+    InvalidArguments,
+    /// `CONFIG SET` of a parameter there is not.
+    UnknownParameter(String),
+    /// `CONFIG SET` of a parameter that cannot be set, or not to this value.
+    ParameterRefused { name: String, reason: String },
+    /// `CONFIG REWRITE` without a file.
+    NoConfigFile,
+    /// `DEBUG` without permission.
+    DebugNotAllowed,
+    /// `DEBUG PROTOCOL` with a type that is none.
+    ProtocolType,
+    /// Something RESP2 cannot say.
+    NotInResp2,
+    /// `SHUTDOWN ABORT` without a shutdown.
+    NoShutdown,
+    /// `SHUTDOWN` that cannot save.
+    ShutdownFailed,
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lossy = String::from_utf8_lossy;
+        let not = |negated: &bool| if *negated { "NOT-" } else { "" };
+        let text = match self {
+            Self::NotAnInt => {
+                "ERR value is out of range, value must between -2147483648 and 2147483647"
+            }
+            Self::UnsupportedProtocol => "NOPROTO unsupported protocol version",
+            Self::ProtocolNotAnInteger => "ERR Protocol version is not an integer or out of range",
+            Self::HelloOption(option) => {
+                return write!(formatter, "ERR Syntax error in HELLO option '{}'", lossy(option));
+            }
+            Self::HelloNeedsAuth => {
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+                 HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client \
+                 and select the RESP protocol version at the same time"
+            }
+            Self::NoPasswordConfigured => {
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?"
+            }
+            Self::ClientName => {
+                "ERR Client names cannot contain spaces, newlines or special characters."
+            }
+            Self::ClientAttribute(attribute) => {
+                return write!(
+                    formatter,
+                    "ERR {} cannot contain spaces, newlines or special characters.",
+                    lossy(attribute)
+                );
+            }
+            Self::UnknownAttribute(attribute) => {
+                return write!(formatter, "ERR Unrecognized option '{}'", lossy(attribute));
+            }
+            Self::UnknownClientType(kind) => {
+                return write!(formatter, "ERR Unknown client type '{}'", lossy(kind));
+            }
+            Self::NoSuchUser(user) => {
+                return write!(formatter, "ERR No such user '{}'", lossy(user));
+            }
+            Self::NoSuchClient => "ERR No such client",
+            Self::ClientId => "ERR client-id should be greater than 0",
+            Self::AgeNotAnInteger(what) => {
+                return write!(formatter, "ERR {what} is not an integer or out of range");
+            }
+            Self::AgeNotPositive(what) => {
+                return write!(formatter, "ERR {what} should be greater than 0");
+            }
+            Self::UnknownFlags { negated: false, flags } => {
+                return write!(
+                    formatter,
+                    "ERR Unknown flags found in the provided filter: {}",
+                    lossy(flags)
+                );
+            }
+            Self::UnknownFlags { negated: true, flags } => {
+                return write!(
+                    formatter,
+                    "ERR Unknown flags found in the NOT-FLAGS filter: {}",
+                    lossy(flags)
+                );
+            }
+            Self::UnknownCapabilities { negated: false, capabilities } => {
+                return write!(
+                    formatter,
+                    "ERR Unknown capa found in the provided filter: {}",
+                    lossy(capabilities)
+                );
+            }
+            Self::UnknownCapabilities { negated: true, capabilities } => {
+                return write!(
+                    formatter,
+                    "ERR Unknown capa found in the NOT-CAPA filter: {}",
+                    lossy(capabilities)
+                );
+            }
+            Self::FilterDbNotAnInteger { negated } => {
+                return write!(
+                    formatter,
+                    "ERR {}DB is not an integer or out of range",
+                    not(negated)
+                );
+            }
+            Self::FilterDbOutOfRange { negated, last } => {
+                return write!(
+                    formatter,
+                    "ERR {}DB number should be between 0 and {last}",
+                    not(negated)
+                );
+            }
+            Self::InvalidCommand => "ERR Invalid command specified",
+            Self::NoKeyArguments => "ERR The command has no key arguments",
+            Self::InvalidArgumentCount => "ERR Invalid number of arguments specified for command",
+            Self::InvalidArguments => "ERR Invalid arguments specified for command",
+            Self::UnknownParameter(name) => {
+                return write!(
+                    formatter,
+                    "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+                );
+            }
+            Self::ParameterRefused { name, reason } => {
+                return write!(
+                    formatter,
+                    "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
+                );
+            }
+            Self::NoConfigFile => "ERR The server is running without a config file",
+            Self::DebugNotAllowed => {
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
+                 \"local\", you can run it from a local connection, otherwise you need to set this \
+                 option in the configuration file, and then restart the server."
+            }
+            Self::ProtocolType => {
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+            }
+            Self::NotInResp2 => "ERR RESP2 is not supported by this command",
+            Self::NoShutdown => "ERR No shutdown in progress.",
+            Self::ShutdownFailed => "ERR Errors trying to SHUTDOWN. Check logs.",
+        };
+        formatter.write_str(text)
+    }
+}
+
+impl From<ServerError> for ReplyError {
+    fn from(error: ServerError) -> Self {
+        Self::Message(error.to_string())
+    }
+}

@@ -1,0 +1,109 @@
+//! INFO: the state of the server, section by section.
+//!
+//! Fields are rows ([`field`]), grouped into [`sections`]; each takes its value from one
+//! [`snapshot`], gathered over all shards and workers when the command runs. A field is only there
+//! if its value is true: what Darter does not measure is left out.
+
+mod field;
+mod listing;
+mod sections;
+mod snapshot;
+mod system;
+
+use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ShardView};
+use field::{Content, Section};
+use sections::SECTIONS;
+use snapshot::Snapshot;
+
+/// The command of this folder.
+pub static COMMANDS: &[&SessionCommand] = &[&INFO];
+
+/// The state of the server.
+pub static INFO: SessionCommand = SessionCommand::all_shards(
+    Command {
+        name: "INFO",
+        group: Group::Server,
+        summary: "The state of the server.",
+        complexity: "O(1)",
+        arity: Arity::AtLeast(1),
+        flags: Flags::LOADING.and(Flags::STALE),
+        acl: Category::DANGEROUS,
+        args: &[Arg::string("section").optional().multiple()],
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+        history: &[("7.0.0", "Added support for taking multiple section arguments.")],
+        handler: Handler::Session,
+        ..Command::BASE
+    },
+    info,
+);
+
+fn info(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    let words: Vec<&[u8]> = call.args.tail(1).iter().collect();
+    let snapshot = Snapshot::gather(call, view);
+    let mut text = String::with_capacity(4096);
+    for section in SECTIONS.iter().filter(|section| is_asked_for(section, &words)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        text.push_str(&format!("# {}\r\n", section.title));
+        match section.content {
+            Content::Fields(fields) => {
+                for field in fields {
+                    let value = (field.value)(&snapshot);
+                    text.push_str(&format!("{}:{value}\r\n", field.name));
+                }
+            }
+            Content::Lines(write) => write(&snapshot, &mut text),
+        }
+    }
+    call.reply().verbatim(*b"txt", text.as_bytes());
+    Ok(Flow::Next)
+}
+
+fn is_asked_for(section: &Section, words: &[&[u8]]) -> bool {
+    let names = |word: &&[u8]| match &*word.to_ascii_lowercase() {
+        b"all" | b"everything" => true,
+        b"default" => section.is_default,
+        b"module_list" => section.title == "Modules",
+        word => section.title.as_bytes().eq_ignore_ascii_case(word),
+    };
+    if words.is_empty() { section.is_default } else { words.iter().any(names) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn titles(words: &[&str]) -> Vec<&'static str> {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let asked = SECTIONS.iter().filter(|section| is_asked_for(section, &words));
+        asked.map(|section| section.title).collect()
+    }
+
+    #[test]
+    fn sections_are_chosen_by_name() {
+        assert_eq!(titles(&["KEYSPACE", "server", "nothing"]), ["Server", "Keyspace"]);
+        assert_eq!(titles(&[]), titles(&["default"]));
+        assert!(!titles(&[]).contains(&"Commandstats"));
+        assert_eq!(titles(&["all"]).len(), SECTIONS.len());
+        assert_eq!(titles(&["commandstats", "all"]), titles(&["everything"]));
+    }
+
+    #[test]
+    fn field_names_are_unique() {
+        let mut names: Vec<&str> = SECTIONS
+            .iter()
+            .filter_map(|section| match section.content {
+                Content::Fields(fields) => Some(fields),
+                Content::Lines(_) => None,
+            })
+            .flatten()
+            .map(|field| field.name)
+            .collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,195 @@
+//! The sections of INFO and their fields, in Redis's order.
+//!
+//! A constant is a value, too: it is the true one until the feature that changes it arrives.
+
+use super::field::Shown::{Count, Human, Micros, Percent, Ratio, Signed, Text, Word};
+use super::field::{Content, Field, Section, as_f64, field};
+use super::{listing, system};
+use crate::shared::REDIS_VERSION;
+use darter_txn::Routing;
+
+const fn fields(title: &'static str, fields: &'static [Field]) -> Section {
+    Section { title, is_default: true, content: Content::Fields(fields) }
+}
+
+pub(super) static SECTIONS: &[Section] = &[
+    fields("Server", SERVER),
+    fields("Clients", CLIENTS),
+    fields("Memory", MEMORY),
+    fields("Persistence", PERSISTENCE),
+    fields("Stats", STATS),
+    fields("Replication", REPLICATION),
+    fields("CPU", CPU),
+    Section { title: "Modules", is_default: true, content: Content::Lines(listing::nothing) },
+    Section {
+        title: "Commandstats",
+        is_default: false,
+        content: Content::Lines(listing::commands),
+    },
+    Section { title: "Errorstats", is_default: true, content: Content::Lines(listing::errors) },
+    Section { title: "Latencystats", is_default: false, content: Content::Lines(listing::nothing) },
+    fields("Cluster", &[field("cluster_enabled", |_| Count(0))]),
+    Section { title: "Keyspace", is_default: true, content: Content::Lines(listing::keyspace) },
+];
+
+static SERVER: &[Field] = &[
+    field("redis_version", |_| Word(REDIS_VERSION)),
+    field("darter_version", |info| Word(info.shared.identity.version)),
+    field("redis_git_sha1", |info| Word(info.shared.identity.commit)),
+    field("redis_git_dirty", |_| Count(0)),
+    field("redis_mode", |_| Word("standalone")),
+    field("os", |_| Text(system::os())),
+    field("arch_bits", |_| Count(u64::from(usize::BITS))),
+    field("monotonic_clock", |_| Word("POSIX clock_gettime")),
+    field("multiplexing_api", |_| Word("epoll")),
+    field("darter_reactor", |info| {
+        Text(info.shared.running.get().map_or(String::new(), |running| running.reactor.to_string()))
+    }),
+    field("workers", |info| Count(info.shared.router().worker_count().into())),
+    field("shards", |info| Count(info.shared.router().shard_count().into())),
+    field("routing", |info| match info.shared.router().routing() {
+        Routing::Auto => Word("auto"),
+        Routing::Queue => Word("queue"),
+    }),
+    field("process_id", |info| Count(info.shared.identity.process_id.into())),
+    field("process_supervised", |_| Word("no")),
+    field("run_id", |info| Text(info.shared.identity.run_id.clone())),
+    field("tcp_port", |info| Count(info.shared.identity.port.into())),
+    field("server_time_usec", |info| Signed(info.now.0 * 1000)),
+    field("uptime_in_seconds", |info| Count(info.uptime_seconds())),
+    field("uptime_in_days", |info| Count(info.uptime_seconds() / 86_400)),
+    field("hz", |info| Count(info.config_number("hz"))),
+    field("configured_hz", |info| Count(info.config_number("hz"))),
+    field("lru_clock", |info| Signed((info.now.0 / 1000) & 0xFF_FFFF)),
+    field("executable", |info| Text(info.shared.identity.executable.clone())),
+    field("config_file", |info| Text(info.shared.identity.config_file.clone())),
+    field("io_threads_active", |_| Count(0)),
+];
+
+static CLIENTS: &[Field] = &[
+    field("connected_clients", |info| Count(info.connected_clients())),
+    field("cluster_connections", |_| Count(0)),
+    field("maxclients", |info| Count(info.settings.maxclients as u64)),
+    field("blocked_clients", |_| Count(0)),
+    field("tracking_clients", |_| Count(0)),
+    field("pubsub_clients", |_| Count(0)),
+    field("watching_clients", |_| Count(0)),
+    field("clients_in_timeout_table", |_| Count(0)),
+];
+
+static MEMORY: &[Field] = &[
+    field("used_memory", |info| Count(info.used_bytes())),
+    field("used_memory_human", |info| Human(info.used_bytes())),
+    field("used_memory_rss", |info| Count(info.resident_bytes)),
+    field("used_memory_rss_human", |info| Human(info.resident_bytes)),
+    field("used_memory_peak", |info| Count(info.peak_bytes)),
+    field("used_memory_peak_human", |info| Human(info.peak_bytes)),
+    field("used_memory_peak_perc", |info| {
+        Percent(100.0 * as_f64(info.used_bytes()) / as_f64(info.peak_bytes.max(1)))
+    }),
+    field("used_memory_overhead", |info| Count(info.buffer_bytes)),
+    field("used_memory_dataset", |info| Count(info.shards.used_bytes)),
+    field("used_memory_dataset_perc", |info| {
+        Percent(100.0 * as_f64(info.shards.used_bytes) / as_f64(info.used_bytes().max(1)))
+    }),
+    field("total_system_memory", |_| Count(system::total_memory_bytes())),
+    field("total_system_memory_human", |_| Human(system::total_memory_bytes())),
+    field("maxmemory", |info| Count(info.config_number("maxmemory"))),
+    field("maxmemory_human", |info| Human(info.config_number("maxmemory"))),
+    field("maxmemory_policy", |info| Text(info.config("maxmemory-policy"))),
+    field("mem_fragmentation_ratio", |info| {
+        Ratio(as_f64(info.resident_bytes) / as_f64(info.used_bytes().max(1)))
+    }),
+    field("mem_fragmentation_bytes", |info| {
+        Signed(info.resident_bytes.cast_signed() - info.used_bytes().cast_signed())
+    }),
+    field("mem_not_counted_for_evict", |_| Count(0)),
+    field("mem_replication_backlog", |_| Count(0)),
+    field("mem_clients_slaves", |_| Count(0)),
+    field("mem_clients_normal", |info| Count(info.buffer_bytes)),
+    field("mem_aof_buffer", |_| Count(0)),
+    field("mem_allocator", |info| Word(info.shared.identity.allocator)),
+    field("active_defrag_running", |_| Count(0)),
+];
+
+static PERSISTENCE: &[Field] = &[
+    field("loading", |_| Count(0)),
+    field("async_loading", |_| Count(0)),
+    field("rdb_changes_since_last_save", |info| Count(info.shards.changes)),
+    field("rdb_bgsave_in_progress", |_| Count(0)),
+    field("rdb_last_save_time", |info| Signed(info.shared.identity.started_at.0 / 1000)),
+    field("rdb_last_bgsave_status", |_| Word("ok")),
+    field("rdb_last_bgsave_time_sec", |_| Signed(-1)),
+    field("rdb_current_bgsave_time_sec", |_| Signed(-1)),
+    field("rdb_saves", |_| Count(0)),
+    field("aof_enabled", |_| Count(0)),
+    field("aof_rewrite_in_progress", |_| Count(0)),
+    field("aof_rewrite_scheduled", |_| Count(0)),
+    field("aof_last_rewrite_time_sec", |_| Signed(-1)),
+    field("aof_current_rewrite_time_sec", |_| Signed(-1)),
+    field("aof_last_bgrewrite_status", |_| Word("ok")),
+    field("aof_last_write_status", |_| Word("ok")),
+];
+
+static STATS: &[Field] = &[
+    field("total_connections_received", |info| Count(info.totals.connections)),
+    field("total_commands_processed", |info| Count(info.totals.commands)),
+    field("instantaneous_ops_per_sec", |info| Count(info.shared.rates.per_second().commands)),
+    field("total_net_input_bytes", |info| Count(info.totals.input_bytes)),
+    field("total_net_output_bytes", |info| Count(info.totals.output_bytes)),
+    field("instantaneous_input_kbps", |info| {
+        Ratio(as_f64(info.shared.rates.per_second().input_bytes) / 1024.0)
+    }),
+    field("instantaneous_output_kbps", |info| {
+        Ratio(as_f64(info.shared.rates.per_second().output_bytes) / 1024.0)
+    }),
+    field("rejected_connections", |info| Count(info.totals.connections_refused)),
+    field("sync_full", |_| Count(0)),
+    field("sync_partial_ok", |_| Count(0)),
+    field("sync_partial_err", |_| Count(0)),
+    field("expired_keys", |info| Count(info.shards.expired)),
+    field("evicted_keys", |info| Count(info.shards.evicted)),
+    field("evicted_clients", |_| Count(0)),
+    field("keyspace_hits", |info| Count(info.shards.hits)),
+    field("keyspace_misses", |info| Count(info.shards.misses)),
+    field("pubsub_channels", |_| Count(0)),
+    field("pubsub_patterns", |_| Count(0)),
+    field("pubsubshard_channels", |_| Count(0)),
+    field("latest_fork_usec", |_| Count(0)),
+    field("total_forks", |_| Count(0)),
+    field("migrate_cached_sockets", |_| Count(0)),
+    field("tracking_total_keys", |_| Count(0)),
+    field("tracking_total_items", |_| Count(0)),
+    field("tracking_total_prefixes", |_| Count(0)),
+    field("unexpected_error_replies", |_| Count(0)),
+    field("total_error_replies", |info| Count(info.totals.errors)),
+    field("total_reads_processed", |info| Count(info.totals.reads)),
+    field("client_query_buffer_limit_disconnections", |info| {
+        Count(info.totals.connections_overflowed)
+    }),
+    field("client_output_buffer_limit_disconnections", |_| Count(0)),
+    field("darter_posted_operations", |info| Count(info.totals.posted)),
+    field("darter_coordinated_operations", |info| Count(info.totals.coordinated)),
+    field("darter_coordinated_waits", |info| Count(info.totals.coordinated_waits)),
+];
+
+static REPLICATION: &[Field] = &[
+    field("role", |_| Word("master")),
+    field("connected_slaves", |_| Count(0)),
+    field("master_failover_state", |_| Word("no-failover")),
+    field("master_replid", |info| Text(info.shared.identity.replication_id.clone())),
+    field("master_replid2", |_| Word("0000000000000000000000000000000000000000")),
+    field("master_repl_offset", |_| Count(0)),
+    field("second_repl_offset", |_| Signed(-1)),
+    field("repl_backlog_active", |_| Count(0)),
+    field("repl_backlog_size", |info| Count(info.config_number("repl-backlog-size"))),
+    field("repl_backlog_first_byte_offset", |_| Count(0)),
+    field("repl_backlog_histlen", |_| Count(0)),
+];
+
+static CPU: &[Field] = &[
+    field("used_cpu_sys", |info| Micros(info.cpu.system)),
+    field("used_cpu_user", |info| Micros(info.cpu.user)),
+    field("used_cpu_sys_children", |info| Micros(info.cpu.children_system)),
+    field("used_cpu_user_children", |info| Micros(info.cpu.children_user)),
+];

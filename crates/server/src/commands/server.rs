@@ -1,0 +1,131 @@
+//! TIME and SHUTDOWN.
+
+use crate::commands::error::ServerError;
+use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError};
+
+/// Every command of this file.
+pub static COMMANDS: &[&SessionCommand] = &[&SHUTDOWN, &TIME];
+
+/// The server's clock.
+pub static TIME: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "TIME",
+        group: Group::Server,
+        since: "2.6.0",
+        summary: "The server's clock.",
+        complexity: "O(1)",
+        arity: Arity::Exactly(1),
+        flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+        tips: &["nondeterministic_output"],
+        handler: Handler::Session,
+        ..Command::BASE
+    },
+    |call| {
+        // The tick's time has milliseconds; what has passed since is known to the microsecond.
+        let elapsed = i64::try_from(call.turn.elapsed_micros()).unwrap_or(0);
+        let micros = call.turn.now.0 * 1000 + elapsed;
+        let mut reply = call.reply();
+        reply.array(2);
+        reply.bulk_integer(micros / 1_000_000);
+        reply.bulk_integer(micros % 1_000_000);
+        Ok(Flow::Next)
+    },
+);
+
+/// Ends the server.
+pub static SHUTDOWN: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "SHUTDOWN",
+        group: Group::Server,
+        summary: "Ends the server.",
+        complexity: "O(N) when saving, where N is the number of keys, otherwise O(1)",
+        arity: Arity::AtLeast(1),
+        flags: Flags::ADMIN
+            .and(Flags::NOSCRIPT)
+            .and(Flags::LOADING)
+            .and(Flags::STALE)
+            .and(Flags::NO_MULTI)
+            .and(Flags::ALLOW_BUSY),
+        args: &[
+            Arg::one_of(
+                "save-selector",
+                &[Arg::word("nosave", "NOSAVE"), Arg::word("save", "SAVE")],
+            )
+            .optional(),
+            Arg::word("now", "NOW").optional().since("7.0.0"),
+            Arg::word("force", "FORCE").optional().since("7.0.0"),
+            Arg::word("abort", "ABORT").optional().since("7.0.0"),
+        ],
+        history: &[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")],
+        handler: Handler::Session,
+        ..Command::BASE
+    },
+    shutdown,
+);
+
+/// What SHUTDOWN was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ShutdownOptions {
+    save: bool,
+    no_save: bool,
+    now: bool,
+    force: bool,
+    abort: bool,
+}
+
+fn parse_shutdown<'a>(
+    words: impl Iterator<Item = &'a [u8]>,
+) -> Result<ShutdownOptions, ReplyError> {
+    let mut options = ShutdownOptions::default();
+    for word in words {
+        let option = match &*word.to_ascii_lowercase() {
+            b"save" => &mut options.save,
+            b"nosave" => &mut options.no_save,
+            b"now" => &mut options.now,
+            b"force" => &mut options.force,
+            b"abort" => &mut options.abort,
+            _ => return Err(ReplyError::Syntax),
+        };
+        *option = true;
+    }
+    let alone = ShutdownOptions { abort: true, ..ShutdownOptions::default() };
+    if (options.abort && options != alone) || (options.save && options.no_save) {
+        return Err(ReplyError::Syntax);
+    }
+    Ok(options)
+}
+
+/// There is nothing to wait for and nothing that can be saved yet, so NOW and FORCE change little:
+/// FORCE shuts down even when SAVE was asked for.
+fn shutdown(call: &mut SessionCall<'_>) -> SessionResult {
+    let options = parse_shutdown(call.args.tail(1).iter())?;
+    if options.abort {
+        return Err(ServerError::NoShutdown.into());
+    }
+    if options.save && !options.force {
+        tracing::warn!("SHUTDOWN SAVE refused: this version cannot save the data set");
+        return Err(ServerError::ShutdownFailed.into());
+    }
+    let Some(running) = call.shared.running.get() else {
+        return Err(ServerError::ShutdownFailed.into());
+    };
+    tracing::info!("User requested shutdown...");
+    running.shutdown.begin();
+    Ok(Flow::Close)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shutdown_options_that_contradict_are_refused() {
+        let parse = |words: &str| parse_shutdown(words.split_ascii_whitespace().map(str::as_bytes));
+        assert!(parse("NOSAVE now FORCE").is_ok());
+        assert!(parse("ABORT").is_ok());
+        for words in ["SAVE NOSAVE", "ABORT NOW", "SAVE ABORT", "later"] {
+            assert_eq!(parse(words), Err(ReplyError::Syntax), "{words}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One parameter, one row.
+
+use crate::config::settings::Settings;
+use crate::config::value::{Canonical, Kind, Value};
+
+/// When a parameter can be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// At any time.
+    AtRunTime,
+    /// At run time only when `enable-protected-configs` allows it.
+    Protected,
+    /// Only by the command line, the environment or the configuration file.
+    AtStart,
+}
+
+/// A parameter of the configuration.
+#[derive(Debug)]
+pub struct Parameter {
+    /// In lower case.
+    pub name: &'static str,
+    /// Other names of the same parameter, older ones mostly.
+    pub aliases: &'static [&'static str],
+    /// The values it takes.
+    pub kind: Kind,
+    /// The value it has unless told otherwise, as text.
+    pub default: &'static str,
+    /// What its numbers count; empty when that is plain.
+    pub unit: &'static str,
+    /// When it can be set.
+    pub change: Change,
+    /// Found by its exact name only, never by a pattern.
+    pub hidden: bool,
+    /// Never logged.
+    pub secret: bool,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Sets its field of the settings; `None`: accepted without effect.
+    pub sets: Option<fn(&mut Settings, &Value)>,
+}
+
+impl Parameter {
+    const fn new(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            aliases: &[],
+            kind,
+            default,
+            unit: "",
+            change: Change::AtRunTime,
+            hidden: false,
+            secret: false,
+            summary,
+            sets: None,
+        }
+    }
+
+    /// Also known by these names.
+    #[must_use]
+    pub const fn alias(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// Counts this.
+    #[must_use]
+    pub const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// Cannot be set while the server runs.
+    #[must_use]
+    pub const fn at_start(mut self) -> Self {
+        self.change = Change::AtStart;
+        self
+    }
+
+    /// Can be set while the server runs only when that is allowed.
+    #[must_use]
+    pub const fn protected(mut self) -> Self {
+        self.change = Change::Protected;
+        self
+    }
+
+    /// Not found by patterns.
+    #[must_use]
+    pub const fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    /// Not to be logged.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// Sets a field of the settings.
+    #[must_use]
+    pub const fn sets(mut self, set: fn(&mut Settings, &Value)) -> Self {
+        self.sets = Some(set);
+        self
+    }
+
+    /// Its name and every alias.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// The default as a value.
+    ///
+    /// # Panics
+    /// When the default is none of the values; a test walks all rows.
+    pub fn default_value(&self) -> Value {
+        self.kind
+            .parse(self.default.as_bytes(), None)
+            .expect("a row's default is one of its values")
+    }
+}
+
+/// The largest `int` of C: the bound of most of Redis's numbers.
+pub(super) const INT: i128 = i32::MAX as i128;
+
+/// The largest `long` of C.
+pub(super) const LONG: i128 = i64::MAX as i128;
+
+/// `yes` or `no`.
+pub(super) const fn flag(
+    name: &'static str,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, Kind::Flag, default, summary)
+}
+
+/// A whole number.
+pub(super) const fn number(
+    name: &'static str,
+    min: i128,
+    max: i128,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, Kind::Number { min, max }, default, summary)
+}
+
+/// Bytes, with an optional unit.
+pub(super) const fn memory(
+    name: &'static str,
+    min: i128,
+    max: i128,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, Kind::Memory { min, max }, default, summary)
+}
+
+/// One of several words.
+pub(super) const fn choice(
+    name: &'static str,
+    choices: &'static [&'static str],
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, Kind::Choice(choices), default, summary)
+}
+
+/// Any text.
+pub(super) const fn text(
+    name: &'static str,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    const fn anything(_: &[u8]) -> Result<(), &'static str> {
+        Ok(())
+    }
+    Parameter::new(name, Kind::Text(anything), default, summary)
+}
+
+/// A text that must pass a check.
+pub(super) const fn checked(
+    name: &'static str,
+    check: fn(&[u8]) -> Result<(), &'static str>,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, Kind::Text(check), default, summary)
+}
+
+/// Several words with a form of their own.
+pub(super) const fn words(
+    name: &'static str,
+    canonical: Canonical,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, Kind::Words(canonical), default, summary)
+}
+
+/// Another kind.
+pub(super) const fn of_kind(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, kind, default, summary)
+}

@@ -1,0 +1,277 @@
+//! The typed settings: what the rest of the server reads.
+
+use darter_base::memory_size::parse_memory_bytes;
+use darter_base::number::parse_i64;
+use darter_command_table::CallLimits;
+use darter_resp::Limits;
+use darter_runtime::{Pinning, Reactor};
+use darter_txn::Routing;
+use std::fmt;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+/// Every setting that has an effect. Made from the rows' defaults, changed by their values.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Words of the `bind` line.
+    pub bind: Vec<String>,
+    /// TCP port; 0: none.
+    pub port: u16,
+    /// Kernel's queue of connections not accepted yet.
+    pub tcp_backlog: u32,
+    /// Seconds of silence before TCP keepalive probes; 0: never.
+    pub tcp_keepalive_seconds: u32,
+    /// Path of the unix socket, if any.
+    pub unix_socket: Option<PathBuf>,
+    /// Mode of the unix socket; `None`: the umask decides.
+    pub unix_socket_mode: Option<u32>,
+    /// Seconds without input after which a client is disconnected; 0: never.
+    pub idle_timeout_seconds: u32,
+    /// Most connections at a time.
+    pub maxclients: usize,
+    /// Without a password, only clients on this machine are served.
+    pub protected_mode: bool,
+    /// Number of databases, 1..=65535.
+    pub databases: u16,
+    /// Longest argument and longest string value, in bytes.
+    pub proto_max_bulk_len: u64,
+    /// Unconsumed input of one connection above which it is closed, in bytes.
+    pub query_buffer_limit_bytes: usize,
+    /// Unsent output of one connection above which it is closed.
+    pub output_limits: OutputLimits,
+    /// Password of the default user; empty: none.
+    pub requirepass: Vec<u8>,
+    /// Worker threads; `None`: one per processor.
+    pub workers: Option<NonZeroU16>,
+    /// Shards; `None`: as many as suit the workers.
+    pub shards: Option<NonZeroU16>,
+    /// What hosts the workers.
+    pub reactor: Reactor,
+    /// How a worker reaches a shard.
+    pub routing: Routing,
+    /// Whether workers are bound to processors.
+    pub pinning: Pinning,
+    /// Which events are logged.
+    pub log_level: LogLevel,
+    /// Where the log goes; empty: standard output.
+    pub log_file: String,
+    /// Who may use `DEBUG`.
+    pub debug_command: Permission,
+    /// Who may set protected parameters.
+    pub protected_configs: Permission,
+}
+
+impl Settings {
+    /// What commands check arguments against.
+    pub fn call_limits(&self) -> CallLimits {
+        CallLimits { string_bytes_max: self.proto_max_bulk_len, databases: self.databases }
+    }
+
+    /// What requests of a client that has just connected may be made of.
+    pub fn request_limits(&self) -> Limits {
+        Limits { unauthenticated: self.has_password(), ..self.authenticated_limits() }
+    }
+
+    /// What requests of a client that has authenticated may be made of.
+    pub fn authenticated_limits(&self) -> Limits {
+        Limits { bulk_bytes_max: self.proto_max_bulk_len, ..Limits::authenticated() }
+    }
+
+    /// Whether clients must authenticate.
+    pub fn has_password(&self) -> bool {
+        !self.requirepass.is_empty()
+    }
+}
+
+impl Default for Settings {
+    /// Before any row has set anything; see [`crate::config::ConfigStore::new`].
+    fn default() -> Self {
+        Self {
+            bind: Vec::new(),
+            port: 0,
+            tcp_backlog: 0,
+            tcp_keepalive_seconds: 0,
+            unix_socket: None,
+            unix_socket_mode: None,
+            idle_timeout_seconds: 0,
+            maxclients: 0,
+            protected_mode: true,
+            databases: 1,
+            proto_max_bulk_len: 0,
+            query_buffer_limit_bytes: 0,
+            output_limits: OutputLimits::default(),
+            requirepass: Vec::new(),
+            workers: None,
+            shards: None,
+            reactor: Reactor::Auto,
+            routing: Routing::Auto,
+            pinning: Pinning::Auto,
+            log_level: LogLevel::Notice,
+            log_file: String::new(),
+            debug_command: Permission::Nobody,
+            protected_configs: Permission::Nobody,
+        }
+    }
+}
+
+/// Which events are logged: this one and all below it in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// None.
+    Nothing,
+    /// Only what an operator should look at.
+    Warning,
+    /// What happens to the server as a whole.
+    Notice,
+    /// What happens to single clients.
+    Verbose,
+    /// Everything.
+    Debug,
+}
+
+impl LogLevel {
+    /// The words of `loglevel`.
+    pub(super) const WORDS: &'static [&'static str] =
+        &["debug", "verbose", "notice", "warning", "nothing"];
+
+    /// The level of a word's position in [`Self::WORDS`].
+    pub(super) fn of_choice(choice: usize) -> Self {
+        [Self::Debug, Self::Verbose, Self::Notice, Self::Warning, Self::Nothing][choice]
+    }
+}
+
+/// Who may do something that can harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// No client.
+    Nobody,
+    /// Every client.
+    Everybody,
+    /// Clients on this machine.
+    Local,
+}
+
+impl Permission {
+    /// The words of the parameters that give permission.
+    pub(super) const WORDS: &'static [&'static str] = &["no", "yes", "local"];
+
+    /// The permission of a word's position in [`Self::WORDS`].
+    pub(super) fn of_choice(choice: usize) -> Self {
+        [Self::Nobody, Self::Everybody, Self::Local][choice]
+    }
+
+    /// Whether a client that is, or is not, on this machine has it.
+    pub fn allows(self, is_local: bool) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Everybody => true,
+            Self::Local => is_local,
+        }
+    }
+}
+
+/// After `seconds`, if at least `changes` keys changed, the data set is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SavePoint;
+
+impl SavePoint {
+    /// Checks pairs of seconds (at least 1) and changes (at least 0).
+    pub(super) fn parse_all(words: &[&[u8]]) -> Option<()> {
+        let (pairs, []) = words.as_chunks::<2>() else { return None };
+        let valid = |[seconds, changes]: &[&[u8]; 2]| {
+            Some(parse_i64(seconds)? >= 1 && parse_i64(changes)? >= 0)
+        };
+        pairs.iter().all(|pair| valid(pair).unwrap_or(false)).then_some(())
+    }
+}
+
+/// Unsent output of one class of clients above which a client is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// At once, in bytes; 0: never.
+    pub hard_bytes: u64,
+    /// After being above it for a while, in bytes; 0: never.
+    pub soft_bytes: u64,
+    /// For how long.
+    pub soft_seconds: u64,
+}
+
+/// The limits of each class of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Clients that send commands and read replies.
+    pub normal: OutputLimit,
+    /// Replicas.
+    pub replica: OutputLimit,
+    /// Subscribers.
+    pub pubsub: OutputLimit,
+}
+
+impl Default for OutputLimits {
+    /// Redis's.
+    fn default() -> Self {
+        let limit = |hard_bytes, soft_bytes, soft_seconds| OutputLimit {
+            hard_bytes,
+            soft_bytes,
+            soft_seconds,
+        };
+        Self {
+            normal: limit(0, 0, 0),
+            replica: limit(256 << 20, 64 << 20, 60),
+            pubsub: limit(32 << 20, 8 << 20, 60),
+        }
+    }
+}
+
+impl OutputLimits {
+    /// Changes the classes named in `words`: quadruples of class, hard limit, soft limit, seconds.
+    pub(super) fn change(&mut self, words: &[&[u8]]) -> Result<(), &'static str> {
+        let (quadruples, []) = words.as_chunks::<4>() else {
+            return Err("Wrong number of arguments in buffer limit configuration.");
+        };
+        let mut changed = *self;
+        for [class, hard, soft, seconds] in quadruples {
+            let limit = match &*class.to_ascii_lowercase() {
+                b"normal" => &mut changed.normal,
+                b"slave" | b"replica" => &mut changed.replica,
+                b"pubsub" => &mut changed.pubsub,
+                _ => return Err("Invalid client class specified in buffer limit configuration."),
+            };
+            let parsed = || {
+                Some(OutputLimit {
+                    hard_bytes: parse_memory_bytes(hard)?,
+                    soft_bytes: parse_memory_bytes(soft)?,
+                    soft_seconds: u64::try_from(parse_i64(seconds)?).ok()?,
+                })
+            };
+            *limit = parsed().ok_or(
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
+            )?;
+        }
+        *self = changed;
+        Ok(())
+    }
+
+    /// The limits as [`fmt::Display`] shows them.
+    ///
+    /// # Panics
+    /// When the text is anything else.
+    pub(super) fn of_text(text: &[u8]) -> Self {
+        let mut limits = Self::default();
+        let words: Vec<&[u8]> = text.split(|byte| *byte == b' ').collect();
+        limits.change(&words).expect("the text was made from limits");
+        limits
+    }
+}
+
+impl fmt::Display for OutputLimits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes = [("normal", self.normal), ("slave", self.replica), ("pubsub", self.pubsub)];
+        for (index, (class, limit)) in classes.into_iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            let OutputLimit { hard_bytes, soft_bytes, soft_seconds } = limit;
+            write!(formatter, "{space}{class} {hard_bytes} {soft_bytes} {soft_seconds}")?;
+        }
+        Ok(())
+    }
+}

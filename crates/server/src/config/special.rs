@@ -1,0 +1,310 @@
+//! Values of several words that have a form of their own, and texts that must pass a check.
+//!
+//! Each function brings the words into the one form that `CONFIG GET` shows. A single empty word
+//! stands for no words at all.
+
+use crate::config::settings::{OutputLimits, SavePoint};
+use darter_base::number::parse_i64;
+
+/// The words, or none when there is only an empty one.
+fn given<'w, 'a>(words: &'w [&'a [u8]]) -> &'w [&'a [u8]] {
+    if let [only] = words
+        && only.is_empty()
+    {
+        return &[];
+    }
+    words
+}
+
+fn joined(words: &[&[u8]]) -> Vec<u8> {
+    words.join(&b' ')
+}
+
+/// `save`: pairs of seconds and changes.
+pub(super) fn save(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let words = given(words);
+    SavePoint::parse_all(words).ok_or("Invalid save parameters")?;
+    Ok(joined(words))
+}
+
+/// `client-output-buffer-limit`: quadruples of class, hard limit, soft limit and seconds. Classes
+/// not named keep what they have.
+pub(super) fn output_limits(words: &[&[u8]], present: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let mut limits = match present {
+        Some(text) => {
+            let words: Vec<&[u8]> = text.split(|byte| *byte == b' ').collect();
+            let mut limits = OutputLimits::default();
+            limits.change(&words)?;
+            limits
+        }
+        None => OutputLimits::default(),
+    };
+    limits.change(given(words))?;
+    Ok(limits.to_string().into_bytes())
+}
+
+/// `oom-score-adj-values`: three scores.
+pub(super) fn oom_scores(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    if words.len() != 3 {
+        return Err("wrong number of arguments".to_owned());
+    }
+    let in_range = |word: &&[u8]| parse_i64(word).is_some_and(|score| score.abs() <= 2000);
+    if !words.iter().all(in_range) {
+        return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into());
+    }
+    Ok(joined(words))
+}
+
+/// Letters of `notify-keyspace-events` in the order they are shown in, those of `A` first.
+const EVENT_LETTERS: &[u8] = b"g$lshzxetd";
+
+/// Letters `A` does not stand for.
+const OTHER_EVENT_LETTERS: &[u8] = b"KEmn";
+
+/// `notify-keyspace-events`: letters, `A` for most of them.
+pub(super) fn keyspace_events(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let [letters] = words else { return Err("wrong number of arguments".to_owned()) };
+    let known =
+        |letter: &u8| EVENT_LETTERS.contains(letter) || OTHER_EVENT_LETTERS.contains(letter);
+    if !letters.iter().all(|letter| *letter == b'A' || known(letter)) {
+        return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
+    }
+    let all =
+        letters.contains(&b'A') || EVENT_LETTERS.iter().all(|letter| letters.contains(letter));
+    let mut shown = Vec::new();
+    if all {
+        shown.push(b'A');
+    } else {
+        shown.extend(EVENT_LETTERS.iter().filter(|letter| letters.contains(letter)));
+    }
+    shown.extend(OTHER_EVENT_LETTERS.iter().filter(|letter| letters.contains(letter)));
+    Ok(shown)
+}
+
+/// `latency-tracking-info-percentiles`.
+pub(super) fn percentiles(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let mut shown = Vec::new();
+    for word in given(words) {
+        let percentile = std::str::from_utf8(word)
+            .ok()
+            .and_then(|text| text.parse::<f64>().ok())
+            .filter(|percentile| !percentile.is_nan())
+            .ok_or("Invalid latency-tracking-info-percentiles parameters")?;
+        if !(0.0..=100.0).contains(&percentile) {
+            return Err("latency-tracking-info-percentiles parameters should sit between \
+                        [0.0,100.0]"
+                .to_owned());
+        }
+        shown.push(percentile.to_string());
+    }
+    Ok(shown.join(" ").into_bytes())
+}
+
+/// Most addresses of `bind`.
+const BIND_ADDRESSES_MAX: usize = 16;
+
+/// `bind`: addresses.
+pub(super) fn bind(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let words = given(words);
+    if words.len() > BIND_ADDRESSES_MAX {
+        return Err("Too many bind addresses specified.".to_owned());
+    }
+    for word in words {
+        let text = String::from_utf8_lossy(word);
+        darter_runtime::ListenerConfig::tcp(&text, 0, 1).map_err(|error| error.to_string())?;
+    }
+    Ok(joined(words))
+}
+
+/// `replicaof`: a host and a port, or `no one`.
+pub(super) fn replica_of(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    match given(words) {
+        [] => Ok(Vec::new()),
+        [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => {
+            Ok(Vec::new())
+        }
+        [_, port] => {
+            let port = parse_i64(port).filter(|port| (0..=65_535).contains(port));
+            port.ok_or("Invalid master port")?;
+            Ok(joined(words))
+        }
+        _ => Err("wrong number of arguments".to_owned()),
+    }
+}
+
+/// What SIGINT and SIGTERM do.
+const SHUTDOWN_WORDS: &[&str] = &["default", "save", "nosave", "now", "force"];
+
+/// `shutdown-on-sigint` and `shutdown-on-sigterm`: any of the words above.
+pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let is = |word: &[u8], choice: &str| word.eq_ignore_ascii_case(choice.as_bytes());
+    if !words.iter().all(|word| SHUTDOWN_WORDS.iter().any(|choice| is(word, choice))) {
+        return Err(crate::config::value::none_of(SHUTDOWN_WORDS));
+    }
+    let given = |choice: &&str| words.iter().any(|word| is(word, choice));
+    if given(&"save") && given(&"nosave") {
+        return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".to_owned());
+    }
+    let shown: Vec<&str> = SHUTDOWN_WORDS[1..].iter().copied().filter(|word| given(word)).collect();
+    Ok(if shown.is_empty() { "default".to_owned() } else { shown.join(" ") }.into_bytes())
+}
+
+/// Words taken as they are.
+pub(super) fn as_given(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    Ok(joined(given(words)))
+}
+
+/// `dir`: a directory that exists, shown as an absolute path.
+pub(super) fn directory(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let path = joined(words);
+    let path = std::path::Path::new(std::str::from_utf8(&path).map_err(|_| "not a path")?);
+    let absolute = std::fs::canonicalize(path)
+        .and_then(|absolute| std::fs::read_dir(&absolute).map(|_| absolute))
+        .map_err(|error| reason(&error))?;
+    Ok(absolute.to_string_lossy().into_owned().into_bytes())
+}
+
+/// What the system said, without the number behind it.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+fn is_base_name(name: &[u8]) -> bool {
+    !name.contains(&b'/') && !name.contains(&b'\\')
+}
+
+pub(super) fn db_file_name(name: &[u8]) -> Result<(), &'static str> {
+    is_base_name(name).then_some(()).ok_or("dbfilename can't be a path, just a filename")
+}
+
+pub(super) fn append_file_name(name: &[u8]) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("appendfilename can't be empty");
+    }
+    is_base_name(name).then_some(()).ok_or("appendfilename can't be a path, just a filename")
+}
+
+pub(super) fn append_dir_name(name: &[u8]) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("appenddirname can't be empty");
+    }
+    is_base_name(name).then_some(()).ok_or("appenddirname can't be a path, just a dirname")
+}
+
+pub(super) fn host_name(name: &[u8]) -> Result<(), &'static str> {
+    if name.len() >= 256 {
+        return Err("Hostnames must be less than 256 characters");
+    }
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    name.iter()
+        .all(allowed)
+        .then_some(())
+        .ok_or("Hostnames may only contain alphanumeric characters, hyphens or dots")
+}
+
+pub(super) fn node_name(name: &[u8]) -> Result<(), &'static str> {
+    let allowed = |byte: &u8| (b'!'..=b'~').contains(byte) && !b"\"=,;".contains(byte);
+    name.iter()
+        .all(allowed)
+        .then_some(())
+        .ok_or("Announced human node name contained invalid character")
+}
+
+/// Names in braces that `proc-title-template` may contain.
+const TITLE_FIELDS: &[&str] =
+    &["title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"];
+
+pub(super) fn title_template(template: &[u8]) -> Result<(), &'static str> {
+    const REFUSAL: &str = "template format is invalid or contains unknown variables";
+    let mut rest = std::str::from_utf8(template).map_err(|_| REFUSAL)?;
+    while let Some((_, behind)) = rest.split_once('{') {
+        let (field, behind) = behind.split_once('}').ok_or(REFUSAL)?;
+        if !TITLE_FIELDS.contains(&field) {
+            return Err(REFUSAL);
+        }
+        rest = behind;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::value::Canonical;
+
+    fn shown(canonical: Canonical, text: &str, present: Option<&str>) -> Result<String, String> {
+        let words: Vec<&[u8]> = text.as_bytes().split(|byte| *byte == b' ').collect();
+        canonical(&words, present.map(str::as_bytes)).map(|shown| String::from_utf8(shown).unwrap())
+    }
+
+    #[test]
+    fn save_points_come_in_pairs() {
+        assert_eq!(shown(save, "", None), Ok(String::new()));
+        assert_eq!(shown(save, "900 1 300 10", None), Ok("900 1 300 10".into()));
+        for text in ["900", "0 1", "1 -1", "x 1"] {
+            assert_eq!(shown(save, text, None), Err("Invalid save parameters".into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn output_limits_are_set_class_by_class() {
+        let defaults = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
+        assert_eq!(shown(output_limits, "", None), Ok(defaults.into()));
+        assert_eq!(
+            shown(output_limits, "replica 1mb 2kb 3 pubsub 0 0 0", Some(defaults)),
+            Ok("normal 0 0 0 slave 1048576 2048 3 pubsub 0 0 0".into())
+        );
+        assert_eq!(
+            shown(output_limits, "normal 1 2", Some(defaults)),
+            Err("Wrong number of arguments in buffer limit configuration.".into())
+        );
+        assert_eq!(
+            shown(output_limits, "master 1 2 3", Some(defaults)),
+            Err("Invalid client class specified in buffer limit configuration.".into())
+        );
+        assert_eq!(
+            shown(output_limits, "normal x 2 3", Some(defaults)),
+            Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into())
+        );
+    }
+
+    #[test]
+    fn event_letters_are_shown_in_one_order() {
+        assert_eq!(shown(keyspace_events, "KEA", None), Ok("AKE".into()));
+        assert_eq!(shown(keyspace_events, "xKE$", None), Ok("$xKE".into()));
+        assert_eq!(shown(keyspace_events, "g$lshzxetdK", None), Ok("AK".into()));
+        assert_eq!(shown(keyspace_events, "", None), Ok(String::new()));
+        assert!(shown(keyspace_events, "KQ", None).is_err());
+    }
+
+    #[test]
+    fn percentiles_lose_trailing_zeros() {
+        assert_eq!(shown(percentiles, "50 99.00 99.9", None), Ok("50 99 99.9".into()));
+        assert_eq!(shown(percentiles, "", None), Ok(String::new()));
+        assert!(shown(percentiles, "101", None).is_err());
+        assert!(shown(percentiles, "a", None).is_err());
+    }
+
+    #[test]
+    fn shutdown_words_do_not_contradict_each_other() {
+        assert_eq!(shown(shutdown, "now FORCE", None), Ok("now force".into()));
+        assert_eq!(shown(shutdown, "default", None), Ok("default".into()));
+        assert!(shown(shutdown, "save nosave", None).is_err());
+        assert_eq!(
+            shown(shutdown, "never", None),
+            Err("argument(s) must be one of the following: default, save, nosave, now, force"
+                .into())
+        );
+    }
+
+    #[test]
+    fn names_are_checked() {
+        assert!(db_file_name(b"dump.rdb").is_ok());
+        assert!(db_file_name(b"a/dump.rdb").is_err());
+        assert!(append_file_name(b"").is_err());
+        assert!(host_name(b"a-b.c").is_ok() && host_name(b"a_b").is_err());
+        assert!(title_template(b"{title} {listen-addr} {server-mode}").is_ok());
+        assert!(title_template(b"{nothing}").is_err() && title_template(b"{title").is_err());
+    }
+}

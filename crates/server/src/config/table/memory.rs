@@ -1,0 +1,52 @@
+//! The memory limit, eviction, expiry, freeing and defragmentation.
+
+use crate::config::parameter::{INT, LONG, Parameter, choice, flag, memory, number, words};
+use crate::config::special;
+
+const POLICIES: &[&str] = &[
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "noeviction",
+];
+
+pub(super) static PARAMETERS: &[Parameter] = &[
+    memory("maxmemory", 0, u64::MAX as i128, "0", "Memory above which keys are evicted; 0: none.")
+        .unit("bytes"),
+    choice("maxmemory-policy", POLICIES, "noeviction", "Which keys are evicted."),
+    number("maxmemory-samples", 1, 64, "5", "Keys looked at to evict one."),
+    number("maxmemory-eviction-tenacity", 0, 100, "10", "Time spent on evicting."),
+    number("lfu-log-factor", 0, INT, "10", "How slowly a key's frequency counter grows."),
+    number("lfu-decay-time", 0, INT, "1", "After how long it shrinks.").unit("minutes"),
+    number("active-expire-effort", 1, 10, "1", "Time spent on deleting expired keys."),
+    flag("lazyfree-lazy-eviction", "yes", "Evicted values are freed in the background."),
+    flag("lazyfree-lazy-expire", "yes", "Expired values are freed in the background."),
+    flag("lazyfree-lazy-server-del", "yes", "Overwritten values are freed in the background."),
+    flag("lazyfree-lazy-user-del", "yes", "DEL frees in the background."),
+    flag("lazyfree-lazy-user-flush", "yes", "FLUSHALL and FLUSHDB free in the background."),
+    flag("activerehashing", "yes", "Tables grow in the background."),
+    flag("activedefrag", "no", "Moves values to give memory back to the system."),
+    memory("active-defrag-ignore-bytes", 1, LONG, "100mb", "Waste below which nothing is moved.")
+        .unit("bytes"),
+    number("active-defrag-threshold-lower", 0, 1000, "10", "Waste from which values are moved.")
+        .unit("percent"),
+    number("active-defrag-threshold-upper", 0, 1000, "100", "Waste at which most effort is made.")
+        .unit("percent"),
+    number("active-defrag-cycle-min", 1, 99, "1", "Least processor time for it.").unit("percent"),
+    number("active-defrag-cycle-max", 1, 99, "25", "Most processor time for it.").unit("percent"),
+    number("active-defrag-cycle-us", 0, 100_000, "500", "Time of one round.").unit("microseconds"),
+    number("active-defrag-max-scan-fields", 1, LONG, "1000", "Fields moved in one go."),
+    flag("jemalloc-bg-thread", "yes", "The allocator of Redis cleans up in a thread."),
+    flag("disable-thp", "yes", "Does without transparent huge pages.").at_start(),
+    choice(
+        "oom-score-adj",
+        &["no", "yes", "relative", "absolute"],
+        "no",
+        "Tells Linux whom to end.",
+    ),
+    words("oom-score-adj-values", special::oom_scores, "0 200 800", "Scores for that."),
+];

@@ -1,0 +1,54 @@
+//! Snapshots and the append-only log.
+
+use crate::config::parameter::{
+    INT, LONG, Parameter, checked, choice, flag, memory, number, words,
+};
+use crate::config::special;
+
+pub(super) static PARAMETERS: &[Parameter] = &[
+    words("dir", special::directory, ".", "Directory of snapshots and log.").protected(),
+    words("save", special::save, "3600 1 300 100 60 10000", "Save after seconds with changes."),
+    checked("dbfilename", special::db_file_name, "dump.rdb", "File of the snapshot.").protected(),
+    flag("rdbcompression", "yes", "Compresses strings in snapshots."),
+    flag("rdbchecksum", "yes", "Adds a checksum to snapshots.").at_start(),
+    flag("rdb-save-incremental-fsync", "yes", "Writes snapshots to disk bit by bit."),
+    flag("rdb-del-sync-files", "no", "Deletes snapshots made for replicas only."),
+    choice("rdb-version-check", &["strict", "relaxed"], "strict", "Refuses newer snapshots."),
+    number("rdb-key-save-delay", i32::MIN as i128, INT, "0", "Delays saving each key, for tests.")
+        .unit("microseconds")
+        .hidden(),
+    number("key-load-delay", i32::MIN as i128, INT, "0", "Delays loading each key, for tests.")
+        .unit("microseconds")
+        .hidden(),
+    memory(
+        "loading-process-events-interval-bytes",
+        1024,
+        INT,
+        "2mb",
+        "Loaded between looks around.",
+    )
+    .unit("bytes")
+    .hidden(),
+    flag("stop-writes-on-bgsave-error", "yes", "Refuses writes after a snapshot has failed."),
+    choice("sanitize-dump-payload", &["no", "yes", "clients"], "no", "Checks what RESTORE brings."),
+    flag("appendonly", "no", "Keeps a log of changes."),
+    checked("appendfilename", special::append_file_name, "appendonly.aof", "File of the log.")
+        .at_start(),
+    checked("appenddirname", special::append_dir_name, "appendonlydir", "Directory of the log.")
+        .at_start(),
+    choice("appendfsync", &["everysec", "always", "no"], "everysec", "When the log is synced."),
+    flag("no-appendfsync-on-rewrite", "no", "Does not sync the log while it is rewritten."),
+    number("auto-aof-rewrite-percentage", 0, INT, "100", "Growth at which the log is rewritten.")
+        .unit("percent"),
+    memory("auto-aof-rewrite-min-size", 0, LONG, "64mb", "Size from which the log is rewritten.")
+        .unit("bytes"),
+    flag("aof-load-truncated", "yes", "Loads a log whose end is missing."),
+    flag("aof-use-rdb-preamble", "yes", "Rewrites the log as a snapshot."),
+    flag("aof-rewrite-incremental-fsync", "yes", "Writes a new log to disk bit by bit."),
+    flag("aof-timestamp-enabled", "no", "Notes the time in the log."),
+    flag("aof-disable-auto-gc", "no", "Keeps old files of the log."),
+    number("shutdown-timeout", 0, INT, "10", "How long a shutdown waits for replicas.")
+        .unit("seconds"),
+    words("shutdown-on-sigint", special::shutdown, "default", "What SIGINT does."),
+    words("shutdown-on-sigterm", special::shutdown, "default", "What SIGTERM does."),
+];

@@ -1,0 +1,59 @@
+//! Primary and replica.
+
+use crate::config::parameter::{INT, LONG, Parameter, choice, flag, memory, number, text, words};
+use crate::config::special;
+
+pub(super) static PARAMETERS: &[Parameter] = &[
+    words("replicaof", special::replica_of, "", "Host and port of the primary.")
+        .alias(&["slaveof"])
+        .at_start(),
+    text("primaryauth", "", "Password for the primary.").secret().alias(&["masterauth"]),
+    text("primaryuser", "", "User for the primary.").secret().alias(&["masteruser"]),
+    flag("replica-serve-stale-data", "yes", "Serves reads while the primary is away.")
+        .alias(&["slave-serve-stale-data"]),
+    flag("replica-read-only", "yes", "Refuses writes on a replica.").alias(&["slave-read-only"]),
+    flag("replica-ignore-maxmemory", "yes", "A replica evicts nothing by itself.")
+        .alias(&["slave-ignore-maxmemory"]),
+    flag("replica-ignore-disk-write-errors", "no", "A replica goes on when its disk fails."),
+    flag("replica-lazy-flush", "yes", "Frees the old data in the background at a full sync.")
+        .alias(&["slave-lazy-flush"]),
+    flag("replica-announced", "yes", "Whether sentinels tell clients of this replica."),
+    number("replica-priority", 0, INT, "100", "Lower ones are promoted first; 0: never.")
+        .alias(&["slave-priority"]),
+    text("replica-announce-ip", "", "Address told to the primary.").alias(&["slave-announce-ip"]),
+    number("replica-announce-port", 0, 65_535, "0", "Port told to the primary.")
+        .alias(&["slave-announce-port"]),
+    number("repl-timeout", 1, INT, "60", "Silence after which a link is down.").unit("seconds"),
+    number("repl-ping-replica-period", 1, INT, "10", "How often replicas are pinged.")
+        .unit("seconds")
+        .alias(&["repl-ping-slave-period"]),
+    memory("repl-backlog-size", 1, LONG, "10mb", "Changes kept for a partial sync.").unit("bytes"),
+    number("repl-backlog-ttl", 0, LONG, "3600", "How long they are kept without replicas.")
+        .unit("seconds"),
+    flag("repl-disable-tcp-nodelay", "no", "Sends to replicas in larger packets."),
+    flag("repl-diskless-sync", "yes", "Sends a full sync without a file."),
+    number("repl-diskless-sync-delay", 0, INT, "5", "Waits for more replicas.").unit("seconds"),
+    number("repl-diskless-sync-max-replicas", 0, INT, "0", "Replicas that end the wait; 0: none."),
+    choice(
+        "repl-diskless-load",
+        &["disabled", "on-empty-db", "swapdb"],
+        "disabled",
+        "Loads a full sync without a file.",
+    ),
+    flag("repl-mptcp", "no", "Connects to the primary with Multipath TCP.").at_start(),
+    flag("repl-rdb-channel", "no", "Full sync over a connection of its own, in Redis.").hidden(),
+    flag("dual-channel-replication-enabled", "no", "Full sync over a connection of its own."),
+    memory("replica-full-sync-buffer-limit", 0, LONG, "0", "Changes kept during a full sync.")
+        .unit("bytes"),
+    number("min-replicas-to-write", 0, INT, "0", "Replicas without which writes are refused.")
+        .alias(&["min-slaves-to-write"]),
+    number("min-replicas-max-lag", 0, INT, "10", "Lag up to which a replica counts.")
+        .unit("seconds")
+        .alias(&["min-slaves-max-lag"]),
+    choice(
+        "propagation-error-behavior",
+        &["ignore", "panic", "panic-on-replicas"],
+        "ignore",
+        "What an error in the replication stream does.",
+    ),
+];

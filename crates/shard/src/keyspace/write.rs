@@ -1,0 +1,173 @@
+//! Writing: setting, deleting, moving. Every operation counts one change and bumps the version of the
+//! key if it is watched.
+
+use darter_structures::{Block, Deadline, Marks, Payload, Position};
+use darter_value::{LargeString, Object, integer};
+
+use super::{Detached, Keyspace};
+use crate::key::{Expiry, Key, Previous};
+
+impl Keyspace<'_> {
+    /// Sets `key` to the string `value`, stored as an integer if it is the text of one. Neither allocates
+    /// nor frees if a value of the same size class is replaced.
+    #[inline]
+    pub fn set_string(&mut self, key: &Key<'_>, value: &[u8], expiry: Expiry) -> Previous {
+        match integer::from_canonical_text(value) {
+            Some(integer) => self.set_integer(key, integer, expiry),
+            None => self.set_text(key, value, expiry),
+        }
+    }
+
+    /// Sets `key` to the string `value` as it is, even if it is the text of an integer
+    /// (INCRBYFLOAT).
+    #[inline]
+    pub fn set_text(&mut self, key: &Key<'_>, value: &[u8], expiry: Expiry) -> Previous {
+        if value.len() > LargeString::BYTES_MIN {
+            let object = Object::Large(LargeString::new(value.to_vec()));
+            return self.set_object(key, object, expiry);
+        }
+        self.write(key, Payload::Bytes(value), expiry)
+    }
+
+    /// Sets `key` to the decimal text of `integer`.
+    #[inline]
+    pub fn set_integer(&mut self, key: &Key<'_>, integer: i64, expiry: Expiry) -> Previous {
+        self.write(key, Payload::Integer(integer), expiry)
+    }
+
+    /// Sets `key` to `object`.
+    pub fn set_object(&mut self, key: &Key<'_>, object: Object, expiry: Expiry) -> Previous {
+        self.write(key, Payload::Boxed(Box::new(object)), expiry)
+    }
+
+    /// Lends the object at `key` for writing; `None` if the key is absent or not an object. Noted as an
+    /// access.
+    pub fn edit_object<R>(
+        &mut self,
+        key: &Key<'_>,
+        edit: impl FnOnce(&mut Object) -> R,
+    ) -> Option<R> {
+        let position = self.locate(key)?;
+        let result = self.database.table.update(position, |mut block| {
+            let result = block.boxed_mut().map(edit);
+            (block, result)
+        })?;
+        self.touch(position);
+        self.changed(key);
+        Some(result)
+    }
+
+    /// Deletes `key`; whether it was there. What takes long to free is freed later
+    /// ([`Shard::collect_garbage`](crate::Shard::collect_garbage)), so this is UNLINK as well as DEL.
+    pub fn remove(&mut self, key: &Key<'_>) -> bool {
+        let Some(position) = self.locate(key) else { return false };
+        let block = self.database.table.remove(position);
+        self.common.garbage.discard_block(block);
+        self.changed(key);
+        true
+    }
+
+    /// Sets or clears the deadline of `key`; whether the key exists.
+    pub fn set_deadline(&mut self, key: &Key<'_>, deadline: Option<Deadline>) -> bool {
+        let Some(position) = self.locate(key) else { return false };
+        self.database.table.update(position, |block| (block.with_deadline(deadline), ()));
+        self.changed(key);
+        true
+    }
+
+    /// Takes the value of `key` out of the keyspace. Not counted as a change, as [`put`](Self::put) will
+    /// be.
+    pub fn take(&mut self, key: &Key<'_>) -> Option<Detached> {
+        let position = self.locate(key)?;
+        let block = self.database.table.remove(position);
+        self.bump(key);
+        Some(Detached { block })
+    }
+
+    /// A copy of the value of `key`, with its deadline. O(size of the value).
+    pub fn copy(&mut self, key: &Key<'_>) -> Option<Detached> {
+        let position = self.locate(key)?;
+        Some(Detached { block: self.database.table.view(position).to_block() })
+    }
+
+    /// Sets `key` to a value taken or copied from elsewhere, deadline included.
+    pub fn put(&mut self, key: &Key<'_>, detached: Detached) -> Previous {
+        let block = detached.block;
+        let block = if block.view().key() == key.bytes { block } else { block.with_key(key.bytes) };
+        let previous = if let Some(position) = self.locate(key) {
+            let old = self.database.table.update(position, |old| (block, old));
+            self.common.garbage.discard_block(old);
+            Previous::Present
+        } else {
+            self.database.table.insert(key.hash, block, Marks::NONE);
+            Previous::Absent
+        };
+        self.changed(key);
+        previous
+    }
+
+    /// Adds to the number of changes since the last save, for commands that count more than one per
+    /// write.
+    pub const fn count_changes(&mut self, changes: u64) {
+        self.common.changes += changes;
+    }
+
+    /// Counts a hit or a miss, for commands that find a key by other means than
+    /// [`read`](Self::read) and [`exists`](Self::exists) (TYPE, TTL).
+    pub const fn count_lookup(&mut self, found: bool) {
+        if found {
+            self.common.statistics.hits += 1;
+        } else {
+            self.common.statistics.misses += 1;
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, key: &Key<'_>, payload: Payload<'_, Object>, expiry: Expiry) -> Previous {
+        let previous = if let Some(position) = self.locate(key) {
+            let old_value = self.database.table.update(position, |block| {
+                let deadline = match expiry {
+                    Expiry::Clear => None,
+                    Expiry::Keep => block.view().deadline(),
+                    Expiry::At(deadline) => Some(deadline),
+                };
+                block.replace(payload, deadline)
+            });
+            self.common.garbage.discard_value(old_value);
+            self.touch(position);
+            Previous::Present
+        } else {
+            self.create(key, payload, expiry);
+            Previous::Absent
+        };
+        self.changed(key);
+        previous
+    }
+
+    /// Adds a key that is absent.
+    pub(super) fn create(
+        &mut self,
+        key: &Key<'_>,
+        payload: Payload<'_, Object>,
+        expiry: Expiry,
+    ) -> Position {
+        let deadline = match expiry {
+            Expiry::Clear | Expiry::Keep => None,
+            Expiry::At(deadline) => Some(deadline),
+        };
+        let block = Block::new(key.bytes, payload, deadline);
+        self.database.table.insert(key.hash, block, Marks::NONE)
+    }
+
+    /// Accounts for a change of `key`.
+    #[inline]
+    pub(super) fn changed(&mut self, key: &Key<'_>) {
+        self.common.changes += 1;
+        self.bump(key);
+    }
+
+    #[inline]
+    fn bump(&mut self, key: &Key<'_>) {
+        self.database.watches.bump(|| *key, &mut self.common.versions);
+    }
+}

@@ -1,0 +1,82 @@
+//! `used_bytes` against an allocator that counts.
+
+#![expect(unsafe_code, reason = "wraps the allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use darter_base::{DbIndex, ShardId, UnixMillis};
+use darter_shard::{Deadline, Expiry, FlushScope, Key, KeyHasher, Shard, ShardOptions};
+use darter_structures::good_size;
+
+/// Good sizes of all allocations alive.
+static ALIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: passes everything on.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALIVE_BYTES.fetch_add(good_size(layout.size()), Ordering::Relaxed);
+        // SAFETY: by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALIVE_BYTES.fetch_sub(good_size(layout.size()), Ordering::Relaxed);
+        // SAFETY: by the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// The only test of this file, so that nothing else allocates meanwhile.
+#[test]
+fn used_bytes_is_what_the_allocator_gave() {
+    let hasher = KeyHasher::new(3);
+    let options = ShardOptions { databases: 4, hasher: hasher.clone() };
+    let mut values: Vec<Vec<u8>> =
+        [0, 1, 10, 40, 100, 300, 2000, 3000, 70_000, 400_000].map(|len| vec![b'v'; len]).to_vec();
+    values.push(b"123456".to_vec());
+    let mut random = 1_u64;
+    let before = ALIVE_BYTES.load(Ordering::Relaxed);
+    let mut shard = Shard::new(ShardId(0), &options);
+    for step in 0..60_000_u32 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let pick = |shift: u32, end: u64| (random >> shift) % end;
+        let name = pick(20, 5000).to_le_bytes();
+        let name = &name[..1 + usize::from(name[0]) % 8];
+        let key = Key::new(&hasher, name);
+        let db = DbIndex(u16::try_from(pick(8, 4)).expect("small"));
+        let mut keyspace = shard.keyspace(db, UnixMillis(i64::from(step)));
+        let value = &values[usize::try_from(pick(33, 1000)).expect("small") * values.len() / 1500];
+        let deadline = Deadline::new(i64::from(step) + 5000).expect("in range");
+        match pick(45, 12) {
+            0..3 => drop(keyspace.set_string(&key, value, Expiry::Clear)),
+            3 => drop(keyspace.set_string(&key, value, Expiry::At(deadline))),
+            4 => drop(keyspace.append(&key, value)),
+            5 => drop(keyspace.edit_string(&key, value.len(), |_| ())),
+            6 => drop(keyspace.remove(&key)),
+            7 => drop(keyspace.set_deadline(&key, Some(deadline))),
+            8 => drop(keyspace.watch(&key)),
+            9 => drop(keyspace.unwatch(&key)),
+            10 => {
+                if let Some(detached) = keyspace.copy(&key) {
+                    let key = Key::new(&hasher, b"copied");
+                    keyspace.put(&key, detached);
+                }
+            }
+            _ if step % 64 == 0 => drop(shard.collect_garbage(1)),
+            _ if step % 100 == 7 => drop(shard.expire_slice(UnixMillis(i64::from(step)), 3)),
+            _ if step % 1000 == 13 => drop(shard.flush(FlushScope::Database(db))),
+            _ => {}
+        }
+        let alive = ALIVE_BYTES.load(Ordering::Relaxed) - before;
+        assert_eq!(shard.used_bytes(), alive, "after step {step}");
+    }
+    assert!(shard.len() > 100);
+    drop(shard);
+    assert_eq!(ALIVE_BYTES.load(Ordering::Relaxed), before);
+}

@@ -1,0 +1,339 @@
+//! One client's connection, as its worker sees it: the smallest server that uses windows and
+//! coordinators the way the real one does.
+
+use crate::coverage::Path;
+use crate::defect::{Defect, SpoiltGathering};
+use crate::plan::Client;
+use crate::stage::{now, preemption_point};
+use crate::toy::{Op, OpId, Reply, Toy, execute};
+use crate::world::{Post, Posted, World};
+use darter_base::ShardId;
+use darter_txn::{Gathering, Held, Outcome, Program, Step, Ticket, View, Window};
+
+/// Where a connection stands.
+#[derive(Debug)]
+enum State {
+    /// The next operation can be begun.
+    Ready,
+    /// Operations lie in an inbox, or are done and on their way back.
+    Posted,
+    /// A coordinator waits for a shard.
+    Gathering(Coordinator),
+    /// Everything is answered.
+    Finished,
+    /// The client has closed the connection.
+    Gone,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub struct Connection {
+    client: usize,
+    /// The first operation that has not been begun.
+    next: usize,
+    /// The pipeline it belongs to; the number of pipelines when there is none.
+    pipeline: usize,
+    /// Packed operations that have not come back: at most one, but for a defect.
+    outstanding: usize,
+    state: State,
+}
+
+impl Connection {
+    /// The connection of a client that has not sent anything.
+    pub fn new(client: usize) -> Self {
+        Self { client, next: 0, pipeline: 0, outstanding: 0, state: State::Ready }
+    }
+
+    /// Whose it is.
+    pub fn client(&self) -> usize {
+        self.client
+    }
+
+    /// Whether [`Connection::serve`] can go on.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
+    /// Whether the client has closed it.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone)
+    }
+
+    /// From when on this connection may be found gone.
+    pub fn vanish_at(&self, world: &World) -> Option<u32> {
+        match self.state {
+            State::Gone | State::Finished => None,
+            _ => self.plan(world).vanish_at,
+        }
+    }
+
+    /// Whether it may be found gone now.
+    pub fn may_vanish(&self, world: &World) -> bool {
+        self.vanish_at(world).is_some_and(|tick| tick <= now())
+    }
+
+    /// The connection is closed: what it has begun elsewhere is left to its fate.
+    pub fn vanish(&mut self, world: &World, post: &Post) {
+        world.say(post.me, || format!("client {} vanishes", self.client));
+        match std::mem::replace(&mut self.state, State::Gone) {
+            State::Gathering(mut coordinator) => {
+                world.took(Path::VanishedGathering);
+                coordinator.release(world, post);
+            }
+            State::Posted => world.took(Path::VanishedPosted),
+            _ => world.took(Path::VanishedAtRest),
+        }
+        self.settle(world);
+    }
+
+    /// The schedule is over: a coordinator that never got its shards lets go of what it has.
+    pub fn abandon(&mut self, world: &World, post: &Post) {
+        if let State::Gathering(coordinator) = &mut self.state {
+            coordinator.release(world, post);
+        }
+    }
+
+    /// Runs as much as can be run without waiting: a window, or a coordinated operation.
+    pub fn serve(&mut self, window: &mut Window<Toy>, world: &World, post: &Post) {
+        let plan = self.plan(world);
+        let pipeline = plan.pipelines[self.pipeline].clone();
+        if self.next == pipeline.start {
+            world.say(post.me, || format!("client {} sends {pipeline:?}", self.client));
+            for index in pipeline.clone() {
+                world.invoked(self.id(index));
+            }
+        }
+        let end = (self.next..pipeline.end)
+            .find(|&index| plan.ops[index].only_shard(world.router()).is_none())
+            .unwrap_or(pipeline.end);
+        if self.next == end {
+            self.gather(world, post);
+        } else {
+            self.run_window(end, window, world, post);
+        }
+    }
+
+    /// Work of this connection has been run.
+    pub fn take_done(&mut self, work: Posted, world: &World, post: &Post) {
+        world.say(post.me, || format!("client {} gets {:?}", self.client, work.first));
+        if self.is_gone() {
+            world.took(Path::DoneLate);
+            return;
+        }
+        assert_eq!(work.replies.len(), work.ops.len(), "done means done");
+        for (reply, index) in work.replies.into_iter().zip(work.first.index..) {
+            world.responded(self.id(index), reply);
+        }
+        self.outstanding -= 1;
+        self.go_on(world);
+    }
+
+    /// A reserved shard has come. Whoever gets it back must put it into its seat.
+    #[must_use = "a shard that is dropped is lost"]
+    pub fn take_grant(
+        &mut self,
+        ticket: Ticket,
+        held: Held<Toy>,
+        world: &World,
+        post: &Post,
+    ) -> Option<Held<Toy>> {
+        let State::Gathering(coordinator) = &mut self.state else { return Some(held) };
+        assert_eq!(coordinator.ticket(), ticket, "one reservation at a time");
+        coordinator.accept(held);
+        self.advance(world, post);
+        None
+    }
+
+    fn gather(&mut self, world: &World, post: &Post) {
+        let op = &self.plan(world).ops[self.next];
+        self.state = State::Gathering(Coordinator::new(op, self.id(self.next), world));
+        self.advance(world, post);
+    }
+
+    /// Goes on collecting shards, and runs the operation when all are there.
+    fn advance(&mut self, world: &World, post: &Post) {
+        let id = self.id(self.next);
+        let op = &self.plan(world).ops[self.next];
+        let State::Gathering(coordinator) = &mut self.state else {
+            unreachable!("called while gathering");
+        };
+        if coordinator.advance(op, world, post) == Step::Waiting {
+            world.took(Path::GatheringWaited);
+            return;
+        }
+        world.took(Path::Gathered);
+        let reply = coordinator.run(op, id, world);
+        world.say(post.me, || format!("client {} ran {op}: {reply:?}", self.client));
+        world.responded(id, reply);
+        coordinator.release(world, post);
+        self.next += 1;
+        self.go_on(world);
+    }
+
+    fn run_window(&mut self, end: usize, window: &mut Window<Toy>, world: &World, post: &Post) {
+        let first = self.id(self.next);
+        let ops = &self.plan(world).ops[self.next..end];
+        let mut script = Script { ops, first, packed: 0, post, world };
+        match window.run(&mut script, &world.cells, post.me, post) {
+            Outcome::Finished => {
+                world.took(Path::WindowFinished);
+                self.next = end;
+            }
+            Outcome::Posted { next } => {
+                world.took(Path::WindowPosted);
+                self.next += next;
+                self.outstanding += 1;
+                world.say(post.me, || format!("client {} has posted", self.client));
+            }
+        }
+        self.go_on(world);
+    }
+
+    /// Finds the state after something has been begun or finished.
+    fn go_on(&mut self, world: &World) {
+        let plan = self.plan(world);
+        let pipeline_over = self.next == plan.pipelines[self.pipeline].end;
+        self.state = if self.outstanding > 0 {
+            let overtakes = world.defect == Some(Defect::OvertakingPipeline)
+                && !pipeline_over
+                && plan.ops[self.next].only_shard(world.router()).is_some();
+            if overtakes { State::Ready } else { State::Posted }
+        } else if self.next == plan.ops.len() {
+            self.settle(world);
+            State::Finished
+        } else {
+            self.pipeline += usize::from(pipeline_over);
+            State::Ready
+        };
+    }
+
+    fn settle(&self, world: &World) {
+        world.settled.borrow_mut()[self.client] = true;
+    }
+
+    fn id(&self, index: usize) -> OpId {
+        OpId { client: self.client, index }
+    }
+
+    fn plan<'a>(&self, world: &'a World) -> &'a Client {
+        &world.plan.clients[self.client]
+    }
+}
+
+/// The one-shard operations of a pipeline that come next.
+struct Script<'a> {
+    ops: &'a [Op],
+    /// The first of them.
+    first: OpId,
+    /// Operations below this index have been packed.
+    packed: usize,
+    post: &'a Post,
+    world: &'a World,
+}
+
+impl Script<'_> {
+    fn id(&self, index: usize) -> OpId {
+        OpId { client: self.first.client, index: self.first.index + index }
+    }
+}
+
+impl Program<Toy> for Script<'_> {
+    type Work = Posted;
+
+    fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    fn shard_of(&self, index: usize) -> ShardId {
+        self.ops[index].only_shard(self.world.router()).expect("one-shard operations")
+    }
+
+    fn prepare(&mut self, _: &Window<Toy>) {
+        preemption_point();
+    }
+
+    fn run(&mut self, index: usize, held: &mut Held<Toy>) {
+        if index < self.packed {
+            self.world.took(Path::PackedInVain);
+            self.packed = 0;
+        }
+        let op = &self.ops[index];
+        let reply = execute(op, self.id(index), &mut View::one(held, self.world.router()));
+        self.world
+            .say(self.post.me, || format!("client {} ran {op}: {reply:?}", self.first.client));
+        self.world.responded(self.id(index), reply);
+    }
+
+    fn pack(&mut self, from: usize, to: usize) -> Posted {
+        preemption_point();
+        self.packed = to;
+        Posted::new(self.id(from), &self.ops[from..to], self.world.router())
+    }
+}
+
+/// The real gathering, or one with a defect.
+#[derive(Debug)]
+struct Coordinator {
+    gathering: Kind,
+    ticket: Ticket,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Real(Gathering<Toy>),
+    Spoilt(SpoiltGathering),
+}
+
+impl Coordinator {
+    fn new(op: &Op, id: OpId, world: &World) -> Self {
+        let gathering = match world.defect {
+            Some(defect) if defect.spoils_coordinator_of(id.client) => {
+                Kind::Spoilt(SpoiltGathering::new(op, world))
+            }
+            _ => Kind::Real(Gathering::new(op.shards(world.router()))),
+        };
+        Self { gathering, ticket: ticket_of(id) }
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    fn advance(&mut self, op: &Op, world: &World, post: &Post) -> Step {
+        match &mut self.gathering {
+            Kind::Real(gathering) => gathering.advance(&world.cells, post.me, self.ticket),
+            Kind::Spoilt(gathering) => gathering.advance(op, self.ticket, world, post),
+        }
+    }
+
+    fn accept(&mut self, held: Held<Toy>) {
+        match &mut self.gathering {
+            Kind::Real(gathering) => gathering.accept(held),
+            Kind::Spoilt(gathering) => gathering.accept(held),
+        }
+    }
+
+    fn run(&mut self, op: &Op, id: OpId, world: &World) -> Reply {
+        match &mut self.gathering {
+            Kind::Real(gathering) => execute(op, id, &mut gathering.view(&world.cells)),
+            Kind::Spoilt(gathering) => gathering.run(op, id, world),
+        }
+    }
+
+    fn release(&mut self, world: &World, post: &Post) {
+        match &mut self.gathering {
+            Kind::Real(gathering) => gathering.release(&world.cells, post),
+            Kind::Spoilt(gathering) => gathering.release(world, post),
+        }
+    }
+}
+
+/// Tickets name the operation, hence are never used twice.
+fn ticket_of(id: OpId) -> Ticket {
+    Ticket((id.client as u64) << 32 | id.index as u64)
+}
+
+/// The client whose operation a ticket names.
+pub fn client_of(ticket: Ticket) -> usize {
+    usize::try_from(ticket.0 >> 32).expect("a client's number")
+}

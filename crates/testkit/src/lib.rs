@@ -1,0 +1,29 @@
+//! The end-to-end test harness: real servers, real sockets, no mocks.
+//!
+//! * [`server`] starts and stops one server process, Darter or the oracle, as listed in [`mode`].
+//! * [`client`] speaks raw RESP to it; [`value`] and [`reply`] keep exact shapes and exact bytes.
+//! * [`transcript`] runs `tests/transcripts`: what each command must answer, as data.
+//! * [`diff`] sends one random command stream to two servers and compares everything.
+//! * [`linear`] records concurrent histories and checks that they could have happened one by one.
+//! * [`proxy`] breaks a server on purpose, to prove that the checkers notice.
+//!
+//! It does not use the shipped RESP code: a mistake made there must not be made here as well. It is
+//! never a dependency of shipped code. Read [`transcript`] first.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod diff;
+pub mod linear;
+pub mod mode;
+pub mod proxy;
+pub mod reply;
+pub mod request;
+pub mod server;
+pub mod transcript;
+pub mod value;
+
+pub use client::{Client, ClientError, Reply};
+pub use mode::{Feed, Protocol, ServerMode};
+pub use server::{Server, ServerSpec, StartError};
+pub use value::Value;
