@@ -51,24 +51,24 @@ impl Keyspace<'_> {
     /// access is counted as a hit or a miss and noted for eviction.
     #[inline]
     pub fn read(&mut self, key: &Key<'_>) -> Option<ValueRef<'_>> {
-        let position = self.locate_counted(key)?;
-        self.touch(position);
-        Some(value_of(self.database.table.view(position)))
+        let place = self.locate_counted(key)?;
+        self.touch(place);
+        Some(value_of(self.database.table.view(place.position)))
     }
 
     /// As [`read`](Self::read), but not noted as an access: for commands that look at a key without using
     /// its value (EXISTS, TTL, TYPE, OBJECT).
     pub fn inspect(&mut self, key: &Key<'_>) -> Option<ValueRef<'_>> {
-        let position = self.locate_counted(key)?;
-        Some(value_of(self.database.table.view(position)))
+        let place = self.locate_counted(key)?;
+        Some(value_of(self.database.table.view(place.position)))
     }
 
     /// As [`read`](Self::read), neither counted nor noted: for commands that look at a value before they
     /// write it, and for debugging.
     #[inline]
     pub fn peek(&mut self, key: &Key<'_>) -> Option<ValueRef<'_>> {
-        let position = self.locate(key)?;
-        Some(value_of(self.database.table.view(position)))
+        let place = self.locate(key)?;
+        Some(value_of(self.database.table.view(place.position)))
     }
 
     /// Whether `key` exists; see [`inspect`](Self::inspect).
@@ -78,8 +78,8 @@ impl Keyspace<'_> {
 
     /// How long `key` lives. Neither counted nor noted.
     pub fn lifetime(&mut self, key: &Key<'_>) -> Lifetime {
-        let Some(position) = self.locate(key) else { return Lifetime::Absent };
-        match self.database.table.view(position).deadline() {
+        let Some(place) = self.locate(key) else { return Lifetime::Absent };
+        match self.database.table.view(place.position).deadline() {
             None => Lifetime::Unlimited,
             Some(deadline) => Lifetime::Until(UnixMillis(deadline.millis())),
         }
@@ -89,8 +89,8 @@ impl Keyspace<'_> {
     /// noted.
     pub fn memory_usage(&mut self, key: &Key<'_>) -> Option<usize> {
         const SLOT_BYTES: usize = 8;
-        let position = self.locate(key)?;
-        let entry = self.database.table.view(position);
+        let place = self.locate(key)?;
+        let entry = self.database.table.view(place.position);
         Some(darter_structures::EntryView::bytes(entry) + SLOT_BYTES)
     }
 
@@ -145,35 +145,33 @@ impl Keyspace<'_> {
 
     /// Where `key` is; deletes it if it is expired.
     #[inline]
-    fn locate(&mut self, key: &Key<'_>) -> Option<Position> {
-        let table = &self.database.table;
-        let position = table.find(key.hash, key.bytes)?;
-        if table.marks(position).contains(Marks::DEADLINE) && is_due(table.view(position), self.now)
-        {
+    fn locate(&mut self, key: &Key<'_>) -> Option<Place> {
+        let found = self.database.table.lookup(key.hash, key.bytes)?;
+        let (position, marks) = (found.position, found.marks);
+        if marks.contains(Marks::DEADLINE) && is_due(found.view, self.now) {
             self.expire(position, key);
             return None;
         }
-        Some(position)
+        Some(Place { position, marks })
     }
 
     #[inline]
-    fn locate_counted(&mut self, key: &Key<'_>) -> Option<Position> {
-        let position = self.locate(key);
+    fn locate_counted(&mut self, key: &Key<'_>) -> Option<Place> {
+        let place = self.locate(key);
         let statistics = &mut self.common.statistics;
-        match position {
+        match place {
             Some(_) => statistics.hits += 1,
             None => statistics.misses += 1,
         }
-        position
+        place
     }
 
     /// Notes an access.
     #[inline]
-    fn touch(&mut self, position: Position) {
-        let marks = self.database.table.marks(position);
-        let touched = marks.touched();
-        if touched != marks {
-            self.database.table.set_marks(position, touched);
+    fn touch(&mut self, place: Place) {
+        let touched = place.marks.touched();
+        if touched != place.marks {
+            self.database.table.set_marks(place.position, touched);
         }
     }
 
@@ -185,6 +183,13 @@ impl Keyspace<'_> {
         self.common.statistics.expired += 1;
         self.database.watches.bump(|| *key, &mut self.common.versions);
     }
+}
+
+/// Where a key was found.
+#[derive(Clone, Copy)]
+struct Place {
+    position: Position,
+    marks: Marks,
 }
 
 impl Detached {

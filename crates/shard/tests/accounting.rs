@@ -47,30 +47,48 @@ fn used_bytes_is_what_the_allocator_gave() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let pick = |shift: u32, end: u64| (random >> shift) % end;
         let name = pick(20, 5000).to_le_bytes();
-        let name = &name[..1 + usize::from(name[0]) % 8];
+        let name = &name[..=usize::from(name[0]) % 8];
         let key = Key::new(&hasher, name);
         let db = DbIndex(u16::try_from(pick(8, 4)).expect("small"));
         let mut keyspace = shard.keyspace(db, UnixMillis(i64::from(step)));
         let value = &values[usize::try_from(pick(33, 1000)).expect("small") * values.len() / 1500];
         let deadline = Deadline::new(i64::from(step) + 5000).expect("in range");
         match pick(45, 12) {
-            0..3 => drop(keyspace.set_string(&key, value, Expiry::Clear)),
-            3 => drop(keyspace.set_string(&key, value, Expiry::At(deadline))),
-            4 => drop(keyspace.append(&key, value)),
-            5 => drop(keyspace.edit_string(&key, value.len(), |_| ())),
-            6 => drop(keyspace.remove(&key)),
-            7 => drop(keyspace.set_deadline(&key, Some(deadline))),
-            8 => drop(keyspace.watch(&key)),
-            9 => drop(keyspace.unwatch(&key)),
+            0..3 => {
+                keyspace.set_string(&key, value, Expiry::Clear);
+            }
+            3 => {
+                keyspace.set_string(&key, value, Expiry::At(deadline));
+            }
+            4 => {
+                keyspace.append(&key, value).expect("a string");
+            }
+            5 => keyspace.edit_string(&key, value.len(), |_| ()).expect("a string"),
+            6 => {
+                keyspace.remove(&key);
+            }
+            7 => {
+                keyspace.set_deadline(&key, Some(deadline));
+            }
+            8 => {
+                keyspace.watch(&key);
+            }
+            9 => keyspace.unwatch(&key),
             10 => {
                 if let Some(detached) = keyspace.copy(&key) {
                     let key = Key::new(&hasher, b"copied");
                     keyspace.put(&key, detached);
                 }
             }
-            _ if step % 64 == 0 => drop(shard.collect_garbage(1)),
-            _ if step % 100 == 7 => drop(shard.expire_slice(UnixMillis(i64::from(step)), 3)),
-            _ if step % 1000 == 13 => drop(shard.flush(FlushScope::Database(db))),
+            _ if step % 64 == 0 => {
+                shard.collect_garbage(1);
+            }
+            _ if step % 100 == 7 => {
+                shard.expire_slice(UnixMillis(i64::from(step)), 3);
+            }
+            _ if step % 1000 == 13 => {
+                shard.flush(FlushScope::Database(db));
+            }
             _ => {}
         }
         let alive = ALIVE_BYTES.load(Ordering::Relaxed) - before;

@@ -245,16 +245,12 @@ impl Exercise {
         if self.below(2) == 0 {
             let tail = self.bytes();
             let len = self.keyspace(place).append(key, &tail);
-            let expected = match old {
-                Some(old) => Expected {
-                    bytes: [old.bytes, tail].concat(),
-                    encoding: Encoding::Raw,
-                    deadline,
-                },
-                None => {
-                    let value = self.keyspace(place).peek(key).map(ValueRef::encoding);
-                    Expected { bytes: tail, encoding: value.expect("appended"), deadline }
-                }
+            let expected = if let Some(old) = old {
+                let bytes = [old.bytes, tail].concat();
+                Expected { bytes, encoding: Encoding::Raw, deadline }
+            } else {
+                let value = self.keyspace(place).peek(key).map(ValueRef::encoding);
+                Expected { bytes: tail, encoding: value.expect("appended"), deadline }
             };
             assert_eq!(len, Ok(expected.bytes.len()));
             self.model_of(place).insert(key.bytes.to_vec(), expected);
@@ -346,7 +342,9 @@ impl Exercise {
         for db in 0..DATABASES {
             if all || db == place.1 {
                 let flushed = std::mem::take(self.model_of((place.0, db)));
-                flushed.keys().for_each(|name| self.touched((place.0, db), name));
+                for name in flushed.keys() {
+                    self.touched((place.0, db), name);
+                }
             }
         }
     }

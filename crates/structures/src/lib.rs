@@ -25,4 +25,4 @@ pub use block::{BLOCK_PART_BYTES_MAX, Block, BlockRef, BlockValue, Payload, Payl
 pub use deadline::{Deadline, DeadlineOutOfRange};
 pub use hasher::KeyHasher;
 pub use size::good_size;
-pub use table::{Drain, Entry, EntryView, Marks, Position, Table};
+pub use table::{Drain, Entry, EntryView, Found, Marks, Position, Table};

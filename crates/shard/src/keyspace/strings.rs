@@ -32,10 +32,11 @@ impl Keyspace<'_> {
         edit: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R, WrongType> {
         let position = match self.locate(key) {
-            Some(position) => {
-                let value = value_of(self.database.table.view(position));
+            Some(place) => {
+                let value = value_of(self.database.table.view(place.position));
                 value.string_len().ok_or(WrongType)?;
-                position
+                self.touch(place);
+                place.position
             }
             None => self.create(key, Payload::Bytes(&[]), Expiry::Clear),
         };
@@ -47,7 +48,6 @@ impl Keyspace<'_> {
             };
             (block, result)
         });
-        self.touch(position);
         self.changed(key);
         Ok(result)
     }

@@ -4,7 +4,7 @@
 use darter_structures::{Block, Deadline, Marks, Payload, Position};
 use darter_value::{LargeString, Object, integer};
 
-use super::{Detached, Keyspace};
+use super::{Detached, Keyspace, Place};
 use crate::key::{Expiry, Key, Previous};
 
 impl Keyspace<'_> {
@@ -47,12 +47,12 @@ impl Keyspace<'_> {
         key: &Key<'_>,
         edit: impl FnOnce(&mut Object) -> R,
     ) -> Option<R> {
-        let position = self.locate(key)?;
-        let result = self.database.table.update(position, |mut block| {
+        let place = self.locate(key)?;
+        let result = self.database.table.update(place.position, |mut block| {
             let result = block.boxed_mut().map(edit);
             (block, result)
         })?;
-        self.touch(position);
+        self.touch(place);
         self.changed(key);
         Some(result)
     }
@@ -60,7 +60,7 @@ impl Keyspace<'_> {
     /// Deletes `key`; whether it was there. What takes long to free is freed later
     /// ([`Shard::collect_garbage`](crate::Shard::collect_garbage)), so this is UNLINK as well as DEL.
     pub fn remove(&mut self, key: &Key<'_>) -> bool {
-        let Some(position) = self.locate(key) else { return false };
+        let Some(Place { position, .. }) = self.locate(key) else { return false };
         let block = self.database.table.remove(position);
         self.common.garbage.discard_block(block);
         self.changed(key);
@@ -69,7 +69,7 @@ impl Keyspace<'_> {
 
     /// Sets or clears the deadline of `key`; whether the key exists.
     pub fn set_deadline(&mut self, key: &Key<'_>, deadline: Option<Deadline>) -> bool {
-        let Some(position) = self.locate(key) else { return false };
+        let Some(Place { position, .. }) = self.locate(key) else { return false };
         self.database.table.update(position, |block| (block.with_deadline(deadline), ()));
         self.changed(key);
         true
@@ -78,7 +78,7 @@ impl Keyspace<'_> {
     /// Takes the value of `key` out of the keyspace. Not counted as a change, as [`put`](Self::put) will
     /// be.
     pub fn take(&mut self, key: &Key<'_>) -> Option<Detached> {
-        let position = self.locate(key)?;
+        let Place { position, .. } = self.locate(key)?;
         let block = self.database.table.remove(position);
         self.bump(key);
         Some(Detached { block })
@@ -86,7 +86,7 @@ impl Keyspace<'_> {
 
     /// A copy of the value of `key`, with its deadline. O(size of the value).
     pub fn copy(&mut self, key: &Key<'_>) -> Option<Detached> {
-        let position = self.locate(key)?;
+        let Place { position, .. } = self.locate(key)?;
         Some(Detached { block: self.database.table.view(position).to_block() })
     }
 
@@ -94,7 +94,7 @@ impl Keyspace<'_> {
     pub fn put(&mut self, key: &Key<'_>, detached: Detached) -> Previous {
         let block = detached.block;
         let block = if block.view().key() == key.bytes { block } else { block.with_key(key.bytes) };
-        let previous = if let Some(position) = self.locate(key) {
+        let previous = if let Some(Place { position, .. }) = self.locate(key) {
             let old = self.database.table.update(position, |old| (block, old));
             self.common.garbage.discard_block(old);
             Previous::Present
@@ -124,8 +124,8 @@ impl Keyspace<'_> {
 
     #[inline]
     fn write(&mut self, key: &Key<'_>, payload: Payload<'_, Object>, expiry: Expiry) -> Previous {
-        let previous = if let Some(position) = self.locate(key) {
-            let old_value = self.database.table.update(position, |block| {
+        let previous = if let Some(place) = self.locate(key) {
+            let old_value = self.database.table.update(place.position, |block| {
                 let deadline = match expiry {
                     Expiry::Clear => None,
                     Expiry::Keep => block.view().deadline(),
@@ -134,7 +134,7 @@ impl Keyspace<'_> {
                 block.replace(payload, deadline)
             });
             self.common.garbage.discard_value(old_value);
-            self.touch(position);
+            self.touch(place);
             Previous::Present
         } else {
             self.create(key, payload, expiry);

@@ -86,6 +86,17 @@ pub struct Position {
     place: u32,
 }
 
+/// An entry that was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<V> {
+    /// Where it is.
+    pub position: Position,
+    /// Its marks.
+    pub marks: Marks,
+    /// The entry.
+    pub view: V,
+}
+
 /// Above every slot of a segment.
 const IN_OVERFLOW: u32 = 1 << 16;
 
@@ -172,6 +183,12 @@ impl<E: Entry> Table<E> {
     /// Finds an entry.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
+        self.lookup(hash, key).map(|found| found.position)
+    }
+
+    /// Finds an entry, and tells all about it at once.
+    #[inline]
+    pub fn lookup(&self, hash: u64, key: &[u8]) -> Option<Found<E::View<'_>>> {
         if self.directory.is_empty() {
             return None;
         }
@@ -179,20 +196,20 @@ impl<E: Entry> Table<E> {
         let buckets = self.directory.buckets(index);
         let tag = Tag::of(hash);
         let first = first_bucket(hash, buckets.len());
-        let is_entry = |word: Word| self.view_word(word).key() == key;
-        for slot in buckets[first].matches(tag) {
-            if is_entry(buckets[first].0[slot]) {
-                return Some(Position::in_bucket(index, first, slot));
-            }
-        }
         let other = other_bucket(first, tag, buckets.len());
-        for slot in buckets[other].matches(tag) {
-            if is_entry(buckets[other].0[slot]) {
-                return Some(Position::in_bucket(index, other, slot));
+        for bucket in [first, other] {
+            let words = &buckets[bucket];
+            for slot in words.matches(tag) {
+                let word = words.0[slot];
+                let view = self.view_word(word);
+                if same_key(view.key(), key) {
+                    let position = Position::in_bucket(index, bucket, slot);
+                    return Some(Found { position, marks: word.marks(), view });
+                }
             }
         }
         if self.directory.has_overflow(index) {
-            return self.find_in_overflow(index, tag, key);
+            return self.lookup_in_overflow(index, tag, key);
         }
         None
     }
@@ -331,11 +348,14 @@ impl<E: Entry> Table<E> {
     }
 
     #[cold]
-    fn find_in_overflow(&self, index: usize, tag: Tag, key: &[u8]) -> Option<Position> {
-        let words = self.overflow.words(self.segment_hash(index));
-        let is_entry = |word: &Word| word.tag() == tag && self.view_word(*word).key() == key;
-        let slot = words.iter().position(is_entry)?;
-        Some(Position::in_overflow(index, slot))
+    fn lookup_in_overflow(&self, index: usize, tag: Tag, key: &[u8]) -> Option<Found<E::View<'_>>> {
+        let words = self.overflow.words(self.segment_hash(index)).iter().enumerate();
+        let mut found = words.filter(|(_, word)| word.tag() == tag).map(|(at, word)| Found {
+            position: Position::in_overflow(index, at),
+            marks: word.marks(),
+            view: self.view_word(*word),
+        });
+        found.find(|found| found.view.key() == key)
     }
 
     /// The first hash of the segment of `index`.
@@ -439,6 +459,20 @@ impl Position {
     const fn slot(self) -> usize {
         self.place as usize % BUCKET_SLOTS
     }
+}
+
+/// Equality of keys, without a call for those of 8 to 32 bytes: both ends are compared, which overlap.
+#[inline]
+fn same_key(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() || left.len() < 8 || left.len() > 32 {
+        return left == right;
+    }
+    if left.len() < 16 {
+        return left.first_chunk::<8>() == right.first_chunk::<8>()
+            && left.last_chunk::<8>() == right.last_chunk::<8>();
+    }
+    left.first_chunk::<16>() == right.first_chunk::<16>()
+        && left.last_chunk::<16>() == right.last_chunk::<16>()
 }
 
 /// The marks of `marks` that are the owner's, with those derived from the entry.
