@@ -76,9 +76,8 @@ fn touch(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn value_type(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    let name = keyspace.peek(&key).map(|value| value.value_type().name());
-    keyspace.count_lookup(name.is_some());
-    call.reply.simple(name.unwrap_or("none"));
+    let value = keyspace.inspect(&key);
+    call.reply.simple(value.map_or("none", |value| value.value_type().name()));
     Ok(())
 }
 

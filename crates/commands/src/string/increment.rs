@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, Type, ValueRef};
+use darter_shard::{Type, ValueRef};
 
 const KEYS: &[KeySpec] =
     &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE))];
@@ -113,9 +113,9 @@ fn decrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn add(call: &mut Call<'_>, view: &mut ShardView<'_>, increment: i64) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    let before = integer_of(keyspace.peek(&key))?;
-    let sum = before.checked_add(increment).ok_or(ReplyError::IncrementOverflow)?;
-    keyspace.set_integer(&key, sum, Expiry::Keep);
+    let sum = keyspace.update_integer(&key, |before| {
+        integer_of(before)?.checked_add(increment).ok_or(ReplyError::IncrementOverflow)
+    })?;
     call.reply.integer(sum);
     Ok(())
 }
