@@ -9,7 +9,8 @@ macro_rules! flags {
         impl Flags {
             $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
 
-            /// Every flag with its published name, in the order `COMMAND INFO` lists them.
+            /// Every flag with its published name, in the order `COMMAND INFO` lists them; an empty
+            /// name is not published.
             const NAMES: &'static [(Self, &'static str)] = &[$((Self::$name, $text),)*];
         }
     };
@@ -45,17 +46,19 @@ flags! {
     /// Allowed before authentication.
     NO_AUTH = 13, "no_auth";
     /// May be propagated although it is not a write.
-    MAY_REPLICATE = 14, "may_replicate";
-    /// Not allowed inside a transaction.
-    NO_MULTI = 15, "no_multi";
-    /// Keys cannot all be found from fixed positions.
-    MOVABLEKEYS = 16, "movablekeys";
-    /// Allowed while a script overruns its time.
-    ALLOW_BUSY = 17, "allow_busy";
-    /// Not loaded while loading asynchronously.
-    NO_ASYNC_LOADING = 18, "no_async_loading";
+    MAY_REPLICATE = 14, "";
     /// Its keys must be given in one call, without defaults (`KEYS`-less forms).
-    NO_MANDATORY_KEYS = 19, "no_mandatory_keys";
+    NO_MANDATORY_KEYS = 15, "no_mandatory_keys";
+    /// Refused unless the configuration allows it (`enable-debug-command`).
+    PROTECTED = 16, "";
+    /// Not loaded while loading asynchronously.
+    NO_ASYNC_LOADING = 17, "no_async_loading";
+    /// Not allowed inside a transaction.
+    NO_MULTI = 18, "no_multi";
+    /// Keys cannot all be found from fixed positions.
+    MOVABLEKEYS = 19, "movablekeys";
+    /// Allowed while a script overruns its time.
+    ALLOW_BUSY = 20, "allow_busy";
 }
 
 impl Flags {
@@ -75,6 +78,9 @@ impl Flags {
 
     /// Published names of the flags in this set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| *name)
+        Self::NAMES
+            .iter()
+            .filter(move |(flag, name)| !name.is_empty() && self.has(*flag))
+            .map(|(_, name)| *name)
     }
 }

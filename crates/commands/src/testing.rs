@@ -125,11 +125,6 @@ impl Bench {
         reply
     }
 
-    /// The sum of `count` over all shards.
-    pub(crate) fn sum(&self, count: impl Fn(&Shard) -> u64) -> u64 {
-        self.shards.iter().map(|held| count(&held.shard)).sum()
-    }
-
     fn shards_for(&self, entry: &Entry, args: Args<'_>) -> Vec<ShardId> {
         if !matches!(entry.command.handler, Handler::Keyed(_)) {
             return self.router.shards().collect();
@@ -188,6 +183,19 @@ pub(crate) fn shown(reply: &[u8]) -> String {
         }
     }
     shown
+}
+
+/// The bulk strings in a reply, in order.
+pub(crate) fn names_in(reply: &[u8]) -> Vec<String> {
+    let text = str::from_utf8(reply).expect("ASCII names");
+    let mut lines = text.split("\r\n");
+    let mut names = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.starts_with('$') {
+            names.extend(lines.next().map(str::to_owned));
+        }
+    }
+    names
 }
 
 /// Runs a transcript over one shard and over four.

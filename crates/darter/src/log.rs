@@ -107,7 +107,7 @@ impl Visit for Text {
         if field.name() == "message" {
             self.message = shown;
         } else {
-            self.fields.push_str(&format!(" {}={shown}", field.name()));
+            self.fields.extend([" ", field.name(), "=", &shown]);
         }
     }
 }

@@ -87,7 +87,7 @@ impl Configuration {
         let mut this = Self { store: ConfigStore::new(), file: None, warnings: Vec::new() };
         if let Some(path) = matches.get_one::<OsString>(FILE) {
             let path = PathBuf::from(path);
-            let directives = this.read_file(&path, 0)?;
+            let directives = read_file(&path, 0)?;
             this.set_all(directives)?;
             if path.as_os_str() != "-" {
                 this.file = Some(fs::canonicalize(&path).unwrap_or(path));
@@ -104,37 +104,6 @@ impl Configuration {
             this.set_all(directives_of(matches, source))?;
         }
         Ok(this)
-    }
-
-    /// The directives of a file and of those it includes.
-    fn read_file(&mut self, path: &Path, depth: usize) -> Result<Vec<Directive>, OptionsError> {
-        let file_error = |error| OptionsError::File { path: path.to_owned(), error };
-        let text = if path.as_os_str() == "-" {
-            io::read_to_string(io::stdin()).map(String::into_bytes)
-        } else {
-            fs::read(path)
-        };
-        let parsed = Directive::parse_all(&text.map_err(file_error)?).map_err(|error| {
-            OptionsError::Line { path: path.to_owned(), error: error.to_string() }
-        })?;
-        let mut directives = Vec::new();
-        for mut directive in parsed {
-            directive.origin = format!("{}, {}", path.display(), directive.origin);
-            if directive.name != "include" {
-                directives.push(directive);
-                continue;
-            }
-            if depth == INCLUDE_DEPTH_MAX {
-                return Err(OptionsError::Line {
-                    path: path.to_owned(),
-                    error: "files include each other without end".to_owned(),
-                });
-            }
-            for word in directive.words {
-                directives.extend(self.read_file(Path::new(OsStr::from_bytes(&word)), depth + 1)?);
-            }
-        }
-        Ok(directives)
     }
 
     /// Sets what one source gives. A parameter there is not is worth a warning only: a file may have
@@ -166,6 +135,36 @@ impl Configuration {
             .map(|parameter| parameter.name)
             .collect()
     }
+}
+
+/// The directives of a file and of those it includes.
+fn read_file(path: &Path, depth: usize) -> Result<Vec<Directive>, OptionsError> {
+    let file_error = |error| OptionsError::File { path: path.to_owned(), error };
+    let text = if path.as_os_str() == "-" {
+        io::read_to_string(io::stdin()).map(String::into_bytes)
+    } else {
+        fs::read(path)
+    };
+    let parsed = Directive::parse_all(&text.map_err(file_error)?)
+        .map_err(|error| OptionsError::Line { path: path.to_owned(), error: error.to_string() })?;
+    let mut directives = Vec::new();
+    for mut directive in parsed {
+        directive.origin = format!("{}, {}", path.display(), directive.origin);
+        if directive.name != "include" {
+            directives.push(directive);
+            continue;
+        }
+        if depth == INCLUDE_DEPTH_MAX {
+            return Err(OptionsError::Line {
+                path: path.to_owned(),
+                error: "files include each other without end".to_owned(),
+            });
+        }
+        for word in directive.words {
+            directives.extend(read_file(Path::new(OsStr::from_bytes(&word)), depth + 1)?);
+        }
+    }
+    Ok(directives)
 }
 
 /// Several `save` lines of one source are one list.

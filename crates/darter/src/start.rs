@@ -105,9 +105,10 @@ fn greet(configuration: &Configuration) {
         usize::BITS,
         std::process::id()
     );
-    match &configuration.file {
-        Some(path) => tracing::info!("Configuration loaded from {}", path.display()),
-        None => tracing::info!("No configuration file: defaults and options only"),
+    if let Some(path) = &configuration.file {
+        tracing::info!("Configuration loaded from {}", path.display());
+    } else {
+        tracing::info!("No configuration file: defaults and options only");
     }
     for warning in &configuration.warnings {
         tracing::warn!("{warning}");
@@ -180,7 +181,8 @@ fn random<const N: usize>() -> Result<[u8; N], String> {
 }
 
 fn hexadecimal(bytes: [u8; 20]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn runtime_config(

@@ -4,7 +4,7 @@
 use crate::dispatch::{Client, run_command};
 use crate::mail::ShardPost;
 use crate::session::Session;
-use crate::session_command::{SessionCall, SessionRun};
+use crate::session_command::{Flow, SessionCall, SessionRun};
 use crate::survey::Survey;
 use crate::worker::Core;
 use darter_base::ShardId;
@@ -14,6 +14,7 @@ use darter_runtime::{ConnectionId, Turn};
 use darter_shard::Shard;
 use darter_txn::{Gathering, Held, Step, Ticket};
 use std::fmt;
+use std::time::Instant;
 
 /// A client's command under way.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub enum Pending {
     Sliced(Box<Sliced>),
     /// Asking all workers.
     Survey(Box<Survey>),
+    /// Keeping shards from others for a while.
+    Holding(Box<Holding>),
 }
 
 /// A command over several shards.
@@ -34,6 +37,24 @@ pub struct Coordinated {
     entry: &'static Entry,
     args: OwnedArgs,
     gathering: Gathering<Shard>,
+}
+
+/// A command that has run and keeps its shards (`DEBUG SLEEP`).
+#[derive(Debug)]
+pub struct Holding {
+    entry: &'static Entry,
+    gathering: Gathering<Shard>,
+    since: Instant,
+}
+
+impl Holding {
+    /// Gives the shards back and answers.
+    pub fn finish(mut self, core: &Core, reply: &mut ReplyWriter<'_>, turn: &Turn) {
+        self.gathering.release(&core.shared.cells, &ShardPost(&core.post));
+        let micros = turn.instant.duration_since(self.since).as_micros();
+        core.statistics().took(self.entry.id, u64::try_from(micros).unwrap_or(u64::MAX));
+        reply.ok();
+    }
 }
 
 /// A command that visits shard after shard.
@@ -87,6 +108,7 @@ pub enum After {
 }
 
 /// Runs a command for which all shards are held, and gives them back.
+#[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 pub fn run_gathered(
     core: &Core,
     session: &mut Session,
@@ -112,15 +134,24 @@ pub fn run_gathered(
                 post: &core.post,
                 turn,
             };
+            let began_at = turn.elapsed_micros();
             let result = run(&mut call, &mut view);
             core.statistics().called(entry.id, &result);
+            core.statistics().took(entry.id, turn.elapsed_micros() - began_at);
             match result {
-                Ok(crate::session_command::Flow::Close) => after = After::Closes,
-                Ok(_) => {}
+                Ok(Flow::Close) => after = After::Closes,
+                Ok(Flow::Hold(duration)) => {
+                    core.holders.borrow_mut().push((turn.instant + duration, id));
+                    let holding = Holding { entry, gathering, since: turn.instant };
+                    session.pending = Some(Pending::Holding(Box::new(holding)));
+                    return After::Waits;
+                }
+                Ok(Flow::Next | Flow::Suspend) => {}
                 Err(error) => ReplyWriter::new(output, protocol).error(error.to_string()),
             }
         } else {
             let client = Client { db: session.db, protocol: session.protocol };
+            let began_at = turn.elapsed_micros();
             let result = run_command(
                 entry,
                 args,
@@ -132,6 +163,7 @@ pub fn run_gathered(
                 output,
             );
             core.statistics().called(entry.id, &result);
+            core.statistics().took(entry.id, turn.elapsed_micros() - began_at);
         }
     }
     gathering.release(&core.shared.cells, &ShardPost(&core.post));
@@ -229,6 +261,7 @@ impl Pending {
         let gathering = match self {
             Self::Gathering(coordinated) => Some(coordinated.gathering),
             Self::Sliced(sliced) => sliced.gathering,
+            Self::Holding(holding) => Some(holding.gathering),
             Self::Posted | Self::Survey(_) => None,
         };
         if let Some(mut gathering) = gathering {

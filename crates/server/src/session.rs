@@ -1,9 +1,10 @@
 //! The state of one client.
 
+use crate::outbox::Outbox;
 use crate::pending::Pending;
 use darter_base::{DbIndex, UnixMillis};
-use darter_resp::{Limits, Protocol, RequestParser};
-use darter_runtime::{PeerAddress, PeerInfo};
+use darter_resp::{Limits, Output, Protocol, RequestParser};
+use darter_runtime::{Io, PeerAddress, PeerInfo};
 
 /// One client's state. Lives on the worker its connection was given to.
 #[derive(Debug)]
@@ -22,12 +23,32 @@ pub struct Session {
     pub closing: bool,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
+    /// Whether the reply of the pending command is not wanted.
+    mutes_pending: bool,
     /// Its number, unique in the process and ascending; never 0.
     pub client_id: u64,
     /// A command of its that is under way somewhere; the connection is suspended or comes again.
     pub pending: Option<Pending>,
     /// What is seldom looked at.
     pub facts: Box<Facts>,
+}
+
+/// Where replies are written.
+pub trait Mute {
+    /// The replies.
+    fn output(&mut self) -> &mut Output;
+}
+
+impl Mute for Outbox {
+    fn output(&mut self) -> &mut Output {
+        &mut self.0
+    }
+}
+
+impl Mute for Io<'_, Outbox> {
+    fn output(&mut self) -> &mut Output {
+        &mut self.output.0
+    }
 }
 
 /// Which replies a client wants.
@@ -81,6 +102,7 @@ impl Session {
             authenticated: !limits.unauthenticated,
             closing: false,
             replies: Replies::On,
+            mutes_pending: false,
             client_id,
             pending: None,
             facts: Box::new(Facts {
@@ -109,6 +131,57 @@ impl Session {
         self.facts.name.clear();
         self.facts.no_evict = false;
         self.facts.no_touch = false;
+    }
+
+    /// Lets `run` run a command or a window of them, and drops the replies if they are not wanted.
+    #[inline]
+    pub fn run_muted<T: Mute, R>(
+        &mut self,
+        target: &mut T,
+        run: impl FnOnce(&mut Self, &mut T) -> R,
+    ) -> R {
+        if self.replies == Replies::On {
+            return run(self, target);
+        }
+        self.run_unheard(target, run)
+    }
+
+    #[cold]
+    fn run_unheard<T: Mute, R>(
+        &mut self,
+        target: &mut T,
+        run: impl FnOnce(&mut Self, &mut T) -> R,
+    ) -> R {
+        let was_off = self.replies == Replies::Off;
+        if !was_off {
+            self.replies = Replies::On;
+        }
+        let kept = target.output().take();
+        let result = run(self, target);
+        let written = std::mem::replace(target.output(), kept);
+        self.mutes_pending = self.pending.is_some();
+        // CLIENT REPLY ON is heard itself.
+        if was_off && self.replies == Replies::On {
+            target.output().append(written);
+        }
+        result
+    }
+
+    /// Lets `finish` go on with the pending command, and drops its reply if it is not wanted.
+    #[inline]
+    pub fn finish_pending<T: Mute, R>(
+        &mut self,
+        target: &mut T,
+        finish: impl FnOnce(&mut Self, &mut T) -> R,
+    ) -> R {
+        if !self.mutes_pending {
+            return finish(self, target);
+        }
+        let kept = target.output().take();
+        let result = finish(self, target);
+        *target.output() = kept;
+        self.mutes_pending = self.pending.is_some();
+        result
     }
 
     /// Whether it came over a unix socket.

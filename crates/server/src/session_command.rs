@@ -7,6 +7,7 @@ use crate::statistics::WorkerStatistics;
 use darter_command_table::{Command, Entry, ReplyError, ShardView};
 use darter_resp::{Args, Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, Turn};
+use std::time::Duration;
 
 /// A session command: what it is, and how it runs.
 #[derive(Debug)]
@@ -69,6 +70,9 @@ pub enum Flow {
     Suspend,
     /// Close once the reply is sent.
     Close,
+    /// Answer `+OK` after this long, and keep the shards until then. Only of a command over all
+    /// shards.
+    Hold(Duration),
 }
 
 /// One session command of one client.

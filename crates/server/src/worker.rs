@@ -5,14 +5,14 @@ use crate::job::Job;
 use crate::mail::{Mail, ShardPost};
 use crate::outbox::Outbox;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
-use crate::session::Session;
+use crate::session::{Replies, Session, is_local};
 use crate::session_command::{Flow, SessionCall, SessionRun};
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
 use darter_base::crc16::slot_of;
 use darter_base::{ShardId, WorkerId};
 use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
-use darter_resp::{Args, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
+use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
 use darter_runtime::{
     CloseReason, ConnectionId, Connections, Io, NextTick, PeerInfo, Post, Progress, Refusal,
     Service, Then, Turn, WorkerContext,
@@ -20,6 +20,7 @@ use darter_runtime::{
 use darter_shard::Shard;
 use darter_txn::{Letter, Outcome, Ticket, Window};
 use hashbrown::HashMap;
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// Commands of one connection run before others have their turn.
@@ -34,6 +35,13 @@ const EXPIRE_SEGMENTS_PER_SLICE: usize = 16;
 /// Bytes of garbage that one slice frees.
 const GARBAGE_ENTRIES_PER_SLICE: usize = 2048;
 
+/// What a client hears that protected mode keeps out. Clients look for the first word.
+const PROTECTED_MODE_REFUSAL: &[u8] = b"-DENIED Darter is running in protected mode because \
+    protected mode is enabled and no password is set for the default user. In this mode \
+    connections are only accepted from the loopback interface. To connect from elsewhere, set a \
+    password with 'requirepass', or, where nobody else can reach the server, disable protected \
+    mode with CONFIG SET protected-mode no.\r\n";
+
 /// What a worker has besides its scratch space.
 #[derive(Debug)]
 pub struct Core {
@@ -47,6 +55,8 @@ pub struct Core {
     pub limits: CallLimits,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
+    /// Clients that keep shards from others, and until when.
+    pub holders: RefCell<Vec<(Instant, ConnectionId)>>,
 }
 
 impl Core {
@@ -104,6 +114,7 @@ impl Worker {
                 post: context.post.clone(),
                 limits: config.call_limits(),
                 clients: HashMap::new(),
+                holders: RefCell::default(),
             },
             window: Window::new(shared.router().shard_count()),
             batch: Batch::default(),
@@ -115,7 +126,9 @@ impl Worker {
     /// Collects commands from `input[at..]` until something does not fit a window.
     fn collect(&mut self, session: &mut Session, input: &[u8], at: &mut usize) -> Barrier {
         self.batch.clear();
-        while self.batch.operations.len() < WINDOW_COMMANDS {
+        // A client that skips one reply has that command run by itself.
+        let commands_max = if session.replies == Replies::SkipNext { 1 } else { WINDOW_COMMANDS };
+        while self.batch.operations.len() < commands_max {
             let begin = *at;
             let first_span = self.batch.spans.len();
             if begin == input.len() {
@@ -171,12 +184,14 @@ impl Worker {
             shared: self.core.shared,
             statistics: self.core.statistics(),
         };
+        let began_at = io.turn.elapsed_micros();
         let outcome = self.window.run(
             &mut commands,
             &self.core.shared.cells,
             self.core.worker,
             &ShardPost(&self.core.post),
         );
+        self.share_time(io.turn.elapsed_micros() - began_at);
         if let Some(last) = self.batch.operations.last() {
             session.facts.commands += self.batch.operations.len() as u64;
             session.facts.last_command = &last.entry.full_name;
@@ -188,6 +203,22 @@ impl Worker {
                 // What was parsed behind the posted commands is parsed again.
                 session.parser = RequestParser::new();
                 Some(self.batch.operations[next - 1].end)
+            }
+        }
+    }
+
+    /// Notes the time a window took: an even share for each command, the odd rest for the first.
+    fn share_time(&self, micros: u64) {
+        if micros == 0 {
+            return;
+        }
+        let operations = &self.batch.operations;
+        let share = micros / operations.len() as u64;
+        let statistics = self.core.statistics();
+        statistics.took(operations[0].entry.id, micros % operations.len() as u64);
+        if share > 0 {
+            for operation in operations {
+                statistics.took(operation.entry.id, share);
             }
         }
     }
@@ -247,12 +278,15 @@ impl Worker {
                     post: &self.core.post,
                     turn: io.turn,
                 };
+                let began_at = io.turn.elapsed_micros();
                 let result = run(&mut call);
                 self.core.statistics().called(entry.id, &result);
+                self.core.statistics().took(entry.id, io.turn.elapsed_micros() - began_at);
                 match result {
                     Ok(Flow::Next) => Then::Read,
                     Ok(Flow::Suspend) => Then::Await,
                     Ok(Flow::Close) => Then::CloseAfterFlush,
+                    Ok(Flow::Hold(_)) => unreachable!("without shards there is nothing to keep"),
                     Err(error) => {
                         ReplyWriter::new(output, session.protocol).error(error.to_string());
                         Then::Read
@@ -276,7 +310,11 @@ impl Worker {
                 let after = run_gathered(
                     &self.core, session, entry, args, gathering, output, io.id, io.turn,
                 );
-                if after == After::Closes { Then::CloseAfterFlush } else { Then::Read }
+                match after {
+                    After::Resumes => Then::Read,
+                    After::Waits => Then::Suspend,
+                    After::Closes => Then::CloseAfterFlush,
+                }
             }
             Err(pending) => {
                 session.pending = Some(pending);
@@ -317,7 +355,9 @@ impl Worker {
                 let mut held = Some(held);
                 let after = connections.with(id, |session, output| {
                     let held = held.take().expect("called once");
-                    Pending::granted(core, session, held, &mut output.0, id, &turn)
+                    self.answer(session, output, |session, output| {
+                        Pending::granted(core, session, held, output, id, &turn)
+                    })
                 });
                 if let Some(held) = held {
                     // The connection is closing; its `closed` has released the rest, or will.
@@ -345,10 +385,43 @@ impl Worker {
             self.core.statistics().called(packed.entry.id, &packed.result);
         }
         connections.with(job.origin, |session, output| {
-            session.pending = None;
-            output.0.append(job.output);
+            self.answer(session, output, |session, output| {
+                session.pending = None;
+                output.append(job.output);
+            });
         });
         connections.resume(job.origin);
+    }
+
+    /// Ends the holding of shards whose time is over; when the next one's will be.
+    fn release_held(
+        &self,
+        turn: &Turn,
+        connections: &mut Connections<'_, Self>,
+    ) -> Option<Instant> {
+        if self.core.holders.borrow().is_empty() {
+            return None;
+        }
+        let mut over = Vec::new();
+        self.core.holders.borrow_mut().retain(|(until, id)| {
+            let is_over = *until <= turn.instant;
+            if is_over {
+                over.push(*id);
+            }
+            !is_over
+        });
+        for id in over {
+            connections.with(id, |session, output| {
+                self.answer(session, output, |session, output| {
+                    if let Some(Pending::Holding(holding)) = session.pending.take() {
+                        let mut reply = ReplyWriter::new(output, session.protocol);
+                        holding.finish(&self.core, &mut reply, turn);
+                    }
+                });
+            });
+            connections.resume(id);
+        }
+        self.core.holders.borrow().iter().map(|(until, _)| *until).min()
     }
 
     /// Looks after the shards this worker is home to. `true` when there is more to do at once.
@@ -357,15 +430,13 @@ impl Worker {
         let expire = shared.active_expire.load(std::sync::atomic::Ordering::Relaxed);
         let mut more = false;
         for id in shared.router().shards_at_home(self.core.worker) {
-            // Out means busy: it comes round again at the next tick.
-            let Some(mut held) = shared.cells.cell(id).try_take() else {
-                more = true;
-                continue;
-            };
+            // Out means busy, for who knows how long: it comes round again after the interval.
+            let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
             if expire {
                 more |= held.shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more;
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
+            shared.note_shard_bytes(id, held.shard.used_bytes());
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         more
@@ -377,16 +448,34 @@ impl Core {
     #[inline]
     fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Entry, ReplyError> {
         let shared: &'static Shared = self.shared;
-        let found = shared.table.find(args);
-        if session.authenticated {
-            return found;
+        let found = shared.table.find(args).and_then(|entry| {
+            let flags = entry.command.flags;
+            // Without authentication nothing is told about commands but whether they need it.
+            if !session.authenticated && !flags.has(Flags::NO_AUTH) {
+                return Err(ReplyError::NoAuth);
+            }
+            if flags.has(Flags::PROTECTED) {
+                crate::commands::debug::check_permission(shared, session)?;
+            }
+            Ok(entry)
+        });
+        if let Err(error) = &found {
+            self.count_refusal(args, error);
         }
-        // Without authentication nothing is told about commands but whether they need it.
-        match found {
-            Ok(entry) if entry.command.flags.has(Flags::NO_AUTH) => Ok(entry),
-            Ok(_) => Err(ReplyError::NoAuth),
-            Err(error) => Err(error),
+        found
+    }
+
+    /// Counts a command that was not admitted.
+    #[cold]
+    fn count_refusal(&self, args: Args<'_>, error: &ReplyError) {
+        let statistics = self.statistics();
+        let Some(mut entry) = self.shared.table.named(args.at(0)) else {
+            return statistics.error(error);
+        };
+        if let Some(subcommand) = args.get(1).and_then(|name| entry.subcommand(name)) {
+            entry = subcommand;
         }
+        statistics.refused(entry.id, error);
     }
 
     /// Where the command runs.
@@ -460,6 +549,10 @@ impl Service for Worker {
                 last_words: b"-ERR max number of clients reached\r\n"[..].into(),
             });
         }
+        if config.protected_mode && !config.has_password() && !is_local(peer) {
+            statistics.connections_refused.add(1);
+            return Err(Refusal { last_words: PROTECTED_MODE_REFUSAL.into() });
+        }
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();
         self.core.clients.insert(client_id, id);
@@ -468,8 +561,9 @@ impl Service for Worker {
 
     fn receive(&mut self, session: &mut Session, mut io: Io<'_, Outbox>) -> Progress {
         let mut consumed = 0;
+        let unsent_before = io.output.0.len();
         if matches!(session.pending, Some(Pending::Sliced(_))) {
-            let then = self.go_on(session, &mut io);
+            let then = session.finish_pending(&mut io, |session, io| self.go_on(session, io));
             if then != Then::Read {
                 return Progress { consumed, then };
             }
@@ -480,7 +574,9 @@ impl Service for Worker {
             let barrier = self.collect(session, io.input, &mut at);
             if !self.batch.operations.is_empty() {
                 commands += self.batch.operations.len();
-                if let Some(waiting_at) = self.run_window(session, &mut io) {
+                let waiting_at =
+                    session.run_muted(&mut io, |session, io| self.run_window(session, io));
+                if let Some(waiting_at) = waiting_at {
                     break Progress { consumed: waiting_at, then: Then::Await };
                 }
             }
@@ -493,7 +589,9 @@ impl Service for Worker {
                     commands += 1;
                     let batch = std::mem::take(&mut self.batch);
                     let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
-                    let then = self.run_single(session, entry, args, &mut io);
+                    let then = session.run_muted(&mut io, |session, io| {
+                        self.run_single(session, entry, args, io)
+                    });
                     self.batch = batch;
                     then
                 }
@@ -502,19 +600,21 @@ impl Service for Worker {
                     commands += 1;
                     let args = args.as_args();
                     match self.core.admit(session, args) {
-                        Ok(entry) => self.run_single(session, entry, args, &mut io),
+                        Ok(entry) => session.run_muted(&mut io, |session, io| {
+                            self.run_single(session, entry, args, io)
+                        }),
                         Err(_) if is_http(args) => {
                             break refuse_attack(&io, session);
                         }
                         Err(error) => {
-                            self.refuse(session, &error, &mut io);
+                            session.run_muted(&mut io, |session, io| refuse(session, &error, io));
                             Then::Read
                         }
                     }
                 }
                 Barrier::Refused { error, end } => {
                     consumed = end;
-                    self.refuse(session, &error, &mut io);
+                    session.run_muted(&mut io, |session, io| refuse(session, &error, io));
                     Then::Read
                 }
                 Barrier::Malformed(error) => {
@@ -531,7 +631,10 @@ impl Service for Worker {
                 break Progress { consumed, then: Then::Again };
             }
         };
-        self.core.statistics().input_bytes.add(progress.consumed as u64);
+        let statistics = self.core.statistics();
+        statistics.reads.add(1);
+        statistics.input_bytes.add(progress.consumed as u64);
+        statistics.output_bytes.add((io.output.0.len() - unsent_before) as u64);
         progress
     }
 
@@ -544,7 +647,9 @@ impl Service for Worker {
             }
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
-                    crate::survey::collect(session, answer, &mut output.0)
+                    self.answer(session, output, |session, output| {
+                        crate::survey::collect(session, answer, output)
+                    })
                 });
                 match finished {
                     Some(After::Resumes) => {
@@ -561,24 +666,33 @@ impl Service for Worker {
 
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
         let turn = *connections.turn();
+        self.core.statistics().buffer_bytes.set(connections.buffer_bytes() as u64);
         let version = self.core.shared.config.version();
         if version != self.config_version {
             self.config_version = version;
             self.core.limits = self.core.shared.config.current().call_limits();
         }
+        let next_release = self.release_held(&turn, connections);
         let due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant < due {
-            return NextTick::After(due - turn.instant);
+            let wake = next_release.map_or(due, |release| release.min(due));
+            return NextTick::After(wake - turn.instant);
         }
         if self.look_after_shards(&turn) {
             return NextTick::Now;
+        }
+        if self.core.worker == WorkerId(0) {
+            self.core.shared.sample(turn.instant);
         }
         self.background_due = Some(turn.instant + BACKGROUND_INTERVAL);
         NextTick::After(BACKGROUND_INTERVAL)
     }
 
-    fn closed(&mut self, _: ConnectionId, mut session: Session, _: CloseReason, _: &Turn) {
+    fn closed(&mut self, _: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {
         self.core.statistics().connections_closed.add(1);
+        if reason == CloseReason::QueryBufferLimit {
+            self.core.statistics().connections_overflowed.add(1);
+        }
         self.core.clients.remove(&session.client_id);
         if let Some(pending) = session.pending.take() {
             pending.abandon(&self.core);
@@ -587,10 +701,24 @@ impl Service for Worker {
 }
 
 impl Worker {
-    fn refuse(&self, session: &Session, error: &ReplyError, io: &mut Io<'_, Outbox>) {
-        self.core.statistics().error(error);
-        ReplyWriter::new(&mut io.output.0, session.protocol).error(error.to_string());
+    /// Lets `write` answer a client whose command was under way, and counts what it wrote.
+    fn answer<R>(
+        &self,
+        session: &mut Session,
+        output: &mut Outbox,
+        write: impl FnOnce(&mut Session, &mut Output) -> R,
+    ) -> R {
+        let unsent_before = output.0.len();
+        let result =
+            session.finish_pending(output, |session, output| write(session, &mut output.0));
+        self.core.statistics().output_bytes.add((output.0.len() - unsent_before) as u64);
+        result
     }
+}
+
+/// Writes the error of a command that was not admitted; it has been counted.
+fn refuse(session: &Session, error: &ReplyError, io: &mut Io<'_, Outbox>) {
+    ReplyWriter::new(&mut io.output.0, session.protocol).error(error.to_string());
 }
 
 /// Redis aborts such a connection without a word.

@@ -46,3 +46,25 @@ fn del(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     call.reply.integer(deleted);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn deleted_keys_are_counted() {
+        transcript(
+            r"
+            DEL k                   => :0
+            MSET a 1 b 2 c 3 d 4    => +OK
+            DEL a nokey a           => :1
+            UNLINK b c nokey        => :2
+            DBSIZE                  => :1
+            SET k v PX 5            => +OK
+            @time +50
+            DEL k                   => :0
+            DEL                     => -ERR wrong number of arguments for 'del' command
+            ",
+        );
+    }
+}

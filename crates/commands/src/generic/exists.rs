@@ -76,8 +76,40 @@ fn touch(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn value_type(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    let name = keyspace.peek(&key).map(|value| value.value_type().name());
-    keyspace.count_lookup(name.is_some());
-    call.reply.simple(name.unwrap_or("none"));
+    let value = keyspace.inspect(&key);
+    call.reply.simple(value.map_or("none", |value| value.value_type().name()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn keys_named_twice_count_twice() {
+        transcript(
+            r"
+            EXISTS a                => :0
+            MSET a 1 b 2            => +OK
+            EXISTS a b a nokey      => :3
+            TOUCH a b a nokey       => :3
+            EXISTS                  => -ERR wrong number of arguments for 'exists' command
+            ",
+        );
+    }
+
+    #[test]
+    fn type_names_what_is_there() {
+        transcript(
+            r"
+            TYPE k                  => +none
+            SET k v                 => +OK
+            TYPE k                  => +string
+            SET k 1                 => +OK
+            TYPE k                  => +string
+            SETRANGE k 5000 x       => :5001
+            TYPE k                  => +string
+            ",
+        );
+    }
 }

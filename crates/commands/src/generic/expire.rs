@@ -221,3 +221,95 @@ fn persist(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     call.reply.integer(i64::from(limited));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn deadlines_are_set_and_cleared() {
+        transcript(
+            r"
+            EXPIRE k 10             => :0
+            SET k v                 => +OK
+            EXPIRE k 10             => :1
+            TTL k                   => :10
+            PEXPIRE k 20000         => :1
+            TTL k                   => :20
+            EXPIREAT k 33177117420  => :1
+            PEXPIRETIME k           => :33177117420000
+            PEXPIREAT k 33177117420001 => :1
+            PEXPIRETIME k           => :33177117420001
+            PERSIST k               => :1
+            PERSIST k               => :0
+            PERSIST nokey           => :0
+            TTL k                   => :-1
+            ",
+        );
+    }
+
+    #[test]
+    fn times_in_the_past_delete() {
+        transcript(
+            r"
+            MSET a 1 b 2 c 3 d 4 e 5 => +OK
+            EXPIRE a 0              => :1
+            EXPIRE b -1             => :1
+            PEXPIRE c -9223372036854775808 => :1
+            EXPIREAT d 1            => :1
+            PEXPIREAT e -1          => :1
+            DBSIZE                  => :0
+            ",
+        );
+    }
+
+    #[test]
+    fn conditions_compare_with_the_deadline_there_is() {
+        transcript(
+            r"
+            SET k v                 => +OK
+            EXPIRE k 100 XX         => :0
+            EXPIRE k 100 GT         => :0
+            EXPIRE k 100 NX         => :1
+            EXPIRE k 200 NX         => :0
+            EXPIRE k 50 GT          => :0
+            EXPIRE k 200 GT         => :1
+            EXPIRE k 300 LT         => :0
+            EXPIRE k 50 LT          => :1
+            EXPIRE k 40 XX LT       => :1
+            EXPIRE k 30 XX GT       => :0
+            TTL k                   => :40
+            PERSIST k               => :1
+            EXPIRE k 100 LT         => :1
+            TTL k                   => :100
+            EXPIRE k -1 GT          => :0
+            EXPIRE k -1 LT          => :1
+            EXISTS k                => :0
+            ",
+        );
+    }
+
+    #[test]
+    fn malformed_arguments_are_refused() {
+        transcript(
+            r"
+            SET k v                 => +OK
+            EXPIRE k x              => -ERR value is not an integer or out of range
+            EXPIRE k 9223372036854775807 => -ERR invalid expire time in 'expire' command
+            EXPIRE k -9223372036854775808 => -ERR invalid expire time in 'expire' command
+            PEXPIRE k 9223372036854775807 => -ERR invalid expire time in 'pexpire' command
+            EXPIREAT k 9223372036854775807 => -ERR invalid expire time in 'expireat' command
+            EXPIRE k 9223372036854775 => -ERR invalid expire time in 'expire' command
+            EXPIRE k 10 AB          => -ERR Unsupported option AB
+            EXPIRE k x AB           => -ERR Unsupported option AB
+            EXPIRE k 10 NX XX       => -ERR NX and XX, GT or LT options at the same time are not compatible
+            EXPIRE k 10 NX GT LT    => -ERR NX and XX, GT or LT options at the same time are not compatible
+            EXPIRE k 10 GT LT       => -ERR GT and LT options at the same time are not compatible
+            EXPIRE k 10 XX GT LT    => -ERR GT and LT options at the same time are not compatible
+            EXPIRE nokey x          => -ERR value is not an integer or out of range
+            EXPIRE k                => -ERR wrong number of arguments for 'expire' command
+            TTL k                   => :-1
+            ",
+        );
+    }
+}

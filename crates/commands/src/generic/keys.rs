@@ -82,3 +82,50 @@ impl Slice for Walk {
         reply.output().append(self.names.take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Bench, names_in, transcript};
+
+    #[test]
+    fn patterns_choose_names() {
+        transcript(
+            r#"
+            KEYS *                  => *0
+            MSET key_x 1 foo_a 2    => +OK
+            KEYS foo*               => *1 $5 foo_a
+            KEYS key_?              => *1 $5 key_x
+            KEYS key_[a-w]          => *0
+            KEYS [fk]oo_a           => *1 $5 foo_a
+            KEYS foo_a              => *1 $5 foo_a
+            KEYS ""                 => *0
+            SET "" empty            => +OK
+            KEYS ""                 => *1 $0
+            DEL ""                  => :1
+            DEL foo_a               => :1
+            SET gone 1 PX 5         => +OK
+            @time +50
+            KEYS *                  => *1 $5 key_x
+            @db 1
+            KEYS *                  => *0
+            KEYS                    => -ERR wrong number of arguments for 'keys' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn every_key_is_named_once() {
+        for shard_count in [1, 4] {
+            let mut bench = Bench::new(shard_count);
+            bench.run("DEBUG POPULATE 5000 key");
+            bench.run("DEBUG POPULATE 500 other");
+            let mut names = names_in(&bench.run("KEYS key:*"));
+            names.sort_unstable();
+            let mut expected: Vec<String> =
+                (0..5000).map(|number| format!("key:{number}")).collect();
+            expected.sort_unstable();
+            assert_eq!(names, expected);
+            assert_eq!(names_in(&bench.run("KEYS *")).len(), 5500);
+        }
+    }
+}

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Encoding;
+use darter_shard::{Encoding, ValueRef};
 
 /// The container.
 pub(super) static OBJECT: Command = Command {
@@ -106,9 +106,7 @@ static REFCOUNT: Command = Command {
 fn look_up(call: &Call<'_>, view: &mut ShardView<'_>) -> Option<Encoding> {
     let key = call.key(2);
     let mut keyspace = call.keyspace(view, &key);
-    let encoding = keyspace.peek(&key).map(darter_shard::ValueRef::encoding);
-    keyspace.count_lookup(encoding.is_some());
-    encoding
+    keyspace.inspect(&key).map(ValueRef::encoding)
 }
 
 fn encoding(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {

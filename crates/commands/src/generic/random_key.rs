@@ -51,3 +51,53 @@ fn scale(random: u64, limit: usize) -> usize {
     let scaled = (u128::from(random) * limit as u128) >> 64;
     usize::try_from(scaled).expect("below the limit, which is a usize")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::scale;
+    use crate::testing::Bench;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_key_comes_up_about_equally_often() {
+        for shard_count in [1, 4] {
+            let mut bench = Bench::new(shard_count);
+            assert_eq!(bench.run("RANDOMKEY"), b"$-1\r\n");
+            for number in 0..20 {
+                bench.run(&format!("SET key:{number} v"));
+            }
+            let mut counts = BTreeMap::<Vec<u8>, u32>::new();
+            for _ in 0..20_000 {
+                *counts.entry(bench.run("RANDOMKEY")).or_default() += 1;
+            }
+            assert_eq!(counts.len(), 20);
+            // How even it is within a shard is the table's affair.
+            assert!(counts.values().all(|count| *count > 20), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn expired_keys_do_not_come_up() {
+        for shard_count in [1, 4] {
+            let mut bench = Bench::new(shard_count);
+            for number in 0..20 {
+                bench.run(&format!("SET key:{number} v PX 10"));
+            }
+            bench.run("SET lasting v");
+            bench.now.0 += 11;
+            for _ in 0..10 {
+                assert_eq!(bench.run("RANDOMKEY"), b"$7\r\nlasting\r\n");
+            }
+            bench.run("DEL lasting");
+            assert_eq!(bench.run("RANDOMKEY"), b"$-1\r\n");
+        }
+    }
+
+    #[test]
+    fn scaled_numbers_stay_below_the_limit() {
+        assert_eq!(scale(u64::MAX, 10), 9);
+        assert_eq!(scale(0, 10), 0);
+        assert_eq!(scale(u64::MAX, 1), 0);
+        assert_eq!(scale(u64::MAX, usize::MAX), usize::MAX - 1);
+    }
+}

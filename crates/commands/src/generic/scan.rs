@@ -210,6 +210,7 @@ impl Slice for Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Bench, names_in, transcript};
 
     #[test]
     fn cursors_are_read_as_redis_reads_them() {
@@ -235,5 +236,94 @@ mod tests {
         let last = Cursor { shard: 16_383, within: Cursor::WITHIN_MASK };
         assert!(last.number() < 1 << 53);
         assert_eq!(Cursor::from_number(last.number()), last);
+    }
+
+    /// All names of a whole walk, with `options` in every step, and the number of steps.
+    fn walk(bench: &mut Bench, options: &str) -> (Vec<String>, usize) {
+        let (mut names, mut steps, mut cursor) = (Vec::new(), 0, "0".to_owned());
+        loop {
+            let mut answer = names_in(&bench.run(&format!("SCAN {cursor} {options}")));
+            cursor = answer.remove(0);
+            names.append(&mut answer);
+            steps += 1;
+            if cursor == "0" {
+                names.sort_unstable();
+                return (names, steps);
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_visits_every_key() {
+        for shard_count in [1, 4, 100] {
+            let mut bench = Bench::new(shard_count);
+            bench.run("DEBUG POPULATE 1000");
+            let mut expected: Vec<String> =
+                (0..1000).map(|number| format!("key:{number}")).collect();
+            expected.sort_unstable();
+            for options in ["", "COUNT 1", "COUNT 100", "COUNT 5000", "TYPE string", "MATCH *"] {
+                let (mut names, _) = walk(&mut bench, options);
+                names.dedup();
+                assert_eq!(names, expected, "{options} over {shard_count} shards");
+            }
+            let (names, steps) = walk(&mut bench, "COUNT 5000");
+            assert_eq!(names.len(), 1000);
+            assert!(steps <= 2, "a count is met over shards");
+            let (_, steps) = walk(&mut bench, "COUNT 100");
+            assert!((3..30).contains(&steps), "{steps} steps over {shard_count} shards");
+            assert!(walk(&mut bench, "TYPE list").0.is_empty());
+            assert_eq!(walk(&mut bench, "MATCH key:99*").0.len(), 11);
+        }
+    }
+
+    #[test]
+    fn an_almost_empty_database_over_many_shards_takes_bounded_steps() {
+        let mut bench = Bench::new(1000);
+        bench.run("SET only v");
+        let (names, steps) = walk(&mut bench, "COUNT 1000");
+        assert_eq!(names, ["only"]);
+        assert_eq!(steps, 1000_usize.div_ceil(SHARDS_PER_CALL));
+    }
+
+    #[test]
+    fn expired_keys_are_not_visited() {
+        for shard_count in [1, 4] {
+            let mut bench = Bench::new(shard_count);
+            for number in 0..100 {
+                bench.run(&format!("SET gone:{number} v PX 10"));
+                bench.run(&format!("SET key:{number} v"));
+            }
+            bench.now.0 += 11;
+            assert_eq!(walk(&mut bench, "COUNT 7").0.len(), 100);
+        }
+    }
+
+    #[test]
+    fn malformed_calls_are_refused() {
+        transcript(
+            r"
+            SCAN 0                      => *2 $1 0 *0
+            SCAN 7 COUNT 5              => *2 $1 0 *0
+            SCAN 18446744073709551615   => *2 $1 0 *0
+            SCAN 18446744073709551616   => -ERR invalid cursor
+            SCAN x                      => -ERR invalid cursor
+            SCAN 1x                     => -ERR invalid cursor
+            SCAN -1                     => -ERR invalid cursor
+            SCAN x COUNT x              => -ERR invalid cursor
+            SCAN 0 COUNT                => -ERR syntax error
+            SCAN 0 COUNT 0              => -ERR syntax error
+            SCAN 0 COUNT -5             => -ERR syntax error
+            SCAN 0 COUNT x              => -ERR value is not an integer or out of range
+            SCAN 0 MATCH                => -ERR syntax error
+            SCAN 0 FOO                  => -ERR syntax error
+            SCAN 0 FOO 1                => -ERR syntax error
+            SCAN 0 TYPE                 => -ERR syntax error
+            SCAN 0 TYPE foo             => -ERR unknown type name 'foo'
+            SCAN 0 TYPE STRING          => *2 $1 0 *0
+            SCAN 0 NOVALUES             => -ERR NOVALUES option can only be used in HSCAN
+            SCAN 0 NOSCORES             => -ERR NOSCORES option can only be used in ZSCAN
+            SCAN                        => -ERR wrong number of arguments for 'scan' command
+            ",
+        );
     }
 }

@@ -116,3 +116,30 @@ fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit, base: Base)
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn times_are_told_in_four_ways() {
+        transcript(
+            r"
+            TTL k                   => :-2
+            PTTL k                  => :-2
+            EXPIRETIME k            => :-2
+            PEXPIRETIME k           => :-2
+            SET k v                 => +OK
+            TTL k                   => :-1
+            PTTL k                  => :-1
+            EXPIRETIME k            => :-1
+            PEXPIRETIME k           => :-1
+            PEXPIREAT k 33177117420499 => :1
+            EXPIRETIME k            => :33177117420
+            PEXPIREAT k 33177117420500 => :1
+            EXPIRETIME k            => :33177117421
+            PEXPIRETIME k           => :33177117420500
+            ",
+        );
+    }
+}

@@ -131,3 +131,53 @@ fn swapdb(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     call.reply.ok();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn databases_are_flushed_alone_or_together() {
+        transcript(
+            r"
+            MSET a 1 b 2 c 3        => +OK
+            @db 1
+            MSET a 1 d 2            => +OK
+            DBSIZE                  => :2
+            FLUSHDB                 => +OK
+            DBSIZE                  => :0
+            @db 0
+            DBSIZE                  => :3
+            FLUSHDB async           => +OK
+            SET a 1                 => +OK
+            FLUSHALL SYNC           => +OK
+            DBSIZE                  => :0
+            FLUSHALL                => +OK
+            FLUSHDB FOO             => -ERR syntax error
+            FLUSHALL SYNC ASYNC     => -ERR syntax error
+            ",
+        );
+    }
+
+    #[test]
+    fn databases_are_exchanged() {
+        transcript(
+            r"
+            SET a 0                 => +OK
+            @db 1
+            SET b 1                 => +OK
+            SWAPDB 0 1              => +OK
+            KEYS *                  => *1 $1 a
+            @db 0
+            KEYS *                  => *1 $1 b
+            SWAPDB 1 1              => +OK
+            SWAPDB x 1              => -ERR invalid first DB index
+            SWAPDB 1 x              => -ERR invalid second DB index
+            SWAPDB 99999999999 1    => -ERR invalid first DB index
+            SWAPDB 0 16             => -ERR DB index is out of range
+            SWAPDB -1 0             => -ERR DB index is out of range
+            SWAPDB 0                => -ERR wrong number of arguments for 'swapdb' command
+            ",
+        );
+    }
+}

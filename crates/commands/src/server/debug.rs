@@ -15,7 +15,8 @@ pub use digest::{DIGEST, DIGEST_VALUE};
 pub use populate::POPULATE;
 
 /// The flags of DEBUG and of all of its subcommands.
-pub const FLAGS: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
+pub const FLAGS: Flags =
+    Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE).and(Flags::PROTECTED);
 
 /// How a value is kept.
 pub static OBJECT: Command = Command {

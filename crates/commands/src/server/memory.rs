@@ -63,7 +63,7 @@ mod tests {
     fn usage_grows_with_the_value() {
         let mut bench = Bench::new(1);
         bench.run("SET short 0123456789");
-        bench.run("SETRANGE long 9999 x");
+        bench.run(&format!("SET long {}", "x".repeat(10_000)));
         let mut usage = |key: &str| -> i64 {
             let reply = bench.run(&format!("MEMORY USAGE {key} SAMPLES 5"));
             let text = str::from_utf8(&reply).unwrap();

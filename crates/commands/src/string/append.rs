@@ -34,3 +34,40 @@ fn append(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     call.reply.integer(len.cast_signed() as i64);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn append_lengthens_or_creates() {
+        transcript(
+            r#"
+            APPEND k foo            => :3
+            APPEND k bar            => :6
+            APPEND k ""             => :6
+            GET k                   => $6 foobar
+            APPEND n 12             => :2
+            OBJECT ENCODING n       => $3 int
+            APPEND n 3              => :3
+            GET n                   => $3 123
+            EXPIRE k 10             => :1
+            APPEND k !              => :7
+            TTL k                   => :10
+            "#,
+        );
+    }
+
+    #[test]
+    fn append_stops_at_the_limit() {
+        transcript(
+            r#"
+            @max 1048576
+            SETRANGE k 1048574 x    => :1048575
+            APPEND k y              => :1048576
+            APPEND k z              => -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+            APPEND k ""             => :1048576
+            "#,
+        );
+    }
+}

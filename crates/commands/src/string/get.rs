@@ -53,3 +53,56 @@ fn strlen(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     call.reply.integer(bytes.cast_signed() as i64);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn get_reads_what_was_set() {
+        transcript(
+            r"
+            GET k                   => $-1
+            SET k v                 => +OK
+            GET k                   => $1 v
+            SET k 0010              => +OK
+            GET k                   => $4 0010
+            SET k -9223372036854775808 => +OK
+            GET k                   => $20 -9223372036854775808
+            GET                     => -ERR wrong number of arguments for 'get' command
+            GET a b                 => -ERR wrong number of arguments for 'get' command
+            @resp 3
+            GET nokey               => _
+            ",
+        );
+    }
+
+    #[test]
+    fn expired_keys_are_not_there() {
+        transcript(
+            r"
+            SET k v PX 20           => +OK
+            @time +20
+            @1 GET k                => $1 v
+            @time +1
+            GET k                   => $-1
+            DBSIZE                  => :0
+            ",
+        );
+    }
+
+    #[test]
+    fn strlen_counts_bytes() {
+        transcript(
+            r#"
+            STRLEN k                => :0
+            SET k "a\x00b"         => +OK
+            STRLEN k                => :3
+            SET k -123              => +OK
+            STRLEN k                => :4
+            SETRANGE k 5000 x       => :5001
+            STRLEN k                => :5001
+            "#,
+        );
+    }
+}

@@ -88,3 +88,73 @@ fn getex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn getdel_deletes() {
+        transcript(
+            r"
+            GETDEL k                => $-1
+            SET k v                 => +OK
+            GETDEL k                => $1 v
+            GETDEL k                => $-1
+            ",
+        );
+    }
+
+    #[test]
+    fn getex_changes_only_the_deadline() {
+        transcript(
+            r"
+            GETEX k                 => $-1
+            GETEX k EX 10           => $-1
+            SET k v                 => +OK
+            GETEX k                 => $1 v
+            TTL k                   => :-1
+            GETEX k EX 10           => $1 v
+            TTL k                   => :10
+            GETEX k                 => $1 v
+            TTL k                   => :10
+            GETEX k PX 20000        => $1 v
+            TTL k                   => :20
+            GETEX k PERSIST         => $1 v
+            TTL k                   => :-1
+            GETEX k PERSIST PERSIST => $1 v
+            GETEX k EX 10 EX 30     => $1 v
+            TTL k                   => :30
+            GETEX k EXAT 33177117420 => $1 v
+            EXPIRETIME k            => :33177117420
+            GETEX k PXAT 33177117420001 => $1 v
+            PEXPIRETIME k           => :33177117420001
+            GETEX k EXAT 1          => $1 v
+            EXISTS k                => :0
+            ",
+        );
+    }
+
+    #[test]
+    fn getex_refuses_malformed_options() {
+        transcript(
+            r"
+            SET k v                 => +OK
+            GETEX k FOO             => -ERR syntax error
+            GETEX k EX              => -ERR syntax error
+            GETEX k KEEPTTL         => -ERR syntax error
+            GETEX k NX              => -ERR syntax error
+            GETEX k EX 10 PX 10     => -ERR syntax error
+            GETEX k EX 10 PERSIST   => -ERR syntax error
+            GETEX k PERSIST EX 10   => -ERR syntax error
+            GETEX k EX x            => -ERR value is not an integer or out of range
+            GETEX k EX 0            => -ERR invalid expire time in 'getex' command
+            GETEX k PX -1           => -ERR invalid expire time in 'getex' command
+            GETEX k EX 10000000000000000 => -ERR invalid expire time in 'getex' command
+            GETEX k PX 9223372036854775807 => -ERR invalid expire time in 'getex' command
+            TTL k                   => :-1
+            GETEX nokey EX 0        => -ERR invalid expire time in 'getex' command
+            ",
+        );
+    }
+}

@@ -38,3 +38,23 @@ fn mget(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn mget_answers_null_for_what_is_missing() {
+        transcript(
+            r#"
+            MSET a 1 b "" c xyz     => +OK
+            MGET a nokey b c a      => *5 $1 1 $-1 $0  $3 xyz $1 1
+            MGET a                  => *1 $1 1
+            MGET                    => -ERR wrong number of arguments for 'mget' command
+            MSET k0 0 k1 1 k2 2 k3 3 k4 4 k5 5 k6 6 k7 7 k8 8 k9 9 k10 10 k11 11 k12 12 k13 13 k14 14 k15 15 k16 16 k17 17 => +OK
+            MGET k0 k1 k2 k3 k4 k5 k6 k7 k8 k9 k10 k11 k12 k13 k14 k15 k16 k17 => *18 $1 0 $1 1 $1 2 $1 3 $1 4 $1 5 $1 6 $1 7 $1 8 $1 9 $2 10 $2 11 $2 12 $2 13 $2 14 $2 15 $2 16 $2 17
+            DBSIZE                  => :21
+            "#,
+        );
+    }
+}

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, Type, ValueRef};
+use darter_shard::{Type, ValueRef};
 
 const KEYS: &[KeySpec] =
     &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE))];
@@ -113,9 +113,76 @@ fn decrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn add(call: &mut Call<'_>, view: &mut ShardView<'_>, increment: i64) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    let before = integer_of(keyspace.peek(&key))?;
-    let sum = before.checked_add(increment).ok_or(ReplyError::IncrementOverflow)?;
-    keyspace.set_integer(&key, sum, Expiry::Keep);
+    let sum = keyspace.update_integer(&key, |before| {
+        integer_of(before)?.checked_add(increment).ok_or(ReplyError::IncrementOverflow)
+    })?;
     call.reply.integer(sum);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn numbers_count_in_sixty_four_bits() {
+        transcript(
+            r"
+            INCR k                  => :1
+            INCRBY k 41             => :42
+            DECR k                  => :41
+            DECRBY k 82             => :-41
+            SET k 17179869184 EX 10 => +OK
+            INCR k                  => :17179869185
+            TTL k                   => :10
+            SET k 9223372036854775807 => +OK
+            INCR k                  => -ERR increment or decrement would overflow
+            INCRBY k -1             => :9223372036854775806
+            SET k -9223372036854775808 => +OK
+            DECR k                  => -ERR increment or decrement would overflow
+            DECRBY k -9223372036854775808 => -ERR decrement would overflow
+            DECRBY k 1              => -ERR increment or decrement would overflow
+            INCRBY k 9223372036854775807 => :-1
+            GET k                   => $2 -1
+            ",
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        transcript(
+            r#"
+            SET k ""                => +OK
+            INCR k                  => -ERR value is not an integer or out of range
+            SET k " 1"              => +OK
+            INCR k                  => -ERR value is not an integer or out of range
+            SET k 1.0               => +OK
+            INCR k                  => -ERR value is not an integer or out of range
+            SET k 007               => +OK
+            INCR k                  => -ERR value is not an integer or out of range
+            SET k 9223372036854775808 => +OK
+            INCR k                  => -ERR value is not an integer or out of range
+            SETRANGE long 5000 1    => :5001
+            INCR long               => -ERR value is not an integer or out of range
+            SET k 1                 => +OK
+            INCRBY k x              => -ERR value is not an integer or out of range
+            INCRBY k 1.5            => -ERR value is not an integer or out of range
+            DECRBY k ""             => -ERR value is not an integer or out of range
+            INCR                    => -ERR wrong number of arguments for 'incr' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn numbers_put_together_count_too() {
+        transcript(
+            r"
+            SET k 1                 => +OK
+            APPEND k 2              => :2
+            OBJECT ENCODING k       => $3 raw
+            INCR k                  => :13
+            OBJECT ENCODING k       => $3 int
+            ",
+        );
+    }
 }

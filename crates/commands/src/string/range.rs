@@ -129,6 +129,7 @@ fn setrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::transcript;
 
     #[test]
     fn ranges_are_cut_to_the_value() {
@@ -151,5 +152,69 @@ mod tests {
         }
         assert_eq!(range_in(0, 0, -1), 0..0);
         assert_eq!(range_in(0, -1, -1), 0..0);
+    }
+
+    #[test]
+    fn getrange_reads_numbers_too() {
+        transcript(
+            r#"
+            GETRANGE k 0 -1         => $0
+            SET k "Hello World"     => +OK
+            GETRANGE k 0 3          => $4 Hell
+            GETRANGE k 0 -1         => $11 Hello World
+            GETRANGE k -4 -1        => $4 orld
+            GETRANGE k 5 3          => $0
+            GETRANGE k 5 5000       => $6  World
+            GETRANGE k -5000 10000  => $11 Hello World
+            GETRANGE k 0 -100       => $1 H
+            GETRANGE k 0 -9223372036854775808 => $1 H
+            SET k 1234              => +OK
+            GETRANGE k 0 2          => $3 123
+            SUBSTR k -2 -1          => $2 34
+            SET k ""                => +OK
+            GETRANGE k 0 0          => $0
+            GETRANGE k x 0          => -ERR value is not an integer or out of range
+            GETRANGE k 0 9223372036854775808 => -ERR value is not an integer or out of range
+            "#,
+        );
+    }
+
+    #[test]
+    fn setrange_pads_with_zeroes() {
+        transcript(
+            r#"
+            SETRANGE k 0 ""         => :0
+            EXISTS k                => :0
+            SETRANGE k 1 foo        => :4
+            GET k                   => $4 \x00foo
+            SETRANGE k 0 b          => :4
+            SETRANGE k 6 bar        => :9
+            GET k                   => $9 bfoo\x00\x00bar
+            SETRANGE k 3 ""         => :9
+            SET n 1234 EX 10        => +OK
+            SETRANGE n 1 3          => :4
+            GET n                   => $4 1334
+            TTL n                   => :10
+            SETRANGE n 9 ""         => :4
+            "#,
+        );
+    }
+
+    #[test]
+    fn setrange_checks_its_offset() {
+        transcript(
+            r#"
+            SETRANGE k -1 x         => -ERR offset is out of range
+            SETRANGE k x x          => -ERR value is not an integer or out of range
+            SETRANGE k 536870912 x  => -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+            SETRANGE k 9223372036854775807 x => -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+            SETRANGE k 9223372036854775807 "" => :0
+            SETRANGE k 9223372036854775808 x => -ERR value is not an integer or out of range
+            EXISTS k                => :0
+            @max 1048576
+            SETRANGE k 1048575 x    => :1048576
+            SETRANGE k 1048576 x    => -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+            "#,
+        );
     }
 }

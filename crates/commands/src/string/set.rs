@@ -240,4 +240,126 @@ mod tests {
             "#,
         );
     }
+
+    #[test]
+    fn conditions_decide_whether_the_key_is_set() {
+        transcript(
+            r"
+            SET k v XX              => $-1
+            SET k v NX              => +OK
+            SET k w NX              => $-1
+            SET k w nx ex 10        => $-1
+            TTL k                   => :-1
+            SET k w XX              => +OK
+            SET k x GET             => $1 w
+            SET k y NX GET          => $1 x
+            GET k                   => $1 x
+            SET k y XX GET          => $1 x
+            SET new 1 GET           => $-1
+            GET new                 => $1 1
+            SET other 1 XX GET      => $-1
+            EXISTS other            => :0
+            SETNX k z               => :0
+            SETNX fresh z           => :1
+            GETSET fresh w          => $1 z
+            GETSET none w           => $-1
+            MGET fresh none         => *2 $1 w $1 w
+            ",
+        );
+    }
+
+    #[test]
+    fn comparisons_look_at_the_value() {
+        // IFEQ checked with Valkey 9.1; the others are facts from the tests of Redis 8.4.
+        transcript(
+            r"
+            SET k v IFEQ v                  => $-1
+            SET k v IFDEQ 1                 => $-1
+            EXISTS k                        => :0
+            SET k v IFNE v                  => +OK
+            SET k w IFEQ x                  => $-1
+            SET k w IFEQ v                  => +OK
+            SET k 12 IFNE w                 => $-1
+            SET k 12 IFNE x                 => +OK
+            SET k hello IFEQ 12             => +OK
+            SET k x IFDEQ 9555E8555C62DCFD  => +OK
+            SET k hello                     => +OK
+            SET k x IFDNE 9555e8555c62dcfd  => $-1
+            SET k x IFDNE 9555e8555c62dcfe  => +OK
+            SET k y IFDEQ 1                 => -ERR must be exactly 16 hexadecimal characters
+            SET k y IFEQ x GET              => $1 x
+            SET k z IFEQ x GET              => $1 y
+            GET k                           => $1 y
+            SET new z IFDNE 1 GET           => $-1
+            GET new                         => $1 z
+            SET k z IFEQ y EX 10            => +OK
+            TTL k                           => :10
+            SET k z IFEQ                    => -ERR syntax error
+            SET k z IFEQ y IFEQ y           => -ERR syntax error
+            SET k z IFEQ y NX               => -ERR syntax error
+            SET k z XX IFNE y               => -ERR syntax error
+            ",
+        );
+    }
+
+    #[test]
+    fn times_set_the_deadline() {
+        transcript(
+            r"
+            SET k v EX 10                   => +OK
+            TTL k                           => :10
+            SET k v PX 20000                => +OK
+            TTL k                           => :20
+            SET k v EXAT 33177117420        => +OK
+            EXPIRETIME k                    => :33177117420
+            SET k v PXAT 33177117420001     => +OK
+            PEXPIRETIME k                   => :33177117420001
+            SET k w KEEPTTL                 => +OK
+            PEXPIRETIME k                   => :33177117420001
+            SET k w EX 10 EX 20             => +OK
+            TTL k                           => :20
+            SET k v EXAT 1                  => +OK
+            EXISTS k                        => :0
+            SET k v EX 10                   => +OK
+            SET k w PXAT 1 GET              => $1 v
+            EXISTS k                        => :0
+            SETEX k 10 v                    => +OK
+            TTL k                           => :10
+            PSETEX k 20000 v                => +OK
+            TTL k                           => :20
+            SET k v EX 10                   => +OK
+            GETSET k w                      => $1 v
+            TTL k                           => :-1
+            ",
+        );
+    }
+
+    #[test]
+    fn malformed_options_are_refused() {
+        transcript(
+            r"
+            SET k v FOO                     => -ERR syntax error
+            SET k v EX                      => -ERR syntax error
+            SET k v NX XX                   => -ERR syntax error
+            SET k v EX 10 PX 10             => -ERR syntax error
+            SET k v EX 10 EXAT 10           => -ERR syntax error
+            SET k v EX 10 KEEPTTL           => -ERR syntax error
+            SET k v KEEPTTL PXAT 10         => -ERR syntax error
+            SET k v PERSIST                 => -ERR syntax error
+            SET k v NX NX GET GET           => $-1
+            SET k v EX x                    => -ERR value is not an integer or out of range
+            SET k v EX 1.5                  => -ERR value is not an integer or out of range
+            SET k v EX 0                    => -ERR invalid expire time in 'set' command
+            SET k v PX -1                   => -ERR invalid expire time in 'set' command
+            SET k v EXAT 0                  => -ERR invalid expire time in 'set' command
+            SET k v EX 9223372036854775807  => -ERR invalid expire time in 'set' command
+            SET k v PX 9223372036854775807  => -ERR invalid expire time in 'set' command
+            SET k v EX 0 FOO                => -ERR syntax error
+            SETEX k 0 v                     => -ERR invalid expire time in 'setex' command
+            SETEX k x v                     => -ERR value is not an integer or out of range
+            PSETEX k -5 v                   => -ERR invalid expire time in 'psetex' command
+            SETEX k 10                      => -ERR wrong number of arguments for 'setex' command
+            ",
+        );
+    }
 }

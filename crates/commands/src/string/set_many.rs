@@ -153,3 +153,85 @@ fn set_all(
         keyspace.set_string(key, call.args.at(index + 1), expiry);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn mset_sets_pairs_in_order() {
+        transcript(
+            r"
+            MSET a 1 b 2 a 3        => +OK
+            MGET a b                => *2 $1 3 $1 2
+            SET a 1 EX 10           => +OK
+            MSET a 2                => +OK
+            TTL a                   => :-1
+            MSET a                  => -ERR wrong number of arguments for 'mset' command
+            MSET a 1 b              => -ERR wrong number of arguments for 'mset' command
+            MSETNX a 1 b            => -ERR wrong number of arguments for 'msetnx' command
+            ",
+        );
+    }
+
+    #[test]
+    fn msetnx_sets_all_or_nothing() {
+        transcript(
+            r"
+            MSETNX a 1 b 2          => :1
+            MSETNX b 3 c 4          => :0
+            MGET a b c              => *3 $1 1 $1 2 $-1
+            MSETNX c 5 c 6          => :1
+            GET c                   => $1 6
+            ",
+        );
+    }
+
+    #[test]
+    fn msetex_sets_with_a_condition_and_a_deadline() {
+        transcript(
+            r"
+            MSETEX 2 a 1 b 2        => :1
+            TTL a                   => :-1
+            MSETEX 1 a 2 EX 100     => :1
+            TTL a                   => :100
+            MSETEX 1 a 3 KEEPTTL    => :1
+            TTL a                   => :100
+            MSETEX 1 a 4            => :1
+            TTL a                   => :-1
+            MSETEX 2 a 5 c 6 NX     => :0
+            MSETEX 2 a 5 c 6 XX     => :0
+            EXISTS c                => :0
+            MSETEX 2 c 5 d 6 NX PX 50000 => :1
+            PTTL d                  => :50000
+            MSETEX 2 c 7 d 8 XX     => :1
+            MGET a b c d            => *4 $1 4 $1 2 $1 7 $1 8
+            MSETEX 1 a 9 EXAT 1     => :1
+            @time +1
+            EXISTS a                => :0
+            ",
+        );
+    }
+
+    #[test]
+    fn msetex_refuses_malformed_arguments() {
+        transcript(
+            r"
+            MSETEX 0 a 1            => -ERR invalid numkeys value or out of range
+            MSETEX x a 1            => -ERR invalid numkeys value or out of range
+            MSETEX -1 a 1           => -ERR invalid numkeys value or out of range
+            MSETEX 9223372036854775807 a 1 => -ERR invalid numkeys value or out of range
+            MSETEX 2147483647 a 1   => -ERR syntax error
+            MSETEX 2 a 1 b          => -ERR syntax error
+            MSETEX 1 a 1 b 2        => -ERR syntax error
+            MSETEX 1 a 1 NX XX      => -ERR syntax error
+            MSETEX 1 a 1 GET        => -ERR syntax error
+            MSETEX 1 a 1 IFEQ x     => -ERR syntax error
+            MSETEX 1 a 1 EX 0       => -ERR invalid expire time in 'msetex' command
+            MSETEX 1 a 1 EX x       => -ERR value is not an integer or out of range
+            MSETEX 1 a              => -ERR wrong number of arguments for 'msetex' command
+            EXISTS a                => :0
+            ",
+        );
+    }
+}

@@ -1,49 +1,211 @@
 //! DEBUG: what test suites need to look inside, refused unless `enable-debug-command` allows it.
 //!
-//! Subcommands about keys are commands over shards and come with their families.
+//! Redis knows one command that looks at its second argument itself, so that a wrong number of
+//! arguments is answered as an unknown subcommand is. Here the subcommands are in the table, those
+//! about keys among them, and answer alike.
 
 use crate::commands::error::ServerError;
+use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::shared::Shared;
+use darter_base::float::parse_f64;
+use darter_base::glob::{Case, glob_matches};
 use darter_base::number::parse_i64;
-use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError};
+use darter_command_table::{Arg, Arity, Command, Group, Handler, ReplyError, ShardView};
+use darter_commands::server::debug as keys;
 use darter_resp::Protocol;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// The container and its subcommands.
-pub static COMMANDS: &[&SessionCommand] = &[&DEBUG, &HELP, &PROTOCOL, &SET_ACTIVE_EXPIRE];
+/// The command and its subcommands about the server.
+pub static COMMANDS: &[&SessionCommand] = &[
+    &DEBUG,
+    &DICT_RESIZING,
+    &ERROR,
+    &HELP,
+    &LOG,
+    &PROTOCOL,
+    &QUICKLIST_PACKED_THRESHOLD,
+    &SET_ACTIVE_EXPIRE,
+    &SLEEP,
+    &STRINGMATCH_LEN,
+];
 
-/// What the subcommands have in common.
+/// What the subcommands have in common. The number of their arguments is theirs to check.
 const BASE: Command = Command {
     group: Group::Server,
     complexity: "O(1)",
-    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    arity: Arity::AtLeast(2),
+    flags: keys::FLAGS,
     handler: Handler::Session,
     ..Command::BASE
 };
 
 /// Commands for tests.
-pub static DEBUG: SessionCommand = SessionCommand::container(Command {
-    name: "DEBUG",
-    summary: "A container for commands for tests.",
-    complexity: "Depends on subcommand.",
-    arity: Arity::AtLeast(2),
-    subcommands: &[&HELP.command, &PROTOCOL.command, &SET_ACTIVE_EXPIRE.command],
-    handler: Handler::Container,
-    ..BASE
-});
+pub static DEBUG: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "DEBUG",
+        summary: "A container for commands for tests.",
+        complexity: "Depends on subcommand.",
+        subcommands: &[
+            &keys::DIGEST,
+            &keys::DIGEST_VALUE,
+            &keys::OBJECT,
+            &keys::POPULATE,
+            &DICT_RESIZING.command,
+            &ERROR.command,
+            &HELP.command,
+            &LOG.command,
+            &PROTOCOL.command,
+            &QUICKLIST_PACKED_THRESHOLD.command,
+            &SET_ACTIVE_EXPIRE.command,
+            &SLEEP.command,
+            &STRINGMATCH_LEN.command,
+        ],
+        ..BASE
+    },
+    |call| Err(wrong_arguments(call)),
+);
+
+/// Refuses a client that may not use DEBUG.
+pub fn check_permission(shared: &Shared, session: &Session) -> Result<(), ReplyError> {
+    if shared.config.current().debug_command.allows(session.is_local()) {
+        Ok(())
+    } else {
+        Err(ServerError::DebugNotAllowed.into())
+    }
+}
+
+fn wrong_arguments(call: &SessionCall<'_>) -> ReplyError {
+    ServerError::DebugArguments(call.args.at(1).to_vec()).into()
+}
+
+/// The argument behind the subcommand, if that is all there is.
+fn only_argument<'a>(call: &SessionCall<'a>) -> Result<&'a [u8], ReplyError> {
+    if call.args.len() == 3 { Ok(call.args.at(2)) } else { Err(wrong_arguments(call)) }
+}
 
 /// Deletes expired keys in the background, or no longer.
 static SET_ACTIVE_EXPIRE: SessionCommand = SessionCommand::alone(
     Command {
         name: "SET-ACTIVE-EXPIRE",
         summary: "Deletes expired keys in the background, or no longer.",
-        arity: Arity::Exactly(3),
         args: &[Arg::integer("enabled")],
         ..BASE
     },
     |call| {
-        let enabled = parse_i64(call.args.at(2)).unwrap_or(0) != 0;
+        let enabled = parse_i64(only_argument(call)?).unwrap_or(0) != 0;
         call.shared.active_expire.store(enabled, Ordering::Relaxed);
+        call.ok()
+    },
+)
+.within();
+
+/// Keeps all data from everybody for a while. Redis stands still; here only commands on keys do,
+/// and those that need every shard.
+static SLEEP: SessionCommand = SessionCommand::all_shards(
+    Command {
+        name: "SLEEP",
+        summary: "Keeps all data from everybody for a while.",
+        args: &[Arg::double("seconds")],
+        ..BASE
+    },
+    sleep,
+)
+.within();
+
+/// Longest sleep: what nobody would wait for must not look like a crash.
+const SLEEP_SECONDS_MAX: f64 = 3600.0;
+
+fn sleep(call: &mut SessionCall<'_>, _: &mut ShardView<'_>) -> SessionResult {
+    let seconds = parse_f64(only_argument(call)?).unwrap_or(0.0);
+    Ok(Flow::Hold(Duration::from_secs_f64(seconds.clamp(0.0, SLEEP_SECONDS_MAX))))
+}
+
+/// Answers an error of the caller's choice.
+static ERROR: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "ERROR",
+        summary: "Answers an error of the caller's choice.",
+        args: &[Arg::string("message")],
+        ..BASE
+    },
+    |call| {
+        let message = only_argument(call)?;
+        call.reply().error(message);
+        Ok(Flow::Next)
+    },
+)
+.within();
+
+/// Writes a message to the log.
+static LOG: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "LOG",
+        summary: "Writes a message to the log.",
+        args: &[Arg::string("message")],
+        ..BASE
+    },
+    |call| {
+        let message = String::from_utf8_lossy(only_argument(call)?);
+        tracing::warn!("DEBUG LOG: {message}");
+        call.ok()
+    },
+)
+.within();
+
+/// Whether a pattern, made of a prefix and many stars, matches a text of many letters.
+static STRINGMATCH_LEN: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "STRINGMATCH-LEN",
+        summary: "Whether a pattern matches a text of so many letters a.",
+        args: &[Arg::integer("length"), Arg::pattern("pattern")],
+        ..BASE
+    },
+    string_match,
+)
+.within();
+
+/// Longest text that is made up to be matched.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+fn string_match(call: &mut SessionCall<'_>) -> SessionResult {
+    if call.args.len() != 4 {
+        return Err(wrong_arguments(call));
+    }
+    let length = parse_i64(call.args.at(2)).ok_or(ReplyError::NotAnInteger)?;
+    let length = usize::try_from(length).map_err(|_| ReplyError::NotAnInteger)?;
+    let text = vec![b'a'; length.min(TEXT_BYTES_MAX)];
+    let matches = glob_matches(call.args.at(3), &text, Case::Exact);
+    call.reply().integer(matches.into());
+    Ok(Flow::Next)
+}
+
+/// Accepted for Redis's tests; tables here need no such switch.
+static DICT_RESIZING: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "DICT-RESIZING",
+        summary: "Accepted without effect: tables grow and shrink as they need.",
+        args: &[Arg::integer("enabled")],
+        ..BASE
+    },
+    |call| {
+        only_argument(call)?;
+        call.ok()
+    },
+)
+.within();
+
+/// Accepted for Redis's tests; lists here have no such nodes.
+static QUICKLIST_PACKED_THRESHOLD: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "QUICKLIST-PACKED-THRESHOLD",
+        summary: "Accepted without effect: lists have no plain nodes.",
+        args: &[Arg::integer("size")],
+        ..BASE
+    },
+    |call| {
+        only_argument(call)?;
         call.ok()
     },
 )
@@ -54,7 +216,6 @@ static PROTOCOL: SessionCommand = SessionCommand::alone(
     Command {
         name: "PROTOCOL",
         summary: "Answers with a reply of the type asked for.",
-        arity: Arity::Exactly(3),
         args: &[Arg::string("type")],
         ..BASE
     },
@@ -62,8 +223,9 @@ static PROTOCOL: SessionCommand = SessionCommand::alone(
 )
 .within();
 
+#[expect(clippy::approx_constant, reason = "the number Redis answers")]
 fn protocol(call: &mut SessionCall<'_>) -> SessionResult {
-    let kind = call.args.at(2).to_ascii_lowercase();
+    let kind = only_argument(call)?.to_ascii_lowercase();
     let is_resp3 = call.session.protocol == Protocol::Resp3;
     let mut reply = call.reply();
     match &*kind {
@@ -100,11 +262,11 @@ fn protocol(call: &mut SessionCall<'_>) -> SessionResult {
         }
         b"push" if !is_resp3 => return Err(ServerError::NotInResp2.into()),
         b"push" => {
+            // Nor are pushes; Valkey sends them once a reply is complete.
+            reply.bulk(b"Some real reply following the push reply");
             reply.push(2);
             reply.bulk(b"server-cpu-usage");
             reply.integer(42);
-            // Nor are pushes.
-            reply.bulk(b"Some real reply following the push reply");
         }
         b"true" => reply.boolean(true),
         b"false" => reply.boolean(false),
@@ -116,33 +278,41 @@ fn protocol(call: &mut SessionCall<'_>) -> SessionResult {
 
 /// Tells which subcommands there are.
 static HELP: SessionCommand = SessionCommand::alone(
-    Command {
-        name: "HELP",
-        summary: "Tells which subcommands there are.",
-        arity: Arity::Exactly(2),
-        ..BASE
-    },
+    Command { name: "HELP", summary: "Tells which subcommands there are.", ..BASE },
     |call| call.help("DEBUG", HELP_LINES),
 )
 .within();
 
 const HELP_LINES: &[&str] = &[
+    "DICT-RESIZING <0|1>",
+    "    Accepted without effect.",
+    "DIGEST",
+    "    Output a hex signature representing the current DB content.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Output a hex signature of the values of all the specified keys.",
+    "ERROR <string>",
+    "    Return a protocol error with <string> as message. Useful for clients",
+    "    unit tests to simulate errors.",
+    "LOG <message>",
+    "    Write <message> to the server log.",
+    "OBJECT <key> [fast]",
+    "    Show low level info about `key` and associated value.",
+    "    In `fast` mode, skip the calculation of `serializedlength`.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create <count> string keys named key:<num>. If <prefix> is specified then",
+    "    it is used instead of the 'key' prefix. These are not propagated to replicas.",
     "PROTOCOL <type>",
     "    Reply with a test value of the specified type. <type> can be: string,",
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted without effect.",
     "SET-ACTIVE-EXPIRE <0|1>",
-    "    Setting it to 0 disables expiring keys (and hash-fields) in background ",
-    "    when they are not accessed (otherwise the behavior). Setting it",
-    "    to 1 reenables back the default.",
+    "    Setting it to 0 disables expiring keys in background when they are not",
+    "    accessed (otherwise the behavior). Setting it to 1 reenables back the",
+    "    default.",
+    "SLEEP <seconds>",
+    "    Keep all data from every client for <seconds>. Decimals allowed.",
+    "STRINGMATCH-LEN <len> <pattern>",
+    "    Return whether <pattern> matches a text of <len> letters a.",
 ];
-
-/// Whether the client may use DEBUG; looked at before any of its subcommands runs.
-pub fn is_allowed(call: &SessionCall<'_>) -> Result<(), ReplyError> {
-    let permission = call.shared.config.current().debug_command;
-    if permission.allows(call.session.is_local()) {
-        Ok(())
-    } else {
-        Err(ServerError::DebugNotAllowed.into())
-    }
-}

@@ -60,6 +60,8 @@ pub enum ServerError {
     NoConfigFile,
     /// `DEBUG` without permission.
     DebugNotAllowed,
+    /// `DEBUG` with a subcommand it does not have, or not with these arguments.
+    DebugArguments(Vec<u8>),
     /// `DEBUG PROTOCOL` with a type that is none.
     ProtocolType,
     /// Something RESP2 cannot say.
@@ -182,6 +184,13 @@ impl fmt::Display for ServerError {
                 "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
                  \"local\", you can run it from a local connection, otherwise you need to set this \
                  option in the configuration file, and then restart the server."
+            }
+            Self::DebugArguments(subcommand) => {
+                return write!(
+                    formatter,
+                    "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+                    lossy(subcommand)
+                );
             }
             Self::ProtocolType => {
                 "ERR Wrong protocol type name. Please use one of the following: \

@@ -4,6 +4,8 @@
 //! its function; [`COMMANDS`] lists them all, and containers list their subcommands once more.
 //! Texts of errors are in [`error`].
 
+#![allow(clippy::unnecessary_wraps, reason = "every command has the same signature")]
+
 pub mod auth;
 pub mod client;
 pub mod command;
@@ -12,6 +14,7 @@ pub mod connection;
 pub mod debug;
 pub mod error;
 pub mod info;
+pub mod memory;
 pub mod server;
 
 use crate::session_command::SessionCommand;
@@ -25,5 +28,6 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     config::COMMANDS,
     info::COMMANDS,
     debug::COMMANDS,
+    memory::COMMANDS,
     server::COMMANDS,
 ];

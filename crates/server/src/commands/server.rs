@@ -66,6 +66,7 @@ pub static SHUTDOWN: SessionCommand = SessionCommand::alone(
 
 /// What SHUTDOWN was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each word")]
 struct ShutdownOptions {
     save: bool,
     no_save: bool,

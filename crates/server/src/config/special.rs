@@ -150,6 +150,7 @@ pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, Str
 }
 
 /// Words taken as they are.
+#[expect(clippy::unnecessary_wraps, reason = "a function of the rows' type")]
 pub(super) fn as_given(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
     Ok(joined(given(words)))
 }

@@ -2,9 +2,9 @@
 //! key if it is watched.
 
 use darter_structures::{Block, Deadline, Marks, Payload, Position};
-use darter_value::{LargeString, Object, integer};
+use darter_value::{LargeString, Object, ValueRef, integer};
 
-use super::{Detached, Keyspace, Place};
+use super::{Detached, Keyspace, Place, value_of};
 use crate::key::{Expiry, Key, Previous};
 
 impl Keyspace<'_> {
@@ -38,6 +38,32 @@ impl Keyspace<'_> {
     /// Sets `key` to `object`.
     pub fn set_object(&mut self, key: &Key<'_>, object: Object, expiry: Expiry) -> Previous {
         self.write(key, Payload::Boxed(Box::new(object)), expiry)
+    }
+
+    /// Sets `key`, whose deadline stays, to the decimal text of the integer that `update` makes of its
+    /// value, `None` if it is absent (INCR). Nothing happens on an error. One lookup.
+    #[inline]
+    pub fn update_integer<E>(
+        &mut self,
+        key: &Key<'_>,
+        update: impl FnOnce(Option<ValueRef<'_>>) -> Result<i64, E>,
+    ) -> Result<i64, E> {
+        let integer = if let Some(place) = self.locate(key) {
+            let integer = update(Some(value_of(self.database.table.view(place.position))))?;
+            let old_value = self.database.table.update(place.position, |block| {
+                let deadline = block.view().deadline();
+                block.replace(Payload::Integer(integer), deadline)
+            });
+            self.common.garbage.discard_value(old_value);
+            self.touch(place);
+            integer
+        } else {
+            let integer = update(None)?;
+            self.create(key, Payload::Integer(integer), Expiry::Clear);
+            integer
+        };
+        self.changed(key);
+        Ok(integer)
     }
 
     /// Lends the object at `key` for writing; `None` if the key is absent or not an object. Noted as an

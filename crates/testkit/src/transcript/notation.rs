@@ -234,7 +234,10 @@ mod tests {
 
     #[test]
     fn repeats_expand() {
-        assert_eq!(expand_repeats("> MSET repeat(1..3: k# v#) x").unwrap(), "> MSET k1 v1 k2 v2 k3 v3 x");
+        assert_eq!(
+            expand_repeats("> MSET repeat(1..3: k# v#) x").unwrap(),
+            "> MSET k1 v1 k2 v2 k3 v3 x"
+        );
         assert_eq!(expand_repeats("[repeat(1..2: \")#\")]").unwrap(), "[\")1\" \")2\"]");
         assert!(expand_repeats("repeat(1..2 x)").is_err());
     }

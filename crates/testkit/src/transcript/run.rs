@@ -152,9 +152,7 @@ fn joinable(before: &Step, after: &Step) -> bool {
     let simple = |step: &Step| {
         step.repetition == Repetition::Once
             && match &step.action {
-                Action::Command(words) => {
-                    words.iter().all(|word| matches!(word, Word::Literal(_)))
-                }
+                Action::Command(words) => words.iter().all(|word| matches!(word, Word::Literal(_))),
                 Action::Raw(_) => true,
                 _ => false,
             }
@@ -281,8 +279,9 @@ impl<'a> Session<'a> {
         };
         match sent {
             // The server may close the connection before it has everything; reading will tell.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe
-                && error.kind() != std::io::ErrorKind::ConnectionReset =>
+            Err(error)
+                if error.kind() != std::io::ErrorKind::BrokenPipe
+                    && error.kind() != std::io::ErrorKind::ConnectionReset =>
             {
                 Err(ClientError::Io(error))
             }

@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 
 /// One end of a connection, as Redis writes it: `127.0.0.1:6379`, `[::1]:6379`, `/path:0`.
 pub fn address(session: &Session, end: &PeerAddress) -> String {
-    match (end, &session.facts.peer.local) {
-        (PeerAddress::Tcp(address), _) => address.to_string(),
-        // A client's end of a unix socket has no name; Redis shows the server's for both.
-        (PeerAddress::Unix(_), PeerAddress::Unix(path)) => format!("{}:0", path.display()),
-        (PeerAddress::Unix(path), PeerAddress::Tcp(_)) => format!("{}:0", path.display()),
+    // A client's end of a unix socket has no name; Redis shows the server's for both.
+    let end = if session.is_unix() { &session.facts.peer.local } else { end };
+    match end {
+        PeerAddress::Tcp(address) => address.to_string(),
+        PeerAddress::Unix(path) => format!("{}:0", path.display()),
     }
 }
 

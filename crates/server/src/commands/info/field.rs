@@ -26,7 +26,7 @@ pub(super) enum Content {
     /// One line for each.
     Fields(&'static [Field]),
     /// As many lines as there are things to tell of.
-    Lines(fn(&Snapshot, &mut String)),
+    Lines(fn(&Snapshot, &mut String) -> fmt::Result),
 }
 
 /// A row.

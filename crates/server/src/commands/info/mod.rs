@@ -15,6 +15,7 @@ use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler,
 use field::{Content, Section};
 use sections::SECTIONS;
 use snapshot::Snapshot;
+use std::fmt::{self, Write as _};
 
 /// The command of this folder.
 pub static COMMANDS: &[&SessionCommand] = &[&INFO];
@@ -46,19 +47,23 @@ fn info(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
-        text.push_str(&format!("# {}\r\n", section.title));
-        match section.content {
-            Content::Fields(fields) => {
-                for field in fields {
-                    let value = (field.value)(&snapshot);
-                    text.push_str(&format!("{}:{value}\r\n", field.name));
-                }
-            }
-            Content::Lines(write) => write(&snapshot, &mut text),
-        }
+        write_section(section, &snapshot, &mut text).expect("writing to a string does not fail");
     }
     call.reply().verbatim(*b"txt", text.as_bytes());
     Ok(Flow::Next)
+}
+
+fn write_section(section: &Section, snapshot: &Snapshot, text: &mut String) -> fmt::Result {
+    write!(text, "# {}\r\n", section.title)?;
+    match section.content {
+        Content::Fields(fields) => {
+            for field in fields {
+                write!(text, "{}:{}\r\n", field.name, (field.value)(snapshot))?;
+            }
+            Ok(())
+        }
+        Content::Lines(write) => write(snapshot, text),
+    }
 }
 
 fn is_asked_for(section: &Section, words: &[&[u8]]) -> bool {
