@@ -3,6 +3,7 @@
 //! Clients match on these texts, so they are Redis's to the letter. The first word is the error
 //! code; the writer makes sure that no byte of an argument breaks the reply line.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// What a handler returns: `Err` is written as the reply, and then nothing else was.
@@ -72,8 +73,10 @@ impl ReplyError {
     const ECHOED_BYTES_MAX: usize = 128;
 }
 
-impl fmt::Display for ReplyError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ReplyError {
+    /// The reply's bytes, without the leading `-` and the line end. May repeat bytes of an argument as
+    /// they are: the reply writer keeps them from breaking the line.
+    pub fn line(&self) -> Cow<'_, [u8]> {
         let text = match self {
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Self::Syntax => "ERR syntax error",
@@ -81,22 +84,16 @@ impl fmt::Display for ReplyError {
             Self::NotAFloat => "ERR value is not a valid float",
             Self::NoSuchKey => "ERR no such key",
             Self::WrongArity(command) => {
-                return write!(formatter, "ERR wrong number of arguments for '{command}' command");
+                return made(format!("ERR wrong number of arguments for '{command}' command"));
             }
-            Self::UnknownCommand { name, args } => return unknown_command(formatter, name, args),
+            Self::UnknownCommand { name, args } => return unknown_command(name, args),
             Self::UnknownSubcommand { subcommand, command } => {
-                return write!(
-                    formatter,
-                    "ERR unknown subcommand '{}'. Try {command} HELP.",
-                    lossless(echoed(subcommand))
-                );
+                let hint = format!("'. Try {command} HELP.");
+                return around("ERR unknown subcommand '", echoed(subcommand), &hint);
             }
             Self::InvalidExpireTime(command) => {
-                return write!(
-                    formatter,
-                    "ERR invalid expire time in '{}' command",
-                    command.to_ascii_lowercase()
-                );
+                let command = command.to_ascii_lowercase();
+                return made(format!("ERR invalid expire time in '{command}' command"));
             }
             Self::IncrementOverflow => "ERR increment or decrement would overflow",
             Self::DecrementOverflow => "ERR decrement would overflow",
@@ -105,50 +102,49 @@ impl fmt::Display for ReplyError {
             Self::OffsetOutOfRange => "ERR offset is out of range",
             Self::OutOfRange => "ERR value is out of range",
             Self::OutsideOf { min, max } => {
-                return write!(
-                    formatter,
-                    "ERR value is out of range, value must between {min} and {max}"
-                );
+                let range = format!("value must between {min} and {max}");
+                return made(format!("ERR value is out of range, {range}"));
             }
             Self::InvalidDbIndex => "ERR invalid DB index",
             Self::DbIndexOutOfRange => "ERR DB index is out of range",
             Self::SameObject => "ERR source and destination objects are the same",
             Self::InvalidCursor => "ERR invalid cursor",
             Self::UnsupportedOption(option) => {
-                return write!(formatter, "ERR Unsupported option {}", lossless(option));
+                return around("ERR Unsupported option ", option, "");
             }
-            Self::UnknownTypeName(name) => {
-                return write!(formatter, "ERR unknown type name '{}'", lossless(name));
-            }
+            Self::UnknownTypeName(name) => return around("ERR unknown type name '", name, "'"),
             Self::NoAuth => "NOAUTH Authentication required.",
             Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             Self::Text(text) => text,
             Self::Message(text) => text,
         };
-        formatter.write_str(text)
+        Cow::Borrowed(text.as_bytes())
     }
+}
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(&self.line()))
+    }
+}
+
+fn made(text: String) -> Cow<'static, [u8]> {
+    Cow::Owned(text.into_bytes())
+}
+
+fn around(before: &str, bytes: &[u8], after: &str) -> Cow<'static, [u8]> {
+    Cow::Owned([before.as_bytes(), bytes, after.as_bytes()].concat())
 }
 
 fn echoed(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(ReplyError::ECHOED_BYTES_MAX)]
 }
 
-/// The bytes one by one as characters of the same number: replies are written back as bytes.
-fn lossless(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn unknown_command(
-    formatter: &mut fmt::Formatter<'_>,
-    name: &[u8],
-    args: &[Vec<u8>],
-) -> fmt::Result {
-    write!(
-        formatter,
-        "ERR unknown command '{}', with args beginning with: ",
-        lossless(echoed(name))
-    )?;
+fn unknown_command(name: &[u8], args: &[Vec<u8>]) -> Cow<'static, [u8]> {
+    let mut line = b"ERR unknown command '".to_vec();
+    line.extend_from_slice(echoed(name));
+    line.extend_from_slice(b"', with args beginning with: ");
     let mut echoed_bytes = 0;
     for arg in args {
         if echoed_bytes >= ReplyError::ECHOED_BYTES_MAX {
@@ -156,10 +152,12 @@ fn unknown_command(
         }
         let room = ReplyError::ECHOED_BYTES_MAX - echoed_bytes;
         let part = &arg[..arg.len().min(room)];
-        write!(formatter, "'{}' ", lossless(part))?;
+        line.push(b'\'');
+        line.extend_from_slice(part);
+        line.extend_from_slice(b"' ");
         echoed_bytes += part.len() + 3;
     }
-    Ok(())
+    Cow::Owned(line)
 }
 
 #[cfg(test)]
@@ -178,6 +176,8 @@ mod tests {
         );
         let error =
             ReplyError::UnknownCommand { name: vec![b'x'; 1000], args: vec![vec![b'y'; 1000]; 9] };
-        assert!(error.to_string().len() < 400);
+        assert!(error.line().len() < 400);
+        let error = ReplyError::UnknownCommand { name: b"\xff".to_vec(), args: vec![] };
+        assert!(error.line().contains(&0xff), "bytes that are no text are repeated as they are");
     }
 }

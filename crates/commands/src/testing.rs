@@ -115,7 +115,7 @@ impl Bench {
         };
         if let Err(error) = result {
             assert!(output.is_empty(), "{args:?} wrote a reply before its error");
-            ReplyWriter::new(&mut output, self.protocol).error(error.to_string());
+            ReplyWriter::new(&mut output, self.protocol).error(error.line());
         }
         let mut reply = Vec::new();
         while !output.is_empty() {

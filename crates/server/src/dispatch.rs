@@ -180,7 +180,7 @@ pub fn run_command(
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {
-        ReplyWriter::new(output, client.protocol).error(error.to_string());
+        ReplyWriter::new(output, client.protocol).error(error.line());
     }
     result
 }

@@ -147,7 +147,7 @@ pub fn run_gathered(
                     return After::Waits;
                 }
                 Ok(Flow::Next | Flow::Suspend) => {}
-                Err(error) => ReplyWriter::new(output, protocol).error(error.to_string()),
+                Err(error) => ReplyWriter::new(output, protocol).error(error.line()),
             }
         } else {
             let client = Client { db: session.db, protocol: session.protocol };

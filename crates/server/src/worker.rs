@@ -259,7 +259,7 @@ impl Worker {
                         self.go_on(session, io)
                     }
                     Err(error) => {
-                        ReplyWriter::new(output, session.protocol).error(error.to_string());
+                        ReplyWriter::new(output, session.protocol).error(error.line());
                         Then::Read
                     }
                 }
@@ -288,7 +288,7 @@ impl Worker {
                     Ok(Flow::Close) => Then::CloseAfterFlush,
                     Ok(Flow::Hold(_)) => unreachable!("without shards there is nothing to keep"),
                     Err(error) => {
-                        ReplyWriter::new(output, session.protocol).error(error.to_string());
+                        ReplyWriter::new(output, session.protocol).error(error.line());
                         Then::Read
                     }
                 }
@@ -450,19 +450,31 @@ impl Core {
         let shared: &'static Shared = self.shared;
         let found = shared.table.find(args).and_then(|entry| {
             let flags = entry.command.flags;
-            // Without authentication nothing is told about commands but whether they need it.
-            if !session.authenticated && !flags.has(Flags::NO_AUTH) {
-                return Err(ReplyError::NoAuth);
-            }
             if flags.has(Flags::PROTECTED) {
                 crate::commands::debug::check_permission(shared, session)?;
             }
             Ok(entry)
         });
+        let found = if session.authenticated { found } else { self.without_auth(args, found) };
         if let Err(error) = &found {
             self.count_refusal(args, error);
         }
         found
+    }
+
+    /// Before authentication nothing is told about commands but that they need it, not even whether
+    /// they exist.
+    fn without_auth(
+        &self,
+        args: Args<'_>,
+        found: Result<&'static Entry, ReplyError>,
+    ) -> Result<&'static Entry, ReplyError> {
+        let shared: &'static Shared = self.shared;
+        let named = shared.table.named(args.at(0));
+        match named {
+            Some(entry) if entry.command.flags.has(Flags::NO_AUTH) => found,
+            _ => Err(ReplyError::NoAuth),
+        }
     }
 
     /// Counts a command that was not admitted.
@@ -618,8 +630,7 @@ impl Service for Worker {
                     Then::Read
                 }
                 Barrier::Malformed(error) => {
-                    ReplyWriter::new(&mut io.output.0, session.protocol)
-                        .error(format!("ERR {error}"));
+                    ReplyWriter::new(&mut io.output.0, session.protocol).error(error.message());
                     break Progress { consumed: io.input.len(), then: Then::CloseAfterFlush };
                 }
                 Barrier::Attack => break refuse_attack(&io, session),
@@ -718,7 +729,7 @@ impl Worker {
 
 /// Writes the error of a command that was not admitted; it has been counted.
 fn refuse(session: &Session, error: &ReplyError, io: &mut Io<'_, Outbox>) {
-    ReplyWriter::new(&mut io.output.0, session.protocol).error(error.to_string());
+    ReplyWriter::new(&mut io.output.0, session.protocol).error(error.line());
 }
 
 /// Redis aborts such a connection without a word.
