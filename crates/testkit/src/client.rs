@@ -34,8 +34,12 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed { rest } => write!(f, "connection closed after \"{}\"", rest.escape_ascii()),
-            Self::TimedOut { rest } => write!(f, "no reply in time, only \"{}\"", rest.escape_ascii()),
+            Self::Closed { rest } => {
+                write!(f, "connection closed after \"{}\"", rest.escape_ascii())
+            }
+            Self::TimedOut { rest } => {
+                write!(f, "no reply in time, only \"{}\"", rest.escape_ascii())
+            }
             Self::Malformed { malformed: Malformed { offset, reason }, bytes } => {
                 write!(f, "malformed reply, {reason} at {offset} in \"{}\"", bytes.escape_ascii())
             }
@@ -155,7 +159,7 @@ impl Client {
     }
 
     fn receive(&mut self) -> Result<(), ClientError> {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 16 * 1024];
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(ClientError::Closed { rest: std::mem::take(&mut self.received) }),
             Ok(count) => {

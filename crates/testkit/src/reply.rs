@@ -84,11 +84,7 @@ impl Parser<'_> {
         let rest = &self.input[self.at..];
         let Some(end) = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n') else {
             let too_long = rest.len() > LINE_BYTES_MAX;
-            return Err(if too_long {
-                self.malformed("line too long")
-            } else {
-                Stop::Incomplete
-            });
+            return Err(if too_long { self.malformed("line too long") } else { Stop::Incomplete });
         };
         if rest[end] == b'\r' && rest.len() == end + 1 {
             return Err(Stop::Incomplete);
@@ -105,9 +101,9 @@ impl Parser<'_> {
     fn number(&mut self) -> Result<i64, Stop> {
         let start = self.at;
         let line = self.line()?;
-        let number = std::str::from_utf8(line).ok().and_then(|text| {
-            text.parse::<i64>().ok().filter(|number| number.to_string() == text)
-        });
+        let number = std::str::from_utf8(line)
+            .ok()
+            .and_then(|text| text.parse::<i64>().ok().filter(|number| number.to_string() == text));
         number.ok_or_else(|| {
             self.at = start;
             self.malformed("not a number in canonical form")
@@ -158,7 +154,11 @@ impl Parser<'_> {
     }
 
     fn null(&mut self) -> Result<Value, Stop> {
-        if self.line()?.is_empty() { Ok(Value::Null) } else { Err(self.malformed("text in a null")) }
+        if self.line()?.is_empty() {
+            Ok(Value::Null)
+        } else {
+            Err(self.malformed("text in a null"))
+        }
     }
 
     fn boolean(&mut self) -> Result<Value, Stop> {
@@ -199,7 +199,10 @@ mod tests {
             ("*-1\r\n", Value::NullArray),
             ("_\r\n", Value::Null),
             ("*2\r\n:1\r\n$0\r\n\r\n", Value::Array(vec![Value::Integer(1), bulk("")])),
-            ("%1\r\n+k\r\n:1\r\n", Value::Map(vec![(Value::Simple("k".into()), Value::Integer(1))])),
+            (
+                "%1\r\n+k\r\n:1\r\n",
+                Value::Map(vec![(Value::Simple("k".into()), Value::Integer(1))]),
+            ),
             ("~1\r\n:1\r\n", Value::Set(vec![Value::Integer(1)])),
             (">1\r\n:1\r\n", Value::Push(vec![Value::Integer(1)])),
             (",1.50\r\n", Value::Double("1.50".into())),
@@ -226,8 +229,21 @@ mod tests {
     #[test]
     fn sloppy_replies_are_malformed() {
         for text in [
-            ":+1\r\n", ":01\r\n", ":-0\r\n", ":\r\n", "+a\nb\r\n", "+a\rb\r\n", "$1\r\nxxx",
-            "$-2\r\n", "%-1\r\n", "~-1\r\n", "#x\r\n", "_x\r\n", "=2\r\nab\r\n", "OK\r\n", "\r\n",
+            ":+1\r\n",
+            ":01\r\n",
+            ":-0\r\n",
+            ":\r\n",
+            "+a\nb\r\n",
+            "+a\rb\r\n",
+            "$1\r\nxxx",
+            "$-2\r\n",
+            "%-1\r\n",
+            "~-1\r\n",
+            "#x\r\n",
+            "_x\r\n",
+            "=2\r\nab\r\n",
+            "OK\r\n",
+            "\r\n",
         ] {
             assert!(parse(text.as_bytes()).is_err(), "{text:?}");
         }

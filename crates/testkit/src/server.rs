@@ -230,8 +230,7 @@ impl Log {
     }
 
     fn wait_for(&self, text: &[u8], timeout: Duration) -> bool {
-        let seen =
-            |state: &LogState| state.bytes.windows(text.len()).any(|window| window == text);
+        let seen = |state: &LogState| state.bytes.windows(text.len()).any(|window| window == text);
         self.wait_while(timeout, |state| !seen(state))
     }
 

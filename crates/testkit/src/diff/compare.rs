@@ -15,11 +15,20 @@ struct Intended {
 /// Differences from Redis 7.0.
 const INTENDED: &[Intended] = &[
     // A wrong time is an error although there is no key.
-    Intended { command: "GETEX", allows: |reference, subject| reference.is_null() && subject.is_error() },
+    Intended {
+        command: "GETEX",
+        allows: |reference, subject| reference.is_null() && subject.is_error(),
+    },
     // A command without arguments is accepted, and then has something else wrong.
-    Intended { command: "COMMAND", allows: |reference, subject| reference.is_error() && subject.is_error() },
+    Intended {
+        command: "COMMAND",
+        allows: |reference, subject| reference.is_error() && subject.is_error(),
+    },
     // Stricter cursors; options of later versions have errors of their own.
-    Intended { command: "SCAN", allows: |reference, subject| reference.is_error() || subject.is_error() },
+    Intended {
+        command: "SCAN",
+        allows: |reference, subject| reference.is_error() || subject.is_error(),
+    },
 ];
 
 /// Whether the reply to `command` is as good as the reference's.

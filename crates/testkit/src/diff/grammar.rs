@@ -53,9 +53,28 @@ impl Grammar {
     /// Makes an argument wrong, or one too few or too many. Nothing here makes a short time to live.
     fn spoil(&mut self, command: &mut Command) {
         const ODD: &[&[u8]] = &[
-            b"", b"abc", b"-1", b"0", b"1.5", b" 1", b"+1", b"9223372036854775807",
-            b"9223372036854775808", b"-9223372036854775808", b"NX", b"XX", b"GT", b"GET",
-            b"KEEPTTL", b"PERSIST", b"EX", b"MATCH", b"DB", b"REPLACE", b"\x00", b"\xff",
+            b"",
+            b"abc",
+            b"-1",
+            b"0",
+            b"1.5",
+            b" 1",
+            b"+1",
+            b"9223372036854775807",
+            b"9223372036854775808",
+            b"-9223372036854775808",
+            b"NX",
+            b"XX",
+            b"GT",
+            b"GET",
+            b"KEEPTTL",
+            b"PERSIST",
+            b"EX",
+            b"MATCH",
+            b"DB",
+            b"REPLACE",
+            b"\x00",
+            b"\xff",
         ];
         let odd = self.pick(ODD).to_vec();
         match self.rng.u8(0..4) {
@@ -102,8 +121,18 @@ impl Grammar {
 
     fn value(&mut self) -> Vec<u8> {
         const SPECIAL: &[&[u8]] = &[
-            b"", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"1.5",
-            b"-0", b"007", b" 7", b"3.0e3", b"inf", b"\x00\x01\xff\r\n", b"hello world",
+            b"",
+            b"9223372036854775807",
+            b"-9223372036854775808",
+            b"9223372036854775808",
+            b"1.5",
+            b"-0",
+            b"007",
+            b" 7",
+            b"3.0e3",
+            b"inf",
+            b"\x00\x01\xff\r\n",
+            b"hello world",
         ];
         const LENGTHS: &[usize] = &[1, 30, 43, 44, 45, 64, 200, 2047, 2048, 2049, 5000];
         match self.rng.u8(0..8) {
@@ -199,8 +228,9 @@ impl Grammar {
     }
 
     fn pattern(&mut self) -> Vec<u8> {
-        const PATTERNS: &[&[u8]] =
-            &[b"*", b"k?", b"k[0-4]", b"k[^1]", b"*t*", b"{t}*", b"\\{t}1", b"", b"L*", b"[", b"k1*"];
+        const PATTERNS: &[&[u8]] = &[
+            b"*", b"k?", b"k[0-4]", b"k[^1]", b"*t*", b"{t}*", b"\\{t}1", b"", b"L*", b"[", b"k1*",
+        ];
         self.pick(PATTERNS).to_vec()
     }
 
@@ -299,10 +329,7 @@ const RULES: &[Rule] = &[
     Rule { weight: 50, make: |g| g.over_keys(&["DEL", "UNLINK", "EXISTS", "TOUCH"]) },
     Rule { weight: 80, make: Grammar::expire },
     Rule { weight: 20, make: |g| g.over_key(&["PERSIST"], &[]) },
-    Rule {
-        weight: 60,
-        make: |g| g.over_key(&["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"], &[]),
-    },
+    Rule { weight: 60, make: |g| g.over_key(&["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"], &[]) },
     Rule { weight: 20, make: |g| g.over_key(&["TYPE"], &[]) },
     Rule { weight: 20, make: |g| g.over_key(&["OBJECT ENCODING", "OBJECT REFCOUNT"], &[]) },
     Rule { weight: 5, make: |g| g.over_key(&["MEMORY USAGE", "OBJECT IDLETIME"], &[]) },

@@ -32,10 +32,17 @@ pub struct Mismatch {
 /// Where two servers differ.
 #[derive(Debug)]
 pub enum Difference {
-    Reply { command: request::Command, reference: Value, subject: Value },
+    Reply {
+        command: request::Command,
+        reference: Value,
+        subject: Value,
+    },
     Contents(String),
     /// One of them, named, did not answer.
-    Failed { who: &'static str, error: ClientError },
+    Failed {
+        who: &'static str,
+        error: ClientError,
+    },
 }
 
 impl fmt::Display for Difference {
@@ -116,7 +123,9 @@ pub(super) fn replay(pair: Pair, stream: &[Batch]) -> Result<(), Found> {
     let mut since_contents = 0;
     for (index, batch) in stream.iter().enumerate() {
         let mut bytes = Vec::new();
-        batch.iter().for_each(|command| request::encode(command, &mut bytes));
+        for command in batch {
+            request::encode(command, &mut bytes);
+        }
         send(&mut reference, &mut subject, &bytes)
             .and_then(|()| compare_replies(&mut reference, &mut subject, batch))
             .map_err(|difference| found(difference, index + 1))?;
@@ -162,5 +171,6 @@ fn compare_contents(pair: Pair) -> Result<(), Difference> {
     let failed = |who| move |error| Difference::Failed { who, error };
     let reference = contents::read(pair.reference).map_err(failed("reference"))?;
     let subject = contents::read(pair.subject).map_err(failed("subject"))?;
-    contents::first_difference(&reference, &subject).map_or(Ok(()), |it| Err(Difference::Contents(it)))
+    contents::first_difference(&reference, &subject)
+        .map_or(Ok(()), |it| Err(Difference::Contents(it)))
 }

@@ -1,5 +1,7 @@
 //! The text forms shared by commands and patterns: quoted strings, repetition, `repeat(..)`.
 
+use std::fmt::Write as _;
+
 use crate::Value;
 
 /// A mistake in a line.
@@ -159,7 +161,10 @@ pub fn quote(bytes: &[u8]) -> String {
                 out.push(char::from(byte));
             }
             b' '..=b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("\\x{byte:02x}")),
+            _ => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\x{byte:02x}");
+            }
         }
     }
     out.push('"');
@@ -234,7 +239,10 @@ mod tests {
 
     #[test]
     fn repeats_expand() {
-        assert_eq!(expand_repeats("> MSET repeat(1..3: k# v#) x").unwrap(), "> MSET k1 v1 k2 v2 k3 v3 x");
+        assert_eq!(
+            expand_repeats("> MSET repeat(1..3: k# v#) x").unwrap(),
+            "> MSET k1 v1 k2 v2 k3 v3 x"
+        );
         assert_eq!(expand_repeats("[repeat(1..2: \")#\")]").unwrap(), "[\")1\" \")2\"]");
         assert!(expand_repeats("repeat(1..2 x)").is_err());
     }

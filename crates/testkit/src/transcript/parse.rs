@@ -64,10 +64,11 @@ fn lines(text: &str) -> Result<Vec<Line>, (usize, Mistake)> {
                 block.take().ok_or((number, "@end without @repeat".to_owned()))?;
             for n in first..=last {
                 let n = n.to_string();
-                lines.extend(inner.iter().map(|line| Line {
-                    number: line.number,
-                    text: line.text.replace('#', &n),
-                }));
+                lines.extend(
+                    inner
+                        .iter()
+                        .map(|line| Line { number: line.number, text: line.text.replace('#', &n) }),
+                );
             }
         } else {
             let text = expand_repeats(text).map_err(|mistake| (number, mistake))?;
@@ -232,7 +233,8 @@ impl Parser {
 
 /// `b>> rest` as connection, mark and rest; `None` when the line sends nothing.
 fn sending(text: &str) -> Option<(&str, &str, &str)> {
-    let name_end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let name_end =
+        text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let (name, rest) = text.split_at(name_end);
     for mark in [">>", ">"] {
         if let Some(rest) = rest.strip_prefix(mark)
@@ -290,9 +292,9 @@ fn raw(text: &str) -> Result<Vec<u8>, Mistake> {
 /// `resp2: rest` as label and rest.
 fn split_label(text: &str) -> (Option<&str>, &str) {
     if let Some((label, rest)) = text.split_once(':')
-        && label.split(' ').all(|word| {
-            ["resp2", "resp3"].contains(&word) || server_term(word).is_some()
-        })
+        && label
+            .split(' ')
+            .all(|word| ["resp2", "resp3"].contains(&word) || server_term(word).is_some())
     {
         return (Some(label), rest.trim_start());
     }

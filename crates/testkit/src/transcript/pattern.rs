@@ -123,7 +123,11 @@ fn word_or_quoted(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, PatternError> {
 }
 
 fn text(cursor: &mut Cursor<'_>) -> Result<Text, PatternError> {
-    if cursor.peek() == Some(b'/') { regex(cursor) } else { word_or_quoted(cursor).map(Text::Exactly) }
+    if cursor.peek() == Some(b'/') {
+        regex(cursor)
+    } else {
+        word_or_quoted(cursor).map(Text::Exactly)
+    }
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Result<Pattern, PatternError> {
@@ -253,7 +257,10 @@ impl Pattern {
     pub fn matches(&self, value: &Value, protocol: Protocol, bindings: &mut Bindings) -> bool {
         use Protocol::{Resp2, Resp3};
         match (self, value, protocol) {
-            (Self::Any, _, _) => true,
+            (Self::Any, _, _)
+            | (Self::Nil | Self::NilArray, Value::Null, Resp3)
+            | (Self::Nil, Value::NullBulk, Resp2)
+            | (Self::NilArray, Value::NullArray, Resp2) => true,
             (Self::Bind(name, pattern), _, _) => {
                 let fits = pattern.matches(value, protocol, bindings);
                 if fits {
@@ -277,13 +284,8 @@ impl Pattern {
             (Self::Verbatim(wanted, expected), Value::Verbatim { format, text }, Resp3) => {
                 wanted == format && expected.matches(text)
             }
-            (Self::Nil | Self::NilArray, Value::Null, Resp3)
-            | (Self::Nil, Value::NullBulk, Resp2)
-            | (Self::NilArray, Value::NullArray, Resp2) => true,
             (Self::Boolean(wanted), Value::Boolean(value), Resp3) => wanted == value,
-            (Self::Boolean(wanted), Value::Integer(number), Resp2) => {
-                i64::from(*wanted) == *number
-            }
+            (Self::Boolean(wanted), Value::Integer(number), Resp2) => i64::from(*wanted) == *number,
             (Self::Array(order, patterns), Value::Array(items), _) => {
                 match_items(*order, patterns, items, protocol, bindings)
             }
@@ -298,11 +300,8 @@ impl Pattern {
             (Self::Map(order, patterns), Value::Map(pairs), Resp3) => {
                 match_pairs(*order, patterns, pairs, protocol, bindings)
             }
-            (Self::Map(order, patterns), Value::Array(items), Resp2) => {
-                pairs_of(items).is_some_and(|pairs| {
-                    match_pairs(*order, patterns, &pairs, protocol, bindings)
-                })
-            }
+            (Self::Map(order, patterns), Value::Array(items), Resp2) => pairs_of(items)
+                .is_some_and(|pairs| match_pairs(*order, patterns, &pairs, protocol, bindings)),
             (Self::Attribute(patterns, inner), Value::Attribute { attributes, value }, Resp3) => {
                 match_pairs(Order::AsWritten, patterns, attributes, protocol, bindings)
                     && inner.matches(value, protocol, bindings)

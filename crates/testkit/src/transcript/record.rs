@@ -46,7 +46,8 @@ pub fn record(
                 .map_err(|error| format!("{}: {}: {error}", transcript.path.display(), case.title))
         };
         let resp2 = run(Protocol::Resp2)?;
-        let resp3 = if transcript.fresh_connections { resp2.clone() } else { run(Protocol::Resp3)? };
+        let resp3 =
+            if transcript.fresh_connections { resp2.clone() } else { run(Protocol::Resp3)? };
         for (line, replies) in &resp2 {
             found.insert(*line, merge(replies, resp3.get(line).map_or(&[], Vec::as_slice)));
         }
@@ -146,7 +147,10 @@ fn read_replies(session: &mut Session<'_>, step: &Step) -> Result<Vec<Recorded>,
             Err(error) => return Err(error),
         }
     }
-    session.client(step)?.set_reply_timeout(crate::client::REPLY_TIMEOUT).map_err(ClientError::Io)?;
+    session
+        .client(step)?
+        .set_reply_timeout(crate::client::REPLY_TIMEOUT)
+        .map_err(ClientError::Io)?;
     Ok(replies)
 }
 

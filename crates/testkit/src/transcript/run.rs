@@ -40,6 +40,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// `Err` with the first failures if there are any.
+    pub fn verdict(&self) -> Result<(), String> {
+        const SHOWN_MAX: usize = 25;
+        if self.failures.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<_> = self.failures.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+        let (count, steps) = (self.failures.len(), self.steps);
+        Err(format!("{count} replies of {steps} steps are others\n{}", shown.join("\n")))
+    }
+
     /// Adds what came of other files.
     pub fn add(&mut self, other: Self) {
         self.cases += other.cases;
@@ -73,11 +84,8 @@ impl fmt::Display for Failure {
 /// Enough of a long text to recognise it.
 fn shorten(text: &str) -> String {
     const SHOWN_MAX: usize = 1500;
-    let mut shown: String = text.chars().take(SHOWN_MAX).collect();
-    if shown.len() < text.len() {
-        shown.push_str(&format!(" ... ({} bytes)", text.len()));
-    }
-    shown
+    let shown: String = text.chars().take(SHOWN_MAX).collect();
+    if shown.len() == text.len() { shown } else { format!("{shown} ... ({} bytes)", text.len()) }
 }
 
 /// Runs every case of a file that this server is expected to answer.
@@ -152,9 +160,7 @@ fn joinable(before: &Step, after: &Step) -> bool {
     let simple = |step: &Step| {
         step.repetition == Repetition::Once
             && match &step.action {
-                Action::Command(words) => {
-                    words.iter().all(|word| matches!(word, Word::Literal(_)))
-                }
+                Action::Command(words) => words.iter().all(|word| matches!(word, Word::Literal(_))),
                 Action::Raw(_) => true,
                 _ => false,
             }
@@ -281,8 +287,9 @@ impl<'a> Session<'a> {
         };
         match sent {
             // The server may close the connection before it has everything; reading will tell.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe
-                && error.kind() != std::io::ErrorKind::ConnectionReset =>
+            Err(error)
+                if error.kind() != std::io::ErrorKind::BrokenPipe
+                    && error.kind() != std::io::ErrorKind::ConnectionReset =>
             {
                 Err(ClientError::Io(error))
             }
