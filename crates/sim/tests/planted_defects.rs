@@ -4,26 +4,26 @@ use darter_sim::{Defect, Failure, Simulator};
 
 const SEEDS: u64 = 3000;
 /// The rarest shows in about one seed of sixty.
-const NOTICED_MIN: u64 = SEEDS / 100;
+const NOTICED_MIN: usize = 30;
 
-/// How many of the first seeds fail, and that each failure is of a kind that is `expected`.
-fn failures(defect: Defect, expected: fn(&Failure) -> bool) -> u64 {
+/// What is wrong with the first seeds; a few are, and each in a way that is `expected`.
+fn failures(defect: Defect, expected: fn(&Failure) -> bool) -> Vec<Failure> {
     let mut simulator = Simulator::default();
-    let mut count = 0;
+    let mut failures = vec![];
     for seed in 0..SEEDS {
         if let Some(failure) = simulator.run(seed, Some(defect), false).failure {
             assert!(expected(&failure), "seed {seed}: {failure}");
-            count += 1;
+            failures.push(failure);
         }
     }
-    eprintln!("{defect}: {count} of {SEEDS}");
-    count
+    assert!(failures.len() >= NOTICED_MIN, "{defect}: noticed in {} schedules", failures.len());
+    failures
 }
 
 #[test]
 fn a_coordinator_that_descends_meets_one_that_ascends_and_both_wait_for_ever() {
     let stalled = |failure: &Failure| matches!(failure, Failure::Stalled { .. });
-    assert!(failures(Defect::DescendingCoordinator, stalled) >= NOTICED_MIN);
+    failures(Defect::DescendingCoordinator, stalled);
 }
 
 #[test]
@@ -31,31 +31,33 @@ fn an_operation_that_overtakes_another_of_its_pipeline_shows() {
     let disorder = |failure: &Failure| {
         matches!(failure, Failure::NotSerialisable | Failure::OutOfOrder { .. })
     };
-    assert!(failures(Defect::OvertakingPipeline, disorder) >= NOTICED_MIN);
+    let failures = failures(Defect::OvertakingPipeline, disorder);
+    let seen = failures.iter().filter(|failure| **failure == Failure::NotSerialisable).count();
+    assert!(seen > 0, "clients can tell, not only the simulator");
 }
 
 #[test]
 fn a_put_back_that_ignores_the_inbox_leaves_somebody_waiting() {
     let stalled = |failure: &Failure| matches!(failure, Failure::Stalled { .. });
-    assert!(failures(Defect::DeafPutBack, stalled) >= NOTICED_MIN);
+    failures(Defect::DeafPutBack, stalled);
 }
 
 #[test]
 fn a_coordinator_that_releases_early_tears_its_write() {
     let torn = |failure: &Failure| matches!(failure, Failure::NotSerialisable);
-    assert!(failures(Defect::EarlyRelease, torn) >= NOTICED_MIN);
+    failures(Defect::EarlyRelease, torn);
 }
 
 #[test]
 fn a_lost_knock_leaves_somebody_waiting() {
     let waiting =
         |failure: &Failure| matches!(failure, Failure::Stalled { .. } | Failure::ShardLost { .. });
-    assert!(failures(Defect::LostKnock, waiting) >= NOTICED_MIN);
+    failures(Defect::LostKnock, waiting);
 }
 
 #[test]
 fn a_late_grant_that_is_kept_loses_the_shard() {
     let lost =
         |failure: &Failure| matches!(failure, Failure::Stalled { .. } | Failure::ShardLost { .. });
-    assert!(failures(Defect::KeptGrant, lost) >= NOTICED_MIN);
+    failures(Defect::KeptGrant, lost);
 }

@@ -159,7 +159,7 @@ impl Client {
     }
 
     fn receive(&mut self) -> Result<(), ClientError> {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 16 * 1024];
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(ClientError::Closed { rest: std::mem::take(&mut self.received) }),
             Ok(count) => {

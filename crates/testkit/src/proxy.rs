@@ -70,7 +70,7 @@ impl Connection {
     fn serve(mut self) -> Result<(), ClientError> {
         self.stream.set_nodelay(true).map_err(ClientError::Io)?;
         let mut received = Vec::new();
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 16 * 1024];
         loop {
             let count = self.stream.read(&mut chunk).map_err(ClientError::Io)?;
             if count == 0 {

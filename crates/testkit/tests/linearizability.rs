@@ -1,1 +1,45 @@
-fn main() {}
+//! The linearizability checker, on Redis and on servers that are wrong on purpose.
+
+use darter_testkit::linear::workload::{Failure, Outcome, Plan, run};
+use darter_testkit::proxy::{self, Fault};
+use darter_testkit::{Server, mode};
+
+#[test]
+fn redis_is_strictly_serializable() {
+    let server = Server::start(&mode::oracle_spec()).expect("redis-server starts");
+    let plan = Plan { operations: 200_000, ..Plan::default() };
+    let Outcome { operations, looks } =
+        run(server.address(), plan).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(operations >= 200_000);
+    assert!(looks > 100);
+}
+
+fn run_behind(fault: Fault) -> Failure {
+    let server = Server::start(&mode::oracle_spec()).expect("redis-server starts");
+    let address = proxy::start(server.address(), fault).expect("a free port");
+    run(address, Plan { operations: 400_000, ..Plan::default() }).expect_err("a planted fault")
+}
+
+#[test]
+fn stale_reads_are_found() {
+    assert!(matches!(
+        run_behind(Fault::StaleReads),
+        Failure::Disorder { .. } | Failure::Ladder { .. }
+    ));
+}
+
+#[test]
+fn lost_updates_are_found() {
+    assert!(matches!(run_behind(Fault::LostUpdates), Failure::Disorder { .. }));
+}
+
+#[test]
+fn torn_msets_are_found() {
+    assert!(matches!(run_behind(Fault::TornMset), Failure::Disorder { .. }));
+}
+
+#[test]
+fn reordered_pipelines_are_found() {
+    let failure = run_behind(Fault::ReorderedPipeline);
+    assert!(matches!(failure, Failure::Disorder { .. } | Failure::Ladder { .. }));
+}

@@ -123,7 +123,9 @@ pub(super) fn replay(pair: Pair, stream: &[Batch]) -> Result<(), Found> {
     let mut since_contents = 0;
     for (index, batch) in stream.iter().enumerate() {
         let mut bytes = Vec::new();
-        batch.iter().for_each(|command| request::encode(command, &mut bytes));
+        for command in batch {
+            request::encode(command, &mut bytes);
+        }
         send(&mut reference, &mut subject, &bytes)
             .and_then(|()| compare_replies(&mut reference, &mut subject, batch))
             .map_err(|difference| found(difference, index + 1))?;

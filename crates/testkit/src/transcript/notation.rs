@@ -1,5 +1,7 @@
 //! The text forms shared by commands and patterns: quoted strings, repetition, `repeat(..)`.
 
+use std::fmt::Write as _;
+
 use crate::Value;
 
 /// A mistake in a line.
@@ -159,7 +161,10 @@ pub fn quote(bytes: &[u8]) -> String {
                 out.push(char::from(byte));
             }
             b' '..=b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("\\x{byte:02x}")),
+            _ => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\x{byte:02x}");
+            }
         }
     }
     out.push('"');

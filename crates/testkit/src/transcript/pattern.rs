@@ -257,7 +257,10 @@ impl Pattern {
     pub fn matches(&self, value: &Value, protocol: Protocol, bindings: &mut Bindings) -> bool {
         use Protocol::{Resp2, Resp3};
         match (self, value, protocol) {
-            (Self::Any, _, _) => true,
+            (Self::Any, _, _)
+            | (Self::Nil | Self::NilArray, Value::Null, Resp3)
+            | (Self::Nil, Value::NullBulk, Resp2)
+            | (Self::NilArray, Value::NullArray, Resp2) => true,
             (Self::Bind(name, pattern), _, _) => {
                 let fits = pattern.matches(value, protocol, bindings);
                 if fits {
@@ -281,9 +284,6 @@ impl Pattern {
             (Self::Verbatim(wanted, expected), Value::Verbatim { format, text }, Resp3) => {
                 wanted == format && expected.matches(text)
             }
-            (Self::Nil | Self::NilArray, Value::Null, Resp3)
-            | (Self::Nil, Value::NullBulk, Resp2)
-            | (Self::NilArray, Value::NullArray, Resp2) => true,
             (Self::Boolean(wanted), Value::Boolean(value), Resp3) => wanted == value,
             (Self::Boolean(wanted), Value::Integer(number), Resp2) => i64::from(*wanted) == *number,
             (Self::Array(order, patterns), Value::Array(items), _) => {

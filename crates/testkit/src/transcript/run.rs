@@ -40,6 +40,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// `Err` with the first failures if there are any.
+    pub fn verdict(&self) -> Result<(), String> {
+        const SHOWN_MAX: usize = 25;
+        if self.failures.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<_> = self.failures.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+        let (count, steps) = (self.failures.len(), self.steps);
+        Err(format!("{count} replies of {steps} steps are others\n{}", shown.join("\n")))
+    }
+
     /// Adds what came of other files.
     pub fn add(&mut self, other: Self) {
         self.cases += other.cases;
@@ -73,11 +84,8 @@ impl fmt::Display for Failure {
 /// Enough of a long text to recognise it.
 fn shorten(text: &str) -> String {
     const SHOWN_MAX: usize = 1500;
-    let mut shown: String = text.chars().take(SHOWN_MAX).collect();
-    if shown.len() < text.len() {
-        shown.push_str(&format!(" ... ({} bytes)", text.len()));
-    }
-    shown
+    let shown: String = text.chars().take(SHOWN_MAX).collect();
+    if shown.len() == text.len() { shown } else { format!("{shown} ... ({} bytes)", text.len()) }
 }
 
 /// Runs every case of a file that this server is expected to answer.
