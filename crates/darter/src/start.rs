@@ -10,6 +10,7 @@ use darter_server::config::Settings;
 use darter_server::shared::{ApplySettings, Identity};
 use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands};
 use darter_txn::Router;
+use std::fs;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -92,9 +93,26 @@ fn serve(
         apply: apply_settings(handle.tunables().clone(), level, file_reserve),
     };
     shared.running.set(running).map_err(|_| "the server was started twice")?;
+    write_pid_file(&settings.pid_file);
     tracing::info!("Server initialized");
     tracing::info!("Ready to accept connections");
-    Ok(handle.join()?)
+    let result = handle.join();
+    if !settings.pid_file.is_empty() {
+        // It may be gone already, or never have been written.
+        let _ = fs::remove_file(&settings.pid_file);
+    }
+    Ok(result?)
+}
+
+/// Tells other programs the process id. Failing to is no reason not to serve, as it is none for
+/// Redis.
+fn write_pid_file(path: &str) {
+    if path.is_empty() {
+        return;
+    }
+    if let Err(error) = fs::write(path, format!("{}\n", std::process::id())) {
+        tracing::warn!("cannot write the process id to {path}: {error}");
+    }
 }
 
 fn greet(configuration: &Configuration) {

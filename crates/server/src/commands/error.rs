@@ -66,6 +66,10 @@ pub enum ServerError {
     ProtocolType,
     /// Something RESP2 cannot say.
     NotInResp2,
+    /// `SCRIPT FLUSH` in a way there is not.
+    ScriptFlushMode,
+    /// `FUNCTION FLUSH` in a way there is not.
+    FunctionFlushMode,
     /// `SHUTDOWN ABORT` without a shutdown.
     NoShutdown,
     /// `SHUTDOWN` that cannot save.
@@ -197,6 +201,8 @@ impl fmt::Display for ServerError {
                  string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
             }
             Self::NotInResp2 => "ERR RESP2 is not supported by this command",
+            Self::ScriptFlushMode => "ERR SCRIPT FLUSH only support SYNC|ASYNC option",
+            Self::FunctionFlushMode => "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
             Self::NoShutdown => "ERR No shutdown in progress.",
             Self::ShutdownFailed => "ERR Errors trying to SHUTDOWN. Check logs.",
         };

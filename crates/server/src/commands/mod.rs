@@ -6,6 +6,7 @@
 
 #![allow(clippy::unnecessary_wraps, reason = "every command has the same signature")]
 
+pub mod absent;
 pub mod auth;
 pub mod client;
 pub mod command;
@@ -29,5 +30,6 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     info::COMMANDS,
     debug::COMMANDS,
     memory::COMMANDS,
+    absent::COMMANDS,
     server::COMMANDS,
 ];

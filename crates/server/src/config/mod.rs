@@ -12,9 +12,11 @@
 //! * [`settings`]: the typed result, which the rest of the server reads.
 //! * [`store`]: the settings in force, and changing several of them at once.
 //! * [`directive`]: a line of a configuration file.
+//! * [`reference`]: `docs/configuration.md`.
 
 pub mod directive;
 pub mod parameter;
+pub mod reference;
 pub mod settings;
 pub mod special;
 pub mod store;

@@ -55,6 +55,8 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// Where the log goes; empty: standard output.
     pub log_file: String,
+    /// File the process id is written to; empty: none.
+    pub pid_file: String,
     /// Who may use `DEBUG`.
     pub debug_command: Permission,
     /// Who may set protected parameters.
@@ -108,6 +110,7 @@ impl Default for Settings {
             pinning: Pinning::Auto,
             log_level: LogLevel::Notice,
             log_file: String::new(),
+            pid_file: String::new(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
         }

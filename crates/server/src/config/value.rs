@@ -79,7 +79,9 @@ impl Kind {
             }
             Self::Memory { min, max } => {
                 let signed = || parse_i64(text).filter(|_| min < 0).map(i128::from);
-                let bytes = parse_memory_bytes(text).map(i128::from).or_else(signed);
+                // Nothing at all is 0, as it is for Redis.
+                let bytes = if text.is_empty() { Some(0) } else { parse_memory_bytes(text) };
+                let bytes = bytes.map(i128::from).or_else(signed);
                 within(bytes.ok_or("argument must be a memory value")?, min, max)
             }
             Self::MemoryOrPercent { percent_max } => parse_share(text, percent_max),
@@ -125,7 +127,10 @@ impl Kind {
     pub fn describe(self) -> String {
         match self {
             Self::Flag => "yes or no".to_owned(),
-            Self::Number { min, max } => format!("{min} to {max}"),
+            // Bounds that only say how wide the number is kept in Redis tell a reader nothing.
+            Self::Number { min, max } if max < i128::from(i32::MAX) => format!("{min} to {max}"),
+            Self::Number { min, .. } if min > i128::from(i32::MIN) => format!("{min} or more"),
+            Self::Number { .. } => "a whole number".to_owned(),
             Self::Memory { .. } => "bytes, or with a unit such as 64mb".to_owned(),
             Self::MemoryOrPercent { percent_max } => {
                 format!("bytes, or a percentage up to {percent_max}%")
@@ -239,6 +244,7 @@ mod tests {
         assert_eq!(shown(kind, "10mb"), Ok("10485760".into()));
         assert_eq!(shown(kind, "10M"), Ok("10000000".into()));
         assert_eq!(shown(kind, "18446744073709551615"), Ok("18446744073709551615".into()));
+        assert_eq!(shown(kind, ""), Ok("0".into()));
         assert_eq!(shown(kind, "-1"), Err("argument must be a memory value".into()));
         assert_eq!(shown(kind, "1tb"), Err("argument must be a memory value".into()));
         assert_eq!(shown(Kind::Memory { min: -1, max: 10 }, "-1"), Ok("-1".into()));

@@ -89,6 +89,9 @@ impl Filter {
             index += 1;
             if matches!(&*option, b"id" | b"not-id") {
                 let ids = leading_ids(args.tail(index))?;
+                if ids.is_empty() {
+                    return Err(ReplyError::Syntax);
+                }
                 index += ids.len();
                 filter.add_ids(option.starts_with(b"not-"), ids);
                 continue;
@@ -247,6 +250,7 @@ mod tests {
         assert_eq!(filter.conditions, [(false, Condition::Ids(vec![1, 2, 3]))]);
         assert_eq!(filter.skips_asker, Some(false));
         assert_eq!(parse("ID 0"), Err("ERR client-id should be greater than 0".into()));
+        assert_eq!(parse("ID what"), Err("ERR syntax error".into()));
         assert_eq!(parse("ID 1 what"), Err("ERR syntax error".into()));
     }
 

@@ -33,8 +33,8 @@ pub(super) static LIST: SessionCommand = SessionCommand::alone(
 
 /// Which names are listed.
 enum Filter<'a> {
-    /// The commands themselves; the others look at subcommands too.
-    Commands,
+    /// All.
+    Everything,
     /// Those of modules, of which there are none.
     Module,
     /// Those of a category; `None`: of one there is not.
@@ -46,7 +46,7 @@ enum Filter<'a> {
 impl<'a> Filter<'a> {
     fn parse(args: Args<'a>) -> Result<Self, ReplyError> {
         if args.is_empty() {
-            return Ok(Self::Commands);
+            return Ok(Self::Everything);
         }
         if args.len() != 3 || !args.at(0).eq_ignore_ascii_case(b"FILTERBY") {
             return Err(ReplyError::Syntax);
@@ -61,7 +61,7 @@ impl<'a> Filter<'a> {
 
     fn admits(&self, entry: &Entry) -> bool {
         match self {
-            Self::Commands => true,
+            Self::Everything => true,
             Self::Module => false,
             Self::Category(category) => {
                 category.is_some_and(|category| entry.command.categories().has(category))
@@ -77,9 +77,7 @@ impl<'a> Filter<'a> {
             if self.admits(entry) {
                 names.push(&entry.full_name);
             }
-            if !matches!(self, Self::Commands) {
-                self.collect(&entry.subcommands, names);
-            }
+            self.collect(&entry.subcommands, names);
         }
     }
 }

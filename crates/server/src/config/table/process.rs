@@ -7,7 +7,9 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("daemonize", "no", "Runs in the background.").at_start(),
     choice("supervised", &["upstart", "systemd", "auto", "no"], "no", "Who is told of the start.")
         .at_start(),
-    text("pidfile", "", "File the process id is written to.").at_start(),
+    text("pidfile", "", "File the process id is written to.")
+        .at_start()
+        .sets(|to, value| to.pid_file = String::from_utf8_lossy(value.bytes()).into_owned()),
     flag("set-proc-title", "yes", "Shows the address in the list of processes.").at_start(),
     checked(
         "proc-title-template",
