@@ -36,6 +36,53 @@ fn random_commands_match_the_model_with_few_keys() {
     }
 }
 
+#[test]
+fn a_shard_may_move_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Shard>();
+}
+
+#[test]
+fn a_flushed_database_is_freed_in_slices() {
+    let hasher = KeyHasher::new(1);
+    let mut shard = Shard::new(ShardId(0), &ShardOptions { databases: 2, hasher: hasher.clone() });
+    let empty_bytes = shard.used_bytes();
+    for number in 0..20_000_u32 {
+        let name = number.to_le_bytes();
+        let key = Key::new(&hasher, &name);
+        shard.keyspace(DbIndex(1), UnixMillis(0)).set_integer(&key, 1, Expiry::Clear);
+    }
+    let full_bytes = shard.used_bytes();
+    assert_eq!(shard.flush(FlushScope::All), 20_000);
+    assert!(shard.is_empty());
+    assert!(shard.used_bytes() >= full_bytes);
+    let mut slices = 1;
+    while shard.collect_garbage(1) {
+        slices += 1;
+    }
+    assert!(slices >= 20_000 / 512);
+    assert_eq!(shard.used_bytes(), empty_bytes);
+}
+
+#[test]
+fn a_set_over_a_value_of_the_same_size_class_neither_allocates_nor_frees() {
+    let hasher = KeyHasher::new(1);
+    let mut shard = Shard::new(ShardId(0), &ShardOptions { databases: 1, hasher: hasher.clone() });
+    let mut keyspace = shard.keyspace(DbIndex(0), UnixMillis(0));
+    let key = Key::new(&hasher, b"0123456789abcdef");
+    let mut address_of = |value: &[u8]| {
+        keyspace.set_string(&key, value, Expiry::Keep);
+        match keyspace.peek(&key) {
+            Some(ValueRef::Bytes(bytes)) => bytes.as_ptr(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = address_of(&[b'a'; 32]);
+    assert_eq!(address_of(&[b'b'; 32]), first);
+    assert_eq!(address_of(&[b'c'; 40]), first);
+    assert_ne!(address_of(&[b'd'; 90]), first);
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Expected {
     bytes: Vec<u8>,

@@ -34,6 +34,10 @@ impl KeyHasher {
     }
 
     /// The hash of `bytes`; every bit of it depends on every bit of them.
+    ///
+    /// The variant with two more xors per step, which resists chosen keys better, at about 1 ns: 16 bytes take
+    /// 2 to 4 ns like this, 2 ns without, 2 to 3 ns with foldhash's better variant (November 2026, one
+    /// Zen 4 core under load). All disappear behind the cache misses of a lookup.
     #[inline]
     pub fn hash(&self, bytes: &[u8]) -> u64 {
         let hash = rapidhash_v3_inline::<true, false, true>(bytes, &self.secrets);

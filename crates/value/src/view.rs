@@ -23,6 +23,7 @@ pub enum ValueRef<'a> {
 /// The types a client can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
+    /// Bytes, whatever their encoding.
     String,
 }
 
@@ -38,8 +39,11 @@ impl Type {
 /// How a value is kept, in Redis's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
+    /// A string that is the text of an integer.
     Int,
+    /// A string of at most [`EMBSTR_BYTES_MAX`] bytes that was not modified in place.
     Embstr,
+    /// Any other string.
     Raw,
 }
 

@@ -70,8 +70,11 @@ impl<E: Entry> Table<E> {
     }
 
     /// Merges the segment of `index` with its buddy, and the result with its buddy, as long as they are
-    /// sparse.
+    /// sparse. Frees all segments of an empty table.
     pub(super) fn merge_while_sparse(&mut self, index: usize) {
+        if self.len == 0 {
+            return self.shrink_first();
+        }
         let mut index = index;
         while let Some(buddy) = self.directory.buddy_of(index) {
             let entries = bucket::entries(self.directory.buckets(index))
