@@ -89,9 +89,10 @@ mod linux {
             let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
             (poll, waker)
         };
+        // The wakers outlive both threads: closing an eventfd takes back a wake that was not seen yet.
         let ((mut poll_a, waker_a), (mut poll_b, waker_b)) = (make(), make());
         thread::scope(|scope| {
-            scope.spawn(move || {
+            scope.spawn(|| {
                 let mut events = mio::Events::with_capacity(8);
                 for _ in 0..rounds {
                     poll_b.poll(&mut events, None).expect("epoll_wait");

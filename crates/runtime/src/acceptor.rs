@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Accepted from one listener in one tick, as many as Redis takes.
@@ -19,10 +20,10 @@ const ACCEPTS_PER_TICK_MAX: usize = 1000;
 /// Rest after the process ran out of descriptors or memory. A closed connection does not cut it short.
 const REST: Duration = Duration::from_millis(100);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Acceptor {
     /// In the order of the configuration, `None` for a skipped one.
-    listeners: Vec<Option<Listener>>,
+    listeners: Vec<Option<Arc<Listener>>>,
     /// Listeners that may have connections waiting: an edge came and no "would block" since.
     ready: Vec<bool>,
     /// Until when not to try.
@@ -32,12 +33,16 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Watches the listeners under tokens from `first_token` on.
-    pub(crate) fn new(
-        listeners: Vec<Option<Listener>>,
+    /// Watches these listeners from now on, under tokens from `first_token` on, and no others.
+    pub(crate) fn watch(
+        &mut self,
+        listeners: Vec<Option<Arc<Listener>>>,
         registry: &Registry,
         first_token: Token,
-    ) -> io::Result<Self> {
+    ) -> io::Result<()> {
+        for listener in self.listeners.drain(..).flatten() {
+            registry.deregister(&mut SourceFd(&listener.socket.as_raw_fd()))?;
+        }
         for (index, listener) in listeners.iter().enumerate() {
             if let Some(listener) = listener {
                 let fd = listener.socket.as_raw_fd();
@@ -45,8 +50,10 @@ impl Acceptor {
                 registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
             }
         }
-        let ready = vec![false; listeners.len()];
-        Ok(Self { listeners, ready, resting_until: None, complained: false })
+        self.ready = vec![false; listeners.len()];
+        self.listeners = listeners;
+        self.resting_until = None;
+        Ok(())
     }
 
     pub(crate) fn mark_ready(&mut self, index: usize) {

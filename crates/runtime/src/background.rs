@@ -46,6 +46,10 @@ impl Share {
 /// yielding makes connections wait longer.
 pub const SLICE: Duration = Duration::from_micros(500);
 
+/// What background work can owe the network at most. More would let one slice that the system interrupted for
+/// long, which looks like one that ran for long, stop all background work of a busy worker.
+const DEBT_MAX: Duration = SLICE.saturating_mul(4);
+
 impl Background {
     pub(crate) fn new(bell: Arc<Doorbell<WorkerKick>>) -> Self {
         Self { tasks: Rc::new(Tasks::new(bell)) }
@@ -306,7 +310,8 @@ impl Tasks {
             // One that yielded competes with the others at once, not only after each had its turn.
             self.gather();
         }
-        self.earned_nanos.set(self.earned_nanos.get().saturating_sub(nanos(now - started)));
+        let left = self.earned_nanos.get().saturating_sub(nanos(now - started));
+        self.earned_nanos.set(left.max(-nanos(DEBT_MAX)));
         self.gather()
     }
 

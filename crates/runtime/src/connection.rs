@@ -42,6 +42,8 @@ pub(crate) struct Connection<S: Service> {
     pub(crate) unsent_listed: bool,
     /// The idle timeout does not apply.
     pub(crate) idle_exempt: bool,
+    /// Counts among the open connections and its worker's load.
+    pub(crate) counted: bool,
     /// A unix socket: its write edges are asked for only while blocked, because the kernel reports one for
     /// every read of the peer.
     pub(crate) local: bool,
@@ -75,6 +77,31 @@ pub(crate) enum Sent {
 }
 
 impl<S: Service> Connection<S> {
+    /// A fresh one, with nothing to read or send yet.
+    pub(crate) fn new(socket: OwnedFd, session: S::Session, local: bool, now_seconds: u32) -> Self {
+        Self {
+            socket,
+            flow: Flow::Open,
+            readable: false,
+            read_closed: false,
+            send_blocked: false,
+            congested: false,
+            again: false,
+            queued: false,
+            unsent_listed: false,
+            idle_exempt: false,
+            counted: true,
+            local,
+            active_at_seconds: now_seconds,
+            accounted_bytes: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            kept: Kept::default(),
+            output: S::Output::default(),
+            session,
+        }
+    }
+
     /// Sends from the front of the output.
     pub(crate) fn send(&mut self) -> Sent {
         if self.send_blocked {

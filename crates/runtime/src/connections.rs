@@ -3,6 +3,8 @@
 use crate::connection::Connection;
 use crate::network::Network;
 use crate::{ConnectionId, Outgoing, Service, Turn};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// All connections of this worker. Not reachable from [`Service::receive`]: what one connection does
@@ -66,6 +68,18 @@ impl<'a, S: Service> Connections<'a, S> {
     /// [`crate::CloseReason::Requested`], never from within this call. False when it is gone.
     pub fn close(&mut self, id: ConnectionId, after_flush: bool) -> bool {
         self.network.key(id).is_some_and(|key| self.network.close(key, after_flush))
+    }
+
+    /// Takes in a connection that this side made, a connected TCP or unix socket: from now on it is served like
+    /// one that was accepted, but does not count as a client and is never idle. Made on a blocking thread
+    /// ([`crate::Background::blocking`]), since connecting can take long.
+    pub fn adopt(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        session: S::Session,
+    ) -> io::Result<ConnectionId> {
+        let key = self.network.adopt(socket.into(), session)?;
+        Ok(self.network.id(key))
     }
 
     /// Excepts a connection from the idle timeout (replicas, subscribers), or no longer. Suspended

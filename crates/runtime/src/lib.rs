@@ -31,6 +31,7 @@ mod connection;
 mod host;
 mod kept;
 mod listener;
+mod listening;
 mod mailbox;
 mod network;
 mod placement;
@@ -50,7 +51,7 @@ pub use outgoing::Outgoing;
 pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};
 pub use reactor::{Reactor, ReactorChoice, ReactorKind};
-pub use runtime::{RuntimeHandle, ShutdownHandle, StartError, WorkerContext, start};
+pub use runtime::{ListenHandle, RuntimeHandle, ShutdownHandle, StartError, WorkerContext, start};
 pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Stopping, Then};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.

@@ -9,7 +9,7 @@ use rustix::net::{
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A listening socket and where it listens.
@@ -17,17 +17,44 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Listener {
     pub(crate) socket: OwnedFd,
     pub(crate) address: PeerAddress,
-    /// The socket file to remove in the end.
-    file: Option<PathBuf>,
+    /// Removes the socket file in the end.
+    _file: Option<SocketFile>,
 }
 
-impl Drop for Listener {
+impl Listener {
+    /// Stops listening at once, whoever else holds the descriptor: the address is free for another one.
+    pub(crate) fn stop(&self) {
+        // What is not listening any more does not need to be stopped.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+}
+
+/// A file made by binding a unix socket.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: somebody else may have put another socket there since.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.file {
-            // It may be gone already; there is nobody to tell.
-            let _ = fs::remove_file(path);
+        if identity(&self.path).is_ok_and(|now| now == self.identity) {
+            // There is nobody to tell.
+            let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Binds and listens. `None` when the address is optional and not there.
@@ -77,7 +104,7 @@ fn open_tcp(ip: IpAddr, port: u16, backlog: i32) -> Result<Listener, Errno> {
     bind(&socket, &SocketAddr::new(ip, port))?;
     listen(&socket, backlog)?;
     let address = local_address(&socket)?;
-    Ok(Listener { socket, address, file: None })
+    Ok(Listener { socket, address, _file: None })
 }
 
 /// The mode is set between `bind` and `listen`: the file exists, and nobody can connect to a socket that does
@@ -88,11 +115,9 @@ fn open_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<Listener, E
     }
     let socket = stream_socket(AddressFamily::UNIX)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
-    let listener = Listener {
-        socket,
-        address: PeerAddress::Unix(path.to_owned()),
-        file: Some(path.to_owned()),
-    };
+    let file = SocketFile::at(path).map_err(|error| errno_of(&error))?;
+    let address = PeerAddress::Unix(path.to_owned());
+    let listener = Listener { socket, address, _file: Some(file) };
     if let Some(mode) = mode {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
             .map_err(|error| errno_of(&error))?;
@@ -144,8 +169,9 @@ mod tests {
             optional: false,
         };
         let stale = open(&config).unwrap().unwrap();
-        std::mem::forget(stale);
         let listener = open(&config).unwrap().unwrap();
+        drop(stale);
+        assert!(path.exists(), "a listener removes its own file only");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         UnixStream::connect(&path).unwrap();
         drop(listener);

@@ -19,7 +19,6 @@
 
 use crate::census::Census;
 use crate::connection::{Connection, Flow, Sent};
-use crate::kept::Kept;
 use crate::peer::Accepted;
 use crate::socket::{self, Transfer};
 use crate::table::{Key, Table};
@@ -31,9 +30,9 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,33 +136,38 @@ impl<S: Service> Network<S> {
                 return;
             }
         };
-        let interest = if is_local { Interest::READABLE } else { READABLE_AND_WRITABLE };
-        let token = Token(key.position as usize);
-        let registered = self.registry.register(&mut SourceFd(&fd), token, interest);
-        let inserted = self.connections.insert(Connection {
-            socket,
-            flow: Flow::Open,
-            readable: false,
-            read_closed: false,
-            send_blocked: false,
-            congested: false,
-            again: false,
-            queued: false,
-            unsent_listed: false,
-            idle_exempt: false,
-            local: is_local,
-            active_at_seconds: self.now_seconds,
-            accounted_bytes: 0,
-            received_bytes: 0,
-            sent_bytes: 0,
-            kept: Kept::default(),
-            output: S::Output::default(),
-            session,
-        });
-        debug_assert_eq!(inserted, key);
-        if let Err(error) = registered {
+        let connection = Connection::new(socket, session, is_local, self.now_seconds);
+        if let Err((key, error)) = self.insert(connection) {
             tracing::warn!(%error, "could not watch a new connection");
             self.doom(key, CloseReason::Failed(error.kind()));
+        }
+    }
+
+    /// Takes in a connection made by ourselves. It is not counted among the clients, and never idle.
+    pub(crate) fn adopt(&mut self, socket: OwnedFd, session: S::Session) -> io::Result<Key> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let is_local = matches!(socket::local_address(&socket)?, PeerAddress::Unix(_));
+        if !is_local {
+            socket::configure_tcp(&socket, self.tunables.tcp_keepalive_seconds())?;
+        }
+        let mut connection = Connection::new(socket, session, is_local, self.now_seconds);
+        connection.counted = false;
+        connection.idle_exempt = true;
+        self.insert(connection).map_err(|(key, error)| {
+            self.connections.remove(key);
+            error
+        })
+    }
+
+    /// Puts a connection into the table and watches its socket. On an error it is in the table.
+    fn insert(&mut self, connection: Connection<S>) -> Result<Key, (Key, io::Error)> {
+        let interest = if connection.local { Interest::READABLE } else { READABLE_AND_WRITABLE };
+        let fd = connection.socket.as_raw_fd();
+        let key = self.connections.insert(connection);
+        let token = Token(key.position as usize);
+        match self.registry.register(&mut SourceFd(&fd), token, interest) {
+            Ok(()) => Ok(key),
+            Err(error) => Err((key, error)),
         }
     }
 
@@ -241,7 +245,9 @@ impl<S: Service> Network<S> {
                 socket::discard_input(&connection.socket, &mut self.read_buffer);
             }
             drop(connection.socket);
-            self.census.leave(self.turn.worker);
+            if connection.counted {
+                self.census.leave(self.turn.worker);
+            }
             service.closed(self.id(key), connection.session, reason, &self.turn);
         }
     }

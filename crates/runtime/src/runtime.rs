@@ -5,17 +5,17 @@ use crate::census::Census;
 use crate::config::WakeAll;
 use crate::files::{Files, RingUse};
 use crate::host::Host;
-use crate::listener::{self, Listener};
+use crate::listening::Listening;
 use crate::mailbox::{Doorbell, Mailbox};
 use crate::network::Network;
 use crate::placement;
 use crate::shared::{Desk, Shared, WorkerKick};
 use crate::shutdown::Shutdown;
 use crate::signals::SignalThread;
-use crate::worker::{EVENTS_MAX, LISTENERS, RINGS, WAKE, Worker, read_clocks};
+use crate::worker::{EVENTS_MAX, RINGS, WAKE, Worker, read_clocks};
 use crate::{
-    Background, NextTick, PeerAddress, Post, ReactorChoice, ReactorKind, RemotePost, RuntimeConfig,
-    Service, Tunables,
+    Background, ListenerConfig, NextTick, PeerAddress, Post, ReactorChoice, ReactorKind,
+    RemotePost, RuntimeConfig, Service, Tunables,
 };
 use darter_base::WorkerId;
 use mio::{Events, Poll, Waker};
@@ -42,6 +42,8 @@ pub struct WorkerContext<M> {
     pub files: Files,
     /// What can be changed while running.
     pub tunables: Tunables,
+    /// Changes where the runtime listens.
+    pub listen: ListenHandle,
     /// Ends it all.
     pub shutdown: ShutdownHandle,
 }
@@ -60,15 +62,10 @@ where
         config.workers.map_or_else(placement::default_worker_count, Into::into).min(WORKERS_MAX);
     let choice = ReactorChoice::decide(config.reactor, worker_count)
         .map_err(StartError::ReactorUnavailable)?;
-    let mut listeners = Vec::new();
-    for listener in &config.listeners {
-        listeners.push(listener::open(listener)?);
-    }
-    let addresses =
-        listeners.iter().map(|it| it.as_ref().map(|listener| listener.address.clone())).collect();
     let (shared, polls) = share::<S::Mail>(config, worker_count)?;
+    shared.listen(&config.listeners)?;
     let shutdown = shutdown_handle(&shared);
-    let mut threads = start_threads(config, choice, listeners, &shared, polls, &Arc::new(factory))?;
+    let mut threads = start_threads(config, choice, &shared, polls, &Arc::new(factory))?;
     let signals = if config.handle_signals {
         let begin = shutdown.clone();
         match SignalThread::start(move || begin.begin()) {
@@ -82,14 +79,7 @@ where
     } else {
         None
     };
-    Ok(RuntimeHandle {
-        reactor: threads.choice.clone(),
-        addresses,
-        shared,
-        shutdown,
-        threads,
-        signals,
-    })
+    Ok(RuntimeHandle { reactor: threads.choice.clone(), shared, shutdown, threads, signals })
 }
 
 fn system(purpose: &'static str) -> impl Fn(io::Error) -> StartError {
@@ -115,6 +105,7 @@ fn share<M: Send + 'static>(
         census: Arc::new(Census::new(worker_count)),
         tunables: Tunables::new(config),
         shutdown: Shutdown::new(worker_count),
+        listening: Listening::default(),
     });
     let weak = Arc::downgrade(&shared);
     shared.tunables.connect(WakeAll(Arc::new(move || {
@@ -123,6 +114,11 @@ fn share<M: Send + 'static>(
         }
     })));
     Ok((shared, polls))
+}
+
+fn listen_handle<M: Send + 'static>(shared: &Arc<Shared<M>>) -> ListenHandle {
+    let shared = Arc::clone(shared);
+    ListenHandle { change: Arc::new(move |configs| shared.listen(configs)) }
 }
 
 fn shutdown_handle<M: Send + 'static>(shared: &Arc<Shared<M>>) -> ShutdownHandle {
@@ -167,7 +163,6 @@ struct Seed<M> {
     id: WorkerId,
     cpu: Option<usize>,
     poll: Poll,
-    listeners: Vec<Option<Listener>>,
     config: RuntimeConfig,
     shared: Arc<Shared<M>>,
     reports: Sender<Report>,
@@ -179,7 +174,6 @@ struct Seed<M> {
 fn start_threads<S, F>(
     config: &RuntimeConfig,
     mut choice: ReactorChoice,
-    listeners: Vec<Option<Listener>>,
     shared: &Arc<Shared<S::Mail>>,
     polls: Vec<Poll>,
     factory: &Arc<F>,
@@ -192,14 +186,12 @@ where
     let (reports, inbox) = mpsc::channel();
     let mut decisions = Vec::new();
     let mut handles = Vec::new();
-    let mut listeners = Some(listeners);
     for (index, poll) in polls.into_iter().enumerate() {
         let (decide, decision) = mpsc::channel();
         let seed = Seed {
             id: WorkerId(u16::try_from(index).expect("there are at most WORKERS_MAX")),
             cpu: cpus.as_ref().map(|cpus| cpus[index]),
             poll,
-            listeners: listeners.take().unwrap_or_default(),
             config: config.clone(),
             shared: Arc::clone(shared),
             reports: reports.clone(),
@@ -300,12 +292,8 @@ fn make_worker<S: Service>(
     ring_use: Option<Rc<RingUse>>,
     factory: &(dyn Fn(WorkerContext<S::Mail>) -> S + Send + Sync),
 ) -> io::Result<Worker<S>> {
-    let Seed { id, poll, listeners, config, shared, .. } = seed;
-    let acceptor = if listeners.is_empty() {
-        None
-    } else {
-        Some(Acceptor::new(listeners, poll.registry(), LISTENERS)?)
-    };
+    let Seed { id, poll, config, shared, .. } = seed;
+    let acceptor = (id.index() == 0).then(Acceptor::default);
     let post = Post::new(id, Arc::clone(&shared));
     let background = Background::new(Arc::clone(&shared.desks[id.index()].bell));
     let network = Network::new(
@@ -323,6 +311,7 @@ fn make_worker<S: Service>(
         background: background.clone(),
         files: Files::new(background.clone(), ring_use),
         tunables: shared.tunables.clone(),
+        listen: listen_handle(&shared),
         shutdown: shutdown_handle(&shared),
     });
     let last = u16::try_from(shared.desks.len() - 1).expect("there are at most WORKERS_MAX");
@@ -363,7 +352,6 @@ impl<M> Drop for Alarm<M> {
 #[derive(Debug)]
 pub struct RuntimeHandle<M> {
     reactor: ReactorChoice,
-    addresses: Vec<Option<PeerAddress>>,
     shared: Arc<Shared<M>>,
     shutdown: ShutdownHandle,
     threads: Threads,
@@ -377,8 +365,8 @@ impl<M: Send + 'static> RuntimeHandle<M> {
     }
 
     /// Where it listens, in the order of the configuration; `None` for a skipped optional address.
-    pub fn addresses(&self) -> &[Option<PeerAddress>] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<Option<PeerAddress>> {
+        self.shared.listening.addresses()
     }
 
     /// How many workers there are.
@@ -399,6 +387,11 @@ impl<M: Send + 'static> RuntimeHandle<M> {
     /// What can be changed while running.
     pub fn tunables(&self) -> &Tunables {
         &self.shared.tunables
+    }
+
+    /// For anyone who may change where it listens.
+    pub fn listen(&self) -> ListenHandle {
+        listen_handle(&self.shared)
     }
 
     /// For anyone who may end it all.
@@ -428,6 +421,33 @@ impl fmt::Display for WorkerPanicked {
 }
 
 impl std::error::Error for WorkerPanicked {}
+
+/// Changes where the runtime listens. Any thread.
+#[derive(Clone)]
+pub struct ListenHandle {
+    change: Arc<ListenChange>,
+}
+
+type ListenChange =
+    dyn Fn(&[ListenerConfig]) -> Result<Vec<Option<PeerAddress>>, StartError> + Send + Sync;
+
+impl ListenHandle {
+    /// Listens on `configs` and nothing else, and returns the addresses as [`RuntimeHandle::addresses`] does.
+    /// A listener equal to one there is goes on without a gap. Connections are not touched. On an error
+    /// everything is as before.
+    pub fn change(
+        &self,
+        configs: &[ListenerConfig],
+    ) -> Result<Vec<Option<PeerAddress>>, StartError> {
+        (self.change)(configs)
+    }
+}
+
+impl fmt::Debug for ListenHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ListenHandle")
+    }
+}
 
 /// Begins a shutdown. Any thread, any number of times.
 #[derive(Clone)]

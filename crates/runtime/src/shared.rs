@@ -2,9 +2,11 @@
 
 use crate::census::Census;
 use crate::config::Tunables;
+use crate::listening::{Listeners, Listening};
 use crate::mailbox::{Doorbell, Kick, Mailbox};
 use crate::peer::Accepted;
 use crate::shutdown::Shutdown;
+use crate::{ListenerConfig, PeerAddress, StartError};
 use std::sync::Arc;
 
 /// One per runtime.
@@ -15,6 +17,7 @@ pub(crate) struct Shared<M> {
     pub(crate) census: Arc<Census>,
     pub(crate) tunables: Tunables,
     pub(crate) shutdown: Shutdown,
+    pub(crate) listening: Listening,
 }
 
 /// Where others reach a worker.
@@ -31,6 +34,8 @@ pub(crate) enum Letter<M> {
     Mail(M),
     /// From the acceptor. Boxed: most letters are not this.
     Connection(Box<Accepted>),
+    /// To the acceptor: listen on these and no others.
+    Listen(Listeners),
     /// Something changed that every tick looks at: the stage of the shutdown, a tunable.
     LookAround,
 }
@@ -49,6 +54,18 @@ impl Kick for WorkerKick {
 }
 
 impl<M> Shared<M> {
+    /// Listens on `configs` and nothing else, from worker 0's next tick on.
+    pub(crate) fn listen(
+        &self,
+        configs: &[ListenerConfig],
+    ) -> Result<Vec<Option<PeerAddress>>, StartError> {
+        let desk = &self.desks[0];
+        self.listening.change(configs, |listeners| {
+            desk.mailbox.push(Letter::Listen(listeners));
+            desk.bell.ring();
+        })
+    }
+
     /// Makes every worker look around. A letter, so that it cannot be slept on.
     pub(crate) fn wake_all(&self) {
         for desk in &self.desks {

@@ -3,6 +3,7 @@
 use crate::acceptor::Acceptor;
 use crate::background::Tasks;
 use crate::host::Host;
+use crate::listening::Listeners;
 use crate::network::Network;
 use crate::shared::{Desk, Letter, Shared};
 use crate::shutdown::Stage;
@@ -63,6 +64,7 @@ impl<S: Service> Worker<S> {
         self.host.enter(|| tasks.clear());
         // Connections nobody opened are closed with their letters.
         self.shared.desks[self.id.index()].mailbox.take_all(&mut self.letters);
+        self.shared.listening.clear();
     }
 
     fn tick(&mut self) {
@@ -156,6 +158,15 @@ impl<S: Service> Worker<S> {
         });
     }
 
+    /// Unless this runtime does not accept any more.
+    fn listen(&mut self, listeners: Listeners) {
+        if let Some(acceptor) = &mut self.acceptor
+            && let Err(error) = acceptor.watch(listeners, self.poll.registry(), LISTENERS)
+        {
+            tracing::error!(%error, "could not watch a listening socket");
+        }
+    }
+
     /// True when there were letters.
     fn read_letters(&mut self) -> bool {
         let mut letters = std::mem::take(&mut self.letters);
@@ -167,6 +178,7 @@ impl<S: Service> Worker<S> {
                     self.service.mail(mail, &mut Connections::new(&mut self.network));
                 }
                 Letter::Connection(accepted) => self.network.open(&mut self.service, *accepted),
+                Letter::Listen(listeners) => self.listen(listeners),
                 Letter::LookAround => {}
             }
         }
@@ -221,6 +233,7 @@ impl<S: Service> Worker<S> {
         if self.drain_deadline.is_none() {
             self.drain_deadline = Some(now + self.shutdown_grace);
             self.acceptor = None;
+            self.shared.listening.clear();
             self.network.drain();
         }
         let (shutdown, worker) = (&self.shared.shutdown, self.id.index());

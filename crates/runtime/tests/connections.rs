@@ -377,7 +377,7 @@ fn unix_sockets_and_both_ip_versions_are_served() {
             optional: false,
         });
         let lab = start(&config);
-        let addresses = lab.runtime.addresses().to_vec();
+        let addresses = lab.runtime.addresses();
         let Some(darter_runtime::PeerAddress::Tcp(v6)) = &addresses[1] else {
             panic!("this machine has no IPv6 loopback")
         };
@@ -394,5 +394,46 @@ fn unix_sockets_and_both_ip_versions_are_served() {
         assert!(replies.ends_with(b"+PONG\r\n+BYE\r\n"));
         lab.stop();
         assert!(!path.exists(), "the socket file is gone");
+    }
+}
+
+#[test]
+fn the_addresses_can_change_while_connections_stay() {
+    for host in HOSTS {
+        let lab = start(&config(host, 2));
+        let (mut client, _) = lab.connect();
+        let before = lab.address();
+        let elsewhere = [ListenerConfig::tcp("127.0.0.2", 0, 511).unwrap()];
+        let addresses = lab.runtime.listen().change(&elsewhere).unwrap();
+        assert_eq!(addresses, lab.runtime.addresses());
+        let (mut other, _) = lab.connect();
+        assert_eq!(other.ask("PING"), "+PONG");
+        assert_eq!(client.ask("PING"), "+PONG");
+        // The worker closes the old socket after it has read the letter, in its own time; by now it has.
+        assert!(std::net::TcpStream::connect(before).is_err());
+        lab.stop();
+    }
+}
+
+#[test]
+fn a_connection_made_by_ourselves_is_served_and_is_no_client() {
+    for host in HOSTS {
+        let lab = start(&config(host, 1));
+        let theirs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = theirs.local_addr().unwrap();
+        let id = lab.on_worker(0, move |_, connections| {
+            let stream = std::net::TcpStream::connect(address).unwrap();
+            let id = connections.adopt(stream, support::Session::default()).unwrap();
+            connections.with(id, |_, output| output.write(b"+HELLO\r\n"));
+            id
+        });
+        let mut peer = Client::new(theirs.accept().unwrap().0);
+        assert_eq!(peer.line(), "+HELLO");
+        assert_eq!(peer.ask("PING"), "+PONG");
+        assert_eq!(lab.runtime.open_connections(), 0);
+        drop(peer);
+        assert_eq!(lab.note(), Note::Closed(id, CloseReason::PeerClosed));
+        assert_eq!(lab.runtime.open_connections(), 0);
+        lab.stop();
     }
 }
