@@ -17,6 +17,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ledger::Ledger;
@@ -114,6 +115,21 @@ impl Output {
     pub fn push_shared(&mut self, data: Arc<Vec<u8>>) {
         let piece = Piece { at: self.bytes.len(), start: 0, end: data.len(), data };
         self.push_piece(piece);
+    }
+
+    /// Adds `data[range]`, already in wire format, by reference if that is not too wasteful: it is not
+    /// short of [`SHARED_BYTES_MIN`], nor of a quarter of the buffer it keeps alive.
+    ///
+    /// # Panics
+    /// If the range is not inside of the data.
+    pub fn extend_shared_range(&mut self, data: &Arc<Vec<u8>>, range: Range<usize>) {
+        if range.len() < SHARED_BYTES_MIN || range.len() < data.len() / 4 {
+            self.extend(&data[range]);
+        } else {
+            assert!(range.end <= data.len(), "a piece is inside of its buffer");
+            let (start, end) = (range.start, range.end);
+            self.push_piece(Piece { at: self.bytes.len(), data: Arc::clone(data), start, end });
+        }
     }
 
     /// Makes room for `additional` more bytes at once.

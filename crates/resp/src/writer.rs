@@ -6,6 +6,7 @@
 //! 1 and false 0. (The RESP3 specification, <https://github.com/redis/redis-specifications>; the
 //! fallbacks are those of Redis 7.0.)
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use darter_base::float::format_f64;
@@ -129,6 +130,15 @@ impl<'a> ReplyWriter<'a> {
         self.out.ledger.scalar();
         self.header(b'$', data.len() as u64);
         self.out.extend_shared(data);
+        self.out.extend(b"\r\n");
+    }
+
+    /// The part `data[range]` of a byte string, held by reference where
+    /// [`Output::extend_shared_range`] does.
+    pub fn bulk_shared_range(&mut self, data: &Arc<Vec<u8>>, range: Range<usize>) {
+        self.out.ledger.scalar();
+        self.header(b'$', range.len() as u64);
+        self.out.extend_shared_range(data, range);
         self.out.extend(b"\r\n");
     }
 

@@ -38,6 +38,13 @@ impl LargeString {
 
     /// The bytes for writing, first lengthened with zeroes to at least `len_min`.
     pub fn edit(&mut self, len_min: usize) -> &mut [u8] {
+        if len_min / 2 >= self.bytes.len() {
+            // A buffer that is zero from the start is exact, and costs no time for the pages nobody
+            // writes to.
+            let mut bytes = vec![0; len_min];
+            bytes[..self.bytes.len()].copy_from_slice(&self.bytes);
+            self.bytes = Arc::new(bytes);
+        }
         let more = len_min.saturating_sub(self.bytes.len());
         let bytes = self.make_mut(more);
         let len = bytes.len() + more;
@@ -107,5 +114,9 @@ mod tests {
         assert_eq!(string.as_bytes(), b"abc\0e");
         string.edit(2);
         assert_eq!(string.as_bytes().len(), 5);
+        string.edit(10_000)[9_999] = b'f';
+        assert_eq!(&string.as_bytes()[..6], b"abc\0e\0");
+        assert_eq!(&string.as_bytes()[9_998..], b"\0f");
+        assert!(string.heap_bytes() < 11_000, "exactly what is needed");
     }
 }

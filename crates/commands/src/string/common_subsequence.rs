@@ -107,22 +107,8 @@ pub(super) fn len(left: &[u8], right: &[u8]) -> Result<usize, TryReserveError> {
 /// The matches of the longest common subsequence that Redis finds, the last one first. Takes memory
 /// of `left.len() * right.len() / 8` bytes; fails when there is not enough of it.
 pub(super) fn matches(left: &[u8], right: &[u8]) -> Result<Vec<Match>, TryReserveError> {
-    let occurrences = Occurrences::new(right, left)?;
     let row_bytes = right.len().div_ceil(8);
-    let mut rows: Vec<u8> = Vec::new();
-    rows.try_reserve_exact(left.len() * row_bytes)?;
-    let mut row = vec![u64::MAX; occurrences.words];
-    for byte in left {
-        advance(&mut row, occurrences.of(*byte));
-        // By the byte: rows of a few columns are many.
-        let mut room = row_bytes;
-        for word in &row {
-            let taken = room.min(8);
-            rows.extend_from_slice(&word.to_le_bytes()[..taken]);
-            room -= taken;
-        }
-    }
-
+    let rows = all_rows(left, right, row_bytes)?;
     let mut found: Vec<Match> = Vec::new();
     let (mut i, mut j) = (left.len(), right.len());
     while i > 0 && j > 0 {
@@ -142,6 +128,36 @@ pub(super) fn matches(left: &[u8], right: &[u8]) -> Result<Vec<Match>, TryReserv
         }
     }
     Ok(found)
+}
+
+/// Every row, in the first `row_bytes` bytes that hold its columns: many rows may be short, and
+/// rounding each up to whole words would cost up to eight times the memory.
+fn all_rows(left: &[u8], right: &[u8], row_bytes: usize) -> Result<Vec<u8>, TryReserveError> {
+    let occurrences = Occurrences::new(right, left)?;
+    let mut rows = Vec::new();
+    rows.try_reserve_exact(left.len() * row_bytes)?;
+    if occurrences.words == 1 {
+        let mut row = u64::MAX;
+        for byte in left {
+            advance(std::slice::from_mut(&mut row), occurrences.of(*byte));
+            rows.extend_from_slice(&row.to_le_bytes()[..row_bytes]);
+        }
+        return Ok(rows);
+    }
+    let mut row = vec![u64::MAX; occurrences.words];
+    for byte in left {
+        advance(&mut row, occurrences.of(*byte));
+        let begin = rows.len();
+        rows.resize(begin + row_bytes, 0);
+        let (whole, rest) = rows[begin..].as_chunks_mut::<8>();
+        for (bytes, word) in whole.iter_mut().zip(&row) {
+            *bytes = word.to_le_bytes();
+        }
+        if let Some(last) = row.last() {
+            rest.copy_from_slice(&last.to_le_bytes()[..rest.len()]);
+        }
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, CallLimits, Category, Command, Deprecation, Flags, Group, Handler,
     KeySpec, ReplyError, ReplyResult, ShardView,
 };
+use darter_shard::{Object, ValueRef};
 use darter_value::integer::IntegerText;
 use std::ops::Range;
 
@@ -76,7 +77,13 @@ fn getrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     };
     let bytes = value.string_bytes(&mut text).ok_or(ReplyError::WrongType)?;
-    call.reply.bulk(&bytes[range_in(bytes.len(), start, end)]);
+    let range = range_in(bytes.len(), start, end);
+    match value {
+        ValueRef::Object(Object::Large(large)) => {
+            call.reply.bulk_shared_range(&large.share(), range);
+        }
+        _ => call.reply.bulk(&bytes[range]),
+    }
     Ok(())
 }
 

@@ -191,3 +191,24 @@ fn more_than_everything_cannot_be_sent() {
     output.extend(b"abc");
     output.advance(4);
 }
+
+#[test]
+fn a_range_is_shared_unless_that_keeps_much_more_alive() {
+    let data = Arc::new((0..SHARED_BYTES_MIN * 8).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    for (range, shared) in [
+        (0..data.len(), true),
+        (5..SHARED_BYTES_MIN * 3, true),
+        (SHARED_BYTES_MIN * 6..data.len(), true),
+        (1..SHARED_BYTES_MIN * 2, false),
+        (7..90, false),
+        (9..9, false),
+    ] {
+        let mut output = Output::new();
+        output.extend(b"<");
+        output.extend_shared_range(&data, range.clone());
+        output.extend(b">");
+        assert_eq!(Arc::strong_count(&data) > 1, shared, "{range:?}");
+        assert_eq!(output.to_vec(), [b"<", &data[range], b">"].concat());
+        output.check_invariants();
+    }
+}
