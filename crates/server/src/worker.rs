@@ -561,6 +561,10 @@ impl Service for Worker {
                 last_words: b"-ERR max number of clients reached\r\n"[..].into(),
             });
         }
+        if !config.serves(&peer.local) {
+            statistics.connections_refused.add(1);
+            return Err(Refusal::default());
+        }
         if config.protected_mode && !config.has_password() && !is_local(peer) {
             statistics.connections_refused.add(1);
             return Err(Refusal { last_words: PROTECTED_MODE_REFUSAL.into() });
