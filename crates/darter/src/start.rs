@@ -5,7 +5,7 @@ use crate::log::{self, LevelHandle};
 use crate::options::Configuration;
 use darter_base::UnixMillis;
 use darter_runtime::config::BindAddress;
-use darter_runtime::{ListenerConfig, RuntimeConfig, Tunables};
+use darter_runtime::{ListenerConfig, PeerAddress, RuntimeConfig, Tunables};
 use darter_server::config::{BindWord, Settings};
 use darter_server::shared::{ApplySettings, Identity};
 use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands};
@@ -80,11 +80,14 @@ fn serve(
         darter_runtime::start::<Worker, _>(&config, move |context| Worker::new(shared, &context))?;
     tracing::info!("Reactor: {}", handle.reactor());
     tracing::info!(
-        "Workers: {worker_count}, shards: {shard_count}, routing: {:?}",
-        settings.routing
+        "Workers: {worker_count}, shards: {shard_count}, routing: {}",
+        shared.config.text("routing")
     );
     for address in handle.addresses().iter().flatten() {
-        tracing::info!("Listening on {address:?}");
+        match address {
+            PeerAddress::Tcp(address) => tracing::info!("Listening on {address}"),
+            PeerAddress::Unix(path) => tracing::info!("Listening on {}", path.display()),
+        }
     }
     tracing::info!("Running mode=standalone, port={}.", settings.port);
     let running = Running {
