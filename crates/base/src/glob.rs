@@ -16,8 +16,11 @@
 //!
 //! Only the last `*` seen needs to be remembered: whatever stood before it was matched as early as
 //! possible, and matching it later cannot help what follows. So a match takes at most
-//! `pattern.len() * text.len()` steps, whatever the pattern, in constant memory. (Redis limits its
-//! recursion to 1000 stars instead and answers no beyond; here there is no such bound.)
+//! `pattern.len() * text.len()` steps, whatever the pattern, in constant memory. Redis, which
+//! recurses, gives up at the 1001st star that is not the last element, and so does this.
+
+/// Stars a match may pass, of those with something behind them.
+const STARS_MAX: usize = 1000;
 
 /// Whether letters of different case are different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub fn glob_matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let mut read = 0;
     // Where to go on after a mismatch: behind the last `*`, one byte later in the text.
     let mut retry: Option<(usize, usize)> = None;
+    let mut stars = 0;
     while read < text.len() {
         if pattern.get(at) == Some(&b'*') {
             while pattern.get(at) == Some(&b'*') {
@@ -41,6 +45,10 @@ pub fn glob_matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
             }
             if at == pattern.len() {
                 return true;
+            }
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
             }
             retry = Some((at, read));
             continue;
@@ -204,9 +212,9 @@ mod tests {
         let mut pattern = b"a*".repeat(60);
         pattern.push(b'b');
         assert!(!glob_matches(&pattern, &b"a".repeat(100), Case::Exact));
-        let pattern = b"*?".repeat(100_000);
+        let pattern = b"*?".repeat(STARS_MAX);
         assert!(glob_matches(&pattern, &b"x".repeat(100_000), Case::Exact));
-        assert!(!glob_matches(&pattern, &b"x".repeat(99_999), Case::Exact));
+        assert!(!glob_matches(&pattern, &b"x".repeat(STARS_MAX - 1), Case::Exact));
         let pattern = b"*[^".repeat(10_000);
         glob_matches(&pattern, &b"x".repeat(1000), Case::Exact);
     }
@@ -218,5 +226,14 @@ mod tests {
         for pattern in [&b"a*"[..], b"a?", b"[a]", b"a\\*"] {
             assert!(!is_literal(pattern));
         }
+    }
+
+    #[test]
+    fn very_many_stars_match_nothing() {
+        // Both answers are redis-server 7.0.15's.
+        let text = "a".repeat(3000);
+        assert!(exact(&"*?".repeat(1000), &text));
+        assert!(exact(&("*?".repeat(1000) + "*"), &text));
+        assert!(!exact(&"*?".repeat(1001), &text));
     }
 }

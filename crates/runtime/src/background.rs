@@ -374,3 +374,78 @@ impl Tasks {
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tasks() -> Tasks {
+        let poll = mio::Poll::new().unwrap();
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
+        Tasks::new(Arc::new(Doorbell::new(WorkerKick(waker))))
+    }
+
+    /// Always ready.
+    fn eager() -> Task {
+        Box::pin(std::future::poll_fn(|context| {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }))
+    }
+
+    /// Runs the next task for as long as `run_time` says.
+    fn step(tasks: &Tasks, run_time: Duration) -> u32 {
+        tasks.gather();
+        let index = tasks.take_next().unwrap();
+        tasks.poll(index);
+        tasks.bill(index, run_time);
+        index
+    }
+
+    #[test]
+    fn run_time_is_shared_out_by_share_and_not_by_turns() {
+        let tasks = tasks();
+        tasks.spawn(Share::new(400), eager());
+        tasks.spawn(Share::new(100), eager());
+        let mut micros = [0; 2];
+        for turn in 0..10_000 {
+            // The first one has turns of different length.
+            let run_time = 5 + turn % 30;
+            micros[step(&tasks, Duration::from_micros(run_time)) as usize] += run_time;
+        }
+        let tenths = micros[0] * 10 / micros[1];
+        assert!((39..=41).contains(&tenths), "{micros:?}");
+    }
+
+    #[test]
+    fn a_newcomer_does_not_make_up_for_the_time_before_it_came() {
+        let tasks = tasks();
+        tasks.spawn(Share::new(100), eager());
+        for _ in 0..1000 {
+            step(&tasks, Duration::from_micros(100));
+        }
+        tasks.spawn(Share::new(100), eager());
+        let turns: Vec<u32> = (0..10).map(|_| step(&tasks, Duration::from_micros(100))).collect();
+        assert_eq!(turns.iter().filter(|index| **index == 0).count(), 5, "{turns:?}");
+    }
+
+    #[test]
+    fn a_busy_network_earns_background_work_its_share_and_no_more() {
+        let tasks = tasks();
+        tasks.spawn(Share::new(250), eager());
+        tasks.gather();
+        assert_eq!(tasks.budget(true, Duration::ZERO), Some(SLICE));
+        let earned = tasks.budget(false, Duration::from_micros(400));
+        assert_eq!(earned, Some(Duration::from_micros(100)));
+        tasks.run(Duration::ZERO);
+        let capped = tasks.budget(false, Duration::from_secs(1));
+        assert_eq!(capped, Some(SLICE));
+        // A task that overran pays it back.
+        tasks.earned_nanos.set(-nanos(Duration::from_micros(60)));
+        assert_eq!(tasks.budget(false, Duration::from_micros(200)), None);
+        assert_eq!(
+            tasks.budget(false, Duration::from_micros(200)),
+            Some(Duration::from_micros(40))
+        );
+    }
+}

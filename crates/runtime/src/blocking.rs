@@ -1,5 +1,6 @@
 //! A few threads for system calls that block.
 
+use crate::placement;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
@@ -89,6 +90,7 @@ impl Pool {
     }
 
     fn serve(&self) {
+        placement::unbind();
         let mut queue = lock(&self.queue);
         loop {
             if let Some(work) = queue.work.pop_front() {

@@ -2,6 +2,7 @@
 
 use crate::Pinning;
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
 use std::thread;
 
 /// What `available_parallelism` says: the affinity mask and the cgroup quota, whichever is smaller.
@@ -9,11 +10,14 @@ pub(crate) fn default_worker_count() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
+/// The CPUs the process was given, before any worker was bound to one of them.
+static ALLOWED: OnceLock<Option<Vec<usize>>> = OnceLock::new();
+
 /// The CPU each worker is bound to, or nothing when they are not bound.
 pub(crate) fn cpus(pinning: Pinning, worker_count: usize) -> Option<Vec<usize>> {
-    let allowed = allowed_cpus()?;
+    let allowed = ALLOWED.get_or_init(allowed_cpus).as_ref()?;
     let online = online_cpu_count();
-    choose(pinning, worker_count, &allowed, default_worker_count(), online)
+    choose(pinning, worker_count, allowed, default_worker_count(), online)
 }
 
 /// CPUs are ours when somebody narrowed the affinity mask (a cpuset, `taskset`), and no quota takes them away
@@ -62,17 +66,27 @@ fn count_ranges(list: &str) -> Option<usize> {
     })
 }
 
-/// Binds the calling thread to one CPU.
+/// Binds the calling thread to some CPUs.
 #[cfg(target_os = "linux")]
-pub(crate) fn bind(cpu: usize) -> std::io::Result<()> {
+pub(crate) fn bind(cpus: &[usize]) -> std::io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
-    set.set(cpu);
+    for cpu in cpus {
+        set.set(*cpu);
+    }
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn bind(_cpu: usize) -> std::io::Result<()> {
+pub(crate) fn bind(_cpus: &[usize]) -> std::io::Result<()> {
     Ok(())
+}
+
+/// Lets a thread that a bound worker started run anywhere again: it has inherited the worker's CPU.
+pub(crate) fn unbind() {
+    if let Some(Some(allowed)) = ALLOWED.get() {
+        // It stays where it is otherwise, which is slower and not wrong.
+        let _ = bind(allowed);
+    }
 }
 
 #[cfg(test)]

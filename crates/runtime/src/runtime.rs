@@ -250,7 +250,7 @@ fn run_worker<S: Service>(
 ) {
     let alarm = Alarm { shared: Arc::clone(&seed.shared) };
     if let Some(cpu) = seed.cpu
-        && let Err(error) = placement::bind(cpu)
+        && let Err(error) = placement::bind(&[cpu])
     {
         tracing::warn!(cpu, %error, "could not bind a worker to its CPU");
     }

@@ -8,8 +8,9 @@
 //! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
 //! 4. [`Service::tick`];
 //! 5. input of connections that 3 and 4 resumed, then output that 3 and 4 wrote is sent;
-//! 6. sleeping workers that got letters meanwhile are kicked;
-//! 7. [`Service::closed`] for connections that ended; background futures; the worker may sleep.
+//! 6. [`Service::closed`] for connections that ended;
+//! 7. sleeping workers that got letters meanwhile are kicked;
+//! 8. a slice of the background futures, and kicks for their letters; the worker may sleep.
 //!
 //! Everything here runs on the worker's own thread and must not block.
 

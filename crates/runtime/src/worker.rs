@@ -83,6 +83,7 @@ impl<S: Service> Worker<S> {
         self.network.reap(&mut self.service);
         self.post.kick_receivers();
         self.run_background(&seen);
+        self.post.kick_receivers();
     }
 
     /// Sleeps until there is something to do. The last look at what others can fill follows the

@@ -1,11 +1,11 @@
 //! `darter-sim`: replays one schedule, or runs many.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a tool that prints its findings")]
 
 use clap::Parser;
 use darter_sim::{Coverage, Defect, Simulator};
 use std::cell::Cell;
+use std::io::Write;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,10 +53,10 @@ fn main() -> ExitCode {
 fn replay(seed: u64, defect: Option<Defect>) -> bool {
     SEED.set(seed);
     let report = Simulator::default().run(seed, defect, true);
-    print!("{}", report.story);
+    tell(&report.story);
     match &report.failure {
-        Some(failure) => println!("seed {seed}: {failure}"),
-        None => println!("seed {seed}: as it should be, {} turns", report.turns),
+        Some(failure) => tell(&format!("seed {seed}: {failure}")),
+        None => tell(&format!("seed {seed}: as it should be, {} turns", report.turns)),
     }
     report.failure.is_some()
 }
@@ -85,7 +85,10 @@ fn run_many(options: &Options) -> bool {
                     turns += u64::from(report.turns);
                     if let Some(failure) = report.failure {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        println!("seed {seed}: {failure}\n{}", replay_hint(seed, options.defect));
+                        tell(&format!(
+                            "seed {seed}: {failure}\n{}",
+                            replay_hint(seed, options.defect)
+                        ));
                         break;
                     }
                 }
@@ -101,8 +104,8 @@ fn run_many(options: &Options) -> bool {
     });
     let failed = failed.into_inner() > 0;
     if !failed {
-        println!("{} schedules, {turns} turns, all as they should be", options.schedules);
-        print!("{total}");
+        tell(&format!("{} schedules, {turns} turns, all as they should be", options.schedules));
+        tell(&total.to_string());
     }
     failed
 }
@@ -112,12 +115,17 @@ fn replay_hint(seed: u64, defect: Option<Defect>) -> String {
     format!("replay: cargo run -p darter-sim -- --seed {seed}{defect}")
 }
 
+/// Prints a line or more; a reader that has seen enough (`| head`) is no reason to fail.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
 /// An assertion of the real code is a finding too.
 fn tell_seed_on_panic(defect: Option<Defect>) {
     let print_message = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         print_message(info);
-        println!("seed {}: panicked\n{}", SEED.get(), replay_hint(SEED.get(), defect));
+        tell(&format!("seed {}: panicked\n{}", SEED.get(), replay_hint(SEED.get(), defect)));
         std::process::exit(1);
     }));
 }

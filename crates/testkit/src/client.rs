@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::reply::{self, Malformed};
 use crate::{Value, request};
 
 /// How long a reply may take before the server counts as hung.
-pub const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A reply and the exact bytes it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,11 +151,6 @@ impl Client {
         }
         self.send_bytes(&bytes).map_err(ClientError::Io)?;
         commands.iter().map(|_| Ok(self.read_reply()?.value)).collect()
-    }
-
-    /// Ends the sending direction only: the server still may answer.
-    pub fn finish_sending(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
     }
 
     fn receive(&mut self) -> Result<(), ClientError> {

@@ -18,17 +18,15 @@ fn main() {
 }
 
 fn trials(corpus: &Arc<Vec<Transcript>>) -> Vec<Trial> {
-    let trial = |name: String, test: fn(&[Transcript], Protocol, Feed) -> Result<(), Failed>| {
-        let corpus = Arc::clone(corpus);
-        move |protocol, feed| Trial::test(name, move || test(&corpus, protocol, feed))
-    };
-    let mut trials =
-        vec![trial("corpus::has_a_reply_for_every_step".to_owned(), |corpus, _, _| {
-            every_step_has_a_reply(corpus)
-        })(Protocol::Resp2, Feed::OneByOne)];
+    let all = Arc::clone(corpus);
+    let mut trials = vec![Trial::test("corpus::has_a_reply_for_every_step", move || {
+        every_step_has_a_reply(&all)
+    })];
     for &protocol in PROTOCOLS {
         for &feed in FEEDS {
-            trials.push(trial(format!("redis::{protocol}::{feed}"), against_redis)(protocol, feed));
+            let corpus = Arc::clone(corpus);
+            let name = format!("redis::{protocol}::{feed}");
+            trials.push(Trial::test(name, move || against_redis(&corpus, protocol, feed)));
         }
     }
     trials

@@ -91,8 +91,8 @@ struct Seat<S, W> {
 /// The seat of one shard. Shared by all workers.
 ///
 /// Aligned so that neighbours never share a cache line, nor the pair of lines that some processors
-/// fetch together: two workers on neighbouring cells paid 17 to 24 ns per take and put-back instead
-/// of 9 before that (2026-11-21, `examples/cell_cost.rs`).
+/// fetch together: before that, two workers on neighbouring cells paid 17 to 20 ns per take and
+/// put-back instead of 9 (2026-11-21, `examples/cell_cost.rs`, on an otherwise idle machine).
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Cell<S, W> {

@@ -203,7 +203,7 @@ fn set_deadline(
     }
     let NewDeadline { deadline, passed } = NewDeadline::at(millis, call.now);
     if passed {
-        keyspace.remove(&key);
+        keyspace.expire_now(&key);
     } else {
         keyspace.set_deadline(&key, Some(deadline));
     }

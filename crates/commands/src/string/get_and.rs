@@ -74,7 +74,7 @@ fn getex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
     match new {
         Some((NewDeadline { passed: true, .. }, Base::Epoch)) => {
-            keyspace.remove(&key);
+            keyspace.expire_now(&key);
         }
         Some((NewDeadline { deadline, .. }, _)) => {
             keyspace.set_deadline(&key, Some(deadline));

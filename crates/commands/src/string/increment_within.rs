@@ -299,7 +299,7 @@ fn add<N: Number>(
             && matches!(keyspace.lifetime(&key), Lifetime::Until(_));
         match new_deadline.filter(|_| !lives_on) {
             Some(NewDeadline { passed: true, .. }) => {
-                keyspace.remove(&key);
+                keyspace.expire_now(&key);
             }
             Some(NewDeadline { deadline, .. }) => {
                 after.store(&mut keyspace, &key, Expiry::At(deadline));

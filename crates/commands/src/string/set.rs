@@ -170,7 +170,7 @@ fn set_with_options(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResul
     if met {
         // A key whose deadline has passed need not come into being.
         if passed {
-            keyspace.remove(&key);
+            keyspace.expire_now(&key);
         } else {
             keyspace.set_string(&key, call.args.at(2), expiry);
         }

@@ -93,6 +93,13 @@ impl Keyspace<'_> {
         true
     }
 
+    /// As [`remove`](Self::remove), for a key that is given a deadline in the past: it counts as expired.
+    pub fn expire_now(&mut self, key: &Key<'_>) -> bool {
+        let removed = self.remove(key);
+        self.common.statistics.expired += u64::from(removed);
+        removed
+    }
+
     /// Sets or clears the deadline of `key`; whether the key exists.
     pub fn set_deadline(&mut self, key: &Key<'_>, deadline: Option<Deadline>) -> bool {
         let Some(Place { position, .. }) = self.locate(key) else { return false };

@@ -11,6 +11,9 @@ use super::run::{Report, Setting, run_file};
 use crate::mode::workspace_root;
 use crate::{Feed, Protocol, Server, ServerSpec};
 
+/// How often a reply may fail to come before the rest is not worth the wait.
+const TIMEOUTS_MAX: usize = 5;
+
 /// Where the corpus is.
 pub fn directory() -> PathBuf {
     workspace_root().join("tests/transcripts")
@@ -68,8 +71,16 @@ pub fn run(
         };
         let address = own.as_ref().unwrap_or(&shared).address();
         report.add(run_file(transcript, Setting { address, target, protocol, feed }));
+        let place = transcript.path.display();
+        if !shared.is_running() {
+            return Err(format!("the server died during {place}; its log:\n{}", shared.log()));
+        }
+        if report.timeouts > TIMEOUTS_MAX {
+            let verdict = report.verdict().err().unwrap_or_default();
+            return Err(format!("too many replies did not come, up to {place}\n{verdict}"));
+        }
     }
-    if shared.is_running() { Ok(report) } else { Err(format!("it died:\n{}", shared.log())) }
+    Ok(report)
 }
 
 /// Which server a program is, by what it says of itself.

@@ -36,6 +36,8 @@ pub struct Report {
     pub steps: usize,
     /// Cases this server is not expected to answer.
     pub skipped: usize,
+    /// Cases that ended with waiting for a reply in vain.
+    pub timeouts: usize,
     pub failures: Vec<Failure>,
 }
 
@@ -56,6 +58,7 @@ impl Report {
         self.cases += other.cases;
         self.steps += other.steps;
         self.skipped += other.skipped;
+        self.timeouts += other.timeouts;
         self.failures.extend(other.failures);
     }
 }
@@ -98,8 +101,9 @@ pub fn run_file(transcript: &Transcript, setting: Setting) -> Report {
         }
         report.cases += 1;
         report.steps += case.steps.len();
-        let mut failures = Failures { transcript, case, found: Vec::new() };
+        let mut failures = Failures { transcript, case, found: Vec::new(), timeouts: 0 };
         run_case(transcript, case, setting, &mut failures);
+        report.timeouts += failures.timeouts;
         report.failures.append(&mut failures.found);
     }
     report
@@ -109,6 +113,7 @@ struct Failures<'a> {
     transcript: &'a Transcript,
     case: &'a Case,
     found: Vec<Failure>,
+    timeouts: usize,
 }
 
 impl Failures<'_> {
@@ -133,6 +138,7 @@ fn run_case(transcript: &Transcript, case: &Case, setting: Setting, failures: &m
     let mut session = Session::new(transcript, setting);
     for batch in batches(case, setting.feed) {
         if let Err(Aborted { step, error }) = session.run_batch(batch, failures) {
+            failures.timeouts += usize::from(matches!(error, ClientError::TimedOut { .. }));
             failures.add(step, "a reply".to_owned(), error.to_string());
             return;
         }

@@ -40,13 +40,13 @@ impl Program<Log> for Script {
 
     fn run(&mut self, index: usize, held: &mut Held<Log>) {
         assert_eq!(held.id, self.shard_of(index), "an operation runs on its own shard");
-        held.shard.push(u32::try_from(index).unwrap());
+        held.shard.push(u32::try_from(index).expect("small"));
         self.ran.push(index);
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
         self.packed.push((from, to));
-        Marks((from..to).map(|index| u32::try_from(index).unwrap()).collect())
+        Marks((from..to).map(|index| u32::try_from(index).expect("small")).collect())
     }
 }
 
