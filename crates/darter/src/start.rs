@@ -5,8 +5,8 @@ use crate::log::{self, LevelHandle};
 use crate::options::Configuration;
 use darter_base::UnixMillis;
 use darter_runtime::config::BindAddress;
-use darter_runtime::{ListenerConfig, RuntimeConfig, Tunables};
-use darter_server::config::Settings;
+use darter_runtime::{ListenerConfig, PeerAddress, RuntimeConfig, Tunables};
+use darter_server::config::{BindWord, Settings};
 use darter_server::shared::{ApplySettings, Identity};
 use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands};
 use darter_txn::Router;
@@ -80,17 +80,20 @@ fn serve(
         darter_runtime::start::<Worker, _>(&config, move |context| Worker::new(shared, &context))?;
     tracing::info!("Reactor: {}", handle.reactor());
     tracing::info!(
-        "Workers: {worker_count}, shards: {shard_count}, routing: {:?}",
-        settings.routing
+        "Workers: {worker_count}, shards: {shard_count}, routing: {}",
+        shared.config.text("routing")
     );
     for address in handle.addresses().iter().flatten() {
-        tracing::info!("Listening on {address:?}");
+        match address {
+            PeerAddress::Tcp(address) => tracing::info!("Listening on {address}"),
+            PeerAddress::Unix(path) => tracing::info!("Listening on {}", path.display()),
+        }
     }
     tracing::info!("Running mode=standalone, port={}.", settings.port);
     let running = Running {
         reactor: handle.reactor().clone(),
         shutdown: handle.shutdown(),
-        apply: apply_settings(handle.tunables().clone(), level, file_reserve),
+        apply: apply_settings(&settings, handle.tunables().clone(), level, file_reserve),
     };
     shared.running.set(running).map_err(|_| "the server was started twice")?;
     write_pid_file(&settings.pid_file);
@@ -233,9 +236,29 @@ fn runtime_config(
     })
 }
 
+/// The words of the `bind` line.
+fn bind_words(settings: &Settings) -> Vec<BindWord> {
+    settings.bind.iter().filter_map(|word| BindWord::parse(word.as_bytes())).collect()
+}
+
 /// What CONFIG SET changes outside of the server crate.
-fn apply_settings(tunables: Tunables, level: LevelHandle, file_reserve: u64) -> ApplySettings {
+fn apply_settings(
+    at_start: &Settings,
+    tunables: Tunables,
+    level: LevelHandle,
+    file_reserve: u64,
+) -> ApplySettings {
+    let (port, bind) = (at_start.port, bind_words(at_start));
     Box::new(move |settings| {
+        if settings.port != port {
+            tracing::warn!("the port cannot be changed while the server runs");
+            return Err(("port", "Unable to listen on this port. Check server logs.".to_owned()));
+        }
+        let is_served = |word: &BindWord| bind.iter().any(|socket| socket.serves(word));
+        if !bind_words(settings).iter().all(is_served) {
+            tracing::warn!("addresses to listen on cannot be added while the server runs");
+            return Err(("bind", "Failed to bind to specified addresses.".to_owned()));
+        }
         let limit = files::raise_to(settings.maxclients as u64 + file_reserve);
         let possible = limit.now.saturating_sub(file_reserve);
         if possible < settings.maxclients as u64 {

@@ -61,6 +61,8 @@ pub enum Replies {
     Off,
     /// All but that of the next command.
     SkipNext,
+    /// All but that of this command, which is running.
+    SkipThis,
 }
 
 /// What only `CLIENT LIST` and its like look at.
@@ -152,17 +154,18 @@ impl Session {
         target: &mut T,
         run: impl FnOnce(&mut Self, &mut T) -> R,
     ) -> R {
-        let was_off = self.replies == Replies::Off;
-        if !was_off {
-            self.replies = Replies::On;
+        if self.replies == Replies::SkipNext {
+            self.replies = Replies::SkipThis;
         }
         let kept = target.output().take();
         let result = run(self, target);
         let written = std::mem::replace(target.output(), kept);
         self.mutes_pending = self.pending.is_some();
-        // CLIENT REPLY ON is heard itself.
-        if was_off && self.replies == Replies::On {
-            target.output().append(written);
+        match self.replies {
+            // CLIENT REPLY ON is heard itself.
+            Replies::On => target.output().append(written),
+            Replies::SkipThis => self.replies = Replies::On,
+            Replies::Off | Replies::SkipNext => {}
         }
         result
     }

@@ -561,6 +561,10 @@ impl Service for Worker {
                 last_words: b"-ERR max number of clients reached\r\n"[..].into(),
             });
         }
+        if !config.serves(&peer.local) {
+            statistics.connections_refused.add(1);
+            return Err(Refusal::default());
+        }
         if config.protected_mode && !config.has_password() && !is_local(peer) {
             statistics.connections_refused.add(1);
             return Err(Refusal { last_words: PROTECTED_MODE_REFUSAL.into() });
@@ -573,6 +577,7 @@ impl Service for Worker {
 
     fn receive(&mut self, session: &mut Session, mut io: Io<'_, Outbox>) -> Progress {
         let mut consumed = 0;
+        session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
         let unsent_before = io.output.0.len();
         if matches!(session.pending, Some(Pending::Sliced(_))) {
             let then = session.finish_pending(&mut io, |session, io| self.go_on(session, io));
@@ -684,19 +689,19 @@ impl Service for Worker {
             self.core.limits = self.core.shared.config.current().call_limits();
         }
         let next_release = self.release_held(&turn, connections);
-        let due = *self.background_due.get_or_insert(turn.instant);
-        if turn.instant < due {
-            let wake = next_release.map_or(due, |release| release.min(due));
-            return NextTick::After(wake - turn.instant);
+        let mut due = *self.background_due.get_or_insert(turn.instant);
+        if turn.instant >= due {
+            if self.look_after_shards(&turn) {
+                return NextTick::Now;
+            }
+            if self.core.worker == WorkerId(0) {
+                self.core.shared.sample(turn.instant);
+            }
+            due = turn.instant + BACKGROUND_INTERVAL;
+            self.background_due = Some(due);
         }
-        if self.look_after_shards(&turn) {
-            return NextTick::Now;
-        }
-        if self.core.worker == WorkerId(0) {
-            self.core.shared.sample(turn.instant);
-        }
-        self.background_due = Some(turn.instant + BACKGROUND_INTERVAL);
-        NextTick::After(BACKGROUND_INTERVAL)
+        let wake = next_release.map_or(due, |release| release.min(due));
+        NextTick::After(wake - turn.instant)
     }
 
     fn closed(&mut self, _: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {

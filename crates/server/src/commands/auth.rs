@@ -155,8 +155,9 @@ fn hello(call: &mut SessionCall<'_>) -> SessionResult {
 fn greet(call: &mut SessionCall<'_>) {
     let client_id = call.session.client_id;
     let version = if call.session.protocol == Protocol::Resp3 { 3 } else { 2 };
+    let zone = call.shared.config.current().availability_zone.clone();
     let mut reply = call.reply();
-    reply.map(7);
+    reply.map(7 + usize::from(!zone.is_empty()));
     for (key, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
         reply.bulk(key.as_bytes());
         reply.bulk(value.as_bytes());
@@ -171,6 +172,10 @@ fn greet(call: &mut SessionCall<'_>) {
     }
     reply.bulk(b"modules");
     reply.array(0);
+    if !zone.is_empty() {
+        reply.bulk(b"availability_zone");
+        reply.bulk(zone.as_bytes());
+    }
 }
 
 #[cfg(test)]

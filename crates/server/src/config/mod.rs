@@ -11,9 +11,11 @@
 //! * [`special`]: values of several words that have a form of their own.
 //! * [`settings`]: the typed result, which the rest of the server reads.
 //! * [`store`]: the settings in force, and changing several of them at once.
+//! * [`bind`]: addresses to listen on.
 //! * [`directive`]: a line of a configuration file.
-//! * [`reference`]: `docs/configuration.md`.
+//! * [`reference`] makes `docs/configuration.md` of the rows.
 
+pub mod bind;
 pub mod directive;
 pub mod parameter;
 pub mod reference;
@@ -23,6 +25,7 @@ pub mod store;
 pub mod table;
 pub mod value;
 
+pub use bind::BindWord;
 pub use directive::Directive;
 pub use parameter::{Change, Parameter};
 pub use settings::{LogLevel, OutputLimit, OutputLimits, Permission, Settings};

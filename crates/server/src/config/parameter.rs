@@ -12,6 +12,9 @@ pub enum Change {
     Protected,
     /// Only by the command line, the environment or the configuration file.
     AtStart,
+    /// The same, but `CONFIG SET` of the value it has is not refused: tools and test suites that set
+    /// every parameter they find do not know which of Darter's own cannot be set.
+    Fixed,
 }
 
 /// A parameter of the configuration.
@@ -78,6 +81,13 @@ impl Parameter {
     #[must_use]
     pub const fn at_start(mut self) -> Self {
         self.change = Change::AtStart;
+        self
+    }
+
+    /// Cannot be set while the server runs, but to what it is.
+    #[must_use]
+    pub const fn fixed(mut self) -> Self {
+        self.change = Change::Fixed;
         self
     }
 

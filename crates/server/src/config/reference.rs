@@ -49,7 +49,7 @@ fn write_row(text: &mut String, parameter: &Parameter) -> fmt::Result {
     let change = match parameter.change {
         Change::AtRunTime => "any",
         Change::Protected => "protected",
-        Change::AtStart => "start",
+        Change::AtStart | Change::Fixed => "start",
     };
     let effect = if parameter.sets.is_some() { "•" } else { "" };
     writeln!(

@@ -1,10 +1,11 @@
 //! The typed settings: what the rest of the server reads.
 
+use crate::config::bind::BindWord;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
 use darter_resp::Limits;
-use darter_runtime::{Pinning, Reactor};
+use darter_runtime::{PeerAddress, Pinning, Reactor};
 use darter_txn::Routing;
 use std::fmt;
 use std::num::NonZeroU16;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// Where the log goes; empty: standard output.
     pub log_file: String,
+    /// Where this node is, told to clients; empty: not told.
+    pub availability_zone: String,
     /// File the process id is written to; empty: none.
     pub pid_file: String,
     /// Who may use `DEBUG`.
@@ -77,6 +80,18 @@ impl Settings {
     /// What requests of a client that has authenticated may be made of.
     pub fn authenticated_limits(&self) -> Limits {
         Limits { bulk_bytes_max: self.proto_max_bulk_len, ..Limits::authenticated() }
+    }
+
+    /// Whether connections that come to `local` are served. The sockets are those of the start;
+    /// `bind` may since have been narrowed.
+    pub fn serves(&self, local: &PeerAddress) -> bool {
+        match local {
+            PeerAddress::Unix(_) => true,
+            PeerAddress::Tcp(local) => {
+                let words = self.bind.iter().filter_map(|word| BindWord::parse(word.as_bytes()));
+                words.into_iter().any(|word| word.admits(local.ip()))
+            }
+        }
     }
 
     /// Whether clients must authenticate.
@@ -110,6 +125,7 @@ impl Default for Settings {
             pinning: Pinning::Auto,
             log_level: LogLevel::Notice,
             log_file: String::new(),
+            availability_zone: String::new(),
             pid_file: String::new(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,

@@ -3,6 +3,7 @@
 //! Each function brings the words into the one form that `CONFIG GET` shows. A single empty word
 //! stands for no words at all.
 
+use crate::config::bind::BindWord;
 use crate::config::settings::{OutputLimits, SavePoint};
 use darter_base::number::parse_i64;
 
@@ -109,9 +110,8 @@ pub(super) fn bind(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String>
     if words.len() > BIND_ADDRESSES_MAX {
         return Err("Too many bind addresses specified.".to_owned());
     }
-    for word in words {
-        let text = String::from_utf8_lossy(word);
-        darter_runtime::ListenerConfig::tcp(&text, 0, 1).map_err(|error| error.to_string())?;
+    if !words.iter().all(|word| BindWord::parse(word).is_some()) {
+        return Err("Failed to bind to specified addresses.".to_owned());
     }
     Ok(joined(words))
 }

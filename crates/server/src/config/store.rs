@@ -110,8 +110,8 @@ impl ConfigStore {
         String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
     }
 
-    /// `CONFIG GET`: name and value of each parameter that one of `patterns` matches, each once. A
-    /// literal name comes back as it was written.
+    /// `CONFIG GET`: name and value of each parameter that one of `patterns` matches, each once, in
+    /// the order of the names, as Valkey sorts them. A literal name comes back as it was written.
     pub fn matching(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let state = self.lock();
         let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
@@ -135,6 +135,7 @@ impl ConfigStore {
                 }
             }
         }
+        found.sort_unstable_by_key(|(name, _)| name.to_ascii_lowercase());
         found
     }
 
@@ -158,7 +159,7 @@ impl ConfigStore {
                 Change::Protected if !protected => {
                     return Err(SetError::refused(given(), "can't set protected config"));
                 }
-                Change::Protected | Change::AtRunTime => {}
+                Change::Protected | Change::AtRunTime | Change::Fixed => {}
             }
             if found.iter().any(|(other, _)| other.index == row.index) {
                 return Err(SetError::refused(given(), "duplicate parameter"));
@@ -170,6 +171,10 @@ impl ConfigStore {
                 let value = row.parameter.kind.parse(text, state.present(row));
                 let value =
                     value.map_err(|reason| SetError::refused(row.parameter.name, reason))?;
+                if row.parameter.change == Change::Fixed && value != state.values[row.index] {
+                    let name = row.parameter.name;
+                    return Err(SetError::refused(name, "can't set immutable config"));
+                }
                 state.put(row, value);
             }
             apply(&state.settings).map_err(|(name, reason)| SetError::refused(name, reason))
@@ -267,6 +272,11 @@ mod tests {
             set(&store, &[("DATABASES", "1")]),
             Err(SetError::refused("DATABASES", "can't set immutable config"))
         );
+        assert_eq!(set(&store, &[("workers", "0")]), Ok(()));
+        assert_eq!(
+            set(&store, &[("workers", "2")]),
+            Err(SetError::refused("workers", "can't set immutable config"))
+        );
         assert_eq!(
             set(&store, &[("dbfilename", "a")]),
             Err(SetError::refused("dbfilename", "can't set protected config"))
@@ -286,9 +296,10 @@ mod tests {
             found.into_iter().map(|(name, _)| String::from_utf8(name).unwrap()).collect()
         };
         assert_eq!(names(&["PORT", "port"]), ["PORT"]);
-        let mut found = names(&["hash-max-*-value", "hash-max-listpack-value"]);
-        found.sort();
-        assert_eq!(found, ["hash-max-listpack-value", "hash-max-ziplist-value"]);
+        assert_eq!(
+            names(&["hash-max-*-value", "hash-max-listpack-value"]),
+            ["hash-max-listpack-value", "hash-max-ziplist-value"]
+        );
         assert!(names(&["key-load-d*"]).is_empty());
         assert_eq!(names(&["key-load-delay"]), ["key-load-delay"]);
         assert!(names(&["nothing"]).is_empty());

@@ -64,6 +64,7 @@ static SERVER: &[Field] = &[
     field("executable", |info| Text(info.shared.identity.executable.clone())),
     field("config_file", |info| Text(info.shared.identity.config_file.clone())),
     field("io_threads_active", |_| Count(0)),
+    field("availability_zone", |info| Text(info.settings.availability_zone.clone())),
 ];
 
 static CLIENTS: &[Field] = &[

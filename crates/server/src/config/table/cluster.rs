@@ -61,5 +61,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("cluster-announce-client-port", 0, 65_535, "0", "Port told to clients only."),
     number("cluster-announce-client-tls-port", 0, 65_535, "0", "TLS port told to clients only."),
     number("cluster-announce-bus-port", 0, 65_535, "0", "Bus port told to nodes."),
-    text("availability-zone", "", "Where this node is, told to clients."),
+    text("availability-zone", "", "Where this node is, told to clients.").sets(|to, value| {
+        to.availability_zone = String::from_utf8_lossy(value.bytes()).into_owned();
+    }),
 ];

@@ -6,13 +6,11 @@ use crate::config::value::Kind;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     words("bind", special::bind, "* -::*", "Addresses to listen on; one after a - may be missing.")
-        .at_start()
         .sets(|to, value| {
             let text = String::from_utf8_lossy(value.bytes()).into_owned();
             to.bind = text.split_ascii_whitespace().map(str::to_owned).collect();
         }),
     number("port", 0, 65_535, "6379", "TCP port; 0: do not listen on TCP.")
-        .at_start()
         .sets(|to, value| to.port = value.number()),
     text("unixsocket", "", "Path of a unix socket to listen on.").at_start().sets(|to, value| {
         let path = String::from_utf8_lossy(value.bytes()).into_owned();

@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     number("workers", 0, 1024, "0", "Worker threads; 0: one per available processor.")
-        .at_start()
+        .fixed()
         .sets(|to, value| to.workers = NonZeroU16::new(value.number())),
     number(
         "shards",
@@ -16,18 +16,18 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "0",
         "Parts of the keyspace; 0: 1 for one worker, else 4 for each.",
     )
-    .at_start()
+    .fixed()
     .sets(|to, value| to.shards = NonZeroU16::new(value.number())),
     choice("reactor", &["auto", "glommio", "epoll"], "auto", "What hosts the workers.")
-        .at_start()
+        .fixed()
         .sets(|to, value| {
             to.reactor = [Reactor::Auto, Reactor::Glommio, Reactor::Epoll][value.choice()];
         }),
     choice("routing", &["auto", "queue"], "auto", "Run on a free shard in place, or always queue.")
-        .at_start()
+        .fixed()
         .sets(|to, value| to.routing = [Routing::Auto, Routing::Queue][value.choice()]),
     choice("pin", &["auto", "yes", "no"], "auto", "Bind each worker to a processor.")
-        .at_start()
+        .fixed()
         .sets(|to, value| to.pinning = [Pinning::Auto, Pinning::On, Pinning::Off][value.choice()]),
     number("databases", 1, 65_535, "16", "Number of databases that SELECT chooses from.")
         .at_start()
