@@ -3,10 +3,10 @@
 //!
 //! A line is words separated by white space. In `"double quotes"` the escapes are `\n \r \t \b \a`,
 //! `\xHH`, and a backslash before any other byte stands for that byte; in `'single quotes'` the only
-//! escape is `\'`. A quoted part may follow unquoted text in the same word (`foo"bar"`), but a
-//! closing quote ends the word: white space or the end of the line must follow.
+//! escape is `\'`. Quoted and unquoted parts without white space between them are one word
+//! (`foo"bar"baz`), as in Valkey 9; Redis takes text right after a closing quote for a mistake.
 
-/// A quote left open, or text right after a closing quote.
+/// A quote left open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnbalancedQuotes;
 
@@ -72,8 +72,8 @@ fn split_word<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Result<&'a [u8], Un
     loop {
         match *line {
             [] | [b' ' | b'\n' | b'\r' | b'\t', ..] => return Ok(line),
-            [b'"', ref rest @ ..] => return end_of_word(double_quoted(rest, word)?),
-            [b'\'', ref rest @ ..] => return end_of_word(single_quoted(rest, word)?),
+            [b'"', ref rest @ ..] => line = double_quoted(rest, word)?,
+            [b'\'', ref rest @ ..] => line = single_quoted(rest, word)?,
             [byte, ref rest @ ..] => {
                 word.push(byte);
                 line = rest;
@@ -129,14 +129,6 @@ fn single_quoted<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Result<&'a [u8],
     }
 }
 
-/// `line` itself, if a closing quote may stand before it.
-fn end_of_word(line: &[u8]) -> Result<&[u8], UnbalancedQuotes> {
-    match line.first() {
-        Some(&byte) if !is_space(byte) => Err(UnbalancedQuotes),
-        _ => Ok(line),
-    }
-}
-
 fn skip_space(line: &[u8]) -> &[u8] {
     let start = line.iter().position(|&byte| !is_space(byte)).unwrap_or(line.len());
     &line[start..]
@@ -181,13 +173,14 @@ mod tests {
             (r#""\x41\xfF\xg1\x4""#, &["A\\xffxg1x4"]),
             (r"'\n\'\\ '", &[r"\\n\'\\\\ "]),
             (r"a\ b", &["a\\\\", "b"]),
-            ("\"a\"\x0bb", &["a", "b"]),
+            ("\"a\"b", &["ab"]),
+            ("'a'b \"c\"'d'e", &["ab", "cde"]),
+            ("'a''b'", &["ab"]),
         ];
         for (line, expected) in ok {
             assert_eq!(words(line).unwrap(), *expected, "{line:?}");
         }
-        for line in ["\"", "'", "\"a", "'a", "\"a\"b", "'a'b", "'a''b'", "\"a\\\"", "'a\\'", "x\"y"]
-        {
+        for line in ["\"", "'", "\"a", "'a", "\"a\\\"", "'a\\'", "x\"y"] {
             assert_eq!(words(line), Err(UnbalancedQuotes), "{line:?}");
         }
     }
