@@ -219,8 +219,17 @@ impl Walk {
 /// A table through all its operations. The first bytes choose how bad the hash is.
 pub fn table(bytes: &[u8]) {
     let mut input = Input { bytes };
-    let masks =
-        [u64::MAX, u64::MAX, u64::MAX, 0, 0xffff << 48, !(0xffff << 34), 0xf000_0000_f000_0003];
+    let masks = [
+        u64::MAX,
+        u64::MAX,
+        u64::MAX,
+        0,
+        0xffff << 48,
+        !(0xffff << 34),
+        0xf000_0000_f000_0003,
+        // Pairs of buckets that overflow before their segment is half full.
+        0xffff_ffc3_e000_0000,
+    ];
     let mask = masks[usize::try_from(input.below(masks.len() as u64)).expect("small")];
     let hasher = KeyHasher::masked(input.number::<8>(), mask);
     let key_count = 1 << (2 + input.below(12));

@@ -77,9 +77,7 @@ impl<E: Entry> Table<E> {
         }
         let mut index = index;
         while let Some(buddy) = self.directory.buddy_of(index) {
-            let entries = bucket::entries(self.directory.buckets(index))
-                + bucket::entries(self.directory.buckets(buddy));
-            if entries > MERGE_ENTRIES_MAX {
+            if self.segment_entries(index) + self.segment_entries(buddy) > MERGE_ENTRIES_MAX {
                 return;
             }
             index = self.merge(index, buddy);
@@ -87,6 +85,16 @@ impl<E: Entry> Table<E> {
         if self.directory.depth() == 0 {
             self.shrink_first();
         }
+    }
+
+    /// Number of entries of the segment of `index`, its overflow included.
+    fn segment_entries(&self, index: usize) -> usize {
+        let spilled = if self.directory.has_overflow(index) {
+            self.overflow.words(self.segment_hash(index)).len()
+        } else {
+            0
+        };
+        bucket::entries(self.directory.buckets(index)) + spilled
     }
 
     /// Enlarges the segment of `index`; whether there is hope that a key now finds room.

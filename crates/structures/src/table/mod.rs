@@ -25,7 +25,7 @@
 //! it changes: a table is a value that one thread owns at a time.
 //!
 //! Provenance: a slot keeps 44 bits of an address, so entries' pointers are exposed when they are packed
-//! and recovered with exposed provenance ([`word`]); the segments' own pointers are only tagged. Both are
+//! and recovered with exposed provenance; the segments' own pointers are only tagged. Both are
 //! written to Rust's rules, for Miri with `-Zmiri-permissive-provenance`. The model tests run clean under
 //! the address sanitizer and valgrind, and so does the fuzz target in `fuzz/`.
 

@@ -117,6 +117,51 @@ fn a_flood_of_equal_hashes_costs_no_more_memory_than_other_keys() {
 }
 
 #[test]
+fn segments_with_overflow_split_and_merge_without_losing_entries() {
+    // Only 32 disjoint pairs of buckets per segment, so that some overflow before it is half full.
+    let mut table = Keys::new(KeyHasher::masked(1, 0xffff_ffc3_e000_0000));
+    let mut overflowed_bytes = [0, 0];
+    for number in 0..20_000 {
+        insert(&mut table, number);
+        overflowed_bytes[0] += table.overflow.bytes();
+    }
+    table.check_invariants();
+    let full = table.segments_len();
+    for number in 0..19_900 {
+        remove(&mut table, number);
+        overflowed_bytes[1] += table.overflow.bytes();
+        if number % 100 == 0 {
+            table.check_invariants();
+        }
+    }
+    for number in 19_900..20_000 {
+        assert!(find(&table, number).is_some());
+    }
+    assert!(overflowed_bytes.iter().all(|bytes| *bytes > 0), "this tests nothing");
+    assert!(table.segments_len() < full / 4);
+}
+
+#[test]
+fn sparse_segments_merge_with_their_overflow() {
+    let hasher = KeyHasher::masked(1, 0xffff_ffc3_e000_0000);
+    let mut table = Keys::new(hasher.clone());
+    let (flood, others): (Vec<u64>, Vec<u64>) = (0..60_000)
+        .partition(|number| first_bucket(hasher.hash(number.to_string().as_bytes()), 64) < 2);
+    let (flood, others) = (&flood[..1000], &others[..12_000]);
+    // Some thirty entries for one pair of buckets in each segment.
+    others.iter().chain(flood).for_each(|number| insert(&mut table, *number));
+    let (segments, overflow_bytes) = (table.segments_len(), table.overflow.bytes());
+    assert!(segments > 20 && overflow_bytes > segments * 8);
+    for number in others {
+        remove(&mut table, *number);
+    }
+    table.check_invariants();
+    assert!(table.segments_len() < segments / 2 && table.overflow.bytes() >= overflow_bytes / 2);
+    assert!(flood.iter().all(|number| find(&table, *number).is_some()));
+    assert_eq!(table.len(), flood.len());
+}
+
+#[test]
 fn a_flood_with_long_common_prefixes_keeps_the_directory_small() {
     // Clusters of keys that agree in all bits the directory could use.
     let mut table = Keys::new(KeyHasher::masked(1, 0xf000_003f_ffff_ffff));
