@@ -110,9 +110,11 @@ impl ReplyError {
             Self::SameObject => "ERR source and destination objects are the same",
             Self::InvalidCursor => "ERR invalid cursor",
             Self::UnsupportedOption(option) => {
-                return around("ERR Unsupported option ", option, "");
+                return around("ERR Unsupported option ", until_nul(option), "");
             }
-            Self::UnknownTypeName(name) => return around("ERR unknown type name '", name, "'"),
+            Self::UnknownTypeName(name) => {
+                return around("ERR unknown type name '", until_nul(name), "'");
+            }
             Self::NoAuth => "NOAUTH Authentication required.",
             Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
@@ -137,8 +139,14 @@ fn around(before: &str, bytes: &[u8], after: &str) -> Cow<'static, [u8]> {
     Cow::Owned([before.as_bytes(), bytes, after.as_bytes()].concat())
 }
 
+/// What of an argument is repeated. Redis prints C strings, which end at a NUL.
 fn echoed(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.len().min(ReplyError::ECHOED_BYTES_MAX)]
+    let text = until_nul(bytes);
+    &text[..text.len().min(ReplyError::ECHOED_BYTES_MAX)]
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 fn unknown_command(name: &[u8], args: &[Vec<u8>]) -> Cow<'static, [u8]> {
@@ -151,7 +159,8 @@ fn unknown_command(name: &[u8], args: &[Vec<u8>]) -> Cow<'static, [u8]> {
             break;
         }
         let room = ReplyError::ECHOED_BYTES_MAX - echoed_bytes;
-        let part = &arg[..arg.len().min(room)];
+        let text = until_nul(arg);
+        let part = &text[..text.len().min(room)];
         line.push(b'\'');
         line.extend_from_slice(part);
         line.extend_from_slice(b"' ");
@@ -179,5 +188,7 @@ mod tests {
         assert!(error.line().len() < 400);
         let error = ReplyError::UnknownCommand { name: b"\xff".to_vec(), args: vec![] };
         assert!(error.line().contains(&0xff), "bytes that are no text are repeated as they are");
+        let error = ReplyError::UnsupportedOption(b"a\0b".to_vec());
+        assert_eq!(error.line(), b"ERR Unsupported option a".as_slice());
     }
 }
