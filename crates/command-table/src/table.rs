@@ -199,8 +199,7 @@ fn hash(name: &[u8]) -> usize {
         bytes[..name.len()].copy_from_slice(name);
         u64::from_le_bytes(bytes) | CASE
     };
-    let mixed = ((word ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
-    mixed
+    ((word ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
 }
 
 /// The bit that tells lower from upper case, in every byte.
