@@ -13,7 +13,7 @@
 //! * [`store`]: the settings in force, and changing several of them at once.
 //! * [`bind`]: addresses to listen on.
 //! * [`directive`]: a line of a configuration file.
-//! * [`reference`] makes `docs/configuration.md` of the rows.
+//! * [`mod@reference`] makes `docs/configuration.md` of the rows.
 
 pub mod bind;
 pub mod directive;

@@ -13,7 +13,8 @@ pub enum Change {
     /// Only by the command line, the environment or the configuration file.
     AtStart,
     /// The same, but `CONFIG SET` of the value it has is not refused: tools and test suites that set
-    /// every parameter they find do not know which of Darter's own cannot be set.
+    /// every parameter they find know which of their own server's cannot be set, not which of
+    /// Darter's, or of Redis's and Valkey's if the other one has it only.
     Fixed,
 }
 

@@ -1,7 +1,7 @@
 //! INFO: the state of the server, section by section.
 //!
-//! Fields are rows ([`field`]), grouped into [`sections`]; each takes its value from one
-//! [`snapshot`], gathered over all shards and workers when the command runs. A field is only there
+//! Fields are rows (`field`), grouped into `sections`; each takes its value from one
+//! `snapshot`, gathered over all shards and workers when the command runs. A field is only there
 //! if its value is true: what Darter does not measure is left out.
 
 mod field;

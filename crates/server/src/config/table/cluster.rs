@@ -12,7 +12,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "sync",
         "What an error in writing that file does.",
     ),
-    number("cluster-databases", 1, INT, "1", "Number of databases in cluster mode.").at_start(),
+    number("cluster-databases", 1, INT, "1", "Number of databases in cluster mode.").fixed(),
     number("cluster-port", 0, 65_535, "0", "Port of the cluster bus; 0: port + 10000.").at_start(),
     number("cluster-node-timeout", 0, LONG, "15000", "Silence after which a node has failed.")
         .unit("milliseconds"),

@@ -27,7 +27,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         let mode: u32 = value.number();
         to.unix_socket_mode = (mode != 0).then_some(mode);
     }),
-    text("unixsocketgroup", "", "Group of the unix socket.").at_start(),
+    text("unixsocketgroup", "", "Group of the unix socket.").fixed(),
     number("tcp-backlog", 0, INT, "511", "Length of the kernel's queue of new connections.")
         .at_start()
         .sets(|to, value| to.tcp_backlog = value.number()),
@@ -39,7 +39,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .sets(|to, value| to.idle_timeout_seconds = value.number()),
     flag("protected-mode", "yes", "Without a password, serve only clients on this machine.")
         .sets(|to, value| to.protected_mode = value.is_yes()),
-    flag("mptcp", "no", "Listen with Multipath TCP.").at_start(),
+    flag("mptcp", "no", "Listen with Multipath TCP.").fixed(),
     text("bind-source-addr", "", "Address that outgoing connections come from."),
     number("socket-mark-id", 0, u32::MAX as i128, "0", "Mark of the listening sockets.").at_start(),
     number("max-new-connections-per-cycle", 1, 1000, "10", "Connections accepted in one go."),
@@ -54,6 +54,6 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("rdma-port", 0, 65_535, "0", "RDMA port."),
     number("rdma-rx-size", 65_536, 16_777_216, "1048576", "RDMA receive buffer.")
         .unit("bytes")
-        .at_start(),
-    number("rdma-completion-vector", -1, 1024, "-1", "RDMA completion vector.").at_start(),
+        .fixed(),
+    number("rdma-completion-vector", -1, 1024, "-1", "RDMA completion vector.").fixed(),
 ];

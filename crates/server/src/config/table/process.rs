@@ -19,6 +19,6 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     ),
     text("locale-collate", "", "Order of texts in SORT ALPHA."),
     text("ignore-warnings", "", "Warnings at start that are left out."),
-    text("hash-seed", "", "Seed of Valkey's tables.").at_start(),
+    text("hash-seed", "", "Seed of Valkey's tables.").fixed(),
     text("req-res-logfile", "", "Log of requests and replies, for tests.").at_start().hidden(),
 ];

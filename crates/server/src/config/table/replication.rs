@@ -40,7 +40,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "disabled",
         "Loads a full sync without a file.",
     ),
-    flag("repl-mptcp", "no", "Connects to the primary with Multipath TCP.").at_start(),
+    flag("repl-mptcp", "no", "Connects to the primary with Multipath TCP.").fixed(),
     flag("repl-rdb-channel", "no", "Full sync over a connection of its own, in Redis.").hidden(),
     flag("dual-channel-replication-enabled", "no", "Full sync over a connection of its own."),
     memory("replica-full-sync-buffer-limit", 0, LONG, "0", "Changes kept during a full sync.")
