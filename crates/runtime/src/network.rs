@@ -309,6 +309,7 @@ impl<S: Service> Network<S> {
     fn end_suspended_if_closed(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.read_closed && connection.flow == Flow::Suspended {
+            self.send(key);
             self.doom(key, CloseReason::PeerClosed);
         }
     }
