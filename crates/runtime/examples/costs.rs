@@ -89,7 +89,8 @@ mod linux {
             let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
             (poll, waker)
         };
-        // The wakers outlive both threads: closing an eventfd takes back a wake that was not seen yet.
+        // The wakers outlive both threads: closing an eventfd takes back a wake that was not seen
+        // yet.
         let ((mut poll_a, waker_a), (mut poll_b, waker_b)) = (make(), make());
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -157,7 +158,8 @@ mod linux {
         other.join().expect("nobody panics");
     }
 
-    /// One thread sends batches, another takes whatever is there: both at full speed, the worst case.
+    /// One thread sends batches, another takes whatever is there: both at full speed, the worst
+    /// case.
     fn letters_by_mutex(count: u32, batch: u32) {
         let mailbox = Mailbox::new();
         let start = Barrier::new(2);

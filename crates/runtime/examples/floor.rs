@@ -1,6 +1,6 @@
-//! The least an epoll server can do for a request: wait, read, write. It answers `+PONG` once for every 14
-//! bytes it reads, the length of a `PING` as redis-benchmark sends it, and understands nothing. The
-//! floor that `docs/runtime.md` compares the driver with.
+//! The least an epoll server can do for a request: wait, read, write. It answers `+PONG` once for
+//! every 14 bytes it reads, the length of a `PING` as redis-benchmark sends it, and understands
+//! nothing. The floor that `docs/runtime.md` compares the driver with.
 //!
 //! `floor PORT`
 

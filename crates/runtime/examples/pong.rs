@@ -1,5 +1,5 @@
-//! A server that answers `+PONG` to every request: the driver without anything behind it, for measuring
-//! (`docs/runtime.md`).
+//! A server that answers `+PONG` to every request: the driver without anything behind it, for
+//! measuring (`docs/runtime.md`).
 //!
 //! `pong [--port N] [--workers N] [--reactor auto|glommio|epoll] [--unix PATH]`
 

@@ -1,8 +1,8 @@
 //! Taking new connections in and handing them out.
 //!
-//! The acceptor lives on worker 0's loop: no thread of its own to wake for every connection, and with one
-//! worker no hand-over at all. Each connection goes to the worker with the fewest. There is no
-//! `SO_REUSEPORT`: the kernel's hash would give one worker more connections than another.
+//! The acceptor lives on worker 0's loop: no thread of its own to wake for every connection, and
+//! with one worker no hand-over at all. Each connection goes to the worker with the fewest. There
+//! is no `SO_REUSEPORT`: the kernel's hash would give one worker more connections than another.
 
 use crate::listener::Listener;
 use crate::peer::Accepted;
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Accepted from one listener in one tick, as many as Redis takes.
 const ACCEPTS_PER_TICK_MAX: usize = 1000;
-/// Rest after the process ran out of descriptors or memory. A closed connection does not cut it short.
+/// Rest after the process ran out of descriptors or memory. A closed connection does not cut it
+/// short.
 const REST: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]

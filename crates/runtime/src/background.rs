@@ -1,10 +1,10 @@
 //! Futures that run beside the network on a worker: snapshots, the journal, replication.
 //!
-//! Each worker has a small executor of its own, the same on both hosts. The driver runs it in slices between
-//! ticks, so background work never makes a connection wait longer than one slice, and it gets a share
-//! of a saturated worker (`Share`). Why not glommio's task queues: the driver sleeps in `epoll_wait` inside
-//! the worker's thread, and glommio would bill that sleep to the driver's queue; and the plain host
-//! needs an executor anyway (`docs/decisions/`).
+//! Each worker has a small executor of its own, the same on both hosts. The driver runs it in
+//! slices between ticks, so background work never makes a connection wait longer than one slice,
+//! and it gets a share of a saturated worker (`Share`). Why not glommio's task queues: the driver
+//! sleeps in `epoll_wait` inside the worker's thread, and glommio would bill that sleep to the
+//! driver's queue; and the plain host needs an executor anyway (`docs/decisions/`).
 
 use crate::blocking;
 use crate::mailbox::Doorbell;
@@ -20,15 +20,16 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// A worker's handle for background work. Cheap to clone; stays on its worker's thread. Its futures must
-/// not hold it in a way that keeps the worker's services alive; dropping the worker drops them.
+/// A worker's handle for background work. Cheap to clone; stays on its worker's thread. What has
+/// not ended with its worker is dropped.
 #[derive(Clone, Debug)]
 pub struct Background {
     tasks: Rc<Tasks>,
 }
 
-/// How much of a busy worker a background task gets. The network has [`Share::NETWORK`]; a task with a tenth
-/// of that may run a tenth as long as the network did. On an idle worker any task may run all the time.
+/// How much of a busy worker a background task gets. The network has [`Share::NETWORK`]; a task
+/// with a tenth of that may run a tenth as long as the network did. On an idle worker any task may
+/// run all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u16);
 
@@ -42,12 +43,13 @@ impl Share {
     }
 }
 
-/// The longest run of background work between two looks at the network. A task that works longer without
-/// yielding makes connections wait longer.
+/// The longest run of background work between two looks at the network. A task that works longer
+/// without yielding makes connections wait longer.
 pub const SLICE: Duration = Duration::from_micros(500);
 
-/// What background work can owe the network at most. More would let one slice that the system interrupted for
-/// long, which looks like one that ran for long, stop all background work of a busy worker.
+/// What background work can owe the network at most. More would let one slice that the system
+/// interrupted for long, which looks like one that ran for long, stop all background work of a busy
+/// worker.
 const DEBT_MAX: Duration = SLICE.saturating_mul(4);
 
 impl Background {
@@ -87,8 +89,8 @@ impl Background {
         })
     }
 
-    /// Runs `work` on another thread and completes with its result: for system calls that block and have no
-    /// other form. Such work waits behind other such work; it must end by itself.
+    /// Runs `work` on another thread and completes with its result: for system calls that block and
+    /// have no other form. Such work waits behind other such work; it must end by itself.
     pub fn blocking<T, W>(&self, work: W) -> impl Future<Output = T> + use<T, W>
     where
         T: Send + 'static,
@@ -118,8 +120,8 @@ pub(crate) struct Tasks {
     /// The smallest virtual run time a new task starts with.
     floor: Cell<u64>,
     alive: Cell<usize>,
-    /// Run time the network's use of the worker has earned background work and that was not used, in
-    /// nanoseconds. Negative after a slice that ran longer than it had earned.
+    /// Run time the network's use of the worker has earned background work and that was not used,
+    /// in nanoseconds. Negative after a slice that ran longer than it had earned.
     earned_nanos: Cell<i64>,
 }
 
@@ -158,7 +160,8 @@ impl Wake for TaskWake {
         self.wake_by_ref();
     }
 
-    /// The order of the two steps is that of `mailbox.rs`: first the list, under its lock, then the bell.
+    /// The order of the two steps is that of `mailbox.rs`: first the list, under its lock, then the
+    /// bell.
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Atomic::AcqRel) {
             self.woken
@@ -276,8 +279,8 @@ impl Tasks {
         }
     }
 
-    /// How long background work may run now, if at all: a slice when the network is quiet, else what its use
-    /// of the worker has earned.
+    /// How long background work may run now, if at all: a slice when the network is quiet, else
+    /// what its use of the worker has earned.
     pub(crate) fn budget(
         &self,
         network_is_quiet: bool,
@@ -296,8 +299,8 @@ impl Tasks {
         u64::try_from(total).ok().filter(|total| *total > 0).map(Duration::from_nanos)
     }
 
-    /// Polls ready tasks, the one furthest behind its share first, until `budget` is used or none is ready.
-    /// True when some are still ready.
+    /// Polls ready tasks, the one furthest behind its share first, until `budget` is used or none
+    /// is ready. True when some are still ready.
     pub(crate) fn run(&self, budget: Duration) -> bool {
         let started = Instant::now();
         let mut now = started;
@@ -330,7 +333,8 @@ impl Tasks {
         let (task, wake) = {
             let mut slots = self.slots.borrow_mut();
             let slot = &mut slots[index as usize];
-            // A task's waker may outlive the task, and the slot's next task may be woken by it: harmless.
+            // A task's waker may outlive the task, and the slot's next task may be woken by it:
+            // harmless.
             let Some(task) = slot.task.take() else { return };
             (task, Arc::clone(&slot.wake))
         };

@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::thread;
 
-/// Threads of the whole process, started when first needed: enough for a slow sync and something else.
+/// Threads of the whole process, started when first needed: enough for a slow sync and something
+/// else.
 const THREADS_MAX: usize = 2;
 
 type Work = Box<dyn FnOnce() + Send>;

@@ -3,7 +3,7 @@
 use darter_base::{UnixMillis, WorkerId};
 use std::time::Instant;
 
-/// One pass of a worker's loop: its number of the hour.
+/// The time in one tick of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
     /// Wall clock, for expiry. Can jump.

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Everything [`crate::start`] needs but the service.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// Worker threads; `None`: [`std::thread::available_parallelism`], which honours the affinity mask
-    /// and the cgroup quota.
+    /// Worker threads; `None`: [`std::thread::available_parallelism`], which honours the affinity
+    /// mask and the cgroup quota.
     pub workers: Option<NonZeroUsize>,
     /// Which host.
     pub reactor: Reactor,
@@ -33,8 +33,8 @@ pub struct RuntimeConfig {
     pub query_buffer_limit_bytes: usize,
     /// How long a shutdown waits for output to be taken, at most.
     pub shutdown_grace: Duration,
-    /// Whether SIGTERM and SIGINT shut the runtime down (a second SIGINT exits at once), and SIGPIPE and
-    /// SIGHUP are ignored.
+    /// Whether SIGTERM and SIGINT shut the runtime down (a second SIGINT exits at once), and
+    /// SIGPIPE and SIGHUP are ignored.
     pub handle_signals: bool,
 }
 
@@ -59,7 +59,8 @@ impl Default for RuntimeConfig {
 /// Whether each worker is bound to one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pinning {
-    /// Only where the affinity mask or a whole-CPU quota says CPUs are ours and there is a worker for each.
+    /// Only where the affinity mask or a whole-CPU quota says CPUs are ours and there is a worker
+    /// for each.
     #[default]
     Auto,
     /// Always.
@@ -75,8 +76,8 @@ pub struct ListenerConfig {
     pub address: BindAddress,
     /// Length of the kernel's queue of connections not yet accepted.
     pub backlog: u32,
-    /// An address this machine does not have is skipped instead of an error (`-` in front of it in a
-    /// configuration file).
+    /// An address this machine does not have is skipped instead of an error (`-` in front of it in
+    /// a configuration file).
     pub optional: bool,
 }
 
@@ -121,9 +122,9 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 impl ListenerConfig {
-    /// A TCP listener from a word of a `bind` line: an IPv4 or IPv6 address, `*` (all of IPv4), `::*`
-    /// (all of IPv6) or a host name (the first address it resolves to), each with an optional leading
-    /// `-` for [`ListenerConfig::optional`]. Resolving a name may block.
+    /// A TCP listener from a word of a `bind` line: an IPv4 or IPv6 address, `*` (all of IPv4),
+    /// `::*` (all of IPv6) or a host name (the first address it resolves to), each with an optional
+    /// leading `-` for [`ListenerConfig::optional`]. Resolving a name may block.
     pub fn tcp(word: &str, port: u16, backlog: u32) -> Result<Self, BindError> {
         let (optional, name) = word.strip_prefix('-').map_or((false, word), |name| (true, name));
         let ip = match name {

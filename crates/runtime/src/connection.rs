@@ -44,8 +44,8 @@ pub(crate) struct Connection<S: Service> {
     pub(crate) idle_exempt: bool,
     /// Counts among the open connections and its worker's load.
     pub(crate) counted: bool,
-    /// A unix socket: its write edges are asked for only while blocked, because the kernel reports one for
-    /// every read of the peer.
+    /// A unix socket: its write edges are asked for only while blocked, because the kernel reports
+    /// one for every read of the peer.
     pub(crate) local: bool,
     /// Seconds since the worker started, at the last transfer.
     pub(crate) active_at_seconds: u32,
@@ -60,7 +60,8 @@ pub(crate) struct Connection<S: Service> {
 
 /// Slices given to one system call.
 const SLICES_MAX: usize = 16;
-/// System calls per connection and tick: a reader as fast as we are must not keep the others waiting.
+/// System calls per connection and tick: a reader as fast as we are must not keep the others
+/// waiting.
 const SENDS_PER_TICK_MAX: usize = 8;
 
 /// How sending went.

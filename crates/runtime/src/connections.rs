@@ -7,8 +7,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// All connections of this worker. Not reachable from [`Service::receive`]: what one connection does
-/// to another goes by mail, also on the same worker.
+/// All connections of this worker. Not reachable from [`Service::receive`]: what one connection
+/// does to another goes by mail, also on the same worker.
 pub struct Connections<'a, S: Service> {
     network: &'a mut Network<S>,
 }
@@ -46,8 +46,8 @@ impl<'a, S: Service> Connections<'a, S> {
     }
 
     /// Runs `act` with the session and output of a connection; `None` when it is gone or closing.
-    /// What it writes is sent at the end of this tick. Unsent output is not bounded here: whoever writes
-    /// unasked (subscriptions, replication) limits [`ConnectionInfo::unsent_bytes`].
+    /// What it writes is sent at the end of this tick. Unsent output is not bounded here: whoever
+    /// writes unasked (subscriptions, replication) limits [`ConnectionInfo::unsent_bytes`].
     pub fn with<R>(
         &mut self,
         id: ConnectionId,
@@ -57,9 +57,9 @@ impl<'a, S: Service> Connections<'a, S> {
         self.network.with(key, act)
     }
 
-    /// Ends a suspension: [`Service::receive`] is called within this tick, with the kept input (also
-    /// when that is empty), or as soon as enough of its output is sent. False when the connection is gone,
-    /// closing or not suspended.
+    /// Ends a suspension: [`Service::receive`] is called within this tick, with the kept input
+    /// (also when that is empty), or as soon as enough of its output is sent. False when the
+    /// connection is gone, closing or not suspended.
     pub fn resume(&mut self, id: ConnectionId) -> bool {
         self.network.key(id).is_some_and(|key| self.network.resume(key))
     }
@@ -70,9 +70,9 @@ impl<'a, S: Service> Connections<'a, S> {
         self.network.key(id).is_some_and(|key| self.network.close(key, after_flush))
     }
 
-    /// Takes in a connection that this side made, a connected TCP or unix socket: from now on it is served like
-    /// one that was accepted, but does not count as a client and is never idle. Made on a blocking thread
-    /// ([`crate::Background::blocking`]), since connecting can take long.
+    /// Takes in a connection that this side made, a connected TCP or unix socket: from now on it is
+    /// served like one that was accepted, but does not count as a client and is never idle. Made on
+    /// a blocking thread ([`crate::Background::blocking`]), since connecting can take long.
     pub fn adopt(
         &mut self,
         socket: impl Into<OwnedFd>,

@@ -1,7 +1,7 @@
 //! Files for background work: io_uring on the glommio host, a thread elsewhere.
 //!
-//! Only what an append log and a sequential snapshot need; the crate above builds on it. All of it must be
-//! awaited in a task of [`crate::Background`].
+//! Only what an append log and a sequential snapshot need; the crate above builds on it. All of it
+//! must be awaited in a task of [`crate::Background`].
 
 use crate::Background;
 use std::cell::Cell;
@@ -12,7 +12,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Opens files the way this worker's host does it best. Cheap to clone; stays on its worker's thread.
+/// Opens files the way this worker's host does it best. Cheap to clone; stays on its worker's
+/// thread.
 #[derive(Clone, Debug)]
 pub struct Files {
     background: Background,
@@ -78,8 +79,8 @@ impl Files {
 }
 
 impl File {
-    /// Writes `bytes` at `offset` and returns how many were written; fewer than given only when the disk is
-    /// full or the like.
+    /// Writes `bytes` at `offset` and returns how many were written; fewer than given only when the
+    /// disk is full or the like.
     pub async fn write_at(&self, bytes: Vec<u8>, offset: u64) -> io::Result<usize> {
         match &self.kind {
             #[cfg(target_os = "linux")]
@@ -114,8 +115,8 @@ impl File {
         }
     }
 
-    /// Completes when everything written so far is on the disk (fdatasync). After an error the system may have
-    /// dropped what was not: do not try again, write it anew to another file.
+    /// Completes when everything written so far is on the disk (fdatasync). After an error the
+    /// system may have dropped what was not: do not try again, write it anew to another file.
     pub async fn sync_data(&self) -> io::Result<()> {
         match &self.kind {
             #[cfg(target_os = "linux")]

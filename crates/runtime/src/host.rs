@@ -1,19 +1,20 @@
 //! What carries a worker's background files: glommio's io_uring, or a few threads.
 //!
-//! Both hosts run the same loop, which sleeps in `epoll_wait`. On the glommio host the worker owns a glommio
-//! executor beside it and enters it only for background work: [`Host::enter`] is one pass of glommio's
-//! reactor (collect completions, submit) with the background slice run inside, where its file futures
-//! may be polled. While the worker sleeps, completions wake it because the rings' descriptors are in
-//! the same epoll set. So:
+//! Both hosts run the same loop, which sleeps in `epoll_wait`. On the glommio host the worker owns
+//! a glommio executor beside it and enters it only for background work: [`Host::enter`] is one pass
+//! of glommio's reactor (collect completions, submit) with the background slice run inside, where
+//! its file futures may be polled. While the worker sleeps, completions wake it because the rings'
+//! descriptors are in the same epoll set. So:
 //!
 //! - With no background work, which is the serving path, glommio costs nothing: it is not entered.
-//! - glommio never parks the thread. Its own park costs more than an epoll sleep (`docs/runtime.md`),
-//!   and a worker must wake for sockets, letters and completions alike.
+//! - glommio never parks the thread. Its own park costs more than an epoll sleep
+//!   (`docs/runtime.md`), and a worker must wake for sockets, letters and completions alike.
 //! - After a slice that may have queued operations there is another pass, to submit them.
 //!
-//! Not everything of glommio works this way, and background code gets only what does: no glommio timers (they
-//! are armed by a park; [`crate::Background::sleep`] instead), no I/O on a polled ring (its completions
-//! raise no event), no blocking-thread operations (rename, remove: [`crate::Background::blocking`]).
+//! Not everything of glommio works this way, and background code gets only what does: no glommio
+//! timers (they are armed by a park; [`crate::Background::sleep`] instead), no I/O on a polled ring
+//! (its completions raise no event), no blocking-thread operations (rename, remove:
+//! [`crate::Background::blocking`]).
 
 /// Depth of each ring. Background work has few operations in flight.
 pub(crate) const RING_DEPTH: u32 = 128;
@@ -26,7 +27,8 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Runs `slice` where file futures may be polled, then sees to it that what they asked for is under way.
+    /// Runs `slice` where file futures may be polled, then sees to it that what they asked for is
+    /// under way.
     pub(crate) fn enter<R>(&mut self, slice: impl FnOnce() -> R) -> R {
         match self {
             Self::Plain => slice(),
@@ -66,8 +68,8 @@ pub(crate) mod glommio_host {
 
     /// Buffers glommio registers with the kernel, its minimum: they stay resident.
     const IO_MEMORY_BYTES: usize = 64 << 10;
-    /// glommio arms a timer for this long in every pass, to take the CPU from a task that keeps it. The driver's
-    /// slices do that here, and a timer that fires would only wake the worker.
+    /// glommio arms a timer for this long in every pass, to take the CPU from a task that keeps it.
+    /// The driver's slices do that here, and a timer that fires would only wake the worker.
     const PREEMPT_TIMER: Duration = Duration::from_hours(24);
     /// Rings of one executor.
     const RING_COUNT: usize = 3;

@@ -5,10 +5,11 @@
 //! command, no RESP and no value, and it is the only crate that names glommio, io_uring, threads or
 //! the system clock. `docs/runtime.md` has the measurements behind it.
 //!
-//! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`] (what
-//! a worker may do with its other connections), [`post`] (letters to other workers), [`config`] and
-//! [`runtime`] (starting and stopping), [`background`] and [`files`] (work beside the network). Inside,
-//! `worker` is the loop, `network` the driver, `mailbox` the wake-up handshake, `host` the two hosts.
+//! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`]
+//! (what a worker may do with its other connections), [`post`] (letters to other workers),
+//! [`config`], [`runtime`] and [`handle`] (starting, changing and stopping), [`background`] and
+//! [`files`] (work beside the network). Inside, `worker` is the loop, `network` the driver,
+//! `mailbox` the wake-up handshake, `host` the two hosts.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod files;
+pub mod handle;
 pub mod outgoing;
 pub mod peer;
 pub mod post;
@@ -47,11 +49,12 @@ pub use clock::Turn;
 pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};
 pub use connections::{ConnectionInfo, Connections};
 pub use files::{File, Files};
+pub use handle::{ListenHandle, RuntimeHandle, ShutdownHandle, StartError, WorkerPanicked};
 pub use outgoing::Outgoing;
 pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};
 pub use reactor::{Reactor, ReactorChoice, ReactorKind};
-pub use runtime::{ListenHandle, RuntimeHandle, ShutdownHandle, StartError, WorkerContext, start};
+pub use runtime::{WorkerContext, start};
 pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Stopping, Then};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.

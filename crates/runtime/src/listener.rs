@@ -22,7 +22,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Stops listening at once, whoever else holds the descriptor: the address is free for another one.
+    /// Stops listening at once, whoever else holds the descriptor: the address is free for another
+    /// one.
     pub(crate) fn stop(&self) {
         // What is not listening any more does not need to be stopped.
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
@@ -67,7 +68,8 @@ pub(crate) fn open(config: &ListenerConfig) -> Result<Option<Listener>, StartErr
     match opened {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if config.optional && is_absence(error) => {
-            tracing::info!(address = %config.address, %error, "not listening on an optional address");
+            let address = &config.address;
+            tracing::info!(%address, %error, "not listening on an optional address");
             Ok(None)
         }
         Err(error) => {
@@ -107,8 +109,8 @@ fn open_tcp(ip: IpAddr, port: u16, backlog: i32) -> Result<Listener, Errno> {
     Ok(Listener { socket, address, _file: None })
 }
 
-/// The mode is set between `bind` and `listen`: the file exists, and nobody can connect to a socket that does
-/// not listen yet (CVE-2023-45145 is the other order).
+/// The mode is set between `bind` and `listen`: the file exists, and nobody can connect to a socket
+/// that does not listen yet (CVE-2023-45145 is the other order).
 fn open_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<Listener, Errno> {
     if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         fs::remove_file(path).map_err(|error| errno_of(&error))?;

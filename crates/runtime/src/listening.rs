@@ -4,7 +4,8 @@ use crate::listener::{self, Listener};
 use crate::{ListenerConfig, PeerAddress, StartError};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What is listened on, shared with whoever may change it. The acceptor on worker 0 holds the same listeners.
+/// What is listened on, shared with whoever may change it. The acceptor on worker 0 holds the same
+/// listeners.
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
     places: Mutex<Vec<Place>>,
@@ -21,9 +22,9 @@ struct Place {
 pub(crate) type Listeners = Vec<Option<Arc<Listener>>>;
 
 impl Listening {
-    /// Listens on `configs` and nothing else. What was listened on already goes on without a gap. An address that
-    /// is in the way of a new one (`127.0.0.1` after `*`) is given up first; if the new one fails nevertheless,
-    /// everything is as it was before.
+    /// Listens on `configs` and nothing else. What was listened on already goes on without a gap.
+    /// An address that is in the way of a new one (`127.0.0.1` after `*`) is given up first; if the
+    /// new one fails nevertheless, everything is as it was before.
     ///
     /// `publish` gets the new listeners for the acceptor, before anybody else can change them.
     pub(crate) fn change(

@@ -1,8 +1,8 @@
 //! A worker's mailbox and the handshake that wakes it.
 //!
 //! A sender puts a letter into the [`Mailbox`], then (later, after its event batch) rings the
-//! [`Doorbell`]. The owner, before it sleeps, announces it, looks into the mailbox once more, and only then
-//! sleeps. Why no letter is slept on, line by line:
+//! [`Doorbell`]. The owner, before it sleeps, announces it, looks into the mailbox once more, and
+//! only then sleeps. Why no letter is slept on, line by line:
 //!
 //! ```text
 //! owner                                    sender
@@ -12,20 +12,21 @@
 //! O4  sleeping = false
 //! ```
 //!
-//! The lock orders O2 and S1. If S1 came first, O2 sees the letter and the owner does not sleep. If O2 came
-//! first, its unlock happens before S1's lock, so O1 happens before S2: S2 reads `true`, or a `false`
-//! written after O1, by another sender, who kicks, or by O4, after which the owner passes O1 and O2 again
-//! before it sleeps. A kick that arrives before O3 is remembered by the kernel (an eventfd
-//! counts), so O3 returns at once. The atomics need no ordering of their own: the lock provides it.
+//! The lock orders O2 and S1. If S1 came first, O2 sees the letter and the owner does not sleep. If
+//! O2 came first, its unlock happens before S1's lock, so O1 happens before S2: S2 reads `true`, or
+//! a `false` written after O1, by another sender, who kicks, or by O4, after which the owner passes
+//! O1 and O2 again before it sleeps. A kick that arrives before O3 is remembered by the kernel (an
+//! eventfd counts), so O3 returns at once. The atomics need no ordering of their own: the lock
+//! provides it.
 //!
-//! S2 is a compare-and-exchange, not a swap: only a sender who kicks writes `false`. (loom objects to the
-//! swap, which lets a sender who does not kick write one late.)
+//! S2 is a compare-and-exchange, not a swap: only a sender who kicks writes `false`. (loom objects
+//! to the swap, which lets a sender who does not kick write one late.)
 //!
-//! It also makes the first sender after O1 the only one to kick: at most one system call per sleep, however many
-//! letters there are. `tests/mailbox_loom.rs` runs this file under loom.
+//! It also makes the first sender after O1 the only one to kick: at most one system call per sleep,
+//! however many letters there are. `tests/mailbox_loom.rs` runs this file under loom.
 //!
-//! A mutex around a `Vec` is measured as fast as a lock-free queue here (`docs/runtime.md`): the owner
-//! takes all letters with one swap per tick, and the sections are a few nanoseconds.
+//! A mutex around a `Vec` is measured as fast as a lock-free queue here (`docs/runtime.md`): the
+//! owner takes all letters with one swap per tick, and the sections are a few nanoseconds.
 
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 
@@ -89,8 +90,8 @@ impl<L> Mailbox<L> {
         self.count.store(letters.len(), Ordering::Relaxed);
     }
 
-    /// Moves all letters into `into`, which must be empty. A letter pushed at the same time may be left for
-    /// the next time.
+    /// Moves all letters into `into`, which must be empty. A letter pushed at the same time may be
+    /// left for the next time.
     pub(crate) fn take_all(&self, into: &mut Vec<L>) {
         debug_assert!(into.is_empty());
         if self.count.load(Ordering::Relaxed) == 0 {

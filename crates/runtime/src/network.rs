@@ -1,11 +1,12 @@
 //! The network driver: one worker's sockets, driven by readiness.
 //!
-//! Every socket is registered once, edge-triggered. Between edges the driver remembers whether a socket may
-//! have input and whether it takes output, so that a request costs its share of one `epoll_wait`, one
-//! read, one write, and nothing else:
+//! Every socket is registered once, edge-triggered. Between edges the driver remembers whether a
+//! socket may have input and whether it takes output, so that a request costs its share of one
+//! `epoll_wait`, one read, one write, and nothing else:
 //!
-//! - A read shorter than asked for means drained: the next byte raises a new edge (epoll(7), "edge-triggered").
-//!   Only when the peer has closed its side is a short read followed by another one.
+//! - A read shorter than asked for means drained: the next byte raises a new edge (epoll(7),
+//!   "edge-triggered"). Only when the peer has closed its side is a short read followed by another
+//!   one.
 //! - Input is read into one buffer per worker and shown to the service in place. What the service
 //!   does not consume is kept by the connection; a small rest is put in front of the next read in the
 //!   worker's buffer, a large one is read into directly.
@@ -143,7 +144,8 @@ impl<S: Service> Network<S> {
         }
     }
 
-    /// Takes in a connection made by ourselves. It is not counted among the clients, and never idle.
+    /// Takes in a connection made by ourselves. It is not counted among the clients, and never
+    /// idle.
     pub(crate) fn adopt(&mut self, socket: OwnedFd, session: S::Session) -> io::Result<Key> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let is_local = matches!(socket::local_address(&socket)?, PeerAddress::Unix(_));
@@ -305,7 +307,8 @@ impl<S: Service> Network<S> {
         }
     }
 
-    /// A suspended connection does not outlive its peer's side, but what it answered before is sent.
+    /// A suspended connection does not outlive its peer's side, but what it answered before is
+    /// sent.
     fn end_suspended_if_closed(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.read_closed && connection.flow == Flow::Suspended {
@@ -589,8 +592,8 @@ impl<S: Service> Network<S> {
         Duration::from_secs(u64::from(self.now_seconds - connection.active_at_seconds))
     }
 
-    /// Closes what was idle for too long. There is no timer per connection: a look at all of them finds
-    /// the one that can be the next to exceed the timeout, and the next look is due then.
+    /// Closes what was idle for too long. There is no timer per connection: a look at all of them
+    /// finds the one that can be the next to exceed the timeout, and the next look is due then.
     pub(crate) fn close_idle(&mut self) {
         let timeout = self.tunables.idle_timeout_seconds();
         let now = self.now_seconds;
@@ -623,7 +626,8 @@ impl<S: Service> Network<S> {
         self.idle_check_at_seconds = Some(oldest.saturating_add(timeout).saturating_add(1));
     }
 
-    /// When [`Network::close_idle`] has something to look at; `None` when there is nothing to close.
+    /// When [`Network::close_idle`] has something to look at; `None` when there is nothing to
+    /// close.
     pub(crate) fn idle_deadline(&self) -> Option<Instant> {
         if self.connections.count() == 0 {
             return None;

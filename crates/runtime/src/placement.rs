@@ -20,8 +20,8 @@ pub(crate) fn cpus(pinning: Pinning, worker_count: usize) -> Option<Vec<usize>> 
     choose(pinning, worker_count, allowed, default_worker_count(), online)
 }
 
-/// CPUs are ours when somebody narrowed the affinity mask (a cpuset, `taskset`), and no quota takes them away
-/// again. On a whole machine they are not: other processes may run there.
+/// CPUs are ours when somebody narrowed the affinity mask (a cpuset, `taskset`), and no quota takes
+/// them away again. On a whole machine they are not: other processes may run there.
 fn choose(
     pinning: Pinning,
     worker_count: usize,
@@ -51,7 +51,8 @@ fn allowed_cpus() -> Option<Vec<usize>> {
     None
 }
 
-/// CPUs of the machine, whoever may use them; 0 when that cannot be read, which never counts as dedicated.
+/// CPUs of the machine, whoever may use them; 0 when that cannot be read, which never counts as
+/// dedicated.
 fn online_cpu_count() -> usize {
     let Ok(text) = std::fs::read_to_string("/sys/devices/system/cpu/online") else { return 0 };
     count_ranges(text.trim()).unwrap_or(0)

@@ -1,8 +1,8 @@
 //! Letters between workers.
 //!
 //! Every worker has one mailbox. [`Post`] lives on a worker and never wakes the receiver at once:
-//! the driver kicks each worker that got a letter, at most once per tick, after the event batch, and
-//! only when it sleeps. [`RemotePost`] may be used from any thread and kicks right away.
+//! the driver kicks each worker that got a letter, at most once per tick, after the event batch,
+//! and only when it sleeps. [`RemotePost`] may be used from any thread and kicks right away.
 
 use crate::shared::{Letter, Shared};
 use darter_base::WorkerId;
@@ -26,9 +26,9 @@ struct Round {
     listed: Box<[Cell<bool>]>,
 }
 
-/// Letters in one mailbox above which a sender with a choice should stop making more. A mailbox itself has no
-/// bound: what fills it is bounded by what connections may have in flight, and refusing a letter would mean
-/// losing half of a command.
+/// Letters in one mailbox above which a sender with a choice should stop making more. A mailbox
+/// itself has no bound: what fills it is bounded by what connections may have in flight, and
+/// refusing a letter would mean losing half of a command.
 pub const MAILBOX_HIGH_WATER: usize = 16_384;
 
 impl<M> Clone for Post<M> {
@@ -55,9 +55,9 @@ impl<M: Send + 'static> Post<M> {
         self.shared.desks.len()
     }
 
-    /// Puts a letter into `to`'s mailbox; it is read in that worker's next tick. To oneself: in this
-    /// tick if sent from `receive`, else in the next one, which follows at once. Never blocks, never
-    /// fails; letters to a worker that has stopped are dropped with it.
+    /// Puts a letter into `to`'s mailbox; it is read in that worker's next tick. To oneself: in
+    /// this tick if sent from `receive`, else in the next one, which follows at once. Never blocks,
+    /// never fails; letters to a worker that has stopped are dropped with it.
     pub fn send(&self, to: WorkerId, mail: M) {
         self.send_letter(to, Letter::Mail(mail));
     }
@@ -90,7 +90,8 @@ impl<M: Send + 'static> Post<M> {
     }
 }
 
-/// A handle to all mailboxes for threads that are not workers. Each letter to a sleeping worker wakes it.
+/// A handle to all mailboxes for threads that are not workers. Each letter to a sleeping worker
+/// wakes it.
 #[derive(Debug)]
 pub struct RemotePost<M> {
     pub(crate) shared: Arc<Shared<M>>,

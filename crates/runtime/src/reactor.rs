@@ -1,17 +1,17 @@
 //! Which host runs the workers, and why.
 //!
-//! glommio panics, or ends the process, where io_uring is missing or incomplete (the default seccomp
-//! profile of Docker and containerd denies it). So everything it needs at start-up is tried here first,
-//! by other means; what follows from reading glommio 0.9:
+//! glommio panics, or ends the process, where io_uring is missing or incomplete (the default
+//! seccomp profile of Docker and containerd denies it). So everything it needs at start-up is tried
+//! here first, by other means; what follows from reading glommio 0.9:
 //!
 //! | glommio at start-up | here |
 //! |---|---|
 //! | an error below 512 KiB of `RLIMIT_MEMLOCK` | the same limit is read |
 //! | panics when a ring cannot be asked what it supports | `io_uring_setup`, then the probe call |
 //! | `exit(1)` when one of its 23 operations is missing | the same operations |
-//! | an error when one of its three rings cannot be made, one of them polled | three such rings for each worker, all at once |
+//! | an error when one of its three rings cannot be made, one polled | so many for all workers |
 //! | registers 64 KiB of buffers, goes on without when that fails | nothing |
-//! | aborts when a membarrier fails that the kernel had announced | never reached: it parks only when asked to run something that waits |
+//! | aborts when a membarrier fails that the kernel announced | it is never made to park |
 //! | panics when a thread cannot be started | nothing: neither can the workers |
 //!
 //! The runtime itself needs the rings' descriptors, which it finds in `/proc/self/fd` (`host.rs`).

@@ -1,4 +1,4 @@
-//! Starting workers and stopping them.
+//! Starting the workers.
 
 use crate::acceptor::Acceptor;
 use crate::census::Census;
@@ -14,16 +14,16 @@ use crate::shutdown::Shutdown;
 use crate::signals::SignalThread;
 use crate::worker::{EVENTS_MAX, RINGS, WAKE, Worker, read_clocks};
 use crate::{
-    Background, ListenerConfig, NextTick, PeerAddress, Post, ReactorChoice, ReactorKind,
-    RemotePost, RuntimeConfig, Service, Tunables,
+    Background, ListenHandle, NextTick, Post, ReactorChoice, ReactorKind, RuntimeConfig,
+    RuntimeHandle, Service, ShutdownHandle, StartError, Tunables,
 };
 use darter_base::WorkerId;
 use mio::{Events, Poll, Waker};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
-use std::{fmt, io};
 
 /// What the service factory gets, on the worker's own thread.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ where
         .map_err(StartError::ReactorUnavailable)?;
     let (shared, polls) = share::<S::Mail>(config, worker_count)?;
     shared.listen(&config.listeners)?;
-    let shutdown = shutdown_handle(&shared);
+    let shutdown = ShutdownHandle::new(&shared);
     let mut threads = start_threads(config, choice, &shared, polls, &Arc::new(factory))?;
     let signals = if config.handle_signals {
         let begin = shutdown.clone();
@@ -79,7 +79,7 @@ where
     } else {
         None
     };
-    Ok(RuntimeHandle { reactor: threads.choice.clone(), shared, shutdown, threads, signals })
+    Ok(RuntimeHandle { shared, threads, signals })
 }
 
 fn system(purpose: &'static str) -> impl Fn(io::Error) -> StartError {
@@ -116,36 +116,16 @@ fn share<M: Send + 'static>(
     Ok((shared, polls))
 }
 
-fn listen_handle<M: Send + 'static>(shared: &Arc<Shared<M>>) -> ListenHandle {
-    let shared = Arc::clone(shared);
-    ListenHandle { change: Arc::new(move |configs| shared.listen(configs)) }
-}
-
-fn shutdown_handle<M: Send + 'static>(shared: &Arc<Shared<M>>) -> ShutdownHandle {
-    let (for_begin, for_stop) = (Arc::clone(shared), Arc::clone(shared));
-    ShutdownHandle {
-        begin: Arc::new(move || {
-            if for_begin.shutdown.begin() {
-                for_begin.wake_all();
-            }
-        }),
-        stop: Arc::new(move || {
-            for_stop.shutdown.stop();
-            for_stop.wake_all();
-        }),
-    }
-}
-
 /// The workers' threads.
 #[derive(Debug)]
-struct Threads {
-    choice: ReactorChoice,
+pub(crate) struct Threads {
+    pub(crate) choice: ReactorChoice,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
     /// False when one had panicked.
-    fn join(&mut self) -> bool {
+    pub(crate) fn join(&mut self) -> bool {
         self.handles.drain(..).map(JoinHandle::join).filter(Result::is_err).count() == 0
     }
 }
@@ -169,8 +149,8 @@ struct Seed<M> {
     decision: Receiver<ReactorChoice>,
 }
 
-/// Starts the workers in two steps: each makes its host; then all run the same one. If one could not make
-/// glommio's after all (the probe is a moment ago), none uses it.
+/// Starts the workers in two steps: each makes its host; then all run the same one. If one could
+/// not make glommio's after all (the probe is a moment ago), none uses it.
 fn start_threads<S, F>(
     config: &RuntimeConfig,
     mut choice: ReactorChoice,
@@ -311,8 +291,8 @@ fn make_worker<S: Service>(
         background: background.clone(),
         files: Files::new(background.clone(), ring_use),
         tunables: shared.tunables.clone(),
-        listen: listen_handle(&shared),
-        shutdown: shutdown_handle(&shared),
+        listen: ListenHandle::new(&shared),
+        shutdown: ShutdownHandle::new(&shared),
     });
     let last = u16::try_from(shared.desks.len() - 1).expect("there are at most WORKERS_MAX");
     Ok(Worker {
@@ -347,164 +327,3 @@ impl<M> Drop for Alarm<M> {
         }
     }
 }
-
-/// A running runtime. Dropping it does not stop the workers.
-#[derive(Debug)]
-pub struct RuntimeHandle<M> {
-    reactor: ReactorChoice,
-    shared: Arc<Shared<M>>,
-    shutdown: ShutdownHandle,
-    threads: Threads,
-    signals: Option<SignalThread>,
-}
-
-impl<M: Send + 'static> RuntimeHandle<M> {
-    /// Which host runs and why.
-    pub fn reactor(&self) -> &ReactorChoice {
-        &self.reactor
-    }
-
-    /// Where it listens, in the order of the configuration; `None` for a skipped optional address.
-    pub fn addresses(&self) -> Vec<Option<PeerAddress>> {
-        self.shared.listening.addresses()
-    }
-
-    /// How many workers there are.
-    pub fn worker_count(&self) -> usize {
-        self.shared.desks.len()
-    }
-
-    /// Connections open in the whole process.
-    pub fn open_connections(&self) -> usize {
-        self.shared.census.open()
-    }
-
-    /// Mailboxes of all workers.
-    pub fn post(&self) -> RemotePost<M> {
-        RemotePost { shared: Arc::clone(&self.shared) }
-    }
-
-    /// What can be changed while running.
-    pub fn tunables(&self) -> &Tunables {
-        &self.shared.tunables
-    }
-
-    /// For anyone who may change where it listens.
-    pub fn listen(&self) -> ListenHandle {
-        listen_handle(&self.shared)
-    }
-
-    /// For anyone who may end it all.
-    pub fn shutdown(&self) -> ShutdownHandle {
-        self.shutdown.clone()
-    }
-
-    /// Waits until all workers have ended, after a shutdown was begun by a signal or a handle. An error
-    /// when one had panicked; all others were stopped then.
-    pub fn join(mut self) -> Result<(), WorkerPanicked> {
-        let well = self.threads.join();
-        if let Some(signals) = self.signals.take() {
-            signals.stop();
-        }
-        if well { Ok(()) } else { Err(WorkerPanicked) }
-    }
-}
-
-/// A worker thread panicked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerPanicked;
-
-impl fmt::Display for WorkerPanicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a worker thread panicked")
-    }
-}
-
-impl std::error::Error for WorkerPanicked {}
-
-/// Changes where the runtime listens. Any thread.
-#[derive(Clone)]
-pub struct ListenHandle {
-    change: Arc<ListenChange>,
-}
-
-type ListenChange =
-    dyn Fn(&[ListenerConfig]) -> Result<Vec<Option<PeerAddress>>, StartError> + Send + Sync;
-
-impl ListenHandle {
-    /// Listens on `configs` and nothing else, and returns the addresses as [`RuntimeHandle::addresses`] does.
-    /// A listener equal to one there is goes on without a gap. Connections are not touched. On an error
-    /// everything is as before.
-    pub fn change(
-        &self,
-        configs: &[ListenerConfig],
-    ) -> Result<Vec<Option<PeerAddress>>, StartError> {
-        (self.change)(configs)
-    }
-}
-
-impl fmt::Debug for ListenHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ListenHandle")
-    }
-}
-
-/// Begins a shutdown. Any thread, any number of times.
-#[derive(Clone)]
-pub struct ShutdownHandle {
-    begin: Arc<dyn Fn() + Send + Sync>,
-    stop: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl ShutdownHandle {
-    /// Asks all services whether they are ready ([`Service::stopping`]); when all are, stops accepting and
-    /// reading, finishes what was read, sends what is left, and ends within
-    /// [`RuntimeConfig::shutdown_grace`].
-    pub fn begin(&self) {
-        (self.begin)();
-    }
-
-    /// Ends all workers in their current tick: unsent output is lost.
-    pub fn stop(&self) {
-        (self.stop)();
-    }
-}
-
-impl fmt::Debug for ShutdownHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ShutdownHandle")
-    }
-}
-
-/// Why nothing was started.
-#[derive(Debug)]
-pub enum StartError {
-    /// An address could not be bound.
-    Bind {
-        /// Which.
-        address: String,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// glommio was asked for and cannot run here.
-    ReactorUnavailable(String),
-    /// A thread, an epoll instance or the like could not be made.
-    System {
-        /// What for.
-        purpose: &'static str,
-        /// What the system said.
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind { address, error } => write!(f, "could not listen on {address}: {error}"),
-            Self::ReactorUnavailable(reason) => write!(f, "glommio cannot run here: {reason}"),
-            Self::System { purpose, error } => write!(f, "could not {purpose}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}

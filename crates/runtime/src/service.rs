@@ -1,7 +1,7 @@
 //! What runs on the runtime: one [`Service`] per worker.
 //!
-//! The driver calls the service, never the other way round. Within one *tick* (one pass of a worker's
-//! loop) the order is:
+//! The driver calls the service, never the other way round. Within one *tick* (one pass of a
+//! worker's loop) the order is:
 //!
 //! 1. input of ready connections: [`Service::receive`], the output of each batch sent after it;
 //! 2. sleeping workers that got letters are kicked;
@@ -26,8 +26,8 @@ pub trait Service: Sized + 'static {
     /// Bytes on their way out. `Default` must not allocate.
     type Output: Outgoing + Default + 'static;
 
-    /// A connection was given to this worker: make its session, or refuse it with last words. After a
-    /// refusal [`Service::closed`] is not called.
+    /// A connection was given to this worker: make its session, or refuse it with last words. After
+    /// a refusal [`Service::closed`] is not called.
     fn open(
         &mut self,
         id: ConnectionId,
@@ -35,23 +35,24 @@ pub trait Service: Sized + 'static {
         turn: &Turn,
     ) -> Result<Self::Session, Refusal>;
 
-    /// There is input not consumed so far, or the connection was resumed. `io.input` is everything not
-    /// consumed yet, contiguous; it can be empty after a resume. It is not called while a
+    /// There is input not consumed so far, or the connection was resumed. `io.input` is everything
+    /// not consumed yet, contiguous; it can be empty after a resume. It is not called while a
     /// connection is suspended, closing, or above its high-water mark of unsent output.
     fn receive(&mut self, session: &mut Self::Session, io: Io<'_, Self::Output>) -> Progress;
 
     /// A letter, from another worker or from this one. Letters of one sender arrive in order.
     fn mail(&mut self, mail: Self::Mail, connections: &mut Connections<'_, Self>);
 
-    /// Whether this worker may stop: asked every tick once a shutdown was begun, until every worker said
-    /// [`Stopping::Ready`]. Until then everything is served as usual. The place to save what must be saved.
+    /// Whether this worker may stop: asked every tick once a shutdown was begun, until every worker
+    /// said [`Stopping::Ready`]. Until then everything is served as usual. The place to save what
+    /// must be saved.
     fn stopping(&mut self, connections: &mut Connections<'_, Self>) -> Stopping {
         let _ = connections;
         Stopping::Ready
     }
 
-    /// Called once per tick, after input and letters, also when there were none. Background work goes
-    /// here in slices. The answer is how long the worker may sleep.
+    /// Called once per tick, after input and letters, also when there were none. Background work
+    /// goes here in slices. The answer is how long the worker may sleep.
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick;
 
     /// The connection is gone; nothing more can be sent. Called exactly once per opened session.
@@ -75,9 +76,9 @@ pub struct Io<'a, O> {
     pub id: ConnectionId,
     /// The time, read once per tick.
     pub turn: &'a Turn,
-    /// Unsent output above which `receive` is not called ([`crate::RuntimeConfig`]). A service that finds
-    /// `output.len()` above it between two requests should stop there with [`Then::Again`], so that a
-    /// pipeline of small requests for large replies stays bounded.
+    /// Unsent output above which `receive` is not called ([`crate::RuntimeConfig`]). A service that
+    /// finds `output.len()` above it between two requests should stop there with [`Then::Again`],
+    /// so that a pipeline of small requests for large replies stays bounded.
     pub output_high_water_bytes: usize,
 }
 
@@ -97,11 +98,11 @@ pub enum Then {
     /// More input.
     Read,
     /// [`Connections::resume`], for something that can take for ever (a blocked client). Input that
-    /// arrives meanwhile stays in the socket. A peer that closes its sending side is gone at once, as
-    /// with Redis's blocked clients.
+    /// arrives meanwhile stays in the socket. A peer that closes its sending side is gone at once,
+    /// as with Redis's blocked clients.
     Suspend,
-    /// [`Connections::resume`], for something that other workers are about to answer. A peer that closes
-    /// its sending side still gets the answers to what it sent before: the end is acted on
+    /// [`Connections::resume`], for something that other workers are about to answer. A peer that
+    /// closes its sending side still gets the answers to what it sent before: the end is acted on
     /// after the resumption. A shutdown waits for it.
     Await,
     /// The next tick, whether or not more input arrives: there is more to do, others go first.
@@ -112,8 +113,8 @@ pub enum Then {
     Close,
 }
 
-/// When [`Service::tick`] wants to be called again at the latest. A worker with nothing to do sleeps
-/// until then; any event or letter makes a tick earlier.
+/// When [`Service::tick`] wants to be called again at the latest. A worker with nothing to do
+/// sleeps until then; any event or letter makes a tick earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NextTick {
     /// At once: there is background work left. The network is looked at in between.
@@ -149,7 +150,8 @@ pub enum CloseReason {
     PeerClosed,
     /// The socket failed, typically a reset.
     Failed(std::io::ErrorKind),
-    /// The service asked for it ([`Then::Close`], [`Then::CloseAfterFlush`], [`Connections::close`]).
+    /// The service asked for it ([`Then::Close`], [`Then::CloseAfterFlush`],
+    /// [`Connections::close`]).
     Requested,
     /// No traffic for longer than [`crate::Tunables::set_idle_timeout_seconds`].
     Idle,

@@ -47,7 +47,8 @@ pub(crate) struct WorkerKick(pub(crate) mio::Waker);
 impl Kick for WorkerKick {
     fn kick(&self) {
         if let Err(error) = self.0.wake() {
-            // Writing to an eventfd we own does not fail; if it did, the worker would hang unnoticed.
+            // Writing to an eventfd we own does not fail; if it did, the worker would hang
+            // unnoticed.
             tracing::error!(%error, "could not wake a worker");
         }
     }

@@ -6,7 +6,8 @@
 //!            +--cancel--+                                +--the grace ends--> Stopped
 //! ```
 //!
-//! A worker that is drained goes on reading its mail until all are: another one may wait for its answer.
+//! A worker that is drained goes on reading its mail until all are: another one may wait for its
+//! answer.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -23,7 +24,8 @@ pub(crate) enum Stage {
     Stopped,
 }
 
-/// Shared by all workers. The stage is read by each in every tick and changed a few times in a life.
+/// Shared by all workers. The stage is read by each in every tick and changed a few times in a
+/// life.
 #[derive(Debug)]
 pub(crate) struct Shutdown {
     stage: AtomicU8,

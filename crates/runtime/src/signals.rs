@@ -5,9 +5,9 @@ use signal_hook::iterator::{Handle, Signals};
 use std::io;
 use std::thread::{self, JoinHandle};
 
-/// A thread that sleeps until a signal comes. A thread of its own, so that a busy worker cannot delay the second
-/// SIGINT. SIGHUP is caught and dropped: a server outlives its terminal. SIGPIPE needs nothing: sockets are
-/// written with a flag that keeps it away.
+/// A thread that sleeps until a signal comes. A thread of its own, so that a busy worker cannot
+/// delay the second SIGINT. SIGHUP is caught and dropped: a server outlives its terminal. SIGPIPE
+/// needs nothing: sockets are written with a flag that keeps it away.
 #[derive(Debug)]
 pub(crate) struct SignalThread {
     handle: Handle,
@@ -15,7 +15,8 @@ pub(crate) struct SignalThread {
 }
 
 impl SignalThread {
-    /// Calls `begin_shutdown` for each SIGTERM and SIGINT. A second SIGINT ends the process with status 1.
+    /// Calls `begin_shutdown` for each SIGTERM and SIGINT. A second SIGINT ends the process with
+    /// status 1.
     pub(crate) fn start(begin_shutdown: impl Fn() + Send + 'static) -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         let handle = signals.handle();

@@ -62,8 +62,8 @@ pub(crate) fn transmit(socket: impl AsFd, slices: &[IoSlice<'_>]) -> Transfer {
     }))
 }
 
-/// Reads and drops what has arrived, at most `buffer.len()` bytes. Closing a socket with unread input resets
-/// the connection, and the reset can overtake the last reply.
+/// Reads and drops what has arrived, at most `buffer.len()` bytes. Closing a socket with unread
+/// input resets the connection, and the reset can overtake the last reply.
 pub(crate) fn discard_input(socket: impl AsFd, buffer: &mut [u8]) {
     let _ = receive(socket, buffer);
 }
@@ -105,9 +105,9 @@ fn address(any: SocketAddrAny) -> PeerAddress {
     }
 }
 
-/// Sets what every TCP connection has: no delay, and keepalive probes after `keepalive_seconds` of silence
-/// (0: none). The intervals are Redis's: a third of the time between probes, closed after three
-/// unanswered ones.
+/// Sets what every TCP connection has: no delay, and keepalive probes after `keepalive_seconds` of
+/// silence (0: none). The intervals are Redis's: a third of the time between probes, closed after
+/// three unanswered ones.
 pub(crate) fn configure_tcp(socket: impl AsFd, keepalive_seconds: u32) -> Result<(), Errno> {
     let socket = socket.as_fd();
     sockopt::set_tcp_nodelay(socket, true)?;

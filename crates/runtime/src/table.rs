@@ -7,8 +7,8 @@ pub(crate) struct Key {
     pub(crate) generation: u32,
 }
 
-/// Values by [`Key`]: O(1) insert, look-up and removal. Values are boxed: the table itself stays 16 bytes a
-/// position and growing it moves no value.
+/// Values by [`Key`]: O(1) insert, look-up and removal. Values are boxed: the table itself stays 16
+/// bytes a position and growing it moves no value.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     slots: Vec<Slot<T>>,

@@ -102,7 +102,8 @@ impl<S: Service> Worker<S> {
             }
         }
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
-            // A signal, or io_uring's task work, which interrupts like one. Anything else is a broken epoll.
+            // A signal, or io_uring's task work, which interrupts like one. Anything else is a
+            // broken epoll.
             assert!(error.kind() == std::io::ErrorKind::Interrupted, "epoll_wait: {error}");
             self.events.clear();
         }

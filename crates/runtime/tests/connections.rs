@@ -263,7 +263,8 @@ fn one_connection_with_much_to_do_does_not_keep_another_waiting() {
             assert_eq!(modest.ask("PING"), "+PONG");
         }
         drop(greedy);
-        // What is in turn all the time notices its end when it reads, which it never does: the service decides.
+        // What is in turn all the time notices its end when it reads, which it never does: the
+        // service decides.
         lab.runtime.shutdown().stop();
         lab.runtime.join().unwrap();
     }
@@ -386,7 +387,8 @@ fn unix_sockets_and_both_ip_versions_are_served() {
 
         let mut stream = UnixStream::connect(&path).unwrap();
         stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
-        // Output larger than the socket's buffer: sent in parts, by write edges asked for only then.
+        // Output larger than the socket's buffer: sent in parts, by write edges asked for only
+        // then.
         stream.write_all(b"PING\nBIG 5000000\nPING\nQUIT\n").unwrap();
         let mut replies = Vec::new();
         std::io::Read::read_to_end(&mut stream, &mut replies).unwrap();
@@ -409,7 +411,8 @@ fn the_addresses_can_change_while_connections_stay() {
         let (mut other, _) = lab.connect();
         assert_eq!(other.ask("PING"), "+PONG");
         assert_eq!(client.ask("PING"), "+PONG");
-        // The worker closes the old socket after it has read the letter, in its own time; by now it has.
+        // The worker closes the old socket after it has read the letter, in its own time; by now it
+        // has.
         assert!(std::net::TcpStream::connect(before).is_err());
         lab.stop();
     }

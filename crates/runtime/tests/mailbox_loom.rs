@@ -1,5 +1,5 @@
-//! The wake-up handshake of `src/mailbox.rs`, the very file, under every interleaving with at most three
-//! preemptions, as loom advises, and every value a relaxed load may return.
+//! The wake-up handshake of `src/mailbox.rs`, the very file, under every interleaving with at most
+//! three preemptions, as loom advises, and every value a relaxed load may return.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -37,8 +37,8 @@ fn desk() -> Arc<Desk> {
     Arc::new(Desk { mailbox: Mailbox::new(), bell, fd })
 }
 
-/// The owner's side, as in `worker.rs`: returns after `count` letters, however often it sleeps. A letter it sleeps
-/// on is a deadlock, which loom reports.
+/// The owner's side, as in `worker.rs`: returns after `count` letters, however often it sleeps. A
+/// letter it sleeps on is a deadlock, which loom reports.
 fn read(desk: &Desk, count: usize) -> Vec<u8> {
     let (mut letters, mut taken) = (Vec::new(), Vec::new());
     while letters.len() < count {

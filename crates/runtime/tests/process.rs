@@ -1,5 +1,5 @@
-//! What needs a process of its own: limits, filters, signals, idle cost. Each test starts this binary again
-//! as a server (`child`) and talks to it.
+//! What needs a process of its own: limits, filters, signals, idle cost. Each test starts this
+//! binary again as a server (`child`) and talks to it.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![allow(clippy::print_stdout, reason = "the server talks to the test")]
@@ -174,8 +174,8 @@ fn a_process_that_may_not_use_io_uring_is_served_by_epoll() {
     server.end();
 }
 
-/// The other tests run on whatever `auto` chooses; this one makes sure that it is glommio unless the system,
-/// and not a mistake of ours, is against it.
+/// The other tests run on whatever `auto` chooses; this one makes sure that it is glommio unless
+/// the system, and not a mistake of ours, is against it.
 #[test]
 fn glommio_is_chosen_unless_the_system_denies_it() {
     let server = Server::start("");
@@ -307,7 +307,8 @@ fn a_second_interrupt_ends_the_process_at_once_and_a_hangup_does_nothing() {
     assert_eq!(client.ask("PING"), "+PONG");
     server.signal(Signal::INT);
     assert_eq!(client.ask("PING"), "+PONG", "the service is not ready to stop");
-    // A signal sent before the first was taken would be the same one for the kernel, so this may need repeating.
+    // A signal sent before the first was taken would be the same one for the kernel, so this may
+    // need repeating.
     let began = Instant::now();
     let status = loop {
         server.signal(Signal::INT);

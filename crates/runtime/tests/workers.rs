@@ -13,8 +13,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 use support::{Errand, HOSTS, Lab, Mail, Note, PATIENCE, config, start, start_with};
 
-/// A letter that is passed on until it has travelled far enough. Between two workers with nothing else to do
-/// every hop wakes a sleeper.
+/// A letter that is passed on until it has travelled far enough. Between two workers with nothing
+/// else to do every hop wakes a sleeper.
 fn pass_on(hops: u64, done: Sender<()>) -> Errand {
     Box::new(move |lab, _| {
         if hops == 0 {

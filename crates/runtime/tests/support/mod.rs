@@ -266,7 +266,8 @@ pub fn config(reactor: Reactor, workers: usize) -> RuntimeConfig {
     }
 }
 
-/// Both hosts. Where io_uring is denied the first is the plain one as well, and `tests/reactor.rs` says so.
+/// Both hosts. Where io_uring is denied the first is the plain one as well, and `tests/reactor.rs`
+/// says so.
 pub const HOSTS: [Reactor; 2] = [Reactor::Auto, Reactor::Epoll];
 
 pub fn start(config: &RuntimeConfig) -> Running {

@@ -1,0 +1,188 @@
+//! A running runtime as seen from outside: what it is doing, and how to change or end it.
+
+use crate::runtime::Threads;
+use crate::shared::Shared;
+use crate::signals::SignalThread;
+use crate::{ListenerConfig, PeerAddress, ReactorChoice, RemotePost, Tunables};
+use std::sync::Arc;
+use std::{fmt, io};
+
+/// A running runtime. Dropping it does not stop the workers.
+#[derive(Debug)]
+pub struct RuntimeHandle<M> {
+    pub(crate) shared: Arc<Shared<M>>,
+    pub(crate) threads: Threads,
+    /// Present when signals are handled.
+    pub(crate) signals: Option<SignalThread>,
+}
+
+impl<M: Send + 'static> RuntimeHandle<M> {
+    /// Which host runs and why.
+    pub fn reactor(&self) -> &ReactorChoice {
+        &self.threads.choice
+    }
+
+    /// Where it listens, in the order of the configuration; `None` for a skipped optional address.
+    pub fn addresses(&self) -> Vec<Option<PeerAddress>> {
+        self.shared.listening.addresses()
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.shared.desks.len()
+    }
+
+    /// Connections open in the whole process.
+    pub fn open_connections(&self) -> usize {
+        self.shared.census.open()
+    }
+
+    /// Mailboxes of all workers.
+    pub fn post(&self) -> RemotePost<M> {
+        RemotePost { shared: Arc::clone(&self.shared) }
+    }
+
+    /// What can be changed while running.
+    pub fn tunables(&self) -> &Tunables {
+        &self.shared.tunables
+    }
+
+    /// For anyone who may change where it listens.
+    pub fn listen(&self) -> ListenHandle {
+        ListenHandle::new(&self.shared)
+    }
+
+    /// For anyone who may end it all.
+    pub fn shutdown(&self) -> ShutdownHandle {
+        ShutdownHandle::new(&self.shared)
+    }
+
+    /// Waits until all workers have ended, after a shutdown was begun by a signal or a handle. An
+    /// error when one had panicked; all others were stopped then.
+    pub fn join(mut self) -> Result<(), WorkerPanicked> {
+        let well = self.threads.join();
+        if let Some(signals) = self.signals.take() {
+            signals.stop();
+        }
+        if well { Ok(()) } else { Err(WorkerPanicked) }
+    }
+}
+
+/// A worker thread panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerPanicked;
+
+impl fmt::Display for WorkerPanicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a worker thread panicked")
+    }
+}
+
+impl std::error::Error for WorkerPanicked {}
+
+/// Changes where the runtime listens. Any thread.
+#[derive(Clone)]
+pub struct ListenHandle {
+    change: Arc<ListenChange>,
+}
+
+type ListenChange =
+    dyn Fn(&[ListenerConfig]) -> Result<Vec<Option<PeerAddress>>, StartError> + Send + Sync;
+
+impl ListenHandle {
+    pub(crate) fn new<M: Send + 'static>(shared: &Arc<Shared<M>>) -> Self {
+        let shared = Arc::clone(shared);
+        Self { change: Arc::new(move |configs| shared.listen(configs)) }
+    }
+
+    /// Listens on `configs` and nothing else, and returns the addresses as
+    /// [`RuntimeHandle::addresses`] does. A listener equal to one there is goes on without a gap.
+    /// Connections are not touched. On an error everything is as before.
+    pub fn change(
+        &self,
+        configs: &[ListenerConfig],
+    ) -> Result<Vec<Option<PeerAddress>>, StartError> {
+        (self.change)(configs)
+    }
+}
+
+impl fmt::Debug for ListenHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ListenHandle")
+    }
+}
+
+/// Begins a shutdown. Any thread, any number of times.
+#[derive(Clone)]
+pub struct ShutdownHandle {
+    begin: Arc<dyn Fn() + Send + Sync>,
+    stop: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl ShutdownHandle {
+    pub(crate) fn new<M: Send + 'static>(shared: &Arc<Shared<M>>) -> Self {
+        let (for_begin, for_stop) = (Arc::clone(shared), Arc::clone(shared));
+        Self {
+            begin: Arc::new(move || {
+                if for_begin.shutdown.begin() {
+                    for_begin.wake_all();
+                }
+            }),
+            stop: Arc::new(move || {
+                for_stop.shutdown.stop();
+                for_stop.wake_all();
+            }),
+        }
+    }
+
+    /// Asks all services whether they are ready ([`Service::stopping`]); when all are, stops
+    /// accepting and reading, finishes what was read, sends what is left, and ends within
+    /// [`RuntimeConfig::shutdown_grace`].
+    pub fn begin(&self) {
+        (self.begin)();
+    }
+
+    /// Ends all workers in their current tick: unsent output is lost.
+    pub fn stop(&self) {
+        (self.stop)();
+    }
+}
+
+impl fmt::Debug for ShutdownHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShutdownHandle")
+    }
+}
+
+/// Why nothing was started.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address could not be bound.
+    Bind {
+        /// Which.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// glommio was asked for and cannot run here.
+    ReactorUnavailable(String),
+    /// A thread, an epoll instance or the like could not be made.
+    System {
+        /// What for.
+        purpose: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { address, error } => write!(f, "could not listen on {address}: {error}"),
+            Self::ReactorUnavailable(reason) => write!(f, "glommio cannot run here: {reason}"),
+            Self::System { purpose, error } => write!(f, "could not {purpose}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
