@@ -8,7 +8,7 @@ use crate::statistics::{Totals, WorkerStatistics};
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Command, CommandId, Entry, Handler, Table};
 use darter_runtime::ReactorChoice;
-use darter_runtime::runtime::ShutdownHandle;
+use darter_runtime::handle::ShutdownHandle;
 use darter_shard::{KeyHasher, Shard, ShardOptions};
 use darter_txn::{Cells, Router};
 use std::fmt;
