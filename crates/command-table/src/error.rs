@@ -66,6 +66,8 @@ pub enum ReplyError {
     Text(&'static str),
     /// Any other text made at run time, code included.
     Message(String),
+    /// Any other line of bytes made at run time, code included.
+    Line(Vec<u8>),
 }
 
 impl ReplyError {
@@ -120,6 +122,7 @@ impl ReplyError {
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             Self::Text(text) => text,
             Self::Message(text) => text,
+            Self::Line(line) => return Cow::Borrowed(line),
         };
         Cow::Borrowed(text.as_bytes())
     }
@@ -145,7 +148,8 @@ fn echoed(bytes: &[u8]) -> &[u8] {
     &text[..text.len().min(ReplyError::ECHOED_BYTES_MAX)]
 }
 
-fn until_nul(bytes: &[u8]) -> &[u8] {
+/// `bytes` as Redis prints them: as a C string, which ends at a NUL.
+pub fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 

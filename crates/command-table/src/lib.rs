@@ -21,7 +21,7 @@ pub use arg::{Arg, ArgKind};
 pub use call::{Call, CallLimits, ShardView};
 pub use category::Category;
 pub use command::{Arity, Command, Deprecation, Group, Handler, Progress, Slice};
-pub use error::{ReplyError, ReplyResult};
+pub use error::{ReplyError, ReplyResult, until_nul};
 pub use flags::Flags;
 pub use key_spec::{Access, Begin, Find, KeySpec};
 pub use table::{CommandId, Entry, Found, Table};

@@ -1,6 +1,6 @@
 //! The errors of session commands, with their exact texts.
 
-use darter_command_table::ReplyError;
+use darter_command_table::{ReplyError, until_nul};
 use std::fmt;
 
 /// An error reply of a session command. The texts are Redis's to the letter: clients match on them.
@@ -78,7 +78,6 @@ pub enum ServerError {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lossy = String::from_utf8_lossy;
         let not = |negated: &bool| if *negated { "NOT-" } else { "" };
         let text = match self {
             Self::NotAnInt => {
@@ -87,7 +86,7 @@ impl fmt::Display for ServerError {
             Self::UnsupportedProtocol => "NOPROTO unsupported protocol version",
             Self::ProtocolNotAnInteger => "ERR Protocol version is not an integer or out of range",
             Self::HelloOption(option) => {
-                return write!(formatter, "ERR Syntax error in HELLO option '{}'", lossy(option));
+                return write!(formatter, "ERR Syntax error in HELLO option '{}'", echo(option));
             }
             Self::HelloNeedsAuth => {
                 "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
@@ -105,17 +104,17 @@ impl fmt::Display for ServerError {
                 return write!(
                     formatter,
                     "ERR {} cannot contain spaces, newlines or special characters.",
-                    lossy(attribute)
+                    echo(attribute)
                 );
             }
             Self::UnknownAttribute(attribute) => {
-                return write!(formatter, "ERR Unrecognized option '{}'", lossy(attribute));
+                return write!(formatter, "ERR Unrecognized option '{}'", echo(attribute));
             }
             Self::UnknownClientType(kind) => {
-                return write!(formatter, "ERR Unknown client type '{}'", lossy(kind));
+                return write!(formatter, "ERR Unknown client type '{}'", echo(kind));
             }
             Self::NoSuchUser(user) => {
-                return write!(formatter, "ERR No such user '{}'", lossy(user));
+                return write!(formatter, "ERR No such user '{}'", echo(user));
             }
             Self::NoSuchClient => "ERR No such client",
             Self::ClientId => "ERR client-id should be greater than 0",
@@ -129,28 +128,28 @@ impl fmt::Display for ServerError {
                 return write!(
                     formatter,
                     "ERR Unknown flags found in the provided filter: {}",
-                    lossy(flags)
+                    echo(flags)
                 );
             }
             Self::UnknownFlags { negated: true, flags } => {
                 return write!(
                     formatter,
                     "ERR Unknown flags found in the NOT-FLAGS filter: {}",
-                    lossy(flags)
+                    echo(flags)
                 );
             }
             Self::UnknownCapabilities { negated: false, capabilities } => {
                 return write!(
                     formatter,
                     "ERR Unknown capa found in the provided filter: {}",
-                    lossy(capabilities)
+                    echo(capabilities)
                 );
             }
             Self::UnknownCapabilities { negated: true, capabilities } => {
                 return write!(
                     formatter,
                     "ERR Unknown capa found in the NOT-CAPA filter: {}",
-                    lossy(capabilities)
+                    echo(capabilities)
                 );
             }
             Self::FilterDbNotAnInteger { negated } => {
@@ -193,7 +192,7 @@ impl fmt::Display for ServerError {
                 return write!(
                     formatter,
                     "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-                    lossy(subcommand)
+                    echo(subcommand)
                 );
             }
             Self::ProtocolType => {
@@ -210,8 +209,15 @@ impl fmt::Display for ServerError {
     }
 }
 
+/// Bytes of an argument, each as the character of the same number: all fixed texts are ASCII, so the
+/// reply gets the same bytes back.
+fn echo(bytes: &[u8]) -> String {
+    until_nul(bytes).iter().map(|byte| char::from(*byte)).collect()
+}
+
 impl From<ServerError> for ReplyError {
     fn from(error: ServerError) -> Self {
-        Self::Message(error.to_string())
+        let to_byte = |char| u8::try_from(u32::from(char)).unwrap_or(b'?');
+        Self::Line(error.to_string().chars().map(to_byte).collect())
     }
 }
