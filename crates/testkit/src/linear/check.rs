@@ -1,23 +1,30 @@
 //! The search for an order: Wing and Gong's, with Lowe's memory of what was tried.
 //!
-//! Events (invocations and returns) lie in a list by time. The search walks it from the front and
-//! tries to let each invoked operation take effect; one that can is taken out with both its events,
-//! and the walk begins again at the front. Reaching the return of an operation still in the list
-//! means that it should have taken effect before: the last choice is undone. A set of operations
-//! taken together with the state they led to is never tried twice; it is remembered by a hash, the
-//! exclusive or of a random number per operation.
+//! Each client's operations are in its own order: that a pipeline runs in order is part of what is
+//! checked, without pipelines it follows from real time. So what has taken effect so far is always
+//! a beginning of each client's operations, and the search is a walk through such positions. From
+//! one, any client's next operation may take effect if its reply fits the state and it was invoked
+//! before every other operation still to come had returned. Where no client can go on, the last
+//! choice is undone; positions and state that turned out to lead nowhere are not tried again.
 //!
-//! Beyond linearizability, an operation waits for the earlier ones of its own client. Without
-//! pipelines that follows from real time, with them it is the promise that they run in order.
+//! Some rules keep the walk short without missing an order. They rest on most values being written
+//! only once; such a value is *dead* when nobody still has to see it.
+//! * A value written only once must not be overwritten unless it is dead.
+//! * States that differ in dead values only are the same.
+//! * An operation that only sees takes effect as soon as it can: whatever could follow without it
+//!   still can.
 //!
-//! A history that is fine costs about one step an operation, times the operations under way at once.
+//! A history that is fine costs about one step an operation, times the clients.
 
 use std::fmt;
 
 use fastrand::Rng;
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
-use super::history::{EMPTY, Operation, State};
+use super::history::{Action, EMPTY, GROUP_KEYS, MISSING, Operation, State, UNIQUE_MIN};
+
+/// Stands for every dead value.
+const DEAD: i64 = MISSING + 1;
 
 /// Operations shown around the one that does not fit.
 const SHOWN: usize = 12;
@@ -31,7 +38,7 @@ pub struct Violation {
     pub total: usize,
     /// The state they led to.
     pub state: State,
-    /// An operation that had returned by then and could not have taken effect.
+    /// The operation that had to take effect next, and could not.
     pub stuck: Operation,
     /// Others that were under way, or took place shortly before.
     pub around: Vec<Operation>,
@@ -39,7 +46,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} of {} operations can be put in order, ", self.ordered, self.total)?;
+        writeln!(f, "{} of {} operations can be put in order,", self.ordered, self.total)?;
         writeln!(f, "which leads to {:?}, and then this one does not fit:", self.state)?;
         writeln!(f, "  {:?}", self.stuck)?;
         writeln!(f, "around it:")?;
@@ -47,179 +54,219 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Looks for an order of all operations on one group, which starts empty. Operations of a client
-/// must be in its own order.
+/// Looks for an order of all operations on one group, which starts empty. The operations of each
+/// client must be in its own order, those of different clients may be mixed in any way.
 pub fn check(operations: &[Operation]) -> Result<(), Box<Violation>> {
     let mut search = Search::new(operations);
-    search.run().map_err(|()| Box::new(search.violation()))
-}
-
-/// An index into [`Search::events`]; 0 is the head of the list.
-type EventIndex = usize;
-
-/// An entry of the list, which both its neighbours know.
-struct Event {
-    operation: usize,
-    /// The operation's return, if this is its invocation.
-    returns: Option<EventIndex>,
-    previous: EventIndex,
-    /// 0 at the end.
-    next: EventIndex,
+    if search.run() { Ok(()) } else { Err(Box::new(search.violation(operations))) }
 }
 
 struct Search<'a> {
-    operations: &'a [Operation],
-    events: Vec<Event>,
-    /// The operation before this one of the same client.
-    before: Vec<Option<usize>>,
-    taken: Vec<bool>,
-    /// The random number of each operation, and the exclusive or of those taken.
-    numbers: Vec<u128>,
-    hash: u128,
+    /// The operations of each client.
+    clients: Vec<Vec<&'a Operation>>,
+    /// How many of each client's operations have taken effect.
+    positions: Vec<usize>,
     state: State,
-    /// Invocations taken, with the state each found.
-    path: Vec<(EventIndex, State)>,
+    /// How many operations still have to see a value at a key, for values written only once.
+    observers: HashMap<(usize, i64), u32>,
+    /// The random number of each client and position, and the exclusive or of those reached.
+    numbers: Vec<Vec<u128>>,
+    hash: u128,
     tried: HashSet<(u128, State)>,
-    /// The longest path so far: its length, the state, and the operation that did not fit.
-    best: (usize, State, usize),
+    path: Vec<Choice>,
+    best: Best,
+}
+
+/// An operation that was let take effect.
+struct Choice {
+    client: usize,
+    before: State,
+    /// Clients that could have gone on instead, to be tried from the last.
+    others: Vec<usize>,
+}
+
+/// The longest path found.
+struct Best {
+    ordered: usize,
+    state: State,
+    positions: Vec<usize>,
 }
 
 impl<'a> Search<'a> {
     fn new(operations: &'a [Operation]) -> Self {
-        // Any seed does; a fixed one makes runs repeatable.
-        let mut rng = Rng::with_seed(0x0005_eed0);
-        Self {
-            operations,
-            events: list_events(operations),
-            before: own_order(operations),
-            taken: vec![false; operations.len()],
-            numbers: operations.iter().map(|_| rng.u128(..)).collect(),
-            hash: 0,
-            state: EMPTY,
-            path: Vec::new(),
-            tried: HashSet::new(),
-            best: (0, EMPTY, 0),
-        }
-    }
-
-    fn run(&mut self) -> Result<(), ()> {
-        let mut at = self.events[0].next;
-        while self.events[0].next != 0 {
-            let event = &self.events[at];
-            if event.returns.is_some() {
-                at = if self.take(at) { self.events[0].next } else { self.events[at].next };
-            } else {
-                if self.path.len() >= self.best.0 {
-                    self.best = (self.path.len(), self.state, event.operation);
-                }
-                at = self.undo().ok_or(())?;
+        let count = operations.iter().map(|it| it.client + 1).max().unwrap_or(0);
+        let mut clients: Vec<Vec<&Operation>> = vec![Vec::new(); count];
+        let mut observers = HashMap::new();
+        for operation in operations {
+            clients[operation.client].push(operation);
+            for seen in unique_values_seen(&operation.action) {
+                *observers.entry(seen).or_insert(0) += 1;
             }
         }
-        Ok(())
+        // Any seed does; a fixed one makes runs repeatable.
+        let mut rng = Rng::with_seed(0x0005_eed0);
+        let numbers =
+            clients.iter().map(|own| own.iter().map(|_| rng.u128(..)).collect()).collect();
+        let positions = vec![0; count];
+        let best = Best { ordered: 0, state: EMPTY, positions: positions.clone() };
+        Self {
+            clients,
+            positions,
+            state: EMPTY,
+            observers,
+            numbers,
+            hash: 0,
+            tried: HashSet::new(),
+            path: Vec::new(),
+            best,
+        }
     }
 
-    /// Lets the operation invoked at `at` take effect, if it can and that is not known to be futile.
-    fn take(&mut self, at: EventIndex) -> bool {
-        let operation = self.events[at].operation;
-        if self.before[operation].is_some_and(|before| !self.taken[before]) {
-            return false;
-        }
-        let Some(after) = self.operations[operation].action.apply(&self.state) else {
-            return false;
-        };
-        let hash = self.hash ^ self.numbers[operation];
-        if !self.tried.insert((hash, after)) {
-            return false;
-        }
-        self.path.push((at, self.state));
-        self.taken[operation] = true;
-        self.state = after;
-        self.hash = hash;
-        self.unlink(at);
-        if let Some(returns) = self.events[at].returns {
-            self.unlink(returns);
+    fn run(&mut self) -> bool {
+        let total = self.clients.iter().map(Vec::len).sum();
+        let mut candidates = self.candidates();
+        while self.path.len() < total {
+            if let Some(client) = candidates.pop() {
+                if self.take(client, &mut candidates) {
+                    candidates = self.candidates();
+                }
+            } else if let Some(others) = self.undo() {
+                candidates = others;
+            } else {
+                return false;
+            }
         }
         true
     }
 
-    /// Takes back the last operation and says where to go on; `None` when there is none.
-    fn undo(&mut self) -> Option<EventIndex> {
-        let (at, state) = self.path.pop()?;
-        let operation = self.events[at].operation;
-        self.taken[operation] = false;
-        self.state = state;
-        self.hash ^= self.numbers[operation];
-        // In the opposite order of taking them out.
-        if let Some(returns) = self.events[at].returns {
-            self.relink(returns);
-        }
-        self.relink(at);
-        Some(self.events[at].next)
+    /// The operation of a client that is to take effect next.
+    fn next(&self, client: usize) -> Option<&'a Operation> {
+        self.clients[client].get(self.positions[client]).copied()
     }
 
-    fn unlink(&mut self, at: EventIndex) {
-        let Event { previous, next, .. } = self.events[at];
-        self.events[previous].next = next;
-        if next != 0 {
-            self.events[next].previous = previous;
+    /// The clients whose next operation can take effect now; the best one to try is the last.
+    fn candidates(&self) -> Vec<usize> {
+        let next = || (0..self.clients.len()).filter_map(|it| Some((it, self.next(it)?)));
+        // Nothing invoked after this moment can come before the operation that returned then.
+        let Some(deadline) = next().map(|(_, operation)| operation.returned).min() else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (client, operation) in next().filter(|(_, operation)| operation.invoked <= deadline) {
+            let Some(after) = operation.action.apply(&self.state) else { continue };
+            if !self.may_overwrite(&operation.action, &after) {
+                continue;
+            }
+            if operation.action.only_sees() {
+                return vec![client];
+            }
+            found.push(client);
+        }
+        // The most urgent one first.
+        found.sort_by_key(|&it| std::cmp::Reverse(self.next(it).map(|next| next.returned)));
+        found
+    }
+
+    /// The state with one value for all dead ones. Where operations are alike in this they are alike
+    /// in everything to come.
+    fn without_the_dead(&self, state: &State) -> State {
+        let mut alive = *state;
+        for (key, value) in alive.iter_mut().enumerate() {
+            let seen = || self.observers.get(&(key, *value)).is_some_and(|&count| count > 0);
+            if *value >= UNIQUE_MIN && !seen() {
+                *value = DEAD;
+            }
+        }
+        alive
+    }
+
+    /// Whether nobody else still has to see a value that this action does away with.
+    fn may_overwrite(&self, action: &Action, after: &State) -> bool {
+        let own: Vec<_> = unique_values_seen(action).collect();
+        (0..GROUP_KEYS).filter(|&key| after[key] != self.state[key]).all(|key| {
+            let value = (key, self.state[key]);
+            let waiting = self.observers.get(&value).copied().unwrap_or(0);
+            waiting == u32::from(own.contains(&value))
+        })
+    }
+
+    /// Lets a client's next operation take effect, unless what follows is known to lead nowhere.
+    fn take(&mut self, client: usize, others: &mut Vec<usize>) -> bool {
+        let Some(operation) = self.next(client) else { return false };
+        let Some(after) = operation.action.apply(&self.state) else { return false };
+        let hash = self.hash ^ self.numbers[client][self.positions[client]];
+        self.see(operation, true);
+        if !self.tried.insert((hash, self.without_the_dead(&after))) {
+            self.see(operation, false);
+            return false;
+        }
+        self.path.push(Choice { client, before: self.state, others: std::mem::take(others) });
+        self.positions[client] += 1;
+        self.state = after;
+        self.hash = hash;
+        if self.path.len() > self.best.ordered {
+            let positions = self.positions.clone();
+            self.best = Best { ordered: self.path.len(), state: after, positions };
+        }
+        true
+    }
+
+    /// Takes back the last operation; what else could have been done, or `None` at the beginning.
+    fn undo(&mut self) -> Option<Vec<usize>> {
+        let Choice { client, before, others } = self.path.pop()?;
+        self.positions[client] -= 1;
+        self.state = before;
+        self.hash ^= self.numbers[client][self.positions[client]];
+        if let Some(operation) = self.next(client) {
+            self.see(operation, false);
+        }
+        Some(others)
+    }
+
+    /// Notes that an operation has seen what it sees, or has not after all.
+    fn see(&mut self, operation: &Operation, done: bool) {
+        for seen in unique_values_seen(&operation.action) {
+            let observers = self.observers.entry(seen).or_insert(0);
+            *observers = if done { *observers - 1 } else { *observers + 1 };
         }
     }
 
-    fn relink(&mut self, at: EventIndex) {
-        let Event { previous, next, .. } = self.events[at];
-        self.events[previous].next = at;
-        if next != 0 {
-            self.events[next].previous = at;
-        }
-    }
-
-    fn violation(&self) -> Violation {
-        let (ordered, state, stuck) = self.best;
-        let stuck = self.operations[stuck].clone();
-        let mut around: Vec<Operation> = self
-            .operations
+    fn violation(&self, operations: &[Operation]) -> Violation {
+        let Best { ordered, state, positions } = &self.best;
+        let next = |client: usize| self.clients[client].get(positions[client]).copied();
+        let stuck = (0..self.clients.len()).filter_map(next).min_by_key(|it| it.returned);
+        // There is one, or all would have been put in order.
+        let stuck = stuck.or(operations.first()).cloned();
+        let mut around: Vec<Operation> = operations
             .iter()
-            .filter(|other| **other != stuck && other.invoked < stuck.returned)
+            .filter(|other| {
+                stuck.as_ref().is_some_and(|it| it != *other && other.invoked < it.returned)
+            })
             .cloned()
             .collect();
         around.sort_by_key(|other| other.returned);
         around.drain(..around.len().saturating_sub(SHOWN));
-        Violation { ordered, total: self.operations.len(), state, stuck, around }
-    }
-}
-
-/// All events by time in one list, behind a head that is none.
-fn list_events(operations: &[Operation]) -> Vec<Event> {
-    // At the same time invocations come first: that allows more, so no false alarm.
-    let mut times: Vec<(u64, bool, usize)> = operations
-        .iter()
-        .enumerate()
-        .flat_map(|(index, it)| [(it.invoked, false, index), (it.returned, true, index)])
-        .collect();
-    times.sort_unstable();
-    let mut events = vec![Event { operation: 0, returns: None, previous: 0, next: 0 }];
-    let mut invocations = vec![0; operations.len()];
-    for (_, is_return, operation) in times {
-        let index = events.len();
-        if is_return {
-            events[invocations[operation]].returns = Some(index);
-        } else {
-            invocations[operation] = index;
+        let nothing =
+            Operation { client: 0, invoked: 0, returned: 0, action: Action::Read(vec![]) };
+        Violation {
+            ordered: *ordered,
+            total: operations.len(),
+            state: *state,
+            stuck: stuck.unwrap_or(nothing),
+            around,
         }
-        events.push(Event { operation, returns: None, previous: index - 1, next: 0 });
-        events[index - 1].next = index;
     }
-    events
 }
 
-fn own_order(operations: &[Operation]) -> Vec<Option<usize>> {
-    let clients = operations.iter().map(|it| it.client + 1).max().unwrap_or(0);
-    let mut last = vec![None; clients];
-    operations
-        .iter()
-        .enumerate()
-        .map(|(index, operation)| last[operation.client].replace(index))
-        .collect()
+/// The values this action saw, at their keys, that nobody wrote a second time.
+fn unique_values_seen(action: &Action) -> impl Iterator<Item = (usize, i64)> {
+    let (read, single) = match action {
+        Action::Read(seen) => (seen.as_slice(), None),
+        Action::Swap { key, seen, .. } => (&[][..], Some((*key, *seen))),
+        Action::Increment { key, became } => (&[][..], Some((*key, became - 1))),
+        Action::Write(_) | Action::Delete { .. } => (&[][..], None),
+    };
+    read.iter().copied().chain(single).filter(|&(_, value)| value >= UNIQUE_MIN)
 }
 
 #[cfg(test)]
@@ -369,6 +416,87 @@ mod tests {
     #[test]
     fn a_reply_that_ignores_the_same_pipeline_is_found() {
         bad(&[operation(0, 1, 9, set(0, 1)), operation(0, 1, 10, get(0, MISSING))], 1);
+    }
+
+    /// Every order there is, without any rule to shorten the search.
+    fn some_order_fits(
+        clients: &mut [std::collections::VecDeque<&Operation>],
+        state: &State,
+    ) -> bool {
+        let Some(deadline) = clients.iter().filter_map(|own| Some(own.front()?.returned)).min()
+        else {
+            return true;
+        };
+        (0..clients.len()).any(|client| {
+            let Some(operation) = clients[client].front().copied() else { return false };
+            let Some(after) = operation.action.apply(state) else { return false };
+            if operation.invoked > deadline {
+                return false;
+            }
+            clients[client].pop_front();
+            let fits = some_order_fits(clients, &after);
+            clients[client].push_front(operation);
+            fits
+        })
+    }
+
+    /// A few operations that took effect in order, seen through overlapping times; sometimes with a
+    /// reply that somebody else got, or with times that do not overlap.
+    fn small_history(rng: &mut Rng) -> Vec<Operation> {
+        let mut state = EMPTY;
+        let mut free_at = [0; 4];
+        let mut operations = Vec::new();
+        for time in 1..=rng.u64(2..10) {
+            let (key, other) = (rng.usize(0..2), rng.usize(0..2));
+            let fresh = UNIQUE_MIN + (i64::try_from(time).unwrap() << 20);
+            let now = |key: usize| (key, state[key]);
+            let mut action = match rng.u8(0..7) {
+                0 => Action::Read(vec![now(key)]),
+                1 => Action::Read(vec![now(0), now(1)]),
+                2 => Action::Write(vec![(key, fresh)]),
+                3 => Action::Write(vec![(0, fresh), (1, fresh)]),
+                4 => Action::Swap { key, seen: state[key], written: fresh },
+                5 => Action::Increment { key, became: state[key].max(0) + 1 },
+                _ => {
+                    let there = i64::from(state[key] != MISSING);
+                    Action::Delete { keys: vec![key], found: there }
+                }
+            };
+            state = action.apply(&state).unwrap();
+            if rng.u8(0..4) == 0 {
+                match &mut action {
+                    Action::Read(seen) => seen[0].1 = state[other],
+                    Action::Swap { seen, .. } => *seen = state[other],
+                    Action::Delete { found, .. } => *found = 1 - *found,
+                    _ => {}
+                }
+            }
+            let client = rng.usize(0..free_at.len());
+            let middle = time * 100;
+            let invoked = free_at[client].max(middle - rng.u64(1..250).min(middle));
+            let returned = (middle + rng.u64(1..250)).max(invoked + 1);
+            // A pipeline now and then: the next one is invoked before this one returns.
+            free_at[client] = if rng.bool() { returned } else { invoked };
+            let previous = operations.iter().rev().find(|it: &&Operation| it.client == client);
+            let returned = returned.max(previous.map_or(0, |it| it.returned + 1));
+            operations.push(operation(client, invoked, returned, action));
+        }
+        operations
+    }
+
+    #[test]
+    fn the_verdict_is_the_one_of_trying_every_order() {
+        let mut rng = Rng::with_seed(2);
+        let mut verdicts = [0, 0];
+        for _ in 0..30_000 {
+            let operations = small_history(&mut rng);
+            let mut clients = vec![std::collections::VecDeque::new(); 4];
+            operations.iter().for_each(|it| clients[it.client].push_back(it));
+            let expected = some_order_fits(&mut clients, &EMPTY);
+            assert_eq!(check(&operations).is_ok(), expected, "{operations:#?}");
+            verdicts[usize::from(expected)] += 1;
+        }
+        assert!(verdicts[0] > 1_000 && verdicts[1] > 1_000, "{verdicts:?}");
     }
 
     #[test]
