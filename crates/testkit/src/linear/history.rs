@@ -6,6 +6,10 @@ pub const GROUP_KEYS: usize = 4;
 /// The value of a key that is missing. Never written.
 pub const MISSING: i64 = i64::MIN;
 
+/// Values from here on are written once at a key, and reached by INCR at most once. (Smaller ones are
+/// what INCR makes of a missing key, again and again.)
+pub const UNIQUE_MIN: i64 = 1 << 40;
+
 /// The values of a group's keys.
 pub type State = [i64; GROUP_KEYS];
 
@@ -28,6 +32,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it changes nothing whenever its reply is possible.
+    pub const fn only_sees(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::Delete { found: 0, .. })
+    }
+
     /// The state after this action, or `None` when its reply is not possible in `state`.
     pub fn apply(&self, state: &State) -> Option<State> {
         let mut after = *state;

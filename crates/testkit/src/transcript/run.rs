@@ -131,8 +131,13 @@ impl Failures<'_> {
 
 fn run_case(transcript: &Transcript, case: &Case, setting: Setting, failures: &mut Failures<'_>) {
     let Some(first) = case.steps.first() else { return };
-    if let Err(error) = empty_databases(transcript, setting) {
-        failures.add(first, "empty databases to start with".to_owned(), error.to_string());
+    let emptied = match empty_databases(transcript, setting) {
+        Ok(Value::Simple(_)) => None,
+        Ok(refusal) => Some(notation::render(&refusal)),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(received) = emptied {
+        failures.add(first, "empty databases to start with".to_owned(), received);
         return;
     }
     let mut session = Session::new(transcript, setting);
@@ -146,14 +151,13 @@ fn run_case(transcript: &Transcript, case: &Case, setting: Setting, failures: &m
     session.check_nothing_left(case, failures);
 }
 
-fn empty_databases(transcript: &Transcript, setting: Setting) -> Result<(), ClientError> {
+fn empty_databases(transcript: &Transcript, setting: Setting) -> Result<Value, ClientError> {
     let mut admin = Client::connect(setting.address).map_err(ClientError::Io)?;
     let mut options = transcript.server_options.iter().skip_while(|name| *name != "--requirepass");
     if let Some(password) = options.nth(1) {
         admin.call(&["AUTH", password])?;
     }
-    admin.call(&["FLUSHALL"])?;
-    Ok(())
+    admin.call(&["FLUSHALL"])
 }
 
 /// Splits a case where the next request has to wait for a reply.
