@@ -76,7 +76,14 @@ impl Grammar {
             b"\x00",
             b"\xff",
         ];
-        let odd = self.pick(ODD).to_vec();
+        let mut odd = self.pick(ODD).to_vec();
+        // Darter's deadlines end in the year 10889; the transcripts say so.
+        let has_deadline = command.iter().any(|word| {
+            word.eq_ignore_ascii_case(b"PEXPIREAT") || word.eq_ignore_ascii_case(b"PXAT")
+        });
+        if has_deadline && odd == b"9223372036854775807" {
+            odd = b"9223372036854775808".to_vec();
+        }
         match self.rng.u8(0..4) {
             0 if command.len() > 1 => {
                 let at = self.rng.usize(1..command.len());
