@@ -12,6 +12,10 @@ use crate::deadline::Deadline;
 use crate::hasher::KeyHasher;
 use crate::table::{EntryView, Marks, Table};
 
+mod packed;
+
+pub use packed::packed;
+
 /// A value behind a pointer that tells how many of its kind are alive.
 #[derive(Debug)]
 pub struct Probe {

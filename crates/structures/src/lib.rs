@@ -4,6 +4,8 @@
 //!   collections.
 //! * [`Block`]: one key with its value and deadline in a single heap allocation, which is what the
 //!   keyspace's table points to.
+//! * [`PackedList`]: small things in one allocation; [`PackedOr`]: that, or something bigger, in one
+//!   word. What collections are made of.
 //! * [`good_size`]: what an allocation really costs, for exact accounting.
 //! * [`KeyHasher`]: the seeded hash all tables of a process share.
 //!
@@ -17,6 +19,7 @@ pub mod deadline;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod exercise;
 pub mod hasher;
+pub mod packed;
 mod prefetch;
 pub mod size;
 pub mod table;
@@ -24,5 +27,6 @@ pub mod table;
 pub use block::{BLOCK_PART_BYTES_MAX, Block, BlockRef, BlockValue, Payload, PayloadRef};
 pub use deadline::{Deadline, DeadlineOutOfRange};
 pub use hasher::KeyHasher;
+pub use packed::{Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place};
 pub use size::good_size;
 pub use table::{Drain, Entry, EntryView, Found, Marks, Position, Table};
