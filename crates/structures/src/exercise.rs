@@ -13,9 +13,11 @@ use crate::hasher::KeyHasher;
 use crate::table::{EntryView, Marks, Table};
 
 mod integers;
+mod packed;
 mod ranked;
 
 pub use integers::integers;
+pub use packed::packed;
 pub use ranked::ranked;
 
 /// A value behind a pointer that tells how many of its kind are alive.

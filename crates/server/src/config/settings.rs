@@ -6,6 +6,7 @@ use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
 use darter_resp::Limits;
 use darter_runtime::{PeerAddress, Pinning, Reactor};
+use darter_shard::EncodingLimits;
 use darter_txn::Routing;
 use std::fmt;
 use std::num::NonZeroU16;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub availability_zone: String,
     /// File the process id is written to; empty: none.
     pub pid_file: String,
+    /// Up to which size collections are compact.
+    pub encodings: EncodingLimits,
     /// Who may use `DEBUG`.
     pub debug_command: Permission,
     /// Who may set protected parameters.
@@ -69,7 +72,11 @@ pub struct Settings {
 impl Settings {
     /// What commands check arguments against.
     pub fn call_limits(&self) -> CallLimits {
-        CallLimits { string_bytes_max: self.proto_max_bulk_len, databases: self.databases }
+        CallLimits {
+            string_bytes_max: self.proto_max_bulk_len,
+            databases: self.databases,
+            encodings: self.encodings,
+        }
     }
 
     /// What requests of a client that has just connected may be made of.
@@ -127,6 +134,7 @@ impl Default for Settings {
             log_file: String::new(),
             availability_zone: String::new(),
             pid_file: String::new(),
+            encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
         }
