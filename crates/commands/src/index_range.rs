@@ -12,7 +12,6 @@ pub(crate) struct IndexRange {
 }
 
 impl IndexRange {
-    #[cfg_attr(test, expect(dead_code, reason = "the families that need it come next"))]
     /// The arguments at `index` and behind it.
     pub(crate) fn parse(call: &Call<'_>, index: usize) -> Result<Self, ReplyError> {
         Ok(Self { start: call.integer(index)?, stop: call.integer(index + 1)? })

@@ -8,10 +8,12 @@
 
 mod expiration;
 pub mod generic;
-#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
+pub mod hash;
 mod index_range;
+pub mod list;
 mod many_keys;
 mod reply;
+mod scan_options;
 pub mod server;
 pub mod string;
 #[cfg(test)]
@@ -20,4 +22,5 @@ mod testing;
 use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
-pub static FAMILIES: &[&[&Command]] = &[generic::COMMANDS, server::COMMANDS, string::COMMANDS];
+pub static FAMILIES: &[&[&Command]] =
+    &[generic::COMMANDS, hash::COMMANDS, list::COMMANDS, server::COMMANDS, string::COMMANDS];

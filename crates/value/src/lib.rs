@@ -8,6 +8,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod element;
+pub mod hash;
 pub mod integer;
 pub mod large;
 pub mod limits;
@@ -17,8 +19,10 @@ pub mod packing;
 pub mod view;
 
 pub use darter_structures::{BlockValue, Item};
+pub use element::Element;
+pub use hash::Hash;
 pub use large::LargeString;
 pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
-pub use list::{Element, End, List};
+pub use list::{End, List};
 pub use object::{Collection, Contents, Object};
 pub use view::{Encoding, Type, ValueRef};

@@ -12,7 +12,6 @@ use darter_command_table::{
 use darter_resp::ReplyWriter;
 use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, Object, Type, ValueRef};
 use darter_value::integer::IntegerText;
-use darter_value::packing::bytes_of;
 use darter_value::{Element, Item};
 use sha1::{Digest, Sha1};
 
@@ -62,11 +61,21 @@ impl Signature {
         self.mix(&number_of(value.value_type()).to_be_bytes());
         match value {
             ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => self.mix(bytes),
-            ValueRef::Integer(integer) => self.mix_item(Item::Integer(integer)),
+            ValueRef::Integer(integer) => {
+                self.mix_element(Element::Packed(Item::Integer(integer)));
+            }
             ValueRef::Object(Object::Large(string)) => self.mix(string.as_bytes()),
-            ValueRef::Object(Object::List(list)) => list.for_each(|element| match element {
-                Element::Packed(item) => self.mix_item(item),
-                Element::Large(string) => self.mix(string.as_bytes()),
+            ValueRef::Object(Object::List(list)) => {
+                list.for_each(|element| self.mix_element(element));
+            }
+            ValueRef::Object(Object::Hash(hash)) => hash.for_each(i64::MIN, |field| {
+                let mut own = Self::default();
+                own.mix_element(Element::Packed(field.name));
+                own.mix_element(field.value);
+                if field.deadline.is_some() {
+                    own.add(b"!!hexpire!!");
+                }
+                self.add(&own.0);
             }),
         }
         if matches!(lifetime, Lifetime::Until(_)) {
@@ -75,8 +84,8 @@ impl Signature {
     }
 
     /// Mixes in an element.
-    fn mix_item(&mut self, item: Item<'_>) {
-        self.mix(bytes_of(item, &mut IntegerText::new()));
+    fn mix_element(&mut self, element: Element<'_>) {
+        self.mix(element.bytes(&mut IntegerText::new()));
     }
 
     fn write(self, reply: &mut ReplyWriter<'_>) {

@@ -32,6 +32,7 @@ pub(super) struct ShardTotals {
     pub(super) hits: u64,
     pub(super) misses: u64,
     pub(super) expired: u64,
+    pub(super) expired_fields: u64,
     pub(super) evicted: u64,
     pub(super) changes: u64,
     pub(super) used_bytes: u64,
@@ -117,6 +118,7 @@ impl ShardTotals {
             totals.hits += statistics.hits;
             totals.misses += statistics.misses;
             totals.expired += statistics.expired;
+            totals.expired_fields += statistics.expired_fields;
             totals.evicted += statistics.evicted;
             totals.changes += shard.changes();
             totals.used_bytes += as_u64(shard.used_bytes());
