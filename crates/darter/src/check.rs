@@ -16,8 +16,11 @@ enum Finding {
     Skipped,
 }
 
-/// Every check, by the name it is shown with.
-const CHECKS: &[(&str, fn() -> Finding)] = &[
+/// A check and the name it is shown with.
+type Check = (&'static str, fn() -> Finding);
+
+/// Every check.
+const CHECKS: &[Check] = &[
     ("overcommit", overcommit),
     ("THP", huge_pages),
     ("backlog", backlog),
@@ -28,16 +31,14 @@ const CHECKS: &[(&str, fn() -> Finding)] = &[
 
 /// Runs them all and tells of them on standard output. Warnings keep nobody from running.
 pub(crate) fn run() -> ExitCode {
-    let mut text = String::new();
-    for (name, check) in CHECKS {
-        text += &match check() {
-            Finding::Fine => format!("[{name}]...OK\n"),
-            Finding::Skipped => format!("[{name}]...skipped\n"),
-            Finding::Warning(how) => format!("[{name}]...WARNING:\n{how}\n"),
-        };
-    }
+    let line = |(name, check): &Check| match check() {
+        Finding::Fine => format!("[{name}]...OK\n"),
+        Finding::Skipped => format!("[{name}]...skipped\n"),
+        Finding::Warning(how) => format!("[{name}]...WARNING:\n{how}\n"),
+    };
+    let text: Vec<String> = CHECKS.iter().map(line).collect();
     // Nobody to tell when standard output is closed.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    let _ = io::stdout().lock().write_all(text.concat().as_bytes());
     ExitCode::SUCCESS
 }
 

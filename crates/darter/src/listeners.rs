@@ -1,40 +1,17 @@
 //! Where to listen, as the settings say.
 
-use darter_runtime::config::BindAddress;
+use darter_runtime::config::{BindAddress, BindError};
 use darter_runtime::{ListenerConfig, StartError};
 use darter_server::config::Settings;
-use std::fmt;
 use std::fs;
 use std::os::unix::fs::chown;
 
-/// Why one cannot listen as the settings say.
-#[derive(Debug)]
-pub(crate) struct ListenError {
-    /// The parameter that is to blame.
-    pub(crate) parameter: &'static str,
-    reason: String,
-}
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for ListenError {}
-
 /// Every listener the settings ask for.
-pub(crate) fn of(settings: &Settings) -> Result<Vec<ListenerConfig>, ListenError> {
+pub(crate) fn of(settings: &Settings) -> Result<Vec<ListenerConfig>, BindError> {
     let mut listeners = Vec::new();
     if settings.port != 0 {
         for word in &settings.bind {
-            let listener = ListenerConfig::tcp(word, settings.port, settings.tcp_backlog);
-            listeners.push(
-                listener.map_err(|error| ListenError {
-                    parameter: "bind",
-                    reason: error.to_string(),
-                })?,
-            );
+            listeners.push(ListenerConfig::tcp(word, settings.port, settings.tcp_backlog)?);
         }
     }
     if let Some(path) = &settings.unix_socket {

@@ -27,7 +27,8 @@ impl OomScoreSetter {
     /// Puts `score` into force. On an error, which is logged, the old one stays.
     pub(crate) fn apply(&self, score: OomScore) -> Result<(), String> {
         let mut state = self.state.lock().expect("no code that can panic runs under this lock");
-        if state.in_force == score || score.mode == state.in_force.mode && !is_set(score) {
+        let was_untouched = state.in_force.mode == OomScoreMode::Untouched;
+        if state.in_force == score || (was_untouched && score.mode == OomScoreMode::Untouched) {
             state.in_force = score;
             return Ok(());
         }
@@ -40,19 +41,13 @@ impl OomScoreSetter {
     }
 }
 
-fn is_set(score: OomScore) -> bool {
-    score.mode != OomScoreMode::Untouched
-}
-
 impl State {
     fn set(&mut self, score: OomScore) -> io::Result<()> {
-        let at_start = match self.at_start {
-            Some(at_start) => at_start,
-            None => {
-                let text = fs::read_to_string(PATH)?;
-                let read = text.trim().parse().map_err(io::Error::other)?;
-                *self.at_start.insert(read)
-            }
+        let at_start = if let Some(at_start) = self.at_start {
+            at_start
+        } else {
+            let read = fs::read_to_string(PATH)?.trim().parse().map_err(io::Error::other)?;
+            *self.at_start.insert(read)
         };
         fs::write(PATH, effective(score, at_start).to_string())
     }

@@ -14,7 +14,7 @@ use darter_txn::Router;
 use std::env;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread::available_parallelism;
@@ -93,7 +93,7 @@ fn serve(
     let _ = oom_score.apply(settings.process.oom_score);
 
     let rename_lines = configuration.take_rename_lines();
-    let identity = identity(configuration.file.clone())?;
+    let identity = identity(configuration.file.as_deref())?;
     let shared = Shared::new(
         Router::new(shard_count, worker_count, settings.routing),
         u64::from_le_bytes(random()?),
@@ -111,18 +111,15 @@ fn serve(
     let shared: &'static Shared = Box::leak(Box::new(shared));
     let pid_file = PidFile::write(&settings.process, is_in_background);
     show_identity(&settings, log);
-    let config = runtime_config(&settings, worker_count)?;
+    let config = runtime_config(&settings, worker_count);
     let handle =
-        darter_runtime::start::<Worker, _>(&config, move |context| Worker::new(shared, &context))
-            .map_err(|error| listeners::describe(&error, &settings))?;
-    listeners::give_to_group(&settings);
+        darter_runtime::start::<Worker, _>(&config, move |context| Worker::new(shared, &context))?;
     tracing::info!("Reactor: {}", handle.reactor());
     tracing::info!(
         "Workers: {worker_count}, shards: {shard_count}, routing: {}",
         shared.config.text("routing")
     );
     show_memory(&settings);
-    show_addresses(&handle.addresses());
     let applier = Applier {
         listening: Mutex::new(listening_of(&settings)),
         listen: handle.listen(),
@@ -139,6 +136,12 @@ fn serve(
     shared.running.set(running).map_err(|_| "the server was started twice")?;
     let started_at = shared.identity.started_at;
     crash::set_facts(move || facts(shared, worker_count, started_at));
+    // Last, so that whoever can connect finds everything in place.
+    if let Err(error) = listen(&handle.listen(), &settings) {
+        handle.shutdown().stop();
+        handle.join()?;
+        return Err(error);
+    }
     tracing::info!("Server initialized");
     if handle.addresses().iter().flatten().any(|it| matches!(it, PeerAddress::Tcp(_))) {
         tracing::info!("Ready to accept connections tcp");
@@ -286,8 +289,8 @@ fn limit_clients(
     Ok(())
 }
 
-fn identity(config_file: Option<PathBuf>) -> Result<Identity, Box<dyn std::error::Error>> {
-    let shown = |path: &std::path::Path| path.to_string_lossy().into_owned();
+fn identity(config_file: Option<&Path>) -> Result<Identity, Box<dyn std::error::Error>> {
+    let shown = |path: &Path| path.to_string_lossy().into_owned();
     Ok(Identity {
         run_id: hexadecimal(random::<20>()?),
         replication_id: hexadecimal(random::<20>()?),
@@ -297,7 +300,7 @@ fn identity(config_file: Option<PathBuf>) -> Result<Identity, Box<dyn std::error
         commit: COMMIT,
         allocator: ALLOCATOR_NAME,
         executable: env::current_exe().map(|path| shown(&path)).unwrap_or_default(),
-        config_file: config_file.as_deref().map(shown).unwrap_or_default(),
+        config_file: config_file.map(shown).unwrap_or_default(),
     })
 }
 
@@ -312,20 +315,26 @@ fn hexadecimal(bytes: [u8; 20]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-fn runtime_config(
-    settings: &Settings,
-    worker_count: u16,
-) -> Result<RuntimeConfig, Box<dyn std::error::Error>> {
-    Ok(RuntimeConfig {
+/// Opens the sockets of the start.
+fn listen(listen: &ListenHandle, settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+    let addresses = listen
+        .change(&listeners::of(settings)?)
+        .map_err(|error| listeners::describe(&error, settings))?;
+    listeners::give_to_group(settings);
+    show_addresses(&addresses);
+    Ok(())
+}
+
+fn runtime_config(settings: &Settings, worker_count: u16) -> RuntimeConfig {
+    RuntimeConfig {
         workers: NonZeroUsize::new(worker_count.into()),
         reactor: settings.reactor,
         pinning: settings.pinning,
-        listeners: listeners::of(settings)?,
         tcp_keepalive_seconds: settings.tcp_keepalive_seconds,
         idle_timeout_seconds: settings.idle_timeout_seconds,
         query_buffer_limit_bytes: settings.query_buffer_limit_bytes,
         ..RuntimeConfig::default()
-    })
+    }
 }
 
 /// What decides where the server listens and can change while it runs.

@@ -27,12 +27,11 @@ impl Supervisor {
     pub(crate) fn of(supervised: Supervised) -> Self {
         let socket = env::var_os("NOTIFY_SOCKET");
         match supervised {
-            Supervised::No => Self::Nobody,
             Supervised::Upstart => Self::Upstart,
             Supervised::Systemd => Self::Systemd(socket),
             Supervised::Auto if env::var_os("UPSTART_JOB").is_some() => Self::Upstart,
             Supervised::Auto if socket.is_some() => Self::Systemd(socket),
-            Supervised::Auto => Self::Nobody,
+            Supervised::Auto | Supervised::No => Self::Nobody,
         }
     }
 
@@ -54,10 +53,10 @@ impl Supervisor {
                 );
             }
             Self::Upstart if env::var_os("UPSTART_JOB").is_none() => {
-                tracing::warn!("upstart supervision requested, but UPSTART_JOB is not set")
+                tracing::warn!("upstart supervision requested, but UPSTART_JOB is not set");
             }
             Self::Upstart => {
-                tracing::info!("Supervised by upstart, will stop to signal readiness.")
+                tracing::info!("Supervised by upstart, will stop to signal readiness.");
             }
             Self::Nobody => {}
         }

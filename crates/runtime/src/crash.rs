@@ -269,15 +269,17 @@ fn note_frames() {
 /// Sleeps for as long as a report may take.
 fn rest() {
     let patience = rustix::thread::Timespec { tv_sec: PATIENCE_SECONDS, tv_nsec: 0 };
-    rustix::thread::nanosleep(&patience);
+    // Waking up early is no harm.
+    let _ = rustix::thread::nanosleep(&patience);
 }
 
 /// Ends the process by `signal`, as if nobody had handled it.
 fn die_of(signal: i32) {
     // SAFETY: restoring the default action and raising are allowed anywhere.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
+    let this = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: as above; a plain system call on this process.
-    unsafe { libc::kill(libc::getpid(), signal) };
+    unsafe { libc::kill(this, signal) };
     // In its handler the signal is blocked on this thread; another one dies of it.
     rest();
     std::process::abort();

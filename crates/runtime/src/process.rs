@@ -1,7 +1,7 @@
 //! What the process does to itself.
 #![expect(unsafe_code, reason = "fork has no safe form")]
 
-use rustix::fs::{Mode, OFlags};
+use std::fs::OpenOptions;
 use std::io;
 
 /// Leaves the terminal and whoever started us: goes on in a child with a session of its own and
@@ -10,7 +10,7 @@ use std::io;
 /// # Errors
 /// When there cannot be another process, or `/dev/null` cannot be opened.
 pub fn daemonize() -> io::Result<()> {
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     // SAFETY: nothing but this thread runs (the caller's duty; a lock another thread held would
     // stay locked in the child), so the child is a whole copy of the process.
     match unsafe { libc::fork() } {

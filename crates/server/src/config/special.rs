@@ -61,7 +61,7 @@ pub(super) fn output_limit_lines(value: &[u8]) -> Vec<String> {
 /// Bytes in the largest unit that leaves no rest.
 pub(super) fn with_unit(bytes: u64) -> String {
     let units = [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
-    match units.into_iter().find(|(unit, _)| bytes != 0 && bytes % unit == 0) {
+    match units.into_iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),
     }

@@ -229,6 +229,7 @@ fn check_support(row: Row, value: &Value) -> Result<(), SetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::value::Kind;
 
     fn set(store: &ConfigStore, pairs: &[(&str, &str)]) -> Result<(), SetError> {
         let pairs: Vec<(&[u8], &[u8])> =
@@ -253,7 +254,12 @@ mod tests {
                 Change::AtStart => assert!(result.is_err(), "{}", parameter.name),
                 _ => assert_eq!(result, Ok(()), "{}", parameter.name),
             }
-            store.set_at_start(parameter.name, &[shown.as_bytes()]).unwrap();
+            // Words come apart, as those of a file do.
+            let words: Vec<&[u8]> = match parameter.kind {
+                Kind::Words(_) => shown.split(' ').map(str::as_bytes).collect(),
+                _ => vec![shown.as_bytes()],
+            };
+            store.set_at_start(parameter.name, &words).unwrap();
         }
     }
 
