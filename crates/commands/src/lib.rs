@@ -8,6 +8,8 @@
 
 mod expiration;
 pub mod generic;
+#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
+mod index_range;
 mod many_keys;
 mod reply;
 pub mod server;

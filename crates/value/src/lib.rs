@@ -10,9 +10,15 @@
 
 pub mod integer;
 pub mod large;
+pub mod limits;
+pub mod list;
 pub mod object;
+pub mod packing;
 pub mod view;
 
+pub use darter_structures::{BlockValue, Item};
 pub use large::LargeString;
-pub use object::Object;
+pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
+pub use list::{Element, End, List};
+pub use object::{Collection, Contents, Object};
 pub use view::{Encoding, Type, ValueRef};

@@ -5,6 +5,7 @@ use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
 use darter_resp::Limits;
 use darter_runtime::{Pinning, Reactor};
+use darter_shard::EncodingLimits;
 use darter_txn::Routing;
 use std::fmt;
 use std::num::NonZeroU16;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
+    /// Up to which size collections are compact.
+    pub encodings: EncodingLimits,
     /// Who may use `DEBUG`.
     pub debug_command: Permission,
     /// Who may set protected parameters.
@@ -72,7 +75,11 @@ pub struct Settings {
 impl Settings {
     /// What commands check arguments against.
     pub fn call_limits(&self) -> CallLimits {
-        CallLimits { string_bytes_max: self.proto_max_bulk_len, databases: self.databases }
+        CallLimits {
+            string_bytes_max: self.proto_max_bulk_len,
+            databases: self.databases,
+            encodings: self.encodings,
+        }
     }
 
     /// What requests of a client that has just connected may be made of.
@@ -120,6 +127,7 @@ impl Default for Settings {
             process: ProcessSettings::default(),
             directory: PathBuf::new(),
             availability_zone: String::new(),
+            encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
         }

@@ -44,11 +44,11 @@ impl Keyspace<'_> {
             let mut block = editable(block, len_min);
             let result = match block.boxed_mut() {
                 Some(Object::Large(string)) => edit(string.edit(len_min)),
-                None => edit(block.bytes_mut().expect("made so by `editable`")),
+                _ => edit(block.bytes_mut().expect("made so by `editable`")),
             };
             (block, result)
         });
-        self.changed(key);
+        self.changed(key, 1);
         Ok(result)
     }
 }
