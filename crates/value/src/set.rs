@@ -241,7 +241,7 @@ impl Set {
 
     /// One step of SSCAN: visits about `count` members, all of a compact set, and returns the cursor to
     /// go on with.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>)) -> u64 {
+    pub fn scan<'s>(&'s self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'s>)) -> u64 {
         if let PackedOrRef::Big(Big::Table(table)) = self.members.as_ref() {
             return table.scan(cursor, count, |member| visit(Item::Bytes(member.bytes())));
         }

@@ -238,7 +238,12 @@ impl SortedSet {
 
     /// One step of ZSCAN: visits about `count` members, all of a small set, and returns the cursor to go on
     /// with.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, f64)) -> u64 {
+    pub fn scan<'s>(
+        &'s self,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(Item<'s>, f64),
+    ) -> u64 {
         match self.members.as_ref() {
             PackedOrRef::Packed(list) => {
                 pairs(list).for_each(|(member, score)| visit(member, score));
