@@ -9,13 +9,13 @@
 mod element_scan;
 mod expiration;
 pub mod generic;
-#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
 mod index_range;
 mod many_keys;
 mod operands;
 mod reply;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
 pub mod string;
 #[cfg(test)]
 mod testing;
@@ -24,4 +24,4 @@ use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
 pub static FAMILIES: &[&[&Command]] =
-    &[generic::COMMANDS, server::COMMANDS, set::COMMANDS, string::COMMANDS];
+    &[generic::COMMANDS, server::COMMANDS, set::COMMANDS, sorted_set::COMMANDS, string::COMMANDS];

@@ -47,19 +47,15 @@ pub(super) fn intersect<'s>(
 }
 
 /// Hands the members that are in any of `sets` to `emit`, each once.
-pub(super) fn unite<'s>(
-    sets: &[Option<&'s Set>],
-    rules: Rules<'_>,
-    mut emit: impl FnMut(Item<'_>),
-) {
+pub(super) fn unite(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl FnMut(Item<'_>)) {
     let sets: Vec<&Set> = sets.iter().copied().flatten().collect();
     if sets.len() > UNION_BY_LOOKUP_MAX {
         let mut union = Set::default();
-        sets.iter().for_each(|set| {
+        for set in sets {
             set.for_each(|member| {
                 union.add(member, rules);
             });
-        });
+        }
         return union.for_each(emit);
     }
     for (index, set) in sets.iter().enumerate() {
@@ -78,11 +74,7 @@ pub(super) fn unite<'s>(
 }
 
 /// Hands the members of the first of `sets` that are in no other to `emit`.
-pub(super) fn subtract<'s>(
-    sets: &[Option<&'s Set>],
-    rules: Rules<'_>,
-    mut emit: impl FnMut(Item<'_>),
-) {
+pub(super) fn subtract(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl FnMut(Item<'_>)) {
     let [Some(first), others @ ..] = sets else { return };
     let mut others: Vec<&Set> = others.iter().copied().flatten().collect();
     if others.iter().any(|other| std::ptr::eq(*other, *first)) {
@@ -145,8 +137,12 @@ fn keep_where(candidates: &mut Vec<Candidate<'_>>, other: &Set, is_member: bool)
     let mut kept = vec![false; candidates.len()];
     let mut text = IntegerText::new();
     for (window, kept) in candidates.chunks(MEMBERS_AHEAD).zip(kept.chunks_mut(MEMBERS_AHEAD)) {
-        window.iter().for_each(|candidate| table.prefetch(candidate.hash));
-        window.iter().for_each(|candidate| table.prefetch_entry(candidate.hash));
+        for candidate in window {
+            table.prefetch(candidate.hash);
+        }
+        for candidate in window {
+            table.prefetch_entry(candidate.hash);
+        }
         for (candidate, kept) in window.iter().zip(kept) {
             let bytes = bytes_of(candidate.member, &mut text);
             *kept = table.find(candidate.hash, bytes).is_some() == is_member;

@@ -6,6 +6,9 @@ mod members;
 mod random;
 mod scan;
 
+pub(crate) use algebra::parse_limit;
+pub(crate) use random::{positive_count, random_for};
+
 use darter_command_table::{Call, Command};
 use darter_value::Rules;
 
