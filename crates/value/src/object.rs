@@ -4,6 +4,8 @@ use darter_structures::BlockValue;
 
 use crate::large::LargeString;
 use crate::list::List;
+use crate::set::Set;
+use crate::sorted_set::SortedSet;
 use crate::view::{Encoding, Type};
 
 /// What every value behind a pointer tells about itself.
@@ -93,6 +95,10 @@ objects! {
     Large(LargeString),
     /// A list.
     List(List),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
 }
 
 const _: () = assert!(size_of::<Object>() == 16);
@@ -124,3 +130,5 @@ macro_rules! collection {
 }
 
 collection!(List);
+collection!(Set);
+collection!(SortedSet);
