@@ -6,15 +6,18 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
+mod element_scan;
 mod expiration;
 pub mod generic;
 pub mod hash;
 mod index_range;
 pub mod list;
 mod many_keys;
+mod operands;
 mod reply;
-mod scan_options;
 pub mod server;
+pub mod set;
+pub mod sorted_set;
 pub mod string;
 #[cfg(test)]
 mod testing;
@@ -22,5 +25,12 @@ mod testing;
 use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
-pub static FAMILIES: &[&[&Command]] =
-    &[generic::COMMANDS, hash::COMMANDS, list::COMMANDS, server::COMMANDS, string::COMMANDS];
+pub static FAMILIES: &[&[&Command]] = &[
+    generic::COMMANDS,
+    hash::COMMANDS,
+    list::COMMANDS,
+    server::COMMANDS,
+    set::COMMANDS,
+    sorted_set::COMMANDS,
+    string::COMMANDS,
+];

@@ -16,6 +16,8 @@ pub mod limits;
 pub mod list;
 pub mod object;
 pub mod packing;
+pub mod set;
+pub mod sorted_set;
 pub mod view;
 
 pub use darter_structures::{BlockValue, Item};
@@ -25,4 +27,6 @@ pub use large::LargeString;
 pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
 pub use list::{End, List};
 pub use object::{Collection, Contents, Object};
+pub use set::{Rules, Set, SetBoundary};
+pub use sorted_set::{ScoreChange, SortedSet};
 pub use view::{Encoding, Type, ValueRef};

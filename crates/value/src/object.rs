@@ -5,6 +5,8 @@ use darter_structures::{BlockValue, Deadline};
 use crate::hash::Hash;
 use crate::large::LargeString;
 use crate::list::List;
+use crate::set::Set;
+use crate::sorted_set::SortedSet;
 use crate::view::{Encoding, Type};
 
 /// What every value behind a pointer tells about itself.
@@ -101,6 +103,10 @@ objects! {
     List(List),
     /// A hash.
     Hash(Hash),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
 }
 
 const _: () = assert!(size_of::<Object>() == 16);
@@ -133,3 +139,5 @@ macro_rules! collection {
 
 collection!(List);
 collection!(Hash);
+collection!(Set);
+collection!(SortedSet);

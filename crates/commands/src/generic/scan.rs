@@ -1,6 +1,5 @@
 //! SCAN.
 
-use crate::scan_options::{Options, ScanOf, parse_cursor};
 use darter_base::glob::{Case, glob_matches};
 use darter_base::number::format_u64;
 use darter_base::{DbIndex, ShardId, UnixMillis};
@@ -33,12 +32,60 @@ pub(super) static SCAN: Command = Command {
     ..Command::BASE
 };
 
+/// Keys visited by a call that does not say how many.
+pub(crate) const COUNT_DEFAULT: usize = 10;
+
 /// Keys visited before others have their turn.
 const KEYS_PER_SLICE: usize = 2048;
 
 /// Shards one call looks into, however few keys it finds: a bound for an almost empty database over
 /// very many shards.
 const SHARDS_PER_CALL: usize = 64;
+
+/// Every type a key can have, known by name to `TYPE`.
+const TYPE_NAMES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
+
+/// The options SCAN shares with the scans of collections.
+#[derive(Clone, Copy, Debug)]
+struct Options<'a> {
+    pattern: Option<&'a [u8]>,
+    count: usize,
+    type_name: Option<&'static str>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(call: &Call<'a>, from: usize) -> Result<Self, ReplyError> {
+        let mut options = Self { pattern: None, count: COUNT_DEFAULT, type_name: None };
+        let mut index = from;
+        while index < call.args.len() {
+            let value = call.args.get(index + 1).ok_or(ReplyError::Syntax);
+            if call.is_word(index, "COUNT") {
+                value?;
+                let count = call.integer(index + 1)?;
+                options.count = match usize::try_from(count) {
+                    Ok(count) if count > 0 => count,
+                    _ => return Err(ReplyError::Syntax),
+                };
+            } else if call.is_word(index, "MATCH") {
+                options.pattern = Some(value?).filter(|pattern| *pattern != b"*");
+            } else if call.is_word(index, "TYPE") {
+                let name = value?;
+                let known = |known: &&&str| known.as_bytes().eq_ignore_ascii_case(name);
+                let found = TYPE_NAMES.iter().find(known);
+                options.type_name =
+                    Some(found.ok_or_else(|| ReplyError::UnknownTypeName(name.to_vec()))?);
+            } else if call.is_word(index, "NOVALUES") {
+                return Err(ReplyError::Text("ERR NOVALUES option can only be used in HSCAN"));
+            } else if call.is_word(index, "NOSCORES") {
+                return Err(ReplyError::Text("ERR NOSCORES option can only be used in ZSCAN"));
+            } else {
+                return Err(ReplyError::Syntax);
+            }
+            index += 2;
+        }
+        Ok(options)
+    }
+}
 
 /// Where a scan is: in which shard, and how far in there. As a number: the shard's id above
 /// [`SCAN_CURSOR_BITS`] bits of the shard's own cursor, so 0 is the beginning, and the end.
@@ -63,7 +110,7 @@ impl Cursor {
 
 fn scan(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
     let number = parse_cursor(call.args.at(1)).ok_or(ReplyError::InvalidCursor)?;
-    let Options { pattern, count, type_name, .. } = Options::parse(call, 2, ScanOf::Keys)?;
+    let Options { pattern, count, type_name } = Options::parse(call, 2)?;
     Ok(Box::new(Step {
         pattern: pattern.map(<[u8]>::to_vec),
         type_name,
@@ -75,6 +122,20 @@ fn scan(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
         names: Output::new(),
         found: 0,
     }))
+}
+
+/// A cursor as C's `strtoull` reads it, but for negative numbers. Any number will do: one that was
+/// never given out scans from somewhere.
+pub(crate) fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0, |number: u64, byte| {
+        let digit = char::from(*byte).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 /// One call of SCAN.
@@ -150,6 +211,24 @@ impl Slice for Step {
 mod tests {
     use super::*;
     use crate::testing::{Bench, names_in, transcript};
+
+    #[test]
+    fn cursors_are_read_as_redis_reads_them() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("007", Some(7)),
+            (" 7", Some(7)),
+            ("+7", Some(7)),
+            ("-1", None),
+            ("7 ", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_cursor(text.as_bytes()), number, "{text:?}");
+        }
+    }
 
     #[test]
     fn cursors_stay_exact_as_doubles() {

@@ -1,12 +1,10 @@
 //! HSCAN.
 
+use crate::element_scan::{self, Bare, ElementScan};
 use crate::reply::{write_element, write_item};
-use crate::scan_options::{Options, ScanOf, parse_cursor};
-use darter_base::glob::{Case, glob_matches};
-use darter_base::number::format_u64;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
+    ShardView,
 };
 use darter_resp::{Output, ReplyWriter};
 use darter_value::Hash;
@@ -40,33 +38,28 @@ pub(super) static HSCAN: Command = Command {
 const FIELDS_PER_CALL: usize = 20_000;
 
 fn hscan(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let cursor = parse_cursor(call.args.at(2)).ok_or(ReplyError::InvalidCursor)?;
+    let cursor = element_scan::cursor(call)?;
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    // A missing hash hides malformed options, as in Redis.
     let Some(hash) = keyspace.read_collection::<Hash>(&key)? else {
-        call.reply.array(2);
-        call.reply.bulk(b"0");
-        call.reply.array(0);
+        element_scan::nothing(&mut call.reply);
         return Ok(());
     };
-    let options = Options::parse(call, 3, ScanOf::Hash)?;
+    let scan = ElementScan::parse(call, Bare::Values)?;
     let mut found = Output::new();
     let mut writer = ReplyWriter::new(&mut found, call.reply.protocol());
     let (mut count, mut text) = (0, IntegerText::new());
-    let next = hash.scan(cursor, options.count.min(FIELDS_PER_CALL), call.now.0, |field| {
-        let name = bytes_of(field.name, &mut text);
-        if options.pattern.is_none_or(|pattern| glob_matches(pattern, name, Case::Exact)) {
+    let next = hash.scan(cursor, scan.count.min(FIELDS_PER_CALL), call.now.0, |field| {
+        if scan.shows(bytes_of(field.name, &mut text)) {
             write_item(&mut writer, field.name);
             count += 1;
-            if !options.no_values {
+            if !scan.is_bare {
                 write_element(&mut writer, field.value);
                 count += 1;
             }
         }
     });
-    call.reply.array(2);
-    call.reply.bulk(&format_u64(next));
+    element_scan::begin(&mut call.reply, next);
     call.reply.array(count);
     call.reply.output().append(found);
     Ok(())

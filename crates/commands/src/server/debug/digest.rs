@@ -6,6 +6,7 @@
 
 use super::FLAGS;
 use darter_base::DbIndex;
+use darter_base::float::format_f64;
 use darter_command_table::{
     Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, ReplyResult, ShardView,
 };
@@ -77,6 +78,19 @@ impl Signature {
                 }
                 self.add(&own.0);
             }),
+            ValueRef::Object(Object::Set(set)) => {
+                set.for_each(|member| {
+                    self.add(Element::Packed(member).bytes(&mut IntegerText::new()));
+                });
+            }
+            ValueRef::Object(Object::SortedSet(set)) => {
+                for (member, score) in set {
+                    let mut pair = Self::default();
+                    pair.mix_element(Element::Packed(member));
+                    pair.mix(&format_f64(score));
+                    self.add(&pair.0);
+                }
+            }
         }
         if matches!(lifetime, Lifetime::Until(_)) {
             self.add(b"!!expire!!");
