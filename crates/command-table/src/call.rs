@@ -6,7 +6,7 @@ use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_resp::{Args, ReplyWriter};
-use darter_shard::{Key, KeyHasher, Keyspace, Shard};
+use darter_shard::{EncodingLimits, Key, KeyHasher, Keyspace, Shard};
 use darter_txn::{Router, View};
 
 /// The shards a handler runs over.
@@ -41,6 +41,8 @@ pub struct CallLimits {
     pub string_bytes_max: u64,
     /// Number of databases; at least 1.
     pub databases: u16,
+    /// Up to which size collections are compact.
+    pub encodings: EncodingLimits,
 }
 
 impl<'a> Call<'a> {

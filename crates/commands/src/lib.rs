@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
+pub mod bitmap;
 mod expiration;
 pub mod generic;
+pub mod hyperloglog;
 mod many_keys;
 mod reply;
 pub mod server;
@@ -18,4 +20,10 @@ mod testing;
 use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
-pub static FAMILIES: &[&[&Command]] = &[generic::COMMANDS, server::COMMANDS, string::COMMANDS];
+pub static FAMILIES: &[&[&Command]] = &[
+    bitmap::COMMANDS,
+    generic::COMMANDS,
+    hyperloglog::COMMANDS,
+    server::COMMANDS,
+    string::COMMANDS,
+];

@@ -19,7 +19,7 @@ pub mod statistics;
 mod watch;
 
 pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher};
-pub use darter_value::{Encoding, LargeString, Object, Type, ValueRef};
+pub use darter_value::{Encoding, EncodingLimits, LargeString, Object, Type, ValueRef};
 pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
 pub use keyspace::{Boundary, Detached, Keyspace, SCAN_CURSOR_BITS};
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};

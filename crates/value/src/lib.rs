@@ -8,11 +8,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
+pub mod hyperloglog;
 pub mod integer;
 pub mod large;
+pub mod limits;
 pub mod object;
 pub mod view;
 
 pub use large::LargeString;
+pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
 pub use object::Object;
 pub use view::{Encoding, Type, ValueRef};

@@ -69,7 +69,11 @@ pub struct Settings {
 impl Settings {
     /// What commands check arguments against.
     pub fn call_limits(&self) -> CallLimits {
-        CallLimits { string_bytes_max: self.proto_max_bulk_len, databases: self.databases }
+        CallLimits {
+            string_bytes_max: self.proto_max_bulk_len,
+            databases: self.databases,
+            encodings: darter_shard::EncodingLimits::default(),
+        }
     }
 
     /// What requests of a client that has just connected may be made of.
