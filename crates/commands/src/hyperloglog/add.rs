@@ -54,6 +54,7 @@ fn pfadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
                 changes += u64::from(changed);
             }
             if changes > 0 {
+                hyperloglog::mark_stale(&mut bytes);
                 keyspace.set_raw(&key, bytes, Expiry::Keep);
                 keyspace.count_changes(changes - 1);
             } else if !stays_raw {

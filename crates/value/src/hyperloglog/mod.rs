@@ -105,7 +105,7 @@ pub fn add_to_dense(bytes: &mut [u8], element: &[u8]) -> bool {
     let (index, value) = hash::register_of(element);
     let changed = dense::raise(&mut bytes[HEADER_BYTES..], index, value);
     if changed {
-        bytes[STALE_AT] |= STALE;
+        mark_stale(bytes);
     }
     changed
 }
@@ -137,7 +137,7 @@ fn raise(
         },
     };
     if changed {
-        bytes[STALE_AT] |= STALE;
+        mark_stale(bytes);
     }
     Ok(changed)
 }
@@ -165,6 +165,11 @@ pub fn make_dense(bytes: &mut Vec<u8>) -> Result<bool, Corrupt> {
 pub fn cached_count(bytes: &[u8]) -> Option<u64> {
     let cached: [u8; 8] = bytes.get(8..HEADER_BYTES)?.try_into().ok()?;
     (cached[7] & STALE == 0).then(|| u64::from_le_bytes(cached))
+}
+
+/// Marks the cached cardinality as out of date.
+pub fn mark_stale(bytes: &mut [u8]) {
+    bytes[STALE_AT] |= STALE;
 }
 
 /// Caches `count` in the header.
@@ -211,7 +216,7 @@ pub fn absorb(
             raise(bytes, index, *value, sparse_bytes_max)?;
         }
     }
-    bytes[STALE_AT] |= STALE;
+    mark_stale(bytes);
     Ok(())
 }
 
