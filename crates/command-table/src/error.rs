@@ -3,6 +3,7 @@
 //! Clients match on these texts, so they are Redis's to the letter. The first word is the error
 //! code; the writer makes sure that no byte of an argument breaks the reply line.
 
+use darter_shard::WrongType;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -68,6 +69,12 @@ pub enum ReplyError {
     Message(String),
     /// Any other line of bytes made at run time, code included.
     Line(Vec<u8>),
+}
+
+impl From<WrongType> for ReplyError {
+    fn from(_: WrongType) -> Self {
+        Self::WrongType
+    }
 }
 
 impl ReplyError {

@@ -10,9 +10,12 @@ pub mod bitmap;
 mod expiration;
 pub mod generic;
 pub mod hyperloglog;
+#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
+mod index_range;
 mod many_keys;
 mod reply;
 pub mod server;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 mod testing;
@@ -25,5 +28,6 @@ pub static FAMILIES: &[&[&Command]] = &[
     generic::COMMANDS,
     hyperloglog::COMMANDS,
     server::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
 ];

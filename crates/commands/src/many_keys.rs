@@ -2,7 +2,8 @@
 
 use darter_base::ShardId;
 use darter_base::crc16::slot_of;
-use darter_command_table::{Call, ShardView};
+use darter_base::number::parse_i64;
+use darter_command_table::{Call, ReplyError, ShardView};
 use darter_shard::{Key, Keyspace};
 
 /// Keys fetched together: enough to overlap their cache misses, few enough to stay in the cache
@@ -70,4 +71,13 @@ pub(crate) fn count_keys(
     let mut count = 0;
     each_key(call, view, keys, |_, keyspace, key, _| count += i64::from(test(keyspace, key)));
     count
+}
+
+/// The number of keys in the argument at `index` of LMPOP, ZMPOP, SINTERCARD and their like: at least 1.
+/// Whether there are as many is for the caller to check.
+#[expect(dead_code, reason = "the families that need it come next")]
+pub(crate) fn key_count(call: &Call<'_>, index: usize) -> Result<usize, ReplyError> {
+    let count = parse_i64(call.args.at(index)).filter(|count| *count > 0);
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    count.ok_or(ReplyError::Text("ERR numkeys should be greater than 0"))
 }

@@ -3,6 +3,7 @@
 use darter_command_table::{ReplyError, ReplyResult};
 use darter_resp::ReplyWriter;
 use darter_shard::{Object, ValueRef};
+use darter_value::Item;
 
 /// Writes a string value, or answers `false` when it is none.
 #[inline]
@@ -11,8 +12,18 @@ pub(crate) fn write_string(reply: &mut ReplyWriter<'_>, value: ValueRef<'_>) -> 
         ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => reply.bulk(bytes),
         ValueRef::Integer(integer) => reply.bulk_integer(integer),
         ValueRef::Object(Object::Large(large)) => reply.bulk_shared(&large.share()),
+        ValueRef::Object(_) => return false,
     }
     true
+}
+
+/// Writes an element of a collection.
+#[inline]
+pub(crate) fn write_item(reply: &mut ReplyWriter<'_>, item: Item<'_>) {
+    match item {
+        Item::Bytes(bytes) => reply.bulk(bytes),
+        Item::Integer(integer) => reply.bulk_integer(integer),
+    }
 }
 
 /// Writes what a key holds, which must be a string or nothing.

@@ -145,7 +145,7 @@ impl Program<Shard> for Commands<'_> {
             shared: self.shared,
             client: self.client,
             now: self.now,
-            limits: self.limits,
+            limits: Box::new(self.limits),
             commands,
             output: Output::new(),
         }

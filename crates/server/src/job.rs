@@ -20,8 +20,8 @@ pub struct Job {
     pub client: Client,
     /// The origin's time.
     pub now: UnixMillis,
-    /// The origin's limits.
-    pub limits: CallLimits,
+    /// The origin's limits; apart, to keep letters small.
+    pub limits: Box<CallLimits>,
     /// The commands, in order.
     pub commands: Vec<PackedCommand>,
     /// Their replies, in order.
@@ -48,7 +48,7 @@ impl Work<Shard> for Job {
                 packed.args.as_args(),
                 self.client,
                 self.now,
-                self.limits,
+                *self.limits,
                 &self.shared.hasher,
                 &mut view,
                 &mut self.output,

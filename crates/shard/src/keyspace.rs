@@ -12,10 +12,12 @@ use crate::key::{Key, Lifetime};
 use crate::shard::{Common, Database};
 use crate::watch::Version;
 
+mod collections;
 mod strings;
 mod walk;
 mod write;
 
+pub use collections::Edit;
 pub use walk::{Boundary, SCAN_CURSOR_BITS};
 
 /// A short-lived view of one database at one point in time.

@@ -13,15 +13,19 @@
 mod garbage;
 pub mod key;
 pub mod keyspace;
-mod random;
+pub mod random;
 pub mod shard;
 pub mod statistics;
 mod watch;
 
 pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher};
-pub use darter_value::{Encoding, EncodingLimits, LargeString, Object, Type, ValueRef};
+pub use darter_value::{
+    Collection, Encoding, EncodingLimits, LargeString, NodeLimit, Object, PackedLimits, Type,
+    ValueRef,
+};
 pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
-pub use keyspace::{Boundary, Detached, Keyspace, SCAN_CURSOR_BITS};
+pub use keyspace::{Boundary, Detached, Edit, Keyspace, SCAN_CURSOR_BITS};
+pub use random::Random;
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
 pub use statistics::Statistics;
 pub use watch::Version;

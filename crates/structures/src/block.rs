@@ -33,27 +33,16 @@
 #![allow(unsafe_code, reason = "a header of variable length cannot be a Rust type")]
 #![allow(clippy::cast_possible_truncation, reason = "fields of a packed header")]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::slice;
 
+use crate::allocation::{BLOCK_ALIGN, allocate, copy_in, release};
 use crate::deadline::Deadline;
 use crate::size::good_size;
-use crate::table::{Entry, EntryView};
-
-/// Every block's address is a multiple of this, which is what lets a slot word keep it in 44 bits.
-pub const BLOCK_ALIGN: usize = 16;
-
-/// The alignment asked of the allocator.
-///
-/// mimalloc aligns every block of 16 bytes or more to 16 by itself, as do the other allocators met in
-/// practice; but when *asked* for 16 it over-allocates by 15 in all classes that are not a power of
-/// two, which puts a 48-byte block into 64 bytes. So one is asked for, and the result is checked in
-/// [`allocate`]. Miri hands out the least alignment asked for, so it is asked for 16.
-const LAYOUT_ALIGN: usize = if cfg!(miri) { BLOCK_ALIGN } else { 1 };
+use crate::table::{Entry, EntryView, Marks};
 
 /// Longest key, and longest payload, a block can hold.
 pub const BLOCK_PART_BYTES_MAX: usize = u32::MAX as usize;
@@ -543,14 +532,6 @@ impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
     }
 
     #[inline]
-    fn is_collection(self) -> bool {
-        match self.payload() {
-            PayloadRef::Boxed(value) => value.is_collection(),
-            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => false,
-        }
-    }
-
-    #[inline]
     fn bytes(self) -> usize {
         let boxed_bytes = match self.payload() {
             PayloadRef::Boxed(value) => good_size(size_of::<V>()) + value.heap_bytes(),
@@ -567,18 +548,34 @@ unsafe impl<V: BlockValue> Entry for Block<V> {
     where
         V: 'a;
 
+    const MARKS: Marks = Marks::DEADLINE.or(Marks::COLLECTION);
+
     #[inline]
-    fn into_address(self) -> NonNull<u8> {
-        ManuallyDrop::new(self).address
+    fn into_parts(self) -> (NonNull<u8>, Marks) {
+        let block = ManuallyDrop::new(self);
+        let view = block.view();
+        let mut marks = Marks::NONE;
+        if view.flags() & FLAG_DEADLINE != 0 {
+            marks = marks.or(Marks::DEADLINE);
+        }
+        if let PayloadRef::Boxed(value) = view.payload()
+            && value.is_collection()
+        {
+            marks = marks.or(Marks::COLLECTION);
+        }
+        (block.address, marks)
     }
 
     #[inline]
-    unsafe fn from_address(address: NonNull<u8>) -> Self {
+    unsafe fn from_parts(address: NonNull<u8>, _: Marks) -> Self {
         Self { address, owns: PhantomData }
     }
 
     #[inline]
-    unsafe fn view<'a>(address: NonNull<u8>) -> BlockRef<'a, V> {
+    unsafe fn view<'a>(address: NonNull<u8>, _: Marks) -> BlockRef<'a, V>
+    where
+        V: 'a,
+    {
         BlockRef { address, borrows: PhantomData }
     }
 }
@@ -701,41 +698,6 @@ impl Shape {
     }
 }
 
-/// A block, initialised only as far as a header can reach, so that [`BlockRef::length`] may read more than
-/// it needs. `block_bytes` is a result of [`Shape::block_bytes`].
-#[inline]
-fn allocate(block_bytes: usize) -> NonNull<u8> {
-    let layout = block_layout(block_bytes);
-    // SAFETY: the layout is at least BLOCK_ALIGN bytes long.
-    let address = unsafe { alloc(layout) };
-    let Some(address) = NonNull::new(address) else { handle_alloc_error(layout) };
-    assert!(
-        address.addr().get().is_multiple_of(BLOCK_ALIGN),
-        "the allocator does not align blocks of {block_bytes} bytes to {BLOCK_ALIGN}"
-    );
-    // SAFETY: every block has BLOCK_ALIGN bytes at least, and is so aligned as just checked.
-    unsafe { address.cast::<u128>().write(0) };
-    address
-}
-
-/// Frees a block without looking at its content.
-///
-/// # Safety
-/// `address` was returned by `allocate(block_bytes)` and is not used again.
-#[inline]
-unsafe fn release(address: NonNull<u8>, block_bytes: usize) {
-    // SAFETY: by the caller.
-    unsafe { dealloc(address.as_ptr(), block_layout(block_bytes)) }
-}
-
-#[inline]
-const fn block_layout(block_bytes: usize) -> Layout {
-    match Layout::from_size_align(block_bytes, LAYOUT_ALIGN) {
-        Ok(layout) => layout,
-        Err(_) => panic!("a block is far smaller than the address space"),
-    }
-}
-
 /// Writes the flags and the lengths of `shape`; a deadline already there stays.
 ///
 /// # Safety
@@ -812,18 +774,6 @@ unsafe fn read_pointer<V>(address: NonNull<u8>, shape: Shape) -> NonNull<V> {
     let from = unsafe { address.add(shape.payload_at()) }.cast::<NonNull<V>>();
     // SAFETY: by the caller; `write_payload` wrote it, from a Box and so not null.
     unsafe { from.read_unaligned() }
-}
-
-/// Copies `bytes` to offset `at` of a block.
-///
-/// # Safety
-/// The block has that room, and `bytes` is no part of it.
-#[inline]
-unsafe fn copy_in(address: NonNull<u8>, at: usize, bytes: &[u8]) {
-    // SAFETY: by the caller.
-    let to = unsafe { address.add(at) };
-    // SAFETY: by the caller.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
 }
 
 #[cfg(test)]

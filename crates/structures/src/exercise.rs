@@ -12,6 +12,14 @@ use crate::deadline::Deadline;
 use crate::hasher::KeyHasher;
 use crate::table::{EntryView, Marks, Table};
 
+mod integers;
+mod packed;
+mod ranked;
+
+pub use integers::integers;
+pub use packed::packed;
+pub use ranked::ranked;
+
 /// A value behind a pointer that tells how many of its kind are alive.
 #[derive(Debug)]
 pub struct Probe {

@@ -4,6 +4,11 @@
 //!   collections.
 //! * [`Block`]: one key with its value and deadline in a single heap allocation, which is what the
 //!   keyspace's table points to.
+//! * [`PackedList`]: small things in one allocation; [`PackedOr`]: that, or something bigger, in one
+//!   word. What collections are made of.
+//! * [`Member`]: one member of a big set or sorted set, in a single heap allocation.
+//! * [`RankedMembers`]: a big sorted set: a table of members and an ordered tree with ranks over them.
+//! * [`IntegerSet`]: a small set of integers.
 //! * [`good_size`]: what an allocation really costs, for exact accounting.
 //! * [`KeyHasher`]: the seeded hash all tables of a process share.
 //!
@@ -12,17 +17,26 @@
 //!
 //! Read [`block`] first, then [`table`]; `docs/memory-layout.md` has the drawings.
 
+mod allocation;
 pub mod block;
 pub mod deadline;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod exercise;
 pub mod hasher;
+pub mod integers;
+pub mod member;
+pub mod packed;
 mod prefetch;
+pub mod ranked;
 pub mod size;
 pub mod table;
 
 pub use block::{BLOCK_PART_BYTES_MAX, Block, BlockRef, BlockValue, Payload, PayloadRef};
 pub use deadline::{Deadline, DeadlineOutOfRange};
 pub use hasher::KeyHasher;
+pub use integers::IntegerSet;
+pub use member::{Member, MemberRef};
+pub use packed::{Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place};
+pub use ranked::RankedMembers;
 pub use size::good_size;
 pub use table::{Drain, Entry, EntryView, Found, Marks, Position, Table};

@@ -4,8 +4,15 @@ use std::sync::Arc;
 
 use darter_structures::good_size;
 
+use crate::object::Contents;
+use crate::view::{Encoding, Type};
+
 /// Up to this length a growing buffer doubles, later it grows by an eighth.
 const DOUBLING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Dropping more than this at once takes long enough to be noticed by others: returning a megabyte to
+/// the system takes some ten microseconds.
+pub(crate) const QUICK_DROP_BYTES_MAX: usize = 256 * 1024;
 
 /// A string of more than [`LargeString::BYTES_MIN`] bytes, in a buffer of its own that replies can
 /// share.
@@ -63,12 +70,6 @@ impl LargeString {
         Arc::clone(&self.bytes)
     }
 
-    /// Good sizes of the buffer and its counted header. O(1).
-    pub fn heap_bytes(&self) -> usize {
-        // Two counters and the vector's three words.
-        good_size(5 * size_of::<usize>()) + good_size(self.bytes.capacity())
-    }
-
     /// The vector, private to this value, with room for `more` bytes.
     fn make_mut(&mut self, more: usize) -> &mut Vec<u8> {
         if Arc::get_mut(&mut self.bytes).is_none() {
@@ -83,6 +84,30 @@ impl LargeString {
             bytes.reserve_exact(more + spare);
         }
         bytes
+    }
+}
+
+impl Contents for LargeString {
+    fn value_type(&self) -> Type {
+        Type::String
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Raw
+    }
+
+    /// Good sizes of the buffer and its counted header.
+    fn heap_bytes(&self) -> usize {
+        // Two counters and the vector's three words.
+        good_size(5 * size_of::<usize>()) + good_size(self.bytes.capacity())
+    }
+
+    fn is_slow_to_drop(&self) -> bool {
+        self.heap_bytes() > QUICK_DROP_BYTES_MAX
+    }
+
+    fn drop_slice(&mut self) -> bool {
+        false
     }
 }
 

@@ -13,10 +13,16 @@ pub mod hyperloglog;
 pub mod integer;
 pub mod large;
 pub mod limits;
+pub mod list;
 pub mod object;
+pub mod packing;
+pub mod stream;
 pub mod view;
 
+pub use darter_structures::{BlockValue, Item};
 pub use large::LargeString;
 pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
-pub use object::Object;
+pub use list::{Element, End, List};
+pub use object::{Collection, Contents, Object};
+pub use stream::Stream;
 pub use view::{Encoding, Type, ValueRef};

@@ -40,6 +40,9 @@ pub struct EncodingLimits {
     pub stream_node_entries_max: u32,
 }
 
+/// The size of a node whose elements are limited by number.
+const COUNTED_NODE_BYTES_MAX: usize = 8192;
+
 impl NodeLimit {
     /// The limit that `list-max-listpack-size` means: a number of elements if positive, else a step of 4, 8,
     /// 16, 32 and 64 KiB for -1 to -5. As in Redis, 0 is one element, and what is below -5 is -5.
@@ -48,6 +51,32 @@ impl NodeLimit {
             1.. => Self::Count(size.unsigned_abs()),
             0 => Self::Count(1),
             _ => Self::Bytes(4096 << (size.unsigned_abs().min(5) - 1)),
+        }
+    }
+
+    /// Whether a node of `bytes` and `count` elements is above the limit.
+    #[inline]
+    pub const fn is_exceeded_by(self, bytes: usize, count: usize) -> bool {
+        match self {
+            Self::Bytes(bytes_max) => bytes > bytes_max as usize,
+            Self::Count(count_max) => bytes > COUNTED_NODE_BYTES_MAX || count > count_max as usize,
+        }
+    }
+
+    /// Whether an element of `bytes` gets a node of its own.
+    #[inline]
+    pub const fn is_too_big(self, bytes: usize) -> bool {
+        match self {
+            Self::Bytes(bytes_max) => bytes > bytes_max as usize,
+            Self::Count(_) => bytes > COUNTED_NODE_BYTES_MAX,
+        }
+    }
+
+    /// Half the limit.
+    pub const fn halved(self) -> Self {
+        match self {
+            Self::Bytes(bytes_max) => Self::Bytes(bytes_max / 2),
+            Self::Count(count_max) => Self::Count(count_max / 2),
         }
     }
 }

@@ -25,6 +25,16 @@ pub enum ValueRef<'a> {
 pub enum Type {
     /// Bytes, whatever their encoding.
     String,
+    /// Elements in order.
+    List,
+    /// Members without order, each once.
+    Set,
+    /// Members with a score each, ordered by it.
+    SortedSet,
+    /// Fields with a value each.
+    Hash,
+    /// A log of entries.
+    Stream,
 }
 
 impl Type {
@@ -32,6 +42,11 @@ impl Type {
     pub const fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Hash => "hash",
+            Self::Stream => "stream",
         }
     }
 }
@@ -45,6 +60,18 @@ pub enum Encoding {
     Embstr,
     /// Any other string.
     Raw,
+    /// A small collection in one allocation.
+    Listpack,
+    /// A list in several.
+    Quicklist,
+    /// A set of integers only.
+    Intset,
+    /// A set or a hash as a table.
+    Hashtable,
+    /// A sorted set as a table and an ordered structure.
+    Skiplist,
+    /// A stream.
+    Stream,
 }
 
 impl Encoding {
@@ -54,6 +81,12 @@ impl Encoding {
             Self::Int => "int",
             Self::Embstr => "embstr",
             Self::Raw => "raw",
+            Self::Listpack => "listpack",
+            Self::Quicklist => "quicklist",
+            Self::Intset => "intset",
+            Self::Hashtable => "hashtable",
+            Self::Skiplist => "skiplist",
+            Self::Stream => "stream",
         }
     }
 }
@@ -68,6 +101,7 @@ impl<'a> ValueRef<'a> {
             Self::Bytes(bytes) | Self::Raw(bytes) => Some(bytes),
             Self::Integer(integer) => Some(text.format(integer).as_bytes()),
             Self::Object(Object::Large(string)) => Some(string.as_bytes()),
+            Self::Object(_) => None,
         }
     }
 
@@ -77,7 +111,7 @@ impl<'a> ValueRef<'a> {
         match self {
             Self::Bytes(bytes) | Self::Raw(bytes) => Some(bytes),
             Self::Object(Object::Large(string)) => Some(string.as_bytes()),
-            Self::Integer(_) => None,
+            Self::Integer(_) | Self::Object(_) => None,
         }
     }
 
@@ -87,20 +121,20 @@ impl<'a> ValueRef<'a> {
     }
 
     /// The type, as a client sees it.
-    pub const fn value_type(self) -> Type {
+    pub fn value_type(self) -> Type {
         match self {
-            Self::Bytes(_) | Self::Raw(_) | Self::Integer(_) | Self::Object(Object::Large(_)) => {
-                Type::String
-            }
+            Self::Bytes(_) | Self::Raw(_) | Self::Integer(_) => Type::String,
+            Self::Object(object) => object.value_type(),
         }
     }
 
     /// The encoding, in Redis's words.
-    pub const fn encoding(self) -> Encoding {
+    pub fn encoding(self) -> Encoding {
         match self {
             Self::Integer(_) => Encoding::Int,
             Self::Bytes(bytes) if bytes.len() <= EMBSTR_BYTES_MAX => Encoding::Embstr,
-            Self::Bytes(_) | Self::Raw(_) | Self::Object(Object::Large(_)) => Encoding::Raw,
+            Self::Bytes(_) | Self::Raw(_) => Encoding::Raw,
+            Self::Object(object) => object.encoding(),
         }
     }
 }

@@ -8,7 +8,8 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Command, Flags, Group, Handler, KeySpec, ReplyError, ReplyResult,
     ShardView,
 };
-use darter_shard::ValueRef;
+use darter_shard::{Type, ValueRef};
+use darter_value::BlockValue as _;
 use darter_value::integer::IntegerText;
 
 pub use digest::{DIGEST, DIGEST_VALUE};
@@ -62,13 +63,14 @@ fn object(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
-/// Bytes of a string in an RDB file, compression apart.
+/// Bytes of a string in an RDB file, compression apart; of a collection about the bytes it takes here.
 fn serialized_len(value: ValueRef<'_>) -> usize {
     let mut text = IntegerText::new();
     match value {
         ValueRef::Integer(integer) if i8::try_from(integer).is_ok() => 2,
         ValueRef::Integer(integer) if i16::try_from(integer).is_ok() => 3,
         ValueRef::Integer(integer) if i32::try_from(integer).is_ok() => 5,
+        ValueRef::Object(object) if object.value_type() != Type::String => object.heap_bytes(),
         value => {
             let bytes = value.string_bytes(&mut text).map_or(0, <[u8]>::len);
             let header = match bytes {

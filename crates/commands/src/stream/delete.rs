@@ -64,8 +64,7 @@ fn xdelex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let ids = id::parse_all(call, ids_at, call.args.len())?;
     let key = call.key(1);
     let removed = call.keyspace(view, &key).edit(&key, |stream: &mut Stream| {
-        let removed: Vec<_> =
-            ids.iter().map(|id| stream.remove_entry(*id, references)).collect();
+        let removed: Vec<_> = ids.iter().map(|id| stream.remove_entry(*id, references)).collect();
         let changes = removed.iter().filter(|removed| **removed == Removed::Removed).count();
         Edit::counted(changes as u64, removed)
     })?;

@@ -22,8 +22,7 @@ pub(super) static XGROUP: Command = Command {
     ..Command::BASE
 };
 
-const ID_ARG: Arg =
-    Arg::one_of("id-selector", &[Arg::string("id"), Arg::word("new-id", "$")]);
+const ID_ARG: Arg = Arg::one_of("id-selector", &[Arg::string("id"), Arg::word("new-id", "$")]);
 const ENTRIES_READ_ARG: Arg =
     Arg::integer("entriesread").token("ENTRIESREAD").since("7.0.0").optional();
 
@@ -256,8 +255,7 @@ fn create_consumer(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult
     let consumer_name = call.args.at(4);
     let now_ms = call.now.0;
     let added = edit_group(call, view, |stream, name| {
-        let added =
-            stream.edit_group(name, |group, _| group.add_consumer(consumer_name, now_ms).1);
+        let added = stream.edit_group(name, |group, _| group.add_consumer(consumer_name, now_ms).1);
         let added = added.unwrap_or(false);
         Edit::counted(u64::from(added), added)
     })?;

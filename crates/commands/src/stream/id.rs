@@ -91,10 +91,7 @@ pub(super) fn parse_all(
 
 /// Half of an id: an unsigned number, which may have leading zeroes.
 fn parse_part(text: &[u8]) -> Result<u64, ReplyError> {
-    let digits = match text {
-        [b'+', digits @ ..] => digits,
-        digits => digits,
-    };
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
     if digits.is_empty() {
         return Err(BAD_ID);
     }
@@ -145,10 +142,7 @@ mod tests {
         assert_eq!(parse(b"5", 9), id(5, 9));
         assert_eq!(parse(b"5-7", 9), id(5, 7));
         assert_eq!(parse(b"05-007", 9), id(5, 7));
-        assert_eq!(
-            parse(b"18446744073709551615-18446744073709551615", 0),
-            Ok(StreamId::MAX)
-        );
+        assert_eq!(parse(b"18446744073709551615-18446744073709551615", 0), Ok(StreamId::MAX));
         for text in
             ["", "-", "+", "-5", "5-", "5-7-9", "x", "5-x", "5 -1", "18446744073709551616", "5-*"]
         {

@@ -77,8 +77,11 @@ static STREAM: Command = Command {
     ],
     history: &[
         ("6.0.0", "`FULL`."),
-        ("7.0.0", "The `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, \
-                   `entries-read` and `lag` fields."),
+        (
+            "7.0.0",
+            "The `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, \
+                   `entries-read` and `lag` fields.",
+        ),
         ("7.2.0", "The `active-time` field; `seen-time` is of the last attempt."),
     ],
     handler: Handler::Keyed(stream),
@@ -102,8 +105,7 @@ fn consumers(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(2);
     let name = call.args.at(3);
     let mut keyspace = call.keyspace(view, &key);
-    let stream =
-        keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
+    let stream = keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
     let group = stream.group(name).ok_or_else(|| no_group_in(key.bytes, name))?;
     let reply = &mut call.reply;
     reply.array(group.consumers().len());
@@ -121,8 +123,7 @@ fn consumers(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn groups(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(2);
     let mut keyspace = call.keyspace(view, &key);
-    let stream =
-        keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
+    let stream = keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
     let reply = &mut call.reply;
     reply.array(stream.groups().len());
     for (name, group) in stream.groups() {
@@ -142,8 +143,7 @@ const FULL_COUNT: usize = 10;
 fn stream(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(2);
     let mut keyspace = call.keyspace(view, &key);
-    let stream =
-        keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
+    let stream = keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
     // The options come after the key, as in Redis.
     let full = match call.args.len() {
         3 => None,

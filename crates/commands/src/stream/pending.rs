@@ -142,9 +142,10 @@ fn write_list(reply: &mut ReplyWriter<'_>, group: &Group, filter: &Filter<'_>, n
             }
             Some(None) => {}
             Some(Some(consumer)) => {
-                group.consumer(consumer).pending_in(ids).all(|id| {
-                    group.pending(id).is_none_or(|pending| write(id, pending))
-                });
+                group
+                    .consumer(consumer)
+                    .pending_in(ids)
+                    .all(|id| group.pending(id).is_none_or(|pending| write(id, pending)));
             }
         }
     }

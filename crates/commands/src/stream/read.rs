@@ -82,7 +82,7 @@ fn xread(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
     }
     if !results.finish(&mut call.reply) {
-        request.write_nothing(call);
+        call.reply.null_array();
     }
     Ok(())
 }
@@ -93,9 +93,9 @@ fn resolve(text: &[u8], stream: Option<&Stream>) -> Result<StreamId, ReplyError>
     match text {
         b"$" => Ok(last_id),
         // The last entry.
-        b"+" if stream.is_some_and(|stream| !stream.log().is_empty()) => last_id
-            .previous()
-            .ok_or(ReplyError::Text("ERR the stream last element ID is 0-0")),
+        b"+" if stream.is_some_and(|stream| !stream.log().is_empty()) => {
+            last_id.previous().ok_or(ReplyError::Text("ERR the stream last element ID is 0-0"))
+        }
         b"+" => Ok(StreamId::MIN),
         b">" => Err(ReplyError::Text(
             "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> \

@@ -86,7 +86,7 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         })?;
     }
     if !results.finish(&mut call.reply) {
-        request.write_nothing(call);
+        call.reply.null_array();
     }
     Ok(())
 }
@@ -132,8 +132,7 @@ impl Reading<'_> {
             }
             Wanted::New => {
                 let start = group.last_id.next();
-                let mut entries =
-                    start.map(|start| log.entries(start, StreamId::MAX).peekable());
+                let mut entries = start.map(|start| log.entries(start, StreamId::MAX).peekable());
                 if entries.as_mut().is_none_or(|entries| entries.peek().is_none()) {
                     return added;
                 }
@@ -145,13 +144,7 @@ impl Reading<'_> {
     }
 
     /// Writes what the group has not read, which becomes pending with the consumer.
-    fn write_new(
-        &self,
-        group: &mut Group,
-        consumer: u32,
-        log: &Log,
-        reply: &mut ReplyWriter<'_>,
-    ) {
+    fn write_new(&self, group: &mut Group, consumer: u32, log: &Log, reply: &mut ReplyWriter<'_>) {
         let count = if self.count == 0 { usize::MAX } else { self.count };
         let start = group.last_id.next().unwrap_or(StreamId::MAX);
         let deferred = reply.begin_deferred();
@@ -162,8 +155,7 @@ impl Reading<'_> {
             group.last_id = entry_id;
             write_entry(reply, &entry);
             if !self.no_ack {
-                let pending =
-                    Pending { consumer, delivered_at_ms: self.now_ms, deliveries: 1 };
+                let pending = Pending { consumer, delivered_at_ms: self.now_ms, deliveries: 1 };
                 group.set_pending(entry_id, pending);
                 group.consumer_mut(consumer).active_at_ms = Some(self.now_ms);
             }

@@ -6,21 +6,14 @@ use darter_value::stream::{References, Removed};
 /// The documentation of the three words.
 pub(super) const REFERENCES_ARG: Arg = Arg::one_of(
     "condition",
-    &[
-        Arg::word("keepref", "KEEPREF"),
-        Arg::word("delref", "DELREF"),
-        Arg::word("acked", "ACKED"),
-    ],
+    &[Arg::word("keepref", "KEEPREF"), Arg::word("delref", "DELREF"), Arg::word("acked", "ACKED")],
 )
 .since("8.2.0")
 .optional();
 
 /// The documentation of `IDS numids id [id ...]`.
-pub(super) const IDS_ARG: Arg = Arg::block(
-    "ids",
-    &[Arg::integer("numids"), Arg::string("id").multiple()],
-)
-.token("IDS");
+pub(super) const IDS_ARG: Arg =
+    Arg::block("ids", &[Arg::integer("numids"), Arg::string("id").multiple()]).token("IDS");
 
 /// The word at argument `index`, if it is one of the three.
 pub(super) fn parse_word(call: &Call<'_>, index: usize) -> Option<References> {

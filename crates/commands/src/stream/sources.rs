@@ -1,4 +1,7 @@
 //! What XREAD and XREADGROUP are asked for.
+//!
+//! BLOCK is checked and otherwise without effect: when no stream has anything, the answer is null, as
+//! inside a transaction, where nobody can wait.
 
 use super::id;
 use darter_base::number::parse_i64;
@@ -23,8 +26,6 @@ pub(super) const fn keys_from(from: i32) -> KeySpec {
 pub(super) struct Request<'a> {
     /// Most entries of each stream; 0: all.
     pub(super) count: usize,
-    /// Whether it would wait for entries where there are none.
-    pub(super) blocks: bool,
     /// Group and consumer.
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     pub(super) no_ack: bool,
@@ -37,15 +38,13 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// Parses all arguments; `for_group` for XREADGROUP.
     pub(super) fn parse(call: &Call<'a>, for_group: bool) -> Result<Self, ReplyError> {
-        let mut request =
-            Self { count: 0, blocks: false, group: None, no_ack: false, keys_at: 0, len: 0 };
+        let mut request = Self { count: 0, group: None, no_ack: false, keys_at: 0, len: 0 };
         let args_len = call.args.len();
         let mut index = 1;
         while index < args_len {
             let operands = args_len - index - 1;
             if call.is_word(index, "BLOCK") && operands >= 1 {
                 index += 1;
-                request.blocks = true;
                 check_timeout(call, index)?;
             } else if call.is_word(index, "COUNT") && operands >= 1 {
                 index += 1;
@@ -101,11 +100,6 @@ impl<'a> Request<'a> {
     /// What is asked of the stream `index`.
     pub(super) fn id(&self, call: &Call<'a>, index: usize) -> &'a [u8] {
         call.args.at(self.keys_at + self.len + index)
-    }
-
-    /// The answer when no stream has anything: null, also where the client would wait for entries.
-    pub(super) fn write_nothing(&self, call: &mut Call<'_>) {
-        call.reply.null_array();
     }
 }
 

@@ -32,10 +32,7 @@ pub(super) static XTRIM: Command = Command {
     keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::DELETE))],
     args: &[Arg::key("key"), TRIM_ARG, REFERENCES_ARG],
     tips: &["nondeterministic_output"],
-    history: &[
-        ("6.2.0", "`MINID` and `LIMIT`."),
-        ("8.2.0", "`KEEPREF`, `DELREF` and `ACKED`."),
-    ],
+    history: &[("6.2.0", "`MINID` and `LIMIT`."), ("8.2.0", "`KEEPREF`, `DELREF` and `ACKED`.")],
     handler: Handler::Keyed(xtrim),
     ..Command::BASE
 };
@@ -76,17 +73,17 @@ impl Options {
                 }
                 keep = Some(if is_len {
                     let len = u64::try_from(call.integer(index)?);
-                    Keep::Latest(len.map_err(|_| {
-                        ReplyError::Text("ERR The MAXLEN argument must be >= 0.")
-                    })?)
+                    Keep::Latest(
+                        len.map_err(|_| ReplyError::Text("ERR The MAXLEN argument must be >= 0."))?,
+                    )
                 } else {
                     Keep::From(id::parse(call.args.at(index), 0)?)
                 });
             } else if call.is_word(index, "LIMIT") && has_operand {
                 index += 1;
                 let count = u64::try_from(call.integer(index)?);
-                let count = count
-                    .map_err(|_| ReplyError::Text("ERR The LIMIT argument must be >= 0."))?;
+                let count =
+                    count.map_err(|_| ReplyError::Text("ERR The LIMIT argument must be >= 0."))?;
                 limit = Some(count);
             } else if for_add && call.is_word(index, "NOMKSTREAM") {
                 options.no_stream = true;

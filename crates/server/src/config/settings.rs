@@ -6,6 +6,7 @@ use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
 use darter_resp::Limits;
 use darter_runtime::{PeerAddress, Pinning, Reactor};
+use darter_shard::EncodingLimits;
 use darter_txn::Routing;
 use std::fmt;
 use std::num::NonZeroU16;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub availability_zone: String,
     /// File the process id is written to; empty: none.
     pub pid_file: String,
+    /// Up to which size collections are compact.
+    pub encodings: EncodingLimits,
     /// Who may use `DEBUG`.
     pub debug_command: Permission,
     /// Who may set protected parameters.
@@ -72,7 +75,7 @@ impl Settings {
         CallLimits {
             string_bytes_max: self.proto_max_bulk_len,
             databases: self.databases,
-            encodings: darter_shard::EncodingLimits::default(),
+            encodings: self.encodings,
         }
     }
 
@@ -131,6 +134,7 @@ impl Default for Settings {
             log_file: String::new(),
             availability_zone: String::new(),
             pid_file: String::new(),
+            encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
         }

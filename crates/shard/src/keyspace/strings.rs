@@ -55,13 +55,12 @@ impl Keyspace<'_> {
             let mut block = editable(block, len_min);
             let result = match block.boxed_mut() {
                 Some(Object::Large(string)) => edit(string.edit(len_min), grows),
-                None => edit(block.bytes_mut().expect("made so by `editable`"), grows),
+                _ => edit(block.bytes_mut().expect("made so by `editable`"), grows),
             };
             (block, result)
         });
         if changes > 0 {
-            self.changed(key);
-            self.count_changes(changes - 1);
+            self.changed(key, changes);
         }
         Ok(result)
     }

@@ -62,7 +62,7 @@ impl Keyspace<'_> {
             self.create(key, Payload::Integer(integer), Expiry::Clear);
             integer
         };
-        self.changed(key);
+        self.changed(key, 1);
         Ok(integer)
     }
 
@@ -79,7 +79,7 @@ impl Keyspace<'_> {
             (block, result)
         })?;
         self.touch(place);
-        self.changed(key);
+        self.changed(key, 1);
         Some(result)
     }
 
@@ -89,7 +89,7 @@ impl Keyspace<'_> {
         let Some(Place { position, .. }) = self.locate(key) else { return false };
         let block = self.database.table.remove(position);
         self.common.garbage.discard_block(block);
-        self.changed(key);
+        self.changed(key, 1);
         true
     }
 
@@ -104,7 +104,7 @@ impl Keyspace<'_> {
     pub fn set_deadline(&mut self, key: &Key<'_>, deadline: Option<Deadline>) -> bool {
         let Some(Place { position, .. }) = self.locate(key) else { return false };
         self.database.table.update(position, |block| (block.with_deadline(deadline), ()));
-        self.changed(key);
+        self.changed(key, 1);
         true
     }
 
@@ -135,7 +135,7 @@ impl Keyspace<'_> {
             self.database.table.insert(key.hash, block, Marks::NONE);
             Previous::Absent
         };
-        self.changed(key);
+        self.changed(key, 1);
         previous
     }
 
@@ -178,7 +178,7 @@ impl Keyspace<'_> {
             self.create(key, payload, expiry);
             Previous::Absent
         };
-        self.changed(key);
+        self.changed(key, 1);
         previous
     }
 
@@ -197,10 +197,11 @@ impl Keyspace<'_> {
         self.database.table.insert(key.hash, block, Marks::NONE)
     }
 
-    /// Accounts for a change of `key`.
+    /// Accounts for a change of `key` that counts as `changes`. Every write ends here, whatever it did:
+    /// this is where those who want to know of changes are to be told.
     #[inline]
-    pub(super) fn changed(&mut self, key: &Key<'_>) {
-        self.common.changes += 1;
+    pub(super) fn changed(&mut self, key: &Key<'_>, changes: u64) {
+        self.common.changes += changes;
         self.bump(key);
     }
 

@@ -117,7 +117,8 @@ impl<E: Entry> Table<E> {
         if !word.marks().contains(Marks::DEADLINE) {
             return false;
         }
-        let deadline = self.view_word(word).deadline().expect("marked as having one");
+        // The mark may mean something else to an entry that never has one.
+        let Some(deadline) = self.view_word(word).deadline() else { return false };
         if deadline.to_bits() >= before_ms {
             *earliest = (*earliest).min(deadline.to_bits());
             return false;
@@ -125,7 +126,7 @@ impl<E: Entry> Table<E> {
         let word = self.take_word(position);
         self.len -= 1;
         // SAFETY: the word was taken out of the table, which owned it.
-        expired(unsafe { E::from_address(word.address()) });
+        expired(unsafe { E::from_parts(word.address(), word.marks()) });
         true
     }
 }

@@ -2,33 +2,39 @@
 
 use std::ptr::NonNull;
 
+use super::word::Marks;
 use crate::deadline::Deadline;
 
-/// An owned pointer that a [`Table`](super::Table) can keep in a slot word.
+/// An owned pointer that a [`Table`](super::Table) can keep in a slot word, together with some of the
+/// word's six marks.
 ///
 /// # Safety
-/// `into_address` returns an address that is a multiple of 16 and below 2^48. It gives up the entry
-/// without dropping it, and `from_address` gets it back. The key of an entry in a table never changes.
+/// `into_parts` returns an address that is a multiple of 16 and below 2^48, and marks among
+/// [`MARKS`](Self::MARKS). It gives up the entry without dropping it, and `from_parts` gets it back from
+/// the same parts. The key of an entry in a table never changes.
 pub unsafe trait Entry: Sized {
     /// The entry, borrowed for reading.
     type View<'a>: EntryView<'a>
     where
         Self: 'a;
 
-    /// Gives up ownership for an address.
-    fn into_address(self) -> NonNull<u8>;
+    /// The marks that belong to the entry; the others are for the owner of the table to set.
+    const MARKS: Marks;
 
-    /// Takes ownership back.
+    /// Gives up ownership for an address and marks.
+    fn into_parts(self) -> (NonNull<u8>, Marks);
+
+    /// Takes ownership back. Of `marks` only the entry's own count.
     ///
     /// # Safety
-    /// `address` came from `into_address`, and ownership has not been taken back since.
-    unsafe fn from_address(address: NonNull<u8>) -> Self;
+    /// The parts came from `into_parts`, and ownership has not been taken back since.
+    unsafe fn from_parts(address: NonNull<u8>, marks: Marks) -> Self;
 
-    /// Borrows the entry at an address.
+    /// Borrows the entry these parts stand for. Of `marks` only the entry's own count.
     ///
     /// # Safety
-    /// `address` came from `into_address`, and for `'a` nobody takes ownership back.
-    unsafe fn view<'a>(address: NonNull<u8>) -> Self::View<'a>
+    /// The parts came from `into_parts`, and for `'a` nobody takes ownership back.
+    unsafe fn view<'a>(address: NonNull<u8>, marks: Marks) -> Self::View<'a>
     where
         Self: 'a;
 }
@@ -38,14 +44,10 @@ pub trait EntryView<'a>: Copy {
     /// What it is found by.
     fn key(self) -> &'a [u8];
 
-    /// When it expires. The table keeps lower bounds of these, it never expires anything by itself.
+    /// When it expires. The table keeps lower bounds of these, it never expires anything by itself. An entry
+    /// that can have one has [`Marks::DEADLINE`] among its own marks, set if it does.
     fn deadline(self) -> Option<Deadline> {
         None
-    }
-
-    /// Whether to mark its slot as a collection's.
-    fn is_collection(self) -> bool {
-        false
     }
 
     /// Bytes of heap it owns, in good sizes. O(1).

@@ -120,12 +120,12 @@ impl<E: Entry> Table<E> {
     /// Adds an entry whose key is known to be absent. Amortised O(1); at worst one segment is split,
     /// which takes some ten microseconds.
     pub fn insert(&mut self, hash: u64, entry: E, marks: Marks) -> Position {
-        let address = entry.into_address();
-        // SAFETY: the address was just made, and the table owns it now.
-        let view = unsafe { E::view(address) };
+        let (address, own_marks) = entry.into_parts();
+        // SAFETY: the parts were just made, and the table owns them now.
+        let view = unsafe { E::view(address, own_marks) };
         debug_assert_eq!(hash, self.hasher.hash(view.key()), "an entry was given a foreign hash");
         let (bytes, deadline) = (view.bytes(), view.deadline());
-        let word = Word::new(Tag::of(hash), address, derived_marks(view, marks));
+        let word = Word::new(Tag::of(hash), address, with_own::<E>(marks, own_marks));
         let position = self.place(hash, word);
         self.len += 1;
         self.entry_bytes += bytes;
@@ -142,7 +142,7 @@ impl<E: Entry> Table<E> {
         self.len -= 1;
         self.after_removal(position);
         // SAFETY: the word was taken out of the table, which owned it.
-        unsafe { E::from_address(word.address()) }
+        unsafe { E::from_parts(word.address(), word.marks()) }
     }
 
     /// Replaces an entry by what `change` makes of it, which must have the same key; whatever else
@@ -153,16 +153,17 @@ impl<E: Entry> Table<E> {
         let old_word = self.take_word(position);
         self.len -= 1;
         // SAFETY: the word was taken out of the table, which owned it.
-        let entry = unsafe { E::from_address(old_word.address()) };
+        let entry = unsafe { E::from_parts(old_word.address(), old_word.marks()) };
         let (entry, result) = change(entry);
-        let address = entry.into_address();
-        // SAFETY: the address was just made, and the table owns it now.
-        let view = unsafe { E::view(address) };
+        let (address, own_marks) = entry.into_parts();
+        // SAFETY: the parts were just made, and the table owns them now.
+        let view = unsafe { E::view(address, own_marks) };
         debug_assert!(
             Tag::of(self.hasher.hash(view.key())) == old_word.tag(),
             "an update must not change the key"
         );
-        let word = Word::new(old_word.tag(), address, derived_marks(view, old_word.marks()));
+        let marks = with_own::<E>(old_word.marks(), own_marks);
+        let word = Word::new(old_word.tag(), address, marks);
         *self.word_mut(position) = word;
         self.len += 1;
         self.entry_bytes += view.bytes();
@@ -173,12 +174,11 @@ impl<E: Entry> Table<E> {
         result
     }
 
-    /// Sets the marks of an entry but the derived ones.
+    /// Sets the marks of an entry but its own.
     #[inline]
     pub fn set_marks(&mut self, position: Position, marks: Marks) {
         let word = self.word_mut(position);
-        let derived = word.marks().and(Marks::DERIVED);
-        *word = word.with_marks(marks.without(Marks::DERIVED).or(derived));
+        *word = word.with_marks(with_own::<E>(marks, word.marks().and(E::MARKS)));
     }
 
     /// Finds an entry.
@@ -333,8 +333,8 @@ impl<E: Entry> Table<E> {
                     let other = other_bucket(first, word.tag(), buckets.len());
                     assert!(bucket == first || bucket == other, "an entry in a foreign bucket");
                 }
-                assert_eq!(derived_marks(view, word.marks()), word.marks());
                 if let Some(deadline) = view.deadline() {
+                    assert!(word.marks().contains(Marks::DEADLINE));
                     assert!(self.directory.earliest(index) <= deadline.to_bits());
                     deadlines += 1;
                 }
@@ -369,7 +369,7 @@ impl<E: Entry> Table<E> {
     fn view_word(&self, word: Word) -> E::View<'_> {
         // SAFETY: words in the table are made from addresses of entries it owns, and no entry is taken
         // back while the table is borrowed. An empty word panics in `address`.
-        unsafe { E::view(word.address()) }
+        unsafe { E::view(word.address(), word.marks()) }
     }
 
     #[inline]
@@ -394,9 +394,10 @@ impl<E: Entry> Table<E> {
     #[inline]
     fn take_word(&mut self, position: Position) -> Word {
         let word = mem::replace(self.word_mut(position), Word::EMPTY);
-        let bytes = self.view_word(word).bytes();
+        let view = self.view_word(word);
+        let (bytes, has_deadline) = (view.bytes(), view.deadline().is_some());
         self.entry_bytes -= bytes;
-        self.deadlines -= usize::from(word.marks().contains(Marks::DEADLINE));
+        self.deadlines -= usize::from(has_deadline);
         word
     }
 
@@ -476,17 +477,11 @@ fn same_key(left: &[u8], right: &[u8]) -> bool {
         && left.last_chunk::<16>() == right.last_chunk::<16>()
 }
 
-/// The marks of `marks` that are the owner's, with those derived from the entry.
+/// The marks of `marks` that are not the entry's, with its own.
 #[inline]
-fn derived_marks<'a>(view: impl EntryView<'a>, marks: Marks) -> Marks {
-    let mut marks = marks.without(Marks::DERIVED);
-    if view.deadline().is_some() {
-        marks = marks.or(Marks::DEADLINE);
-    }
-    if view.is_collection() {
-        marks = marks.or(Marks::COLLECTION);
-    }
-    marks
+fn with_own<E: Entry>(marks: Marks, own_marks: Marks) -> Marks {
+    debug_assert!(E::MARKS.contains(own_marks));
+    marks.without(E::MARKS).or(own_marks)
 }
 
 /// A table being taken apart, a segment at a time. Dropping it drops what is left.
@@ -516,7 +511,7 @@ impl<E: Entry> Table<E> {
             table.entry_bytes -= bytes;
             table.len -= 1;
             // SAFETY: the caller took the word out of the table, which owned it.
-            sink(unsafe { E::from_address(word.address()) });
+            sink(unsafe { E::from_parts(word.address(), word.marks()) });
         };
         while let Some(words) = self.overflow.pop() {
             for word in words {

@@ -66,10 +66,11 @@ pub(super) fn canonical_bucket(bucket: usize, tag: Tag, buckets: usize) -> usize
     bucket.min(other_bucket(bucket, tag, buckets))
 }
 
-/// Six bits the table keeps for the owner of an entry.
+/// Six bits the table keeps beside an entry.
 ///
-/// Two of them are derived from the entry and cannot be set: whether it has a deadline, whether it is
-/// a collection. The others mean what the owner wants.
+/// Some belong to the entry, which says what they mean ([`Entry::MARKS`](super::Entry::MARKS)): a block's are
+/// whether it has a deadline and whether it is a collection, a member's are its length. The others mean what
+/// the owner of the table wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks(u8);
 
@@ -80,15 +81,25 @@ impl Marks {
     pub const FREQUENCY: Self = Self(0b11);
     /// The entry is on probation (eviction).
     pub const PROBATION: Self = Self(1 << 2);
-    /// The entry has a deadline. Derived.
+    /// The entry has a deadline.
     pub const DEADLINE: Self = Self(1 << 3);
     /// Which side of the snapshot cut the entry is on.
     pub const PARITY: Self = Self(1 << 4);
-    /// The entry is a collection. Derived.
+    /// The entry is a collection.
     pub const COLLECTION: Self = Self(1 << 5);
 
-    /// The marks the table sets by itself.
-    pub(super) const DERIVED: Self = Self::DEADLINE.or(Self::COLLECTION);
+    /// All six bits.
+    pub const ALL: Self = Self(MARKS_MASK as u8);
+
+    /// The lowest six bits of a number.
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL.0)
+    }
+
+    /// As a number below 64.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
 
     /// Both marks.
     pub const fn or(self, other: Self) -> Self {

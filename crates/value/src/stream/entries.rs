@@ -107,8 +107,7 @@ impl<'a> Iterator for EntriesReversed<'a> {
                 return None;
             }
             let within = self.start..=self.end;
-            let spots =
-                node.spots().filter(|spot| !spot.is_deleted() && within.contains(&spot.id));
+            let spots = node.spots().filter(|spot| !spot.is_deleted() && within.contains(&spot.id));
             self.walked.extend(spots.map(|spot| Entry { node, spot }));
         }
     }

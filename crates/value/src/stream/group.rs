@@ -199,7 +199,7 @@ impl Group {
         let there = self.consumers.iter().flatten().count();
         assert_eq!(there, self.names.len());
         assert_eq!(self.consumers.len(), there + self.free.len());
-        let bytes: usize = self.names.keys().map(|name| name_bytes(name)).sum();
+        let bytes: usize = self.names.keys().map(name_bytes).sum();
         assert_eq!(bytes, self.names_bytes);
     }
 }
@@ -216,10 +216,7 @@ impl Consumer {
     }
 
     /// Ids in a range that are pending with it, in order.
-    pub fn pending_in(
-        &self,
-        range: RangeInclusive<StreamId>,
-    ) -> impl Iterator<Item = StreamId> {
+    pub fn pending_in(&self, range: RangeInclusive<StreamId>) -> impl Iterator<Item = StreamId> {
         let range = if range.is_empty() { None } else { Some(range) };
         range.into_iter().flat_map(|range| self.pending.range(range)).copied()
     }

@@ -282,7 +282,8 @@ impl Log {
 
     /// How many entries `group` has yet to read, if that can be told.
     pub fn lag_of(&self, group: &Group) -> Option<i64> {
-        let difference = |read: u64| self.entries_added.cast_signed().wrapping_sub(read.cast_signed());
+        let difference =
+            |read: u64| self.entries_added.cast_signed().wrapping_sub(read.cast_signed());
         if self.entries_added == 0 {
             return Some(0);
         }

@@ -34,6 +34,7 @@ pub use entries::{Entries, EntriesReversed, Entry};
 pub use group::{Consumer, Group, Pending};
 pub use id::StreamId;
 pub use log::{Keep, Log, NodeLimits, References, Removed, Trim};
+pub use node::Fields;
 
 /// A stream; as big as a pointer.
 #[derive(Clone, Debug, Default)]
@@ -139,9 +140,9 @@ impl Stream {
         }
         log.trim(trim, |id| match references {
             References::Keep => true,
-            References::Acknowledged => groups
-                .values()
-                .all(|group| group.last_id >= id && group.pending(id).is_none()),
+            References::Acknowledged => {
+                groups.values().all(|group| group.last_id >= id && group.pending(id).is_none())
+            }
             References::Delete => {
                 forget_in(groups, groups_bytes, id);
                 true
@@ -173,11 +174,7 @@ fn group_bytes(name: &[u8], group: &Group) -> usize {
         + group.heap_bytes()
 }
 
-fn forget_in(
-    groups: &mut BTreeMap<Box<[u8]>, Group>,
-    groups_bytes: &mut usize,
-    id: StreamId,
-) {
+fn forget_in(groups: &mut BTreeMap<Box<[u8]>, Group>, groups_bytes: &mut usize, id: StreamId) {
     for group in groups.values_mut() {
         let before = group.heap_bytes();
         group.acknowledge(id);

@@ -10,8 +10,11 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, ReplyResult, ShardView,
 };
 use darter_resp::ReplyWriter;
-use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, Object, ValueRef};
+use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, Object, Type, ValueRef};
 use darter_value::integer::IntegerText;
+use darter_value::packing::bytes_of;
+use darter_value::stream::StreamId;
+use darter_value::{Element, Item};
 use sha1::{Digest, Sha1};
 
 /// The signature of everything.
@@ -57,26 +60,34 @@ impl Signature {
 
     /// Mixes in a value and whether its key has a deadline.
     fn mix_value(&mut self, value: ValueRef<'_>, lifetime: Lifetime) {
-        /// Redis's number of the type.
-        const STRING: u32 = 0;
-        let mut text = IntegerText::new();
+        self.mix(&number_of(value.value_type()).to_be_bytes());
         match value {
-            ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => {
-                self.mix(&STRING.to_be_bytes());
-                self.mix(bytes);
-            }
-            ValueRef::Integer(integer) => {
-                self.mix(&STRING.to_be_bytes());
-                self.mix(text.format(integer).as_bytes());
-            }
-            ValueRef::Object(Object::Large(string)) => {
-                self.mix(&STRING.to_be_bytes());
-                self.mix(string.as_bytes());
+            ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => self.mix(bytes),
+            ValueRef::Integer(integer) => self.mix_item(Item::Integer(integer)),
+            ValueRef::Object(Object::Large(string)) => self.mix(string.as_bytes()),
+            ValueRef::Object(Object::List(list)) => list.for_each(|element| match element {
+                Element::Packed(item) => self.mix_item(item),
+                Element::Large(string) => self.mix(string.as_bytes()),
+            }),
+            ValueRef::Object(Object::Stream(stream)) => {
+                for entry in stream.log().entries(StreamId::MIN, StreamId::MAX) {
+                    let id = entry.id();
+                    self.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
+                    for (field, value) in entry.fields() {
+                        self.mix_item(field);
+                        self.mix_item(value);
+                    }
+                }
             }
         }
         if matches!(lifetime, Lifetime::Until(_)) {
             self.add(b"!!expire!!");
         }
+    }
+
+    /// Mixes in an element.
+    fn mix_item(&mut self, item: Item<'_>) {
+        self.mix(bytes_of(item, &mut IntegerText::new()));
     }
 
     fn write(self, reply: &mut ReplyWriter<'_>) {
@@ -86,6 +97,18 @@ impl Signature {
             write!(text, "{byte:02x}").expect("a string takes everything");
         }
         reply.simple(&text);
+    }
+}
+
+/// Redis's number of a type.
+const fn number_of(value_type: Type) -> u32 {
+    match value_type {
+        Type::String => 0,
+        Type::List => 1,
+        Type::Set => 2,
+        Type::SortedSet => 3,
+        Type::Hash => 4,
+        Type::Stream => 6,
     }
 }
 
