@@ -7,14 +7,17 @@
 #![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
 pub mod bitmap;
+mod element_scan;
 mod expiration;
 pub mod generic;
 pub mod hyperloglog;
-#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
 mod index_range;
 mod many_keys;
+mod operands;
 mod reply;
 pub mod server;
+pub mod set;
+pub mod sorted_set;
 pub mod stream;
 pub mod string;
 #[cfg(test)]
@@ -28,6 +31,8 @@ pub static FAMILIES: &[&[&Command]] = &[
     generic::COMMANDS,
     hyperloglog::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
+    sorted_set::COMMANDS,
     stream::COMMANDS,
     string::COMMANDS,
 ];

@@ -6,6 +6,7 @@
 
 use super::FLAGS;
 use darter_base::DbIndex;
+use darter_base::float::format_f64;
 use darter_command_table::{
     Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, ReplyResult, ShardView,
 };
@@ -77,6 +78,17 @@ impl Signature {
                         self.mix_item(field);
                         self.mix_item(value);
                     }
+                }
+            }
+            ValueRef::Object(Object::Set(set)) => {
+                set.for_each(|member| self.add(bytes_of(member, &mut IntegerText::new())));
+            }
+            ValueRef::Object(Object::SortedSet(set)) => {
+                for (member, score) in set {
+                    let mut pair = Self::default();
+                    pair.mix_item(member);
+                    pair.mix(&format_f64(score));
+                    self.add(&pair.0);
                 }
             }
         }
