@@ -5,7 +5,7 @@
 //! deprecations, of which Valkey has fewer.
 
 use darter_command_table::{
-    Access, ArgKind, Begin, Command, Entry, Find, Flags, Group, Handler, Table,
+    Access, ArgKind, Begin, Command, Entry, Find, Flags, Group, Handler, Rename, RenameError, Table,
 };
 use darter_commands::FAMILIES;
 use darter_commands::server::{debug, memory};
@@ -208,4 +208,27 @@ fn every_command_is_described() {
         assert!(!command.complexity.is_empty(), "{name}");
         assert_eq!(command.name, command.name.to_uppercase());
     }
+}
+
+#[test]
+fn a_renamed_command_answers_to_its_new_name_only() {
+    let rename = |from: &str, to: &str| Rename { from: from.into(), to: to.into() };
+    let renames =
+        [rename("flushDB", "badger"), rename("keys", ""), rename("GET", "x"), rename("set", "Get")];
+    let table = Table::renamed(FAMILIES, &renames).unwrap();
+    assert_eq!(table.named(b"BADGER").unwrap().full_name, "flushdb");
+    assert_eq!(table.named(b"get").unwrap().full_name, "set");
+    assert!(table.named(b"flushdb").is_none() && table.named(b"keys").is_none());
+    assert!(table.commands().iter().all(|entry| entry.full_name != "keys"));
+}
+
+#[test]
+fn a_rename_that_cannot_be_is_told_by_its_number() {
+    let rename = |from: &str, to: &str| Rename { from: from.into(), to: to.into() };
+    let refused = |renames: &[Rename]| Table::renamed(FAMILIES, renames).unwrap_err();
+    assert_eq!(refused(&[rename("nothing", "x")]), (0, RenameError::NoSuchCommand));
+    assert_eq!(refused(&[rename("get", "x"), rename("set", "X")]), (1, RenameError::NameTaken));
+    assert_eq!(refused(&[rename("get", ""), rename("get", "x")]), (1, RenameError::NoSuchCommand));
+    let not_text = Rename { from: b"get".to_vec(), to: vec![0xff] };
+    assert_eq!(refused(&[not_text]), (0, RenameError::NotText));
 }
