@@ -8,8 +8,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
 pub mod element;
 pub mod hash;
+pub mod hyperloglog;
 pub mod integer;
 pub mod large;
 pub mod limits;
@@ -18,6 +20,7 @@ pub mod object;
 pub mod packing;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod view;
 
 pub use darter_structures::{BlockValue, Item};
@@ -29,4 +32,5 @@ pub use list::{End, List};
 pub use object::{Collection, Contents, Object};
 pub use set::{Rules, Set, SetBoundary};
 pub use sorted_set::{ScoreChange, SortedSet};
+pub use stream::Stream;
 pub use view::{Encoding, Type, ValueRef};

@@ -7,6 +7,7 @@ use crate::large::LargeString;
 use crate::list::List;
 use crate::set::Set;
 use crate::sorted_set::SortedSet;
+use crate::stream::Stream;
 use crate::view::{Encoding, Type};
 
 /// What every value behind a pointer tells about itself.
@@ -103,6 +104,8 @@ objects! {
     List(List),
     /// A hash.
     Hash(Hash),
+    /// A stream.
+    Stream(Stream),
     /// A set.
     Set(Set),
     /// A sorted set.

@@ -13,6 +13,7 @@ use darter_command_table::{
 use darter_resp::ReplyWriter;
 use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, Object, Type, ValueRef};
 use darter_value::integer::IntegerText;
+use darter_value::stream::StreamId;
 use darter_value::{Element, Item};
 use sha1::{Digest, Sha1};
 
@@ -78,6 +79,16 @@ impl Signature {
                 }
                 self.add(&own.0);
             }),
+            ValueRef::Object(Object::Stream(stream)) => {
+                for entry in stream.log().entries(StreamId::MIN, StreamId::MAX) {
+                    let id = entry.id();
+                    self.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
+                    for (field, value) in entry.fields() {
+                        self.mix_element(Element::Packed(field));
+                        self.mix_element(Element::Packed(value));
+                    }
+                }
+            }
             ValueRef::Object(Object::Set(set)) => {
                 set.for_each(|member| {
                     self.add(Element::Packed(member).bytes(&mut IntegerText::new()));
