@@ -28,22 +28,13 @@ pub(crate) struct Snapshot {
     pub(super) cpu: CpuTimes,
 }
 
-/// The sums over all shards.
-#[derive(Debug, Default)]
-pub(super) struct ShardTotals {
-    pub(super) hits: u64,
-    pub(super) misses: u64,
-    pub(super) expired: u64,
-    pub(super) expired_fields: u64,
-    pub(super) evicted: u64,
-    pub(super) changes: u64,
-    pub(super) used_bytes: u64,
 /// What shards have: one of them, or the sums over all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShardTotals {
     pub(crate) hits: u64,
     pub(crate) misses: u64,
     pub(crate) expired: u64,
+    pub(crate) expired_fields: u64,
     pub(crate) evicted: u64,
     pub(crate) changes: u64,
     pub(crate) used_bytes: u64,
@@ -135,31 +126,12 @@ impl ShardTotals {
             hits: statistics.hits,
             misses: statistics.misses,
             expired: statistics.expired,
+            expired_fields: statistics.expired_fields,
             evicted: statistics.evicted,
             changes: shard.changes(),
             used_bytes: as_u64(shard.used_bytes()),
             databases: vec![DatabaseTotals::default(); usize::from(databases)],
         };
-        for shard in view.each() {
-            let statistics = *shard.statistics();
-            totals.hits += statistics.hits;
-            totals.misses += statistics.misses;
-            totals.expired += statistics.expired;
-            totals.expired_fields += statistics.expired_fields;
-            totals.evicted += statistics.evicted;
-            totals.changes += shard.changes();
-            totals.used_bytes += as_u64(shard.used_bytes());
-            for db in 0..databases {
-                let keyspace = shard.keyspace(DbIndex(db), now);
-                if keyspace.is_empty() {
-                    continue;
-                }
-                let database = &mut totals.databases[usize::from(db)];
-                let expires = as_u64(keyspace.expires_len());
-                database.keys += as_u64(keyspace.len());
-                database.expires += expires;
-                database.ttl_millis +=
-                    u128::from(keyspace.average_ttl_ms(random)) * u128::from(expires);
         for db in 0..databases {
             let keyspace = shard.keyspace(DbIndex(db), now);
             if keyspace.is_empty() {
@@ -181,6 +153,7 @@ impl AddAssign<&Self> for ShardTotals {
         self.hits += shard.hits;
         self.misses += shard.misses;
         self.expired += shard.expired;
+        self.expired_fields += shard.expired_fields;
         self.evicted += shard.evicted;
         self.changes += shard.changes;
         self.used_bytes += shard.used_bytes;
