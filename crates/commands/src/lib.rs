@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
+pub mod bitmap;
 mod element_scan;
 mod expiration;
 pub mod generic;
+pub mod hyperloglog;
 mod index_range;
 mod many_keys;
 mod operands;
@@ -16,6 +18,7 @@ mod reply;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 mod testing;
@@ -23,5 +26,13 @@ mod testing;
 use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
-pub static FAMILIES: &[&[&Command]] =
-    &[generic::COMMANDS, server::COMMANDS, set::COMMANDS, sorted_set::COMMANDS, string::COMMANDS];
+pub static FAMILIES: &[&[&Command]] = &[
+    bitmap::COMMANDS,
+    generic::COMMANDS,
+    hyperloglog::COMMANDS,
+    server::COMMANDS,
+    set::COMMANDS,
+    sorted_set::COMMANDS,
+    stream::COMMANDS,
+    string::COMMANDS,
+];
