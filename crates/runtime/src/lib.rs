@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
 pub mod background;
 pub mod clock;
 pub mod config;
@@ -44,6 +45,7 @@ mod socket;
 mod table;
 mod worker;
 
+pub use arrivals::Arrivals;
 pub use background::{Background, Share};
 pub use clock::Turn;
 pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};

@@ -3,7 +3,8 @@
 //! The driver calls the service, never the other way round. Within one *tick* (one pass of a
 //! worker's loop) the order is:
 //!
-//! 1. input of ready connections: [`Service::receive`], the output of each batch sent after it;
+//! 1. input of ready connections: [`Service::receive_all`] with up to 64 of them that were read, then
+//!    their output is sent; [`Service::receive`] for those that had more to do;
 //! 2. sleeping workers that got letters are kicked;
 //! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
 //! 4. [`Service::tick`];
@@ -14,7 +15,7 @@
 //!
 //! Everything here runs on the worker's own thread and must not block.
 
-use crate::{ConnectionId, Connections, Outgoing, PeerInfo, Turn};
+use crate::{Arrivals, ConnectionId, Connections, Outgoing, PeerInfo, Turn};
 use std::time::Duration;
 
 /// A protocol server, one instance per worker, made and dropped on the worker's thread.
@@ -39,6 +40,16 @@ pub trait Service: Sized + 'static {
     /// not consumed yet, contiguous; it can be empty after a resume. It is not called while a
     /// connection is suspended, closing, or above its high-water mark of unsent output.
     fn receive(&mut self, session: &mut Self::Session, io: Io<'_, Self::Output>) -> Progress;
+
+    /// Several connections have input: one [`Service::receive`] for each, in any order, and
+    /// [`Arrivals::conclude`] with its answer. For a service that gains by doing them together.
+    fn receive_all(&mut self, arrivals: &mut Arrivals<'_, Self>) {
+        for place in 0..arrivals.len() {
+            let (session, io) = arrivals.at(place);
+            let progress = self.receive(session, io);
+            arrivals.conclude(place, progress);
+        }
+    }
 
     /// A letter, from another worker or from this one. Letters of one sender arrive in order.
     fn mail(&mut self, mail: Self::Mail, connections: &mut Connections<'_, Self>);

@@ -71,7 +71,7 @@ impl<S: Service> Worker<S> {
         self.wait();
         self.network.begin_tick(read_clocks(self.id));
         let mut seen = self.dispatch_events();
-        self.network.send_listed();
+        self.network.show_and_send(&mut self.service);
         seen.network |= self.network.is_runnable();
         self.network.run_queue(&mut self.service);
         self.network.send_listed();
