@@ -57,7 +57,9 @@ pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};
 pub use reactor::{Reactor, ReactorChoice, ReactorKind};
 pub use runtime::{WorkerContext, start};
-pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Stopping, Then};
+pub use service::{
+    CloseReason, Io, NextTick, OutputLimit, Progress, Refusal, Service, Stopping, Then,
+};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.
 mod sync {

@@ -52,6 +52,9 @@ const SERVED_BEFORE_SENDING: usize = 64;
 /// The worker's read buffer: what [`SERVED_BEFORE_SENDING`] connections usually send, and one read
 /// that fills its share.
 const READ_BUFFER_BYTES: usize = PREFIX_BYTES_MAX + 2 * READ_BYTES;
+/// Output any connection may have, not counted against its limit (what Redis's static reply buffer
+/// holds).
+pub(crate) const OUTPUT_ALLOWANCE_BYTES: usize = 16 << 10;
 /// Where input of the next connection may begin: cache lines are not shared.
 const ALIGN_BYTES: usize = 64;
 
@@ -72,6 +75,10 @@ pub(crate) struct Network<S: Service> {
     unsent: Vec<Key>,
     /// To be removed at the end of this tick.
     doomed: Vec<Key>,
+    /// Above their soft limit of output when last looked at.
+    above_soft: Vec<Key>,
+    /// When `above_soft` was looked at, in seconds since `started`.
+    soft_checked_at_seconds: u32,
     /// Sum of the connections' `accounted_bytes`.
     buffer_bytes: usize,
     high_water_bytes: usize,
@@ -110,6 +117,8 @@ impl<S: Service> Network<S> {
             resumed: Vec::new(),
             unsent: Vec::new(),
             doomed: Vec::new(),
+            above_soft: Vec::new(),
+            soft_checked_at_seconds: 0,
             buffer_bytes: 0,
             high_water_bytes: config.output_high_water_bytes,
             low_water_bytes: config.output_low_water_bytes.min(config.output_high_water_bytes),
@@ -224,21 +233,24 @@ impl<S: Service> Network<S> {
         }
         resumed.append(&mut self.resumed);
         self.resumed = resumed;
-        self.send_listed();
+        self.send_listed(service);
     }
 
     /// Shows the service what was read, and sends what it answers.
     pub(crate) fn show_and_send(&mut self, service: &mut S) {
         self.show_arrivals(service);
-        self.send_listed();
+        self.send_listed(service);
     }
 
     /// Sends what was written since the last time.
-    pub(crate) fn send_listed(&mut self) {
+    pub(crate) fn send_listed(&mut self, service: &S) {
         let mut unsent = mem::take(&mut self.unsent);
         for key in unsent.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.unsent_listed = false;
+                if connection.output.len() > OUTPUT_ALLOWANCE_BYTES {
+                    self.limit_output(service, key);
+                }
                 self.send(key);
                 self.enqueue_if_ready(key);
             }
@@ -406,7 +418,7 @@ impl<S: Service> Network<S> {
         let Some(progress) = progress else { return };
         self.settle(key, progress.then);
         if self.unsent.len() >= SERVED_BEFORE_SENDING {
-            self.send_listed();
+            self.send_listed(service);
         }
     }
 
@@ -670,6 +682,55 @@ impl<S: Service> Network<S> {
             connection.flow = Flow::Doomed(reason);
             self.doomed.push(key);
         }
+    }
+}
+
+/// Limits of unsent output.
+impl<S: Service> Network<S> {
+    /// Closes a connection whose output is above its limit: the hard one, or the soft one for longer
+    /// than it may be. Looked at before sending, as in Redis, so that what a limit allows does not
+    /// depend on how fast the peer reads.
+    #[cold]
+    fn limit_output(&mut self, service: &S, key: Key) {
+        let now_seconds = self.now_seconds;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let limit = service.output_limit(&connection.session);
+        let bytes = connection.output.len().saturating_sub(OUTPUT_ALLOWANCE_BYTES);
+        if limit.soft_bytes == 0 || bytes < limit.soft_bytes {
+            connection.above_soft_since = None;
+        } else if connection.above_soft_since.is_none() {
+            connection.above_soft_since = Some(now_seconds);
+            self.above_soft.push(key);
+        }
+        let soft_for = connection.above_soft_since.map_or(0, |since| now_seconds - since);
+        let above_hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
+        if above_hard || soft_for > limit.soft_seconds {
+            self.doom(key, CloseReason::OutputLimit);
+        }
+    }
+
+    /// Looks at the connections above their soft limit once a second: nothing else may happen to them.
+    pub(crate) fn limit_listed(&mut self, service: &S) {
+        if self.above_soft.is_empty() || self.now_seconds == self.soft_checked_at_seconds {
+            return;
+        }
+        self.soft_checked_at_seconds = self.now_seconds;
+        let mut listed = mem::take(&mut self.above_soft);
+        listed.retain(|&key| {
+            self.limit_output(service, key);
+            let connection = self.connections.get(key);
+            connection.is_some_and(|connection| {
+                connection.above_soft_since.is_some() && !connection.is_doomed()
+            })
+        });
+        listed.append(&mut self.above_soft);
+        self.above_soft = listed;
+    }
+
+    /// When [`Network::limit_listed`] has something to look at.
+    pub(crate) fn limit_deadline(&self) -> Option<Instant> {
+        let next = Duration::from_secs(u64::from(self.now_seconds) + 1);
+        (!self.above_soft.is_empty()).then(|| self.started + next)
     }
 }
 

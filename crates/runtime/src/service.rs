@@ -62,6 +62,14 @@ pub trait Service: Sized + 'static {
         Stopping::Ready
     }
 
+    /// How much unsent output a connection may have. Asked before its output is sent when there are more
+    /// than 16 KiB ([`crate::ConnectionInfo::OUTPUT_ALLOWANCE_BYTES`]), and once a second while it is
+    /// above the soft limit.
+    fn output_limit(&self, session: &Self::Session) -> OutputLimit {
+        let _ = session;
+        OutputLimit::default()
+    }
+
     /// Called once per tick, after input and letters, also when there were none. Background work
     /// goes here in slices. The answer is how long the worker may sleep.
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick;
@@ -124,6 +132,17 @@ pub enum Then {
     Close,
 }
 
+/// Limits of a connection's unsent output, above which it is closed. 0: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// At once, in bytes.
+    pub hard_bytes: usize,
+    /// When it stays above for longer than `soft_seconds`, in bytes.
+    pub soft_bytes: usize,
+    /// Whole seconds.
+    pub soft_seconds: u32,
+}
+
 /// When [`Service::tick`] wants to be called again at the latest. A worker with nothing to do
 /// sleeps until then; any event or letter makes a tick earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,6 +187,8 @@ pub enum CloseReason {
     Idle,
     /// More unconsumed input than [`crate::Tunables::set_query_buffer_limit_bytes`].
     QueryBufferLimit,
+    /// More unsent output than [`Service::output_limit`] allows.
+    OutputLimit,
     /// The runtime shut down.
     Shutdown,
 }

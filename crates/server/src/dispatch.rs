@@ -157,6 +157,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
     fn run(&mut self, index: usize, held: &mut Held<Shard>) {
         let operation = &self.batch.operations[index];
         let (session, io) = self.seats.at(operation.place);
+        session.note_command(operation.entry);
         let result = run_command(
             operation.entry,
             self.batch.args(operation, io.input),

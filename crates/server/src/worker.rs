@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
 use crate::mail::{Mail, ShardPost};
@@ -14,8 +15,8 @@ use darter_base::{ShardId, WorkerId};
 use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
 use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
 use darter_runtime::{
-    Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, PeerInfo, Post, Progress,
-    Refusal, Service, Then, Turn, WorkerContext,
+    Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit, PeerInfo, Post,
+    Progress, Refusal, Service, Then, Turn, WorkerContext,
 };
 use darter_shard::Shard;
 use darter_txn::{Letter, Outcome, Ticket, Window};
@@ -53,6 +54,8 @@ pub struct Core {
     pub post: Post<Mail>,
     /// The configuration that commands look at, as of this tick.
     pub limits: CallLimits,
+    /// Unsent output that clients may have, as of this tick.
+    pub output_limits: OutputLimits,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -86,7 +89,7 @@ enum Barrier {
     /// The rest of the input is no whole command.
     Incomplete,
     /// A command that does not run in a window, with its spans in the batch.
-    Command { entry: &'static Entry, begin: usize, end: usize, first_span: usize },
+    Command { entry: &'static Entry, place: Place, begin: usize, end: usize, first_span: usize },
     /// An inline command, unescaped.
     Inline { args: OwnedArgs, end: usize },
     /// A command that is refused, with its spans in the batch.
@@ -126,6 +129,7 @@ impl Worker {
                 shared,
                 post: context.post.clone(),
                 limits: config.call_limits(),
+                output_limits: config.output_limits,
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
@@ -174,8 +178,9 @@ impl Worker {
                 Err(_) if is_http(args) => return Barrier::Attack,
                 Err(error) => return Barrier::Refused { error, begin, end, first_span },
             };
-            let Place::Shard(shard, hash) = self.core.place(entry, args) else {
-                return Barrier::Command { entry, begin, end, first_span };
+            let (shard, hash) = match self.core.place(entry, args) {
+                Place::Shard(shard, hash) => (shard, hash),
+                place => return Barrier::Command { entry, place, begin, end, first_span },
             };
             self.batch.operations.push(Operation {
                 place,
@@ -222,11 +227,6 @@ impl Worker {
             Outcome::Posted { next } => next,
         };
         self.share_time(next, turn.elapsed_micros() - began_at);
-        for operation in &self.batch.operations[..next] {
-            let (session, _) = seats.at(operation.place);
-            session.facts.commands += 1;
-            session.facts.last_command = &operation.entry.full_name;
-        }
         if outcome == Outcome::Finished {
             return None;
         }
@@ -294,13 +294,13 @@ impl Worker {
         &mut self,
         session: &mut Session,
         entry: &'static Entry,
+        place: Place,
         args: Args<'_>,
         io: &mut Io<'_, Outbox>,
     ) -> Then {
-        session.facts.commands += 1;
-        session.facts.last_command = &entry.full_name;
+        session.note_command(entry);
         let output = &mut io.output.0;
-        match self.core.place(entry, args) {
+        match place {
             Place::Shard(shard, _) => self.run_on(session, entry, args, vec![shard], io),
             Place::Shards(shards) => self.run_on(session, entry, args, shards, io),
             Place::Slices => {
@@ -451,6 +451,9 @@ impl Worker {
             self.core.statistics().called(packed.entry.id, &packed.result);
         }
         connections.with(job.origin, |session, output| {
+            for packed in &job.commands {
+                session.note_command(packed.entry);
+            }
             self.answer(session, output, |session, output| {
                 session.pending = None;
                 output.append(job.output);
@@ -581,17 +584,23 @@ impl Core {
             return Place::Shard(ShardId(0), 0);
         }
         let mut only = None;
+        // One entry per shard, not per key: there can be very many keys.
         let mut several = Vec::new();
         entry.command.each_key(args, |index| {
+            if several.len() == usize::from(router.shard_count()) {
+                return;
+            }
             let shard = router.shard_of(slot_of(args.at(index)));
             match only {
                 None => only = Some(shard),
-                Some(first) if first == shard && several.is_empty() => {}
+                Some(first) if first == shard => {}
                 Some(first) => {
                     if several.is_empty() {
                         several.push(first);
                     }
-                    several.push(shard);
+                    if let Err(place) = several.binary_search(&shard) {
+                        several.insert(place, shard);
+                    }
                 }
             }
         });
@@ -658,6 +667,10 @@ impl Service for Worker {
         }
     }
 
+    fn output_limit(&self, session: &Session) -> OutputLimit {
+        self.core.output_limits.of(session)
+    }
+
     fn mail(&mut self, mail: Mail, connections: &mut Connections<'_, Self>) {
         match mail {
             Mail::Shard(letter) => self.letter(letter, connections),
@@ -690,7 +703,9 @@ impl Service for Worker {
         let version = self.core.shared.config.version();
         if version != self.config_version {
             self.config_version = version;
-            self.core.limits = self.core.shared.config.current().call_limits();
+            let config = self.core.shared.config.current();
+            self.core.limits = config.call_limits();
+            self.core.output_limits = config.output_limits;
         }
         let next_release = self.release_held(&turn, connections);
         let mut due = *self.background_due.get_or_insert(turn.instant);
@@ -709,9 +724,20 @@ impl Service for Worker {
     }
 
     fn closed(&mut self, _: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {
-        self.core.statistics().connections_closed.add(1);
-        if reason == CloseReason::QueryBufferLimit {
-            self.core.statistics().connections_overflowed.add(1);
+        let statistics = self.core.statistics();
+        statistics.connections_closed.add(1);
+        match reason {
+            CloseReason::QueryBufferLimit => statistics.connections_overflowed.add(1),
+            CloseReason::OutputLimit => {
+                statistics.connections_unread.add(1);
+                tracing::warn!(
+                    client = session.client_id,
+                    peer = ?session.facts.peer.remote,
+                    last_command = session.last_command,
+                    "closed a client for overcoming of output buffer limits"
+                );
+            }
+            _ => {}
         }
         self.core.clients.remove(&session.client_id);
         if let Some(pending) = session.pending.take() {
@@ -773,13 +799,14 @@ impl Worker {
             let then = match barrier {
                 Barrier::Full => Then::Read,
                 Barrier::Incomplete => break Progress { consumed, then: Then::Read },
-                Barrier::Command { entry, begin, end, first_span } => {
+                Barrier::Command { entry, place, begin, end, first_span } => {
                     consumed = end;
                     commands += 1;
                     let batch = std::mem::take(&mut self.batch);
                     let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
-                    let then = session
-                        .run_muted(io, |session, io| self.run_single(session, entry, args, io));
+                    let then = session.run_muted(io, |session, io| {
+                        self.run_single(session, entry, place, args, io)
+                    });
                     self.batch = batch;
                     then
                 }
@@ -788,8 +815,12 @@ impl Worker {
                     commands += 1;
                     let args = args.as_args();
                     match self.core.admit(session, args) {
-                        Ok(entry) => session
-                            .run_muted(io, |session, io| self.run_single(session, entry, args, io)),
+                        Ok(entry) => {
+                            let place = self.core.place(entry, args);
+                            session.run_muted(io, |session, io| {
+                                self.run_single(session, entry, place, args, io)
+                            })
+                        }
                         Err(_) if is_http(args) => {
                             break refuse_attack(io, session);
                         }
