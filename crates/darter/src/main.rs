@@ -10,7 +10,7 @@ mod start;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: darter_runtime::Allocator = darter_runtime::Allocator;
 
 fn main() -> ExitCode {
     match options::read() {

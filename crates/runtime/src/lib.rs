@@ -11,8 +11,9 @@
 //! [`files`] (work beside the network). Inside, `worker` is the loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod allocator;
 pub mod arrivals;
 pub mod background;
 pub mod clock;
@@ -45,6 +46,7 @@ mod socket;
 mod table;
 mod worker;
 
+pub use allocator::Allocator;
 pub use arrivals::Arrivals;
 pub use background::{Background, Share};
 pub use clock::Turn;

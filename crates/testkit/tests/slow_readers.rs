@@ -1,5 +1,7 @@
 //! Clients that ask and do not read: they must cost little, and end where a limit says so.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::time::{Duration, Instant};
 
 use darter_testkit::mode::{SERVER_MODES, darter_binary};
