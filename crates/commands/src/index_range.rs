@@ -12,7 +12,6 @@ pub(crate) struct IndexRange {
 }
 
 impl IndexRange {
-    #[cfg_attr(test, expect(dead_code, reason = "the families that need it come next"))]
     /// The arguments at `index` and behind it.
     pub(crate) fn parse(call: &Call<'_>, index: usize) -> Result<Self, ReplyError> {
         Ok(Self { start: call.integer(index)?, stop: call.integer(index + 1)? })
@@ -29,6 +28,7 @@ impl IndexRange {
 }
 
 /// The element that `index` means among `len`, if there is one.
+#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
 pub(crate) fn element_index(index: i64, len: usize) -> Option<usize> {
     usize::try_from(from_front(index, len)).ok().filter(|index| *index < len)
 }

@@ -6,13 +6,19 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
+pub mod bitmap;
+mod element_scan;
 mod expiration;
 pub mod generic;
-#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
+pub mod hyperloglog;
 mod index_range;
 mod many_keys;
+mod operands;
 mod reply;
 pub mod server;
+pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 mod testing;
@@ -20,4 +26,13 @@ mod testing;
 use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
-pub static FAMILIES: &[&[&Command]] = &[generic::COMMANDS, server::COMMANDS, string::COMMANDS];
+pub static FAMILIES: &[&[&Command]] = &[
+    bitmap::COMMANDS,
+    generic::COMMANDS,
+    hyperloglog::COMMANDS,
+    server::COMMANDS,
+    set::COMMANDS,
+    sorted_set::COMMANDS,
+    stream::COMMANDS,
+    string::COMMANDS,
+];

@@ -75,7 +75,6 @@ pub(crate) fn count_keys(
 
 /// The number of keys in the argument at `index` of LMPOP, ZMPOP, SINTERCARD and their like: at least 1.
 /// Whether there are as many is for the caller to check.
-#[expect(dead_code, reason = "the families that need it come next")]
 pub(crate) fn key_count(call: &Call<'_>, index: usize) -> Result<usize, ReplyError> {
     let count = parse_i64(call.args.at(index)).filter(|count| *count > 0);
     let count = count.and_then(|count| usize::try_from(count).ok());

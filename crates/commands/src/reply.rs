@@ -18,7 +18,6 @@ pub(crate) fn write_string(reply: &mut ReplyWriter<'_>, value: ValueRef<'_>) -> 
 }
 
 /// Writes an element of a collection.
-#[expect(dead_code, reason = "the families that need it come next")]
 #[inline]
 pub(crate) fn write_item(reply: &mut ReplyWriter<'_>, item: Item<'_>) {
     match item {

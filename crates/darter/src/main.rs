@@ -2,10 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
+mod crash;
 mod files;
+mod listeners;
 mod log;
+mod oom;
 mod options;
 mod start;
+mod supervision;
 
 use std::process::ExitCode;
 
@@ -15,7 +20,7 @@ static ALLOCATOR: darter_runtime::Allocator = darter_runtime::Allocator;
 fn main() -> ExitCode {
     match options::read() {
         Ok(options::Asked::Run(configuration)) => start::run(*configuration),
-        Ok(options::Asked::Nothing) => ExitCode::SUCCESS,
+        Ok(options::Asked::Answered(code)) => code,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

@@ -280,7 +280,8 @@ impl<'a> ReplyWriter<'a> {
         }
     }
 
-    const fn is_resp3(&self) -> bool {
+    /// Whether the client speaks RESP3, for replies whose shape depends on it.
+    pub const fn is_resp3(&self) -> bool {
         matches!(self.protocol, Protocol::Resp3)
     }
 

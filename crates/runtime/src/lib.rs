@@ -8,10 +8,11 @@
 //! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`]
 //! (what a worker may do with its other connections), [`post`] (letters to other workers),
 //! [`config`], [`runtime`] and [`handle`] (starting, changing and stopping), [`background`] and
-//! [`files`] (work beside the network). Inside, `worker` is the loop, `network` the driver,
+//! [`files`] (work beside the network), [`crash`] (what is told of a fatal signal), [`process`]
+//! (leaving the terminal). Inside, `worker` is the loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
-#![deny(unsafe_code)]
+// Denied by the workspace; `allocator`, `crash` and `process` say why they need it.
 
 pub mod allocator;
 pub mod arrivals;
@@ -19,11 +20,13 @@ pub mod background;
 pub mod clock;
 pub mod config;
 pub mod connections;
+pub mod crash;
 pub mod files;
 pub mod handle;
 pub mod outgoing;
 pub mod peer;
 pub mod post;
+pub mod process;
 pub mod reactor;
 pub mod runtime;
 pub mod service;

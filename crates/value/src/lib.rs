@@ -8,12 +8,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
+pub mod hyperloglog;
 pub mod integer;
 pub mod large;
 pub mod limits;
 pub mod list;
 pub mod object;
 pub mod packing;
+pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod view;
 
 pub use darter_structures::{BlockValue, Item};
@@ -21,4 +26,7 @@ pub use large::LargeString;
 pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
 pub use list::{Element, End, List};
 pub use object::{Collection, Contents, Object};
+pub use set::{Rules, Set, SetBoundary};
+pub use sorted_set::{ScoreChange, SortedSet};
+pub use stream::Stream;
 pub use view::{Encoding, Type, ValueRef};

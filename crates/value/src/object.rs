@@ -4,6 +4,9 @@ use darter_structures::BlockValue;
 
 use crate::large::LargeString;
 use crate::list::List;
+use crate::set::Set;
+use crate::sorted_set::SortedSet;
+use crate::stream::Stream;
 use crate::view::{Encoding, Type};
 
 /// What every value behind a pointer tells about itself.
@@ -93,6 +96,12 @@ objects! {
     Large(LargeString),
     /// A list.
     List(List),
+    /// A stream.
+    Stream(Stream),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
 }
 
 const _: () = assert!(size_of::<Object>() == 16);
@@ -124,3 +133,5 @@ macro_rules! collection {
 }
 
 collection!(List);
+collection!(Set);
+collection!(SortedSet);

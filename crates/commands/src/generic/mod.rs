@@ -8,7 +8,7 @@ mod keys;
 mod object;
 mod random_key;
 mod rename;
-mod scan;
+pub(crate) mod scan;
 mod time_to_live;
 
 use darter_command_table::Command;

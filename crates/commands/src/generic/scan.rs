@@ -33,7 +33,7 @@ pub(super) static SCAN: Command = Command {
 };
 
 /// Keys visited by a call that does not say how many.
-const COUNT_DEFAULT: usize = 10;
+pub(crate) const COUNT_DEFAULT: usize = 10;
 
 /// Keys visited before others have their turn.
 const KEYS_PER_SLICE: usize = 2048;
@@ -126,7 +126,7 @@ fn scan(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
 
 /// A cursor as C's `strtoull` reads it, but for negative numbers. Any number will do: one that was
 /// never given out scans from somewhere.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_cursor(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii_start();
     let digits = text.strip_prefix(b"+").unwrap_or(text);
     if digits.is_empty() {

@@ -170,7 +170,12 @@ impl RankedMembers {
     }
 
     /// One step of a scan in no order: see [`Table::scan`].
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+    pub fn scan<'s>(
+        &'s self,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(&'s [u8], f64),
+    ) -> u64 {
         self.table.scan(cursor, count, |member| visit(member.bytes(), member.score()))
     }
 

@@ -304,6 +304,12 @@ impl<E: Entry> Table<E> {
         Drain { table: self }
     }
 
+    /// Drops the entries of one segment (some hundreds) and frees it; whether there are more. Leaves a table
+    /// fit for nothing but more of the same and being dropped; see [`into_drain`](Self::into_drain).
+    pub fn drop_slice(&mut self) -> bool {
+        self.pop_segment(&mut drop)
+    }
+
     /// Panics if the table contradicts itself. O(entries).
     pub fn check_invariants(&self) {
         self.directory.check_invariants();

@@ -54,7 +54,7 @@ static SERVER: &[Field] = &[
     field("process_id", |info| Count(info.shared.identity.process_id.into())),
     field("process_supervised", |_| Word("no")),
     field("run_id", |info| Text(info.shared.identity.run_id.clone())),
-    field("tcp_port", |info| Count(info.shared.identity.port.into())),
+    field("tcp_port", |info| Count(info.shared.config.current().port.into())),
     field("server_time_usec", |info| Signed(info.now.0 * 1000)),
     field("uptime_in_seconds", |info| Count(info.uptime_seconds())),
     field("uptime_in_days", |info| Count(info.uptime_seconds() / 86_400)),

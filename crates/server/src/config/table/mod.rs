@@ -94,10 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_of_redis_7_0_is_known() {
-        // `CONFIG GET *` of redis-server 7.0.15 as Debian builds it.
-        let names = include_str!("redis_7_0_names.txt");
-        for name in names.lines() {
+    fn every_parameter_of_redis_and_valkey_is_known() {
+        // What CONFIG GET * answers there, and the names it hides.
+        let lists = [
+            include_str!("redis_7_0_names.txt"),
+            include_str!("redis_8_0_names.txt"),
+            include_str!("valkey_9_1_names.txt"),
+        ];
+        for name in lists.into_iter().flat_map(str::lines) {
             assert!(row_named(name.as_bytes()).is_some(), "{name}");
         }
     }

@@ -1,0 +1,304 @@
+//! SINTER, SUNION, SDIFF, and their like that store or count.
+
+use super::combine::{intersect, subtract, unite};
+use super::rules;
+use crate::many_keys::key_count;
+use crate::operands::collections;
+use crate::reply::write_item;
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView,
+};
+use darter_shard::Expiry;
+use darter_value::{Item, Rules, Set};
+use std::ops::Range;
+
+/// Declares a command that answers with the members, and the one that stores them.
+macro_rules! operation {
+    ($name:ident $handler:ident $summary:literal, $store:ident $store_handler:ident $store_summary:literal, $complexity:literal) => {
+        #[doc = $summary]
+        pub(super) static $name: Command = Command {
+            name: stringify!($name),
+            group: Group::Set,
+            since: "1.0.0",
+            summary: $summary,
+            complexity: $complexity,
+            arity: Arity::AtLeast(2),
+            flags: Flags::READONLY,
+            acl: Category::SET,
+            keys: &[KeySpec::range(1, -1, 1, Access::READ_ONLY.and(Access::ACCESS))],
+            args: &[Arg::key("key").multiple()],
+            tips: &["nondeterministic_output_order"],
+            handler: Handler::Keyed($handler),
+            ..Command::BASE
+        };
+
+        #[doc = $store_summary]
+        pub(super) static $store: Command = Command {
+            name: stringify!($store),
+            group: Group::Set,
+            since: "1.0.0",
+            summary: $store_summary,
+            complexity: $complexity,
+            arity: Arity::AtLeast(3),
+            flags: Flags::WRITE.and(Flags::DENYOOM),
+            acl: Category::SET,
+            keys: &[
+                KeySpec::at(1, Access::OVERWRITE.and(Access::UPDATE)),
+                KeySpec::range(2, -1, 1, Access::READ_ONLY.and(Access::ACCESS)),
+            ],
+            args: &[Arg::key("destination"), Arg::key_by("key", 1).multiple()],
+            handler: Handler::Keyed($store_handler),
+            ..Command::BASE
+        };
+    };
+}
+
+operation!(
+    SINTER sinter "The members that are in all of several sets.",
+    SINTERSTORE sinterstore "Stores the members that are in all of several sets as a set.",
+    "O(N*M) where N is the size of the smallest set and M the number of sets."
+);
+operation!(
+    SUNION sunion "The members that are in any of several sets.",
+    SUNIONSTORE sunionstore "Stores the members that are in any of several sets as a set.",
+    "O(N) where N is the number of members of all sets."
+);
+operation!(
+    SDIFF sdiff "The members of a set that are in none of several others.",
+    SDIFFSTORE sdiffstore "Stores the members of a set that are in none of several others as a set.",
+    "O(N) where N is the number of members of all sets."
+);
+
+/// How many members several sets share.
+pub(super) static SINTERCARD: Command = Command {
+    name: "SINTERCARD",
+    group: Group::Set,
+    since: "7.0.0",
+    summary: "The number of members that are in all of several sets, counted up to a limit.",
+    complexity: "O(N*M) where N is the size of the smallest set and M the number of sets.",
+    arity: Arity::AtLeast(3),
+    flags: Flags::READONLY,
+    acl: Category::SET,
+    keys: &[KeySpec::counted(1, Access::READ_ONLY.and(Access::ACCESS))],
+    args: &[
+        Arg::integer("numkeys"),
+        Arg::key("key").multiple(),
+        Arg::integer("limit").token("LIMIT").optional(),
+    ],
+    handler: Handler::Keyed(sintercard),
+    ..Command::BASE
+};
+
+/// Which members a command is about.
+#[derive(Clone, Copy)]
+enum Operation {
+    Intersect,
+    Unite,
+    Subtract,
+}
+
+impl Operation {
+    fn run(self, sets: &[Option<&Set>], rules: Rules<'_>, emit: impl FnMut(Item<'_>)) {
+        match self {
+            Self::Intersect => intersect(sets, usize::MAX, rules.hasher, emit),
+            Self::Unite => unite(sets, rules, emit),
+            Self::Subtract => subtract(sets, rules, emit),
+        }
+    }
+}
+
+fn sinter(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    answer(call, view, Operation::Intersect)
+}
+
+fn sunion(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    answer(call, view, Operation::Unite)
+}
+
+fn sdiff(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    answer(call, view, Operation::Subtract)
+}
+
+fn sinterstore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    store(call, view, Operation::Intersect)
+}
+
+fn sunionstore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    store(call, view, Operation::Unite)
+}
+
+fn sdiffstore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    store(call, view, Operation::Subtract)
+}
+
+fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) -> ReplyResult {
+    let sets = operands(call, view, 1..call.args.len())?;
+    let limits = call.limits.encodings;
+    let rules = Rules { limits: &limits, hasher: call.hasher };
+    let deferred = call.reply.begin_deferred();
+    let mut count = 0;
+    operation.run(&sets, rules, |member| {
+        write_item(&mut call.reply, member);
+        count += 1;
+    });
+    call.reply.end_set(deferred, count);
+    Ok(())
+}
+
+fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) -> ReplyResult {
+    let result = {
+        let sets = operands(call, view, 2..call.args.len())?;
+        let rules = rules(call);
+        let mut result = Set::default();
+        // A set of integers, for as long as the members are.
+        result.expect(b"0", 0, rules);
+        operation.run(&sets, rules, |member| {
+            result.add(member, rules);
+        });
+        result.compact_integers(rules);
+        result
+    };
+    let key = call.key(1);
+    let len = result.len();
+    call.keyspace(view, &key).set_collection(&key, result, Expiry::Clear);
+    call.reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+fn sintercard(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let count = key_count(call, 1)?;
+    if count > call.args.len() - 2 {
+        return Err(ReplyError::Text("ERR Number of keys can't be greater than number of args"));
+    }
+    let mut limit = usize::MAX;
+    let mut index = 2 + count;
+    while index < call.args.len() {
+        if !call.is_word(index, "LIMIT") || index + 1 == call.args.len() {
+            return Err(ReplyError::Syntax);
+        }
+        limit = parse_limit(call, index + 1)?;
+        index += 2;
+    }
+    let sets = operands(call, view, 2..2 + count)?;
+    let mut shared = 0;
+    intersect(&sets, limit, call.hasher, |_| shared += 1);
+    call.reply.integer(shared);
+    Ok(())
+}
+
+/// The LIMIT of SINTERCARD and ZINTERCARD; 0 means none.
+pub(crate) fn parse_limit(call: &Call<'_>, index: usize) -> Result<usize, ReplyError> {
+    match usize::try_from(call.integer(index)?) {
+        Ok(0) => Ok(usize::MAX),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err(ReplyError::Text("ERR LIMIT can't be negative")),
+    }
+}
+
+fn operands<'v>(
+    call: &Call<'_>,
+    view: &'v mut ShardView<'_>,
+    keys: Range<usize>,
+) -> Result<Vec<Option<&'v Set>>, ReplyError> {
+    collections(call, view, keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn sets_are_combined_over_shards() {
+        transcript(
+            r"
+            SADD a 1 2 3            => :3
+            SADD b 2 3 4            => :3
+            SADD c 3 x              => :2
+            SINTER a b              => *2 $1 2 $1 3
+            SINTER a b c            => *1 $1 3
+            SINTER a none           => *0
+            SINTER a                => *3 $1 1 $1 2 $1 3
+            SINTER a a              => *3 $1 1 $1 2 $1 3
+            SUNION a b              => *4 $1 1 $1 2 $1 3 $1 4
+            SUNION a a none         => *3 $1 1 $1 2 $1 3
+            SDIFF a b               => *1 $1 1
+            SDIFF a b c none        => *1 $1 1
+            SDIFF a a               => *0
+            SDIFF none a            => *0
+            SDIFF c a b             => *1 $1 x
+            @resp 3
+            SINTER a b              => ~2 $1 2 $1 3
+            SUNION none             => ~0
+            SDIFF a none            => ~3 $1 1 $1 2 $1 3
+            ",
+        );
+    }
+
+    #[test]
+    fn results_are_stored_in_the_smallest_form() {
+        transcript(
+            r"
+            SADD a 1 2 3 x          => :4
+            SADD b 2 3 4 x y        => :5
+            SADD c 3 2              => :2
+            SINTERSTORE d a b       => :3
+            OBJECT ENCODING d       => $8 listpack
+            SINTERSTORE d a c       => :2
+            OBJECT ENCODING d       => $6 intset
+            SUNIONSTORE d a c       => :4
+            SDIFFSTORE d a b        => :1
+            SMEMBERS d              => *1 $1 1
+            OBJECT ENCODING d       => $6 intset
+            EXPIRE d 100            => :1
+            SUNIONSTORE d d c       => :3
+            TTL d                   => :-1
+            SET d text              => +OK
+            SUNIONSTORE d a         => :4
+            TYPE d                  => +set
+            SINTERSTORE d a none    => :0
+            EXISTS d                => :0
+            SDIFFSTORE a a b        => :1
+            SMEMBERS a              => *1 $1 1
+            ",
+        );
+    }
+
+    #[test]
+    fn shared_members_are_counted_up_to_a_limit() {
+        transcript(
+            r"
+            SADD a 1 2 3            => :3
+            SADD b 2 3 4            => :3
+            SINTERCARD 2 a b        => :2
+            SINTERCARD 2 a b LIMIT 1 => :1
+            SINTERCARD 2 a b LIMIT 0 => :2
+            SINTERCARD 2 a b limit 10 LIMIT 1 => :1
+            SINTERCARD 1 a          => :3
+            SINTERCARD 2 a none     => :0
+            SINTERCARD 0 a          => -ERR numkeys should be greater than 0
+            SINTERCARD x a          => -ERR numkeys should be greater than 0
+            SINTERCARD 3 a b        => -ERR Number of keys can't be greater than number of args
+            SINTERCARD 2 a b LIMIT  => -ERR syntax error
+            SINTERCARD 2 a b FOO    => -ERR syntax error
+            SINTERCARD 2 a b LIMIT -1 => -ERR LIMIT can't be negative
+            SINTERCARD 2 a b LIMIT x => -ERR value is not an integer or out of range
+            ",
+        );
+    }
+
+    #[test]
+    fn one_wrong_type_refuses_all() {
+        transcript(
+            r"
+            SADD a 1                => :1
+            SET t 1                 => +OK
+            SINTER none t           => -WRONGTYPE Operation against a key holding the wrong kind of value
+            SUNION a t              => -WRONGTYPE Operation against a key holding the wrong kind of value
+            SDIFF a none t          => -WRONGTYPE Operation against a key holding the wrong kind of value
+            SINTERSTORE d t a       => -WRONGTYPE Operation against a key holding the wrong kind of value
+            SINTERCARD 2 a t        => -WRONGTYPE Operation against a key holding the wrong kind of value
+            ",
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! The algorithms of set algebra.
+//!
+//! They go through one set slice by slice and have the others keep or drop whole slices of candidates, so
+//! that the cache misses of looking up some hundred members in a big table overlap, and so that a limit stops
+//! them early.
+
+use darter_shard::KeyHasher;
+use darter_value::integer::IntegerText;
+use darter_value::packing::bytes_of;
+use darter_value::{Item, Rules, Set, SetBoundary};
+
+/// A union of up to so many sets looks each member up in the sets before its own; one of more collects the
+/// members in a set of its own.
+const UNION_BY_LOOKUP_MAX: usize = 4;
+
+/// Members looked up together.
+const MEMBERS_AHEAD: usize = 16;
+
+/// A member that may be in the result.
+struct Candidate<'s> {
+    member: Item<'s>,
+    /// The hash of its bytes, if some other set is a table.
+    hash: u64,
+}
+
+/// Hands the members that are in all of `sets` to `emit`, at most `limit`.
+pub(super) fn intersect<'s>(
+    sets: &[Option<&'s Set>],
+    limit: usize,
+    hasher: &KeyHasher,
+    mut emit: impl FnMut(Item<'s>),
+) {
+    let Some(mut sets) = sets.iter().copied().collect::<Option<Vec<&Set>>>() else { return };
+    sets.sort_by_key(|set| set.len());
+    let [smallest, others @ ..] = &sets[..] else { return };
+    let mut emitted = 0;
+    each_slice(smallest, others, hasher, |mut candidates| {
+        for other in others.iter().filter(|other| !std::ptr::eq(**other, *smallest)) {
+            keep_where(&mut candidates, other, true);
+        }
+        for candidate in candidates.drain(..).take(limit - emitted) {
+            emit(candidate.member);
+            emitted += 1;
+        }
+        emitted < limit
+    });
+}
+
+/// Hands the members that are in any of `sets` to `emit`, each once.
+pub(super) fn unite(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl FnMut(Item<'_>)) {
+    let sets: Vec<&Set> = sets.iter().copied().flatten().collect();
+    if sets.len() > UNION_BY_LOOKUP_MAX {
+        let mut union = Set::default();
+        for set in sets {
+            set.for_each(|member| {
+                union.add(member, rules);
+            });
+        }
+        return union.for_each(emit);
+    }
+    for (index, set) in sets.iter().enumerate() {
+        let before = &sets[..index];
+        if before.iter().any(|other| std::ptr::eq(*other, *set)) {
+            continue;
+        }
+        each_slice(set, before, rules.hasher, |mut candidates| {
+            for other in before {
+                keep_where(&mut candidates, other, false);
+            }
+            candidates.drain(..).for_each(|candidate| emit(candidate.member));
+            true
+        });
+    }
+}
+
+/// Hands the members of the first of `sets` that are in no other to `emit`.
+pub(super) fn subtract(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl FnMut(Item<'_>)) {
+    let [Some(first), others @ ..] = sets else { return };
+    let mut others: Vec<&Set> = others.iter().copied().flatten().collect();
+    if others.iter().any(|other| std::ptr::eq(*other, *first)) {
+        return;
+    }
+    // Looking each member up in all the others, or taking the members of all the others out of a copy. The
+    // first costs less per step, and may end early.
+    let by_lookup = first.len().saturating_mul(others.len() + 1) / 2;
+    let by_removal = others.iter().fold(first.len(), |sum, other| sum.saturating_add(other.len()));
+    if by_lookup <= by_removal {
+        // Big ones first: they are more likely to have a member.
+        others.sort_by_key(|set| std::cmp::Reverse(set.len()));
+        return each_slice(first, &others, rules.hasher, |mut candidates| {
+            for other in &others {
+                keep_where(&mut candidates, other, false);
+            }
+            candidates.drain(..).for_each(|candidate| emit(candidate.member));
+            true
+        });
+    }
+    let mut rest = (*first).clone();
+    for other in others {
+        if rest.is_empty() {
+            break;
+        }
+        other.for_each(|member| {
+            rest.remove(member);
+        });
+    }
+    rest.for_each(emit);
+}
+
+/// Visits the members of `set` slice by slice, until `visit` has enough.
+fn each_slice<'s>(
+    set: &'s Set,
+    others: &[&Set],
+    hasher: &KeyHasher,
+    mut visit: impl FnMut(Vec<Candidate<'s>>) -> bool,
+) {
+    let is_hashed = others.iter().any(|other| other.as_table().is_some());
+    let mut text = IntegerText::new();
+    let mut boundary = Some(SetBoundary::START);
+    while let Some(from) = boundary {
+        let mut candidates = Vec::new();
+        boundary = set.for_each_slice(from, |member| {
+            let hash = if is_hashed { hasher.hash(bytes_of(member, &mut text)) } else { 0 };
+            candidates.push(Candidate { member, hash });
+        });
+        if !visit(candidates) {
+            return;
+        }
+    }
+}
+
+/// Keeps the candidates of which `is_member` says whether they are in `other`.
+fn keep_where(candidates: &mut Vec<Candidate<'_>>, other: &Set, is_member: bool) {
+    let Some(table) = other.as_table() else {
+        return candidates.retain(|candidate| other.contains(candidate.member) == is_member);
+    };
+    let mut kept = vec![false; candidates.len()];
+    let mut text = IntegerText::new();
+    for (window, kept) in candidates.chunks(MEMBERS_AHEAD).zip(kept.chunks_mut(MEMBERS_AHEAD)) {
+        for candidate in window {
+            table.prefetch(candidate.hash);
+        }
+        for candidate in window {
+            table.prefetch_entry(candidate.hash);
+        }
+        for (candidate, kept) in window.iter().zip(kept) {
+            let bytes = bytes_of(candidate.member, &mut text);
+            *kept = table.find(candidate.hash, bytes).is_some() == is_member;
+        }
+    }
+    let mut kept = kept.into_iter();
+    candidates.retain(|_| kept.next().unwrap_or(false));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use darter_shard::EncodingLimits;
+    use std::collections::BTreeSet;
+
+    /// Sets of all forms, about half of whose members they share.
+    fn sets(rules: Rules<'_>) -> Vec<(Set, BTreeSet<Vec<u8>>)> {
+        let shapes = [(3, 1, ""), (100, 2, ""), (100, 3, "m"), (700, 2, ""), (3_000, 3, "m")];
+        let with = |(count, step, word): (i32, i32, &str)| {
+            let mut set = Set::default();
+            let members: BTreeSet<Vec<u8>> =
+                (0..count).map(|number| format!("{word}{}", number * step).into_bytes()).collect();
+            for member in &members {
+                set.expect(member, 1, rules);
+                set.add(Item::Bytes(member), rules);
+            }
+            (set, members)
+        };
+        shapes.into_iter().map(with).collect()
+    }
+
+    fn texts(run: impl FnOnce(&mut dyn FnMut(Item<'_>))) -> BTreeSet<Vec<u8>> {
+        let mut texts = BTreeSet::new();
+        run(&mut |member| {
+            assert!(texts.insert(bytes_of(member, &mut IntegerText::new()).to_vec()), "twice");
+        });
+        texts
+    }
+
+    #[test]
+    fn every_combination_agrees_with_the_standard_library() {
+        let (limits, hasher) = (EncodingLimits::default(), KeyHasher::new(1));
+        let rules = Rules { limits: &limits, hasher: &hasher };
+        let sets = sets(rules);
+        for chosen in 0..5_usize.pow(3) {
+            let indices = [chosen % 5, chosen / 5 % 5, chosen / 25];
+            for count in 1..=3 {
+                let picked: Vec<_> = indices[..count].iter().map(|index| &sets[*index]).collect();
+                let operands: Vec<_> = picked.iter().map(|(set, _)| Some(set)).collect();
+                let models: Vec<_> = picked.iter().map(|(_, model)| model).collect();
+                let (first, rest) = (models[0], &models[1..]);
+                let both: BTreeSet<_> = first
+                    .iter()
+                    .filter(|member| rest.iter().all(|model| model.contains(*member)))
+                    .cloned()
+                    .collect();
+                let only: BTreeSet<_> = first
+                    .iter()
+                    .filter(|member| !rest.iter().any(|model| model.contains(*member)))
+                    .cloned()
+                    .collect();
+                let any: BTreeSet<_> = models.iter().copied().flatten().cloned().collect();
+                assert_eq!(texts(|emit| intersect(&operands, usize::MAX, &hasher, emit)), both);
+                assert_eq!(texts(|emit| subtract(&operands, rules, emit)), only);
+                assert_eq!(texts(|emit| unite(&operands, rules, emit)), any);
+                let limited = texts(|emit| intersect(&operands, 7, &hasher, emit));
+                assert_eq!(limited.len(), both.len().min(7));
+                let repeated = operands.repeat(2);
+                assert_eq!(texts(|emit| unite(&repeated, rules, emit)), any);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! SPOP and SRANDMEMBER.
+
+use crate::reply::write_item;
+use darter_base::crc16::slot_of;
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView,
+};
+use darter_shard::{Edit, Key, Random};
+use darter_value::integer::IntegerText;
+use darter_value::packing::bytes_of;
+use darter_value::{Item, Rules, Set};
+use std::collections::BTreeSet;
+
+/// Takes random members out.
+pub(super) static SPOP: Command = Command {
+    name: "SPOP",
+    group: Group::Set,
+    since: "1.0.0",
+    summary: "Removes random members of a set and returns them.",
+    complexity: "O(N) where N is the number of members asked for, O(1) without a count.",
+    arity: Arity::AtLeast(2),
+    flags: Flags::WRITE.and(Flags::FAST),
+    acl: Category::SET,
+    keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::DELETE))],
+    args: &[Arg::key("key"), Arg::integer("count").optional().since("3.2.0")],
+    history: &[("3.2.0", "Added the `count` argument.")],
+    tips: &["nondeterministic_output"],
+    handler: Handler::Keyed(spop),
+    ..Command::BASE
+};
+
+/// Shows random members.
+pub(super) static SRANDMEMBER: Command = Command {
+    name: "SRANDMEMBER",
+    group: Group::Set,
+    since: "1.0.0",
+    summary: "Random members of a set.",
+    complexity: "O(N) where N is the number of members asked for, O(1) without a count.",
+    arity: Arity::AtLeast(2),
+    flags: Flags::READONLY,
+    acl: Category::SET,
+    keys: &[KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS))],
+    args: &[Arg::key("key"), Arg::integer("count").optional().since("2.6.0")],
+    history: &[("2.6.0", "Added the optional `count` argument.")],
+    tips: &["nondeterministic_output"],
+    handler: Handler::Keyed(srandmember),
+    ..Command::BASE
+};
+
+/// Random numbers for one call.
+pub(crate) fn random_for(view: &mut ShardView<'_>, key: &Key<'_>) -> Random {
+    Random::new(view.shard_of(|| slot_of(key.bytes)).random())
+}
+
+fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    if call.args.len() > 3 {
+        return Err(ReplyError::Syntax);
+    }
+    let key = call.key(1);
+    let mut random = random_for(view, &key);
+    if call.args.len() == 2 {
+        let popped = call.keyspace(view, &key).edit(&key, |set: &mut Set| {
+            set.pop_random(random.next(), |member| write_item(&mut call.reply, member));
+            Edit::changed(())
+        })?;
+        if popped.is_none() {
+            call.reply.null();
+        }
+        return Ok(());
+    }
+    let count = positive_count(call, 2)?;
+    if count == 0 {
+        call.keyspace(view, &key).peek_collection::<Set>(&key)?;
+        call.reply.set(0);
+        return Ok(());
+    }
+    let limits = call.limits.encodings;
+    let rules = Rules { limits: &limits, hasher: call.hasher };
+    let mut keyspace = call.keyspace(view, &key);
+    let reply = &mut call.reply;
+    let popped = keyspace.edit(&key, |set: &mut Set| {
+        let popped = count.min(set.len());
+        reply.set(popped);
+        let left = set.len() - popped;
+        if left * STAY_SHARE > popped {
+            for _ in 0..popped {
+                set.pop_random(random.next(), |member| write_item(reply, member));
+            }
+        } else {
+            // It is faster to choose the few that stay.
+            let mut stay = Set::default();
+            let mut text = IntegerText::new();
+            for _ in 0..left {
+                set.pop_random(random.next(), |member| {
+                    stay.expect(bytes_of(member, &mut text), 1, rules);
+                    stay.add(member, rules);
+                });
+            }
+            set.for_each(|member| write_item(reply, member));
+            *set = stay;
+        }
+        Edit::counted(popped as u64, ())
+    })?;
+    if popped.is_none() {
+        call.reply.set(0);
+    }
+    Ok(())
+}
+
+/// SPOP chooses those that stay if there are not even so many times fewer of them.
+const STAY_SHARE: usize = 5;
+
+fn srandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    if call.args.len() > 3 {
+        return Err(ReplyError::Syntax);
+    }
+    let key = call.key(1);
+    let mut random = random_for(view, &key);
+    if call.args.len() == 2 {
+        let mut keyspace = call.keyspace(view, &key);
+        let set = keyspace.read_collection::<Set>(&key)?;
+        match set.and_then(|set| set.random(random.next())) {
+            Some(member) => write_item(&mut call.reply, member),
+            None => call.reply.null(),
+        }
+        return Ok(());
+    }
+    let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
+    let mut keyspace = call.keyspace(view, &key);
+    let Some(set) = keyspace.read_collection::<Set>(&key)? else {
+        call.reply.array(0);
+        return Ok(());
+    };
+    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if count < 0 {
+        call.reply.array(wanted);
+        for _ in 0..wanted {
+            let member = set.random(random.next()).expect("no set is empty");
+            write_item(&mut call.reply, member);
+        }
+        return Ok(());
+    }
+    let wanted = wanted.min(set.len());
+    call.reply.array(wanted);
+    sample(set, wanted, &mut random, |member| write_item(&mut call.reply, member));
+    Ok(())
+}
+
+/// Hands `wanted` different members to `emit`, at most as many as there are, every choice of them equally
+/// likely.
+fn sample<'s>(set: &'s Set, wanted: usize, random: &mut Random, mut emit: impl FnMut(Item<'s>)) {
+    /// Below this share of the set, single draws cost less than going through all of it.
+    const DRAW_SHARE: usize = 16;
+    if set.as_table().is_some() && wanted.saturating_mul(DRAW_SHARE) < set.len() {
+        let mut drawn = BTreeSet::new();
+        while drawn.len() < wanted {
+            if let Some(Item::Bytes(member)) = set.random(random.next())
+                && drawn.insert(member)
+            {
+                emit(Item::Bytes(member));
+            }
+        }
+        return;
+    }
+    let (mut wanted, mut left) = (wanted, set.len());
+    set.for_each(|member| {
+        if random.below(left) < wanted {
+            emit(member);
+            wanted -= 1;
+        }
+        left -= 1;
+    });
+}
+
+/// The argument at `index` as a number of elements.
+pub(crate) fn positive_count(call: &Call<'_>, index: usize) -> Result<usize, ReplyError> {
+    usize::try_from(call.integer(index)?)
+        .map_err(|_| ReplyError::Text("ERR value is out of range, must be positive"))
+}

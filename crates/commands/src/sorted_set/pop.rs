@@ -1,0 +1,207 @@
+//! ZPOPMIN, ZPOPMAX and ZMPOP.
+
+use super::written::Shape;
+use crate::many_keys::key_count;
+use crate::set::positive_count;
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView,
+};
+use darter_resp::ReplyWriter;
+use darter_shard::Edit;
+use darter_value::SortedSet;
+
+/// Takes the first member with any in several sorted sets.
+pub(super) static ZMPOP: Command = Command {
+    name: "ZMPOP",
+    group: Group::SortedSet,
+    since: "7.0.0",
+    summary: "Removes the lowest or highest members of the first of several sorted sets that has any.",
+    complexity: "O(K) + O(M*log(N)) where K is the number of keys, N the size of the sorted set and M \
+                 the number of members popped.",
+    arity: Arity::AtLeast(4),
+    flags: Flags::WRITE,
+    acl: Category::SORTED_SET,
+    keys: &[KeySpec::counted(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::DELETE))],
+    args: &[
+        Arg::integer("numkeys"),
+        Arg::key("key").multiple(),
+        Arg::one_of("where", &[Arg::word("min", "MIN"), Arg::word("max", "MAX")]),
+        Arg::integer("count").token("COUNT").optional(),
+    ],
+    handler: Handler::Keyed(zmpop),
+    ..Command::BASE
+};
+
+/// Takes the highest members.
+pub(super) static ZPOPMAX: Command = Command {
+    name: "ZPOPMAX",
+    summary: "Removes the highest members of a sorted set and returns them.",
+    handler: Handler::Keyed(zpopmax),
+    ..POP
+};
+
+/// Takes the lowest members.
+pub(super) static ZPOPMIN: Command = Command {
+    name: "ZPOPMIN",
+    summary: "Removes the lowest members of a sorted set and returns them.",
+    handler: Handler::Keyed(zpopmin),
+    ..POP
+};
+
+const POP: Command = Command {
+    group: Group::SortedSet,
+    since: "5.0.0",
+    complexity: "O(M*log(N)) where N is the size of the sorted set and M the number of members popped.",
+    arity: Arity::AtLeast(2),
+    flags: Flags::WRITE.and(Flags::FAST),
+    acl: Category::SORTED_SET,
+    keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::DELETE))],
+    args: &[Arg::key("key"), Arg::integer("count").optional()],
+    ..Command::BASE
+};
+
+/// From which end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Lowest,
+    Highest,
+}
+
+fn zpopmin(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    pop(call, view, End::Lowest)
+}
+
+fn zpopmax(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    pop(call, view, End::Highest)
+}
+
+fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
+    if call.args.len() > 3 {
+        return Err(ReplyError::Syntax);
+    }
+    let (count, shape) = if call.args.len() == 3 {
+        (positive_count(call, 2)?, Shape::with_scores(&call.reply))
+    } else {
+        (1, Shape::Flat)
+    };
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let popped = keyspace.edit(&key, |set: &mut SortedSet| {
+        let count = take(set, end, count, &mut call.reply, shape);
+        Edit::counted(count as u64, ())
+    })?;
+    if popped.is_none() {
+        call.reply.array(0);
+    }
+    Ok(())
+}
+
+fn zmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let keys = key_count(call, 1)?;
+    let at = keys.saturating_add(2);
+    let end = if call.is_word(at, "MIN") {
+        End::Lowest
+    } else if call.is_word(at, "MAX") {
+        End::Highest
+    } else {
+        return Err(ReplyError::Syntax);
+    };
+    let count = match call.args.len() - at {
+        1 => 1,
+        3 if call.is_word(at + 1, "COUNT") => {
+            let count = call.integer(at + 2).ok().and_then(|count| usize::try_from(count).ok());
+            let error = ReplyError::Text("ERR count should be greater than 0");
+            count.filter(|count| *count > 0).ok_or(error)?
+        }
+        _ => return Err(ReplyError::Syntax),
+    };
+    for index in 2..at {
+        let key = call.key(index);
+        let mut keyspace = call.keyspace(view, &key);
+        let popped = keyspace.edit(&key, |set: &mut SortedSet| {
+            call.reply.array(2);
+            call.reply.bulk(key.bytes);
+            let count = take(set, end, count, &mut call.reply, Shape::Pairs);
+            Edit::counted(count as u64, ())
+        })?;
+        if popped.is_some() {
+            return Ok(());
+        }
+    }
+    call.reply.null_array();
+    Ok(())
+}
+
+/// Moves up to `count` members into the reply; how many.
+fn take(
+    set: &mut SortedSet,
+    end: End,
+    count: usize,
+    reply: &mut ReplyWriter<'_>,
+    shape: Shape,
+) -> usize {
+    let count = count.min(set.len());
+    let ranks = match end {
+        End::Lowest => 0..count,
+        End::Highest => set.len() - count..set.len(),
+    };
+    shape.begin(reply, count);
+    for (member, score) in set.range(ranks.clone(), end == End::Highest) {
+        shape.write(reply, member, score);
+    }
+    set.remove_range(ranks, |_, _| {});
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn members_are_popped_from_either_end() {
+        transcript(
+            r"
+            ZPOPMIN z               => *0
+            ZADD z 1 a 2 b 3 c 4 d  => :4
+            ZPOPMIN z               => *2 $1 a $1 1
+            ZPOPMAX z               => *2 $1 d $1 4
+            ZPOPMAX z 0             => *0
+            ZPOPMAX z 9             => *4 $1 c $1 3 $1 b $1 2
+            EXISTS z                => :0
+            ZPOPMIN z -1            => -ERR value is out of range, must be positive
+            ZPOPMIN z x             => -ERR value is not an integer or out of range
+            ZPOPMIN z 1 2           => -ERR syntax error
+            ZADD z 1 a 2 b 3 c      => :3
+            @resp 3
+            ZPOPMIN z               => *2 $1 a ,1
+            ZPOPMIN z 2             => *2 *2 $1 b ,2 *2 $1 c ,3
+            ZPOPMIN z 2             => *0
+            ",
+        );
+    }
+
+    #[test]
+    fn the_first_of_several_that_has_members_is_popped() {
+        transcript(
+            r"
+            ZMPOP 2 a b MIN         => *-1
+            ZADD b 1 x 2 y 3 z      => :3
+            ZMPOP 2 a b MIN         => *2 $1 b *1 *2 $1 x $1 1
+            ZMPOP 2 a b MAX COUNT 5 => *2 $1 b *2 *2 $1 z $1 3 *2 $1 y $1 2
+            EXISTS b                => :0
+            ZMPOP 0 a MIN           => -ERR numkeys should be greater than 0
+            ZMPOP x a MIN           => -ERR numkeys should be greater than 0
+            ZMPOP 2 a MIN           => -ERR syntax error
+            ZMPOP 1 a FOO           => -ERR syntax error
+            ZMPOP 1 a MIN COUNT     => -ERR syntax error
+            ZMPOP 1 a MIN COUNT 0   => -ERR count should be greater than 0
+            ZMPOP 1 a MIN COUNT 1 COUNT 1 => -ERR syntax error
+            SET t 1                 => +OK
+            ZMPOP 2 a t MIN         => -WRONGTYPE Operation against a key holding the wrong kind of value
+            @resp 3
+            ZMPOP 1 a MIN           => _
+            ",
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! ZREM and ZREMRANGEBY*.
+
+use super::bound::{LexRange, ScoreRange};
+use crate::index_range::IndexRange;
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
+    ShardView,
+};
+use darter_shard::Edit;
+use darter_value::SortedSet;
+use std::ops::Range;
+
+/// Removes members.
+pub(super) static ZREM: Command = Command {
+    name: "ZREM",
+    group: Group::SortedSet,
+    since: "1.2.0",
+    summary: "Removes members from a sorted set, which goes with its last member.",
+    complexity: "O(M*log(N)) where N is the size of the sorted set and M the number of members.",
+    arity: Arity::AtLeast(3),
+    flags: Flags::WRITE.and(Flags::FAST),
+    acl: Category::SORTED_SET,
+    keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::DELETE))],
+    args: &[Arg::key("key"), Arg::string("member").multiple()],
+    history: &[("2.4.0", "Accepts multiple elements.")],
+    handler: Handler::Keyed(zrem),
+    ..Command::BASE
+};
+
+/// Removes a range of members.
+pub(super) static ZREMRANGEBYLEX: Command = Command {
+    name: "ZREMRANGEBYLEX",
+    since: "2.8.9",
+    summary: "Removes the members in a range of members, from a sorted set of equal scores.",
+    args: &[Arg::key("key"), Arg::string("min"), Arg::string("max")],
+    handler: Handler::Keyed(zremrangebylex),
+    ..BY_RANGE
+};
+
+/// Removes a range of ranks.
+pub(super) static ZREMRANGEBYRANK: Command = Command {
+    name: "ZREMRANGEBYRANK",
+    since: "2.0.0",
+    summary: "Removes the members in a range of ranks from a sorted set.",
+    args: &[Arg::key("key"), Arg::integer("start"), Arg::integer("stop")],
+    handler: Handler::Keyed(zremrangebyrank),
+    ..BY_RANGE
+};
+
+/// Removes a range of scores.
+pub(super) static ZREMRANGEBYSCORE: Command = Command {
+    name: "ZREMRANGEBYSCORE",
+    since: "1.2.0",
+    summary: "Removes the members with scores in a range from a sorted set.",
+    args: &[Arg::key("key"), Arg::double("min"), Arg::double("max")],
+    handler: Handler::Keyed(zremrangebyscore),
+    ..BY_RANGE
+};
+
+const BY_RANGE: Command = Command {
+    group: Group::SortedSet,
+    complexity: "O(log(N)+M) where N is the size of the sorted set and M the number of members \
+                 removed.",
+    arity: Arity::Exactly(4),
+    flags: Flags::WRITE,
+    acl: Category::SORTED_SET,
+    keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::DELETE))],
+    ..Command::BASE
+};
+
+fn zrem(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let args = call.args;
+    let removed = call.keyspace(view, &key).edit(&key, |set: &mut SortedSet| {
+        let members = (2..args.len()).map(|index| args.at(index));
+        let removed = members.filter(|member| set.remove(member).is_some()).count();
+        Edit::counted(removed as u64, removed)
+    })?;
+    call.reply.integer(i64::try_from(removed.unwrap_or(0)).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+fn zremrangebylex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let range = LexRange::parse(call.args.at(2), call.args.at(3))?;
+    remove(call, view, |set| range.ranks(set))
+}
+
+fn zremrangebyrank(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let range = IndexRange::parse(call, 2)?;
+    remove(call, view, |set| range.within(set.len()))
+}
+
+fn zremrangebyscore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let range = ScoreRange::parse(call.args.at(2), call.args.at(3))?;
+    remove(call, view, |set| range.ranks(set))
+}
+
+fn remove(
+    call: &mut Call<'_>,
+    view: &mut ShardView<'_>,
+    ranks: impl FnOnce(&SortedSet) -> Range<usize>,
+) -> ReplyResult {
+    let key = call.key(1);
+    let removed = call.keyspace(view, &key).edit(&key, |set: &mut SortedSet| {
+        let ranks = ranks(set);
+        let removed = ranks.len();
+        set.remove_range(ranks, |_, _| {});
+        Edit::counted(removed as u64, removed)
+    })?;
+    call.reply.integer(i64::try_from(removed.unwrap_or(0)).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn members_and_ranges_are_removed() {
+        transcript(
+            r"
+            ZADD z 1 a 2 b 3 c 4 d 5 e 6 f => :6
+            ZREM z a x a            => :1
+            ZREMRANGEBYRANK z 0 1   => :2
+            ZRANGE z 0 -1           => *3 $1 d $1 e $1 f
+            ZREMRANGEBYRANK z -1 -1 => :1
+            ZREMRANGEBYRANK z 5 1   => :0
+            ZREMRANGEBYSCORE z (4 5 => :1
+            ZREMRANGEBYSCORE z x 5  => -ERR min or max is not a float
+            ZREMRANGEBYRANK z x 5   => -ERR value is not an integer or out of range
+            ZREMRANGEBYLEX z - +    => :1
+            ZREMRANGEBYLEX z - x    => -ERR min or max not valid string range item
+            EXISTS z                => :0
+            ZREM z a                => :0
+            ZREMRANGEBYLEX z - +    => :0
+            ",
+        );
+    }
+}
