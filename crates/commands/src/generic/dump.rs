@@ -240,7 +240,9 @@ mod tests {
 
     fn run(bench: &mut Bench, words: &[&[u8]]) -> Vec<u8> {
         let mut args = OwnedArgs::new();
-        words.iter().for_each(|word| args.push(word));
+        for word in words {
+            args.push(word);
+        }
         bench.run_args(args.as_args())
     }
 
