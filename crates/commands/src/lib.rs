@@ -10,8 +10,10 @@ pub mod bitmap;
 mod element_scan;
 mod expiration;
 pub mod generic;
+pub mod hash;
 pub mod hyperloglog;
 mod index_range;
+pub mod list;
 mod many_keys;
 mod operands;
 mod reply;
@@ -29,7 +31,9 @@ use darter_command_table::Command;
 pub static FAMILIES: &[&[&Command]] = &[
     bitmap::COMMANDS,
     generic::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
+    list::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
