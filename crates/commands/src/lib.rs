@@ -9,6 +9,7 @@
 mod element_scan;
 mod expiration;
 pub mod generic;
+pub mod geo;
 mod index_range;
 mod many_keys;
 mod operands;
@@ -23,5 +24,11 @@ mod testing;
 use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
-pub static FAMILIES: &[&[&Command]] =
-    &[generic::COMMANDS, server::COMMANDS, set::COMMANDS, sorted_set::COMMANDS, string::COMMANDS];
+pub static FAMILIES: &[&[&Command]] = &[
+    generic::COMMANDS,
+    geo::COMMANDS,
+    server::COMMANDS,
+    set::COMMANDS,
+    sorted_set::COMMANDS,
+    string::COMMANDS,
+];

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod geo;
 pub mod integer;
 pub mod large;
 pub mod limits;
