@@ -44,13 +44,8 @@ impl Point {
     }
 
     /// The middle of the cell of a score. Any number is a cell, after a fashion.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "what is no cell is taken for the nearest number that is one"
-    )]
     pub fn from_score(score: f64) -> Self {
-        let area = Cell::new(score as u64, Cell::STEPS_MAX).area();
+        let area = Cell::new(bits_of(score), Cell::STEPS_MAX).area();
         let middle =
             |(min, max): (f64, f64), limit: f64| f64::midpoint(min, max).clamp(-limit, limit);
         Self {
@@ -84,6 +79,25 @@ impl Point {
         let cosines = radians(self.latitude).cos() * radians(other.latitude).cos();
         let chord = by_latitude * by_latitude + cosines * by_longitude * by_longitude;
         2.0 * EARTH_RADIUS_METRES * chord.sqrt().asin()
+    }
+}
+
+/// The bits a score stands for. What is no cell is converted as Redis's C does on its usual machines:
+/// negative numbers wrap around, too big ones are nothing.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers that do not fit are told apart before"
+)]
+fn bits_of(score: f64) -> u64 {
+    /// 2^64
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    if score < 0.0 {
+        (score as i64).cast_unsigned()
+    } else if score < END {
+        score as u64
+    } else {
+        0
     }
 }
 
