@@ -8,6 +8,7 @@
 
 mod big_natural;
 pub mod crc16;
+pub mod crc64;
 pub mod extended;
 pub mod float;
 pub mod glob;

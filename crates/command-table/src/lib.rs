@@ -24,4 +24,4 @@ pub use command::{Arity, Command, Deprecation, Group, Handler, Progress, Slice};
 pub use error::{ReplyError, ReplyResult, until_nul};
 pub use flags::Flags;
 pub use key_spec::{Access, Begin, Find, KeySpec};
-pub use table::{CommandId, Entry, Found, Table};
+pub use table::{CommandId, Entry, Found, Rename, RenameError, Table};

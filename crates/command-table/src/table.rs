@@ -22,13 +22,48 @@ pub struct Entry {
     pub id: CommandId,
     /// What it is.
     pub command: &'static Command,
-    /// The name in lower case, with its container's: `get`, `client|kill`.
+    /// What clients call it by: the command's own name, or another one a `rename-command` gave it.
+    pub name: &'static str,
+    /// The command's own name in lower case, with its container's: `get`, `client|kill`. Whatever it
+    /// was renamed to, that is how it is listed and counted.
     pub full_name: String,
     /// The argument index of its key, if it always has exactly one and runs on its shard.
     pub single_key: Option<u8>,
     /// Its subcommands' entries.
     pub subcommands: Vec<Self>,
 }
+
+/// A command to be called by another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename {
+    /// What it is called by so far, in any case.
+    pub from: Vec<u8>,
+    /// What it is to be called by; empty: by nothing, so that nobody can use it.
+    pub to: Vec<u8>,
+}
+
+/// Why a command cannot be called by another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameError {
+    /// There is no command of the old name.
+    NoSuchCommand,
+    /// There is a command of the new name already.
+    NameTaken,
+    /// The new name is no text.
+    NotText,
+}
+
+impl std::fmt::Display for RenameError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::NoSuchCommand => "No such command in rename-command",
+            Self::NameTaken => "Target command name already exists",
+            Self::NotText => "a command's name must be valid UTF-8",
+        })
+    }
+}
+
+impl std::error::Error for RenameError {}
 
 /// The answer to a lookup.
 pub type Found<'t> = Result<&'t Entry, ReplyError>;
@@ -48,12 +83,27 @@ impl Table {
     /// # Panics
     /// When two commands have the same name.
     pub fn new(families: &[&[&'static Command]]) -> Self {
+        Self::renamed(families, &[]).expect("without renaming there is nothing to refuse")
+    }
+
+    /// A table of `families` in which `renames` were carried out one after the other. On an error
+    /// the number is that of the rename that cannot be.
+    ///
+    /// # Panics
+    /// When two commands have the same name to begin with.
+    pub fn renamed(
+        families: &[&[&'static Command]],
+        renames: &[Rename],
+    ) -> Result<Self, (usize, RenameError)> {
         let mut next = 0;
-        let entries: Vec<Entry> = families
-            .iter()
-            .flat_map(|family| family.iter())
-            .map(|command| Entry::new(command, None, &mut next))
+        let entries: Vec<Entry> = names_after(families, renames)?
+            .into_iter()
+            .map(|(command, name)| Entry { name, ..Entry::new(command, None, &mut next) })
             .collect();
+        Ok(Self::of(entries, next))
+    }
+
+    fn of(entries: Vec<Entry>, next: u16) -> Self {
         let mut table = Self {
             places: vec![0; (entries.len() * 4).next_power_of_two()].into_boxed_slice(),
             entries,
@@ -92,7 +142,7 @@ impl Table {
                 None if matches!(entry.command.handler, Handler::Container) => {
                     return Err(ReplyError::UnknownSubcommand {
                         subcommand: name.to_vec(),
-                        command: entry.command.name,
+                        command: entry.name,
                     });
                 }
                 None => {}
@@ -112,7 +162,7 @@ impl Table {
         loop {
             let index = self.places[place].checked_sub(1)?;
             let entry = &self.entries[usize::from(index)];
-            if entry.command.name.as_bytes().eq_ignore_ascii_case(name) {
+            if entry.name.as_bytes().eq_ignore_ascii_case(name) {
                 return Some(entry);
             }
             place = (place + 1) & mask;
@@ -128,7 +178,7 @@ impl Table {
     }
 
     fn place(&mut self, index: usize) {
-        let name = self.entries[index].command.name;
+        let name = self.entries[index].name;
         assert!(self.named(name.as_bytes()).is_none(), "two commands are named {name}");
         let mask = self.places.len() - 1;
         let mut place = hash(name.as_bytes()) & mask;
@@ -152,6 +202,7 @@ impl Entry {
         Self {
             id,
             command,
+            name: command.name,
             single_key: single_key
                 .map(|index| u8::try_from(index).expect("a fixed key is among the first args")),
             subcommands: command
@@ -169,6 +220,35 @@ impl Entry {
             .iter()
             .find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(name))
     }
+}
+
+/// Every command that can still be used, and what it is called by.
+fn names_after(
+    families: &[&[&'static Command]],
+    renames: &[Rename],
+) -> Result<Vec<(&'static Command, &'static str)>, (usize, RenameError)> {
+    let mut named: Vec<(&'static Command, &'static str)> = families
+        .iter()
+        .flat_map(|family| family.iter())
+        .map(|command| (*command, command.name))
+        .collect();
+    for (index, Rename { from, to }) in renames.iter().enumerate() {
+        let position_of = |named: &[(&'static Command, &'static str)], wanted: &[u8]| {
+            named.iter().position(|(_, name)| name.as_bytes().eq_ignore_ascii_case(wanted))
+        };
+        let position = position_of(&named, from).ok_or((index, RenameError::NoSuchCommand))?;
+        if to.is_empty() {
+            named.remove(position);
+            continue;
+        }
+        if position_of(&named, to).is_some_and(|taken| taken != position) {
+            return Err((index, RenameError::NameTaken));
+        }
+        let name = std::str::from_utf8(to).map_err(|_| (index, RenameError::NotText))?;
+        // Names live as long as the table, which is as long as the process; there are few.
+        named[position].1 = name.to_ascii_uppercase().leak();
+    }
+    Ok(named)
 }
 
 #[cold]

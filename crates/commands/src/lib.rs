@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
+pub mod bitmap;
 mod element_scan;
 mod expiration;
 pub mod generic;
 pub mod geo;
+pub mod hyperloglog;
 mod index_range;
 mod many_keys;
 mod operands;
@@ -17,6 +19,7 @@ mod reply;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 mod testing;
@@ -25,10 +28,13 @@ use darter_command_table::Command;
 
 /// Every family, in the order of the documentation.
 pub static FAMILIES: &[&[&Command]] = &[
+    bitmap::COMMANDS,
     generic::COMMANDS,
     geo::COMMANDS,
+    hyperloglog::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
 ];

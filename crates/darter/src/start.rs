@@ -1,18 +1,22 @@
 //! Assembling the crates into a server, and running it until it is asked to end.
 
-use crate::files;
-use crate::log::{self, LevelHandle};
-use crate::options::Configuration;
+use crate::log::Log;
+use crate::oom::OomScoreSetter;
+use crate::options::{Configuration, rename_error};
+use crate::supervision::{PidFile, Supervisor};
+use crate::{crash, files, listeners, metrics};
 use darter_base::UnixMillis;
-use darter_runtime::config::BindAddress;
-use darter_runtime::{ListenerConfig, PeerAddress, RuntimeConfig, Tunables};
-use darter_server::config::{BindWord, Settings};
+use darter_runtime::{ListenHandle, PeerAddress, RuntimeConfig, Tunables};
+use darter_server::config::{Settings, memory_limit};
 use darter_server::shared::{ApplySettings, Identity};
 use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands};
 use darter_txn::Router;
-use std::fs;
+use std::env;
+use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::thread::available_parallelism;
 
 /// The commit this was built from, when the build says so.
@@ -30,14 +34,29 @@ const SHARDS_PER_WORKER: u16 = 4;
 /// Runs the server.
 pub(crate) fn run(configuration: Configuration) -> ExitCode {
     let settings = configuration.store.current();
-    let level = match log::start(settings.log_level, &settings.log_file) {
-        Ok(level) => level,
+    let supervisor = Supervisor::of(settings.process.supervised);
+    let is_in_background = settings.process.daemonize && !supervisor.watches();
+    // Relative paths of everything that follows begin there, as they do for Redis.
+    if let Err(error) = env::set_current_dir(&settings.directory) {
+        eprintln!("cannot go to the directory {}: {error}", settings.directory.display());
+        return ExitCode::FAILURE;
+    }
+    // What fails from here on, nobody at a terminal sees any more: the log is tried first.
+    let log = match Log::start(&settings.log) {
+        Ok(log) => log,
         Err(error) => {
-            eprintln!("cannot open the log file {}: {error}", settings.log_file);
+            eprintln!("Can't open the log file {}: {error}", settings.log.file);
             return ExitCode::FAILURE;
         }
     };
-    match serve(configuration, level) {
+    if is_in_background && let Err(error) = darter_runtime::process::daemonize() {
+        eprintln!("cannot go on in the background: {error}");
+        return ExitCode::FAILURE;
+    }
+    log.apply(&settings.log);
+    crash::install();
+    crash::apply(&settings);
+    match serve(configuration, &log, &supervisor, is_in_background) {
         Ok(()) => {
             tracing::warn!("Darter is now ready to exit, bye bye...");
             ExitCode::SUCCESS
@@ -50,10 +69,13 @@ pub(crate) fn run(configuration: Configuration) -> ExitCode {
 }
 
 fn serve(
-    configuration: Configuration,
-    level: LevelHandle,
+    mut configuration: Configuration,
+    log: &Log,
+    supervisor: &Supervisor,
+    is_in_background: bool,
 ) -> Result<(), Box<dyn std::error::Error>> {
     greet(&configuration);
+    supervisor.warn();
     let settings = configuration.store.current();
     let worker_count = match settings.workers {
         Some(workers) => workers.get(),
@@ -66,16 +88,30 @@ fn serve(
     let file_reserve = files::reserve(worker_count.into());
     limit_clients(&configuration, file_reserve)?;
     let settings = configuration.store.current();
+    let oom_score = OomScoreSetter::new();
+    // A reason to log, not to stay away.
+    let _ = oom_score.apply(settings.process.oom_score);
 
-    let shared: &'static Shared = Box::leak(Box::new(Shared::new(
+    let rename_lines = configuration.take_rename_lines();
+    let identity = identity(configuration.file.as_deref())?;
+    let shared = Shared::new(
         Router::new(shard_count, worker_count, settings.routing),
         u64::from_le_bytes(random()?),
         configuration.store,
-        identity(&settings, configuration.file.as_deref())?,
+        identity,
         darter_commands::FAMILIES,
         commands::COMMANDS,
-    )));
-    let config = runtime_config(&settings, worker_count)?;
+        &configuration.renames,
+    );
+    let shared = shared.map_err(|refused| {
+        let error = rename_error(&rename_lines, refused);
+        eprintln!("{error}");
+        error
+    })?;
+    let shared: &'static Shared = Box::leak(Box::new(shared));
+    let pid_file = PidFile::write(&settings.process, is_in_background);
+    show_identity(&settings, log);
+    let config = runtime_config(&settings, worker_count);
     let handle =
         darter_runtime::start::<Worker, _>(&config, move |context| Worker::new(shared, &context))?;
     tracing::info!("Reactor: {}", handle.reactor());
@@ -83,45 +119,54 @@ fn serve(
         "Workers: {worker_count}, shards: {shard_count}, routing: {}",
         shared.config.text("routing")
     );
-    for address in handle.addresses().iter().flatten() {
-        match address {
-            PeerAddress::Tcp(address) => tracing::info!("Listening on {address}"),
-            PeerAddress::Unix(path) => tracing::info!("Listening on {}", path.display()),
-        }
-    }
-    tracing::info!("Running mode=standalone, port={}.", settings.port);
+    show_memory(&settings);
+    let applier = Applier {
+        listening: Mutex::new(listening_of(&settings)),
+        listen: handle.listen(),
+        tunables: handle.tunables().clone(),
+        log: log.clone(),
+        oom_score,
+        file_reserve,
+    };
     let running = Running {
         reactor: handle.reactor().clone(),
         shutdown: handle.shutdown(),
-        apply: apply_settings(&settings, handle.tunables().clone(), level, file_reserve),
+        apply: applier.into_function(),
     };
     shared.running.set(running).map_err(|_| "the server was started twice")?;
-    write_pid_file(&settings.pid_file);
+    let started_at = shared.identity.started_at;
+    crash::set_facts(move || facts(shared, worker_count, started_at));
+    // Last, so that whoever can connect finds everything in place.
+    let listening = listen(&handle.listen(), &settings);
+    let started = listening.and_then(|()| metrics::serve(&settings, shared));
+    // Kept until the workers have ended, so that probes are answered to the end.
+    let _metrics = match started {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            handle.shutdown().stop();
+            handle.join()?;
+            return Err(error);
+        }
+    };
     tracing::info!("Server initialized");
-    tracing::info!("Ready to accept connections");
-    let result = handle.join();
-    if !settings.pid_file.is_empty() {
-        // It may be gone already, or never have been written.
-        let _ = fs::remove_file(&settings.pid_file);
+    if handle.addresses().iter().flatten().any(|it| matches!(it, PeerAddress::Tcp(_))) {
+        tracing::info!("Ready to accept connections tcp");
     }
+    if settings.unix_socket.is_some() {
+        tracing::info!("Ready to accept connections unix");
+    }
+    supervisor.ready();
+    let result = handle.join();
+    supervisor.stopping();
+    drop(pid_file);
     Ok(result?)
 }
 
-/// Tells other programs the process id. Failing to is no reason not to serve, as it is none for
-/// Redis.
-fn write_pid_file(path: &str) {
-    if path.is_empty() {
-        return;
-    }
-    if let Err(error) = fs::write(path, format!("{}\n", std::process::id())) {
-        tracing::warn!("cannot write the process id to {path}: {error}");
-    }
-}
-
 fn greet(configuration: &Configuration) {
+    tracing::info!("oO0OoO0OoO0Oo Darter is starting oO0OoO0OoO0Oo");
     tracing::info!(
-        "Darter is starting: version={}, redis_version={REDIS_VERSION}, bits={}, commit={COMMIT}, \
-         pid={}",
+        "Darter version={}, redis_version={REDIS_VERSION}, bits={}, commit={COMMIT}, modified=0, \
+         pid={}, just started",
         env!("CARGO_PKG_VERSION"),
         usize::BITS,
         std::process::id()
@@ -129,7 +174,7 @@ fn greet(configuration: &Configuration) {
     if let Some(path) = &configuration.file {
         tracing::info!("Configuration loaded from {}", path.display());
     } else {
-        tracing::info!("No configuration file: defaults and options only");
+        tracing::info!("No configuration file: defaults, environment and options only");
     }
     for warning in &configuration.warnings {
         tracing::warn!("{warning}");
@@ -138,6 +183,80 @@ fn greet(configuration: &Configuration) {
     if !without_effect.is_empty() {
         tracing::warn!("Accepted without effect: {}", without_effect.join(", "));
     }
+}
+
+/// Mode, port and process id, on a picture where somebody watches.
+fn show_identity(settings: &Settings, log: &Log) {
+    let is_watched = settings.log.file.is_empty() && io::stdout().is_terminal();
+    let (port, pid) = (settings.port, std::process::id());
+    if settings.log.shows_logo || is_watched {
+        log.picture(&format!(
+            "\n      __\n   __/o \\_      Darter {}, {} bit\n   \\____  \\     Port: {port}\n      /    \\     PID: \
+             {pid}\n   __/__/_\\_\\\n\n",
+            env!("CARGO_PKG_VERSION"),
+            usize::BITS
+        ));
+    }
+    tracing::info!("Running mode=standalone, port={port}.");
+    tracing::info!("PID: {pid}");
+}
+
+fn show_memory(settings: &Settings) {
+    let limit = match memory_limit::read() {
+        Some(limit) if limit.is_control_group => {
+            format!("{} bytes by the control group", limit.bytes)
+        }
+        Some(limit) => format!("{} bytes, all of the machine's", limit.bytes),
+        None => "not known".to_owned(),
+    };
+    match settings.maxmemory_bytes {
+        0 => tracing::info!("Memory: maxmemory is not set, the process may use {limit}"),
+        bytes => tracing::info!("Memory: maxmemory {bytes} bytes, the process may use {limit}"),
+    }
+}
+
+fn show_addresses(addresses: &[Option<PeerAddress>]) {
+    for address in addresses.iter().flatten() {
+        match address {
+            PeerAddress::Tcp(address) => tracing::info!("Listening on {address}"),
+            PeerAddress::Unix(path) => {
+                tracing::info!(
+                    "The server is now ready to accept connections at {}",
+                    path.display()
+                );
+            }
+        }
+    }
+    if addresses.iter().all(Option::is_none) {
+        tracing::warn!("Configured to not listen anywhere: neither port nor unixsocket is set");
+    }
+}
+
+/// What a crash report says about the server. It runs while something is broken, so it only reads
+/// counters and asks the system.
+fn facts(shared: &Shared, worker_count: u16, started_at: UnixMillis) -> Vec<String> {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let memory = memory.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    vec![
+        format!(
+            "uptime_in_seconds:{} run_id:{} config_file:{}",
+            (now - started_at.0) / 1000,
+            shared.identity.run_id,
+            shared.identity.config_file
+        ),
+        format!(
+            "workers:{worker_count} shards:{} reactor:{}",
+            shared.router().shard_count(),
+            shared.running.get().map(|running| running.reactor.to_string()).unwrap_or_default()
+        ),
+        format!(
+            "connections:{} buffers:{} bytes {}",
+            shared.statistics.iter().map(|worker| worker.connections.read()).sum::<u64>(),
+            shared.buffer_bytes(),
+            memory.split_whitespace().collect::<Vec<_>>().join(" ")
+        ),
+    ]
 }
 
 /// Raises the limit of open files for `maxclients`, or lowers `maxclients` to what there is.
@@ -176,21 +295,17 @@ fn limit_clients(
     Ok(())
 }
 
-fn identity(
-    settings: &Settings,
-    config_file: Option<&std::path::Path>,
-) -> Result<Identity, Box<dyn std::error::Error>> {
-    let shown = |path: &std::path::Path| path.to_string_lossy().into_owned();
+fn identity(config_file: Option<&Path>) -> Result<Identity, Box<dyn std::error::Error>> {
+    let shown = |path: &Path| path.to_string_lossy().into_owned();
     Ok(Identity {
         run_id: hexadecimal(random::<20>()?),
         replication_id: hexadecimal(random::<20>()?),
         started_at: UnixMillis(jiff::Timestamp::now().as_millisecond()),
         process_id: std::process::id(),
-        port: settings.port,
         version: env!("CARGO_PKG_VERSION"),
         commit: COMMIT,
         allocator: ALLOCATOR_NAME,
-        executable: std::env::current_exe().map(|path| shown(&path)).unwrap_or_default(),
+        executable: env::current_exe().map(|path| shown(&path)).unwrap_or_default(),
         config_file: config_file.map(shown).unwrap_or_default(),
     })
 }
@@ -206,75 +321,106 @@ fn hexadecimal(bytes: [u8; 20]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-fn runtime_config(
-    settings: &Settings,
-    worker_count: u16,
-) -> Result<RuntimeConfig, Box<dyn std::error::Error>> {
-    let mut listeners = Vec::new();
-    if settings.port != 0 {
-        for word in &settings.bind {
-            listeners.push(ListenerConfig::tcp(word, settings.port, settings.tcp_backlog)?);
-        }
-    }
-    if let Some(path) = &settings.unix_socket {
-        let address = BindAddress::Unix { path: path.clone(), mode: settings.unix_socket_mode };
-        let backlog = settings.tcp_backlog;
-        listeners.push(ListenerConfig { address, backlog, optional: false });
-    }
-    if listeners.is_empty() {
-        tracing::warn!("Configured to not listen anywhere: neither port nor unixsocket is set");
-    }
-    Ok(RuntimeConfig {
+/// Opens the sockets of the start.
+fn listen(listen: &ListenHandle, settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+    let addresses = listen
+        .change(&listeners::of(settings)?)
+        .map_err(|error| listeners::describe(&error, settings))?;
+    listeners::give_to_group(settings);
+    show_addresses(&addresses);
+    Ok(())
+}
+
+fn runtime_config(settings: &Settings, worker_count: u16) -> RuntimeConfig {
+    RuntimeConfig {
         workers: NonZeroUsize::new(worker_count.into()),
         reactor: settings.reactor,
         pinning: settings.pinning,
-        listeners,
         tcp_keepalive_seconds: settings.tcp_keepalive_seconds,
         idle_timeout_seconds: settings.idle_timeout_seconds,
         query_buffer_limit_bytes: settings.query_buffer_limit_bytes,
         ..RuntimeConfig::default()
-    })
+    }
 }
 
-/// The words of the `bind` line.
-fn bind_words(settings: &Settings) -> Vec<BindWord> {
-    settings.bind.iter().filter_map(|word| BindWord::parse(word.as_bytes())).collect()
+/// What decides where the server listens and can change while it runs.
+type Listening = (u16, Vec<String>);
+
+fn listening_of(settings: &Settings) -> Listening {
+    (settings.port, settings.bind.clone())
 }
 
 /// What CONFIG SET changes outside of the server crate.
-fn apply_settings(
-    at_start: &Settings,
+struct Applier {
+    /// As it is.
+    listening: Mutex<Listening>,
+    listen: ListenHandle,
     tunables: Tunables,
-    level: LevelHandle,
+    log: Log,
+    oom_score: OomScoreSetter,
     file_reserve: u64,
-) -> ApplySettings {
-    let (port, bind) = (at_start.port, bind_words(at_start));
-    Box::new(move |settings| {
-        if settings.port != port {
-            tracing::warn!("the port cannot be changed while the server runs");
-            return Err(("port", "Unable to listen on this port. Check server logs.".to_owned()));
+}
+
+/// The parameter that cannot be changed, and why.
+type Refused = (&'static str, String);
+
+impl Applier {
+    fn into_function(self) -> ApplySettings {
+        Box::new(move |settings| self.apply(settings))
+    }
+
+    /// What can fail comes first, so that there is only the listening to be undone.
+    fn apply(&self, settings: &Settings) -> Result<(), Refused> {
+        self.check_clients(settings)?;
+        env::set_current_dir(&settings.directory).map_err(|error| ("dir", error.to_string()))?;
+        let mut listening = self.listening.lock().map_err(|_| ("port", String::new()))?;
+        let wanted = listening_of(settings);
+        if *listening != wanted {
+            self.change_listeners(&listening, settings)?;
         }
-        let is_served = |word: &BindWord| bind.iter().any(|socket| socket.serves(word));
-        if !bind_words(settings).iter().all(is_served) {
-            tracing::warn!("addresses to listen on cannot be added while the server runs");
-            return Err(("bind", "Failed to bind to specified addresses.".to_owned()));
+        if let Err(reason) = self.oom_score.apply(settings.process.oom_score) {
+            if *listening != wanted {
+                let before =
+                    Settings { port: listening.0, bind: listening.1.clone(), ..settings.clone() };
+                // It was possible a moment ago.
+                let _ = self.change_listeners(&wanted, &before);
+            }
+            return Err(("oom-score-adj", reason));
         }
-        let limit = files::raise_to(settings.maxclients as u64 + file_reserve);
-        let possible = limit.now.saturating_sub(file_reserve);
-        if possible < settings.maxclients as u64 {
-            return Err((
-                "maxclients",
-                format!(
-                    "The operating system is not able to handle the specified number of clients, \
-                     try with {possible}"
-                ),
-            ));
-        }
-        tunables.set_idle_timeout_seconds(settings.idle_timeout_seconds);
-        tunables.set_query_buffer_limit_bytes(settings.query_buffer_limit_bytes);
-        tunables.set_tcp_keepalive_seconds(settings.tcp_keepalive_seconds);
-        // Fails only when the log is gone, which happens at the end.
-        let _ = level.reload(log::filter_of(settings.log_level));
+        *listening = wanted;
+        self.tunables.set_idle_timeout_seconds(settings.idle_timeout_seconds);
+        self.tunables.set_query_buffer_limit_bytes(settings.query_buffer_limit_bytes);
+        self.tunables.set_tcp_keepalive_seconds(settings.tcp_keepalive_seconds);
+        self.log.apply(&settings.log);
+        crash::apply(settings);
         Ok(())
-    })
+    }
+
+    fn check_clients(&self, settings: &Settings) -> Result<(), Refused> {
+        let limit = files::raise_to(settings.maxclients as u64 + self.file_reserve);
+        let possible = limit.now.saturating_sub(self.file_reserve);
+        if possible >= settings.maxclients as u64 {
+            return Ok(());
+        }
+        let reason = format!(
+            "The operating system is not able to handle the specified number of clients, try with \
+             {possible}"
+        );
+        Err(("maxclients", reason))
+    }
+
+    fn change_listeners(&self, from: &Listening, settings: &Settings) -> Result<(), Refused> {
+        let refusal = |error: &dyn std::fmt::Display| {
+            tracing::warn!("{error}");
+            if from.0 == settings.port {
+                ("bind", "Failed to bind to specified addresses.".to_owned())
+            } else {
+                ("port", "Unable to listen on this port. Check server logs.".to_owned())
+            }
+        };
+        let wanted = listeners::of(settings).map_err(|error| refusal(&error))?;
+        let addresses = self.listen.change(&wanted).map_err(|error| refusal(&error))?;
+        show_addresses(&addresses);
+        Ok(())
+    }
 }

@@ -51,6 +51,16 @@ impl Listening {
             }
             Err(error) => return Err(error),
         };
+        // Nobody gets in any more once the change is answered; the acceptor lets go a little later.
+        let is_kept = |listener: &Arc<Listener>| {
+            let kept = changed.iter().filter_map(|place| place.listener.as_ref());
+            kept.into_iter().any(|kept| Arc::ptr_eq(kept, listener))
+        };
+        for listener in places.iter().filter_map(|place| place.listener.as_ref()) {
+            if !is_kept(listener) {
+                listener.stop();
+            }
+        }
         *places = changed;
         publish(places.iter().map(|place| place.listener.clone()).collect());
         outcome.map(|()| addresses(&places))

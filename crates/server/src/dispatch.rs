@@ -6,7 +6,7 @@ use crate::statistics::WorkerStatistics;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::ConnectionId;
+use darter_runtime::{ConnectionId, crash};
 use darter_shard::{KeyHasher, Shard};
 use darter_txn::{Held, Program, View, Window};
 
@@ -168,6 +168,7 @@ pub fn run_command(
     let (Handler::Keyed(handler) | Handler::AllShards(handler)) = entry.command.handler else {
         unreachable!("only commands over shards are dispatched to shards")
     };
+    crash::note_command(&entry.full_name, args.len());
     let mut call = Call {
         command: entry.command,
         args,

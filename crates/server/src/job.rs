@@ -5,7 +5,7 @@ use crate::shared::Shared;
 use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, Entry, ReplyResult};
 use darter_resp::{Output, OwnedArgs};
-use darter_runtime::ConnectionId;
+use darter_runtime::{ConnectionId, crash};
 use darter_shard::Shard;
 use darter_txn::{Held, View, Work};
 
@@ -42,6 +42,9 @@ pub struct PackedCommand {
 impl Work<Shard> for Job {
     fn run(&mut self, held: &mut Held<Shard>) {
         let mut view = View::one(held, self.shared.router());
+        // Another worker's client; afterwards this worker goes on with its own.
+        let own = crash::in_flight().client;
+        crash::note_client(0);
         for packed in &mut self.commands {
             packed.result = run_command(
                 packed.entry,
@@ -54,5 +57,6 @@ impl Work<Shard> for Job {
                 &mut self.output,
             );
         }
+        crash::note_client(own);
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::config::{ConfigStore, Settings};
 use crate::job::Job;
+use crate::metrics::Figures;
 use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics};
 use darter_base::{ShardId, UnixMillis};
-use darter_command_table::{Command, CommandId, Entry, Handler, Table};
+use darter_command_table::{Command, CommandId, Entry, Handler, Rename, RenameError, Table};
 use darter_runtime::ReactorChoice;
 use darter_runtime::handle::ShutdownHandle;
 use darter_shard::{KeyHasher, Shard, ShardOptions};
@@ -31,8 +32,6 @@ pub struct Identity {
     pub started_at: UnixMillis,
     /// Process id.
     pub process_id: u32,
-    /// The port clients are told, 0 without TCP.
-    pub port: u16,
     /// Darter's version.
     pub version: &'static str,
     /// The commit it was built from, zeroes when that is not known.
@@ -66,6 +65,8 @@ pub struct Shared {
     pub rates: Rates,
     /// Bytes each shard used when its home worker last looked.
     shard_bytes: Box<[AtomicU64]>,
+    /// What shards have, while somebody may read it: set when the metrics endpoint is started.
+    pub figures: OnceLock<Figures>,
     /// The most memory used, in bytes.
     peak_bytes: AtomicU64,
     /// Who this process is.
@@ -98,7 +99,8 @@ impl fmt::Debug for Running {
 }
 
 impl Shared {
-    /// Makes the shards and joins the command families.
+    /// Makes the shards and joins the command families, some of them called by other names. An
+    /// error has the number of the rename that cannot be.
     pub fn new(
         router: Router,
         seed: u64,
@@ -106,7 +108,8 @@ impl Shared {
         identity: Identity,
         families: &[&[&'static Command]],
         session_commands: &[&[&'static SessionCommand]],
-    ) -> Self {
+        renames: &[Rename],
+    ) -> Result<Self, (usize, RenameError)> {
         let session_commands = session_commands.concat();
         let mut all: Vec<&[&'static Command]> = families.to_vec();
         let roots: Vec<&'static Command> = session_commands
@@ -115,7 +118,7 @@ impl Shared {
             .map(|session| &session.command)
             .collect();
         all.push(&roots);
-        let table = Table::new(&all);
+        let table = Table::renamed(&all, renames)?;
         let hasher = KeyHasher::new(seed);
         let options =
             ShardOptions { databases: config.current().databases, hasher: hasher.clone() };
@@ -123,7 +126,7 @@ impl Shared {
         for entry in table.commands() {
             join_runs(entry, &session_commands, &mut session_runs);
         }
-        Self {
+        Ok(Self {
             cells: Cells::new(router, |id: ShardId| Shard::new(id, &options)),
             hasher,
             session_runs,
@@ -134,13 +137,14 @@ impl Shared {
             baseline: Mutex::new(Totals::default()),
             rates: Rates::default(),
             shard_bytes: router.shards().map(|_| AtomicU64::new(0)).collect(),
+            figures: OnceLock::new(),
             peak_bytes: AtomicU64::new(0),
             table,
             identity,
             active_expire: AtomicBool::new(true),
             running: OnceLock::new(),
             next_client_id: AtomicU64::new(1),
-        }
+        })
     }
 
     /// From slots to shards to workers.

@@ -15,7 +15,7 @@ use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
 use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
 use darter_runtime::{
     CloseReason, ConnectionId, Connections, Io, NextTick, PeerInfo, Post, Progress, Refusal,
-    Service, Then, Turn, WorkerContext,
+    Service, Then, Turn, WorkerContext, crash,
 };
 use darter_shard::Shard;
 use darter_txn::{Letter, Outcome, Ticket, Window};
@@ -279,6 +279,7 @@ impl Worker {
                     turn: io.turn,
                 };
                 let began_at = io.turn.elapsed_micros();
+                crash::note_command(&entry.full_name, args.len());
                 let result = run(&mut call);
                 self.core.statistics().called(entry.id, &result);
                 self.core.statistics().took(entry.id, io.turn.elapsed_micros() - began_at);
@@ -437,6 +438,10 @@ impl Worker {
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
+            if let Some(figures) = shared.figures.get() {
+                let databases = self.core.limits.databases;
+                figures.publish(&mut held.shard, id, databases, turn.now);
+            }
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         more
@@ -561,10 +566,6 @@ impl Service for Worker {
                 last_words: b"-ERR max number of clients reached\r\n"[..].into(),
             });
         }
-        if !config.serves(&peer.local) {
-            statistics.connections_refused.add(1);
-            return Err(Refusal::default());
-        }
         if config.protected_mode && !config.has_password() && !is_local(peer) {
             statistics.connections_refused.add(1);
             return Err(Refusal { last_words: PROTECTED_MODE_REFUSAL.into() });
@@ -577,6 +578,7 @@ impl Service for Worker {
 
     fn receive(&mut self, session: &mut Session, mut io: Io<'_, Outbox>) -> Progress {
         let mut consumed = 0;
+        crash::note_client(session.client_id);
         session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
         let unsent_before = io.output.0.len();
         if matches!(session.pending, Some(Pending::Sliced(_))) {
@@ -682,6 +684,7 @@ impl Service for Worker {
 
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
         let turn = *connections.turn();
+        self.core.statistics().ticks.add(1);
         self.core.statistics().buffer_bytes.set(connections.buffer_bytes() as u64);
         let version = self.core.shared.config.version();
         if version != self.config_version {

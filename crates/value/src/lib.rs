@@ -8,7 +8,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
 pub mod geo;
+pub mod hyperloglog;
 pub mod integer;
 pub mod large;
 pub mod limits;
@@ -17,6 +19,7 @@ pub mod object;
 pub mod packing;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod view;
 
 pub use darter_structures::{BlockValue, Item};
@@ -26,4 +29,5 @@ pub use list::{Element, End, List};
 pub use object::{Collection, Contents, Object};
 pub use set::{Rules, Set, SetBoundary};
 pub use sorted_set::{ScoreChange, SortedSet};
+pub use stream::Stream;
 pub use view::{Encoding, Type, ValueRef};

@@ -6,6 +6,7 @@ use crate::large::LargeString;
 use crate::list::List;
 use crate::set::Set;
 use crate::sorted_set::SortedSet;
+use crate::stream::Stream;
 use crate::view::{Encoding, Type};
 
 /// What every value behind a pointer tells about itself.
@@ -95,6 +96,8 @@ objects! {
     Large(LargeString),
     /// A list.
     List(List),
+    /// A stream.
+    Stream(Stream),
     /// A set.
     Set(Set),
     /// A sorted set.

@@ -105,6 +105,16 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// The bytes of a string that is not kept as an integer; `None` for one that is, and for other
+    /// types.
+    pub fn text_bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Bytes(bytes) | Self::Raw(bytes) => Some(bytes),
+            Self::Object(Object::Large(string)) => Some(string.as_bytes()),
+            Self::Integer(_) | Self::Object(_) => None,
+        }
+    }
+
     /// Length in bytes of a string, as STRLEN counts; `None` for other types.
     pub fn string_len(self) -> Option<usize> {
         self.string_bytes(&mut IntegerText::new()).map(<[u8]>::len)

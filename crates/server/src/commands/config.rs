@@ -2,8 +2,11 @@
 
 use crate::commands::error::ServerError;
 use crate::config::SetError;
+use crate::config::rewrite::{Append, rewrite_file};
+use crate::config::special::reason;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
+use std::path::Path;
 
 /// The container and its subcommands.
 pub static COMMANDS: &[&SessionCommand] = &[&CONFIG, &GET, &HELP, &RESETSTAT, &REWRITE, &SET];
@@ -123,9 +126,27 @@ static REWRITE: SessionCommand = SessionCommand::alone(
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         ..BASE
     },
-    |_| Err(ServerError::NoConfigFile.into()),
+    rewrite,
 )
 .within();
+
+fn rewrite(call: &mut SessionCall<'_>) -> SessionResult {
+    let file = &call.shared.identity.config_file;
+    if file.is_empty() {
+        return Err(ServerError::NoConfigFile.into());
+    }
+    match rewrite_file(Path::new(file), &call.shared.config, Append::Changed) {
+        Ok(()) => {
+            tracing::info!("CONFIG REWRITE executed with success.");
+            call.ok()
+        }
+        Err(error) => {
+            let reason = reason(&error);
+            tracing::warn!("CONFIG REWRITE failed: {reason}");
+            Err(ServerError::RewriteFailed(reason).into())
+        }
+    }
+}
 
 /// Tells which subcommands there are.
 static HELP: SessionCommand = SessionCommand::alone(

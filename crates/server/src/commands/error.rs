@@ -58,6 +58,8 @@ pub enum ServerError {
     ParameterRefused { name: String, reason: String },
     /// `CONFIG REWRITE` without a file.
     NoConfigFile,
+    /// `CONFIG REWRITE` that cannot write, and why.
+    RewriteFailed(String),
     /// `DEBUG` without permission.
     DebugNotAllowed,
     /// `DEBUG` with a subcommand it does not have, or not with these arguments.
@@ -183,6 +185,9 @@ impl fmt::Display for ServerError {
                 );
             }
             Self::NoConfigFile => "ERR The server is running without a config file",
+            Self::RewriteFailed(reason) => {
+                return write!(formatter, "ERR Rewriting config file: {reason}");
+            }
             Self::DebugNotAllowed => {
                 "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
                  \"local\", you can run it from a local connection, otherwise you need to set this \

@@ -8,27 +8,37 @@
 //!
 //! * [`parameter`]: what a row is. Read this first, then a file of [`table`].
 //! * [`value`]: the kinds of values, their text and their bounds.
-//! * [`special`]: values of several words that have a form of their own.
+//! * [`special`]: values that have a form of their own.
 //! * [`settings`]: the typed result, which the rest of the server reads.
 //! * [`store`]: the settings in force, and changing several of them at once.
-//! * [`bind`]: addresses to listen on.
-//! * [`directive`]: a line of a configuration file.
-//! * [`mod@reference`] makes `docs/configuration.md` of the rows.
+//! * [`command_line`], [`line`](mod@line), [`files`] and [`load`]: what a server starts with, from all its sources.
+//! * [`rewrite`]: writing the settings in force back into the file.
+//! * [`reference`](mod@reference) makes `docs/configuration.md` of the rows, [`help`] the text of `--help`.
+//! * [`memory_limit`]: what a percentage of memory refers to.
 
-pub mod bind;
-pub mod directive;
+pub mod command_line;
+mod files;
+pub mod help;
+pub mod line;
+pub mod load;
+pub mod memory_limit;
 pub mod parameter;
 pub mod reference;
+pub mod rewrite;
 pub mod settings;
 pub mod special;
 pub mod store;
 pub mod table;
 pub mod value;
 
-pub use bind::BindWord;
-pub use directive::Directive;
-pub use parameter::{Change, Parameter};
-pub use settings::{LogLevel, OutputLimit, OutputLimits, Permission, Settings};
+pub use command_line::CommandLine;
+pub use line::{Line, LoadError, Place};
+pub use load::{Loaded, Loader};
+pub use parameter::{Change, Parameter, Support};
+pub use settings::{
+    Facility, LogFormat, LogLevel, LogSettings, LogTimestamp, OomScore, OomScoreMode, OutputLimit,
+    OutputLimits, Permission, ProcessSettings, Settings, Supervised,
+};
 pub use store::{ConfigStore, SetError};
 pub use table::{Row, SECTIONS, rows};
 pub use value::{Kind, Value};

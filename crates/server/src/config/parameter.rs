@@ -18,6 +18,30 @@ pub enum Change {
     Fixed,
 }
 
+/// How CONFIG REWRITE writes a parameter. A line that the file has is replaced where it stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Rewrite {
+    /// The line; a new one only for a value that is not the default.
+    Line,
+    /// The line, whatever the value.
+    Always,
+    /// The line, unless the value is the default: then it is taken out of the file.
+    UnlessDefault,
+    /// Several lines, made of the value by this function, each compared with that of the default.
+    Lines(fn(&[u8]) -> Vec<String>),
+}
+
+/// What setting a parameter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// What its summary says.
+    Effective,
+    /// Nothing: it is kept and shown.
+    Accepted,
+    /// Any value but the default is refused, for this reason.
+    Refused(&'static str),
+}
+
 /// A parameter of the configuration.
 #[derive(Debug)]
 pub struct Parameter {
@@ -37,6 +61,12 @@ pub struct Parameter {
     pub hidden: bool,
     /// Never logged.
     pub secret: bool,
+    /// Several lines of a configuration file add up instead of replacing each other.
+    pub collects: bool,
+    /// How CONFIG REWRITE writes it.
+    pub rewrite: Rewrite,
+    /// Why any value but the default is refused; `None`: none is.
+    pub refused: Option<&'static str>,
     /// What it does, in one sentence.
     pub summary: &'static str,
     /// Sets its field of the settings; `None`: accepted without effect.
@@ -59,6 +89,9 @@ impl Parameter {
             change: Change::AtRunTime,
             hidden: false,
             secret: false,
+            collects: false,
+            rewrite: Rewrite::Line,
+            refused: None,
             summary,
             sets: None,
         }
@@ -113,6 +146,27 @@ impl Parameter {
         self
     }
 
+    /// Several lines add up.
+    #[must_use]
+    pub const fn collects(mut self) -> Self {
+        self.collects = true;
+        self
+    }
+
+    /// Written by CONFIG REWRITE in another way.
+    #[must_use]
+    pub const fn rewrite(mut self, rewrite: Rewrite) -> Self {
+        self.rewrite = rewrite;
+        self
+    }
+
+    /// Refuses any value but the default.
+    #[must_use]
+    pub const fn refused(mut self, reason: &'static str) -> Self {
+        self.refused = Some(reason);
+        self
+    }
+
     /// Sets a field of the settings.
     #[must_use]
     pub const fn sets(mut self, set: fn(&mut Settings, &Value)) -> Self {
@@ -123,6 +177,15 @@ impl Parameter {
     /// Its name and every alias.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// What setting it does.
+    pub fn support(&self) -> Support {
+        match (self.refused, self.sets) {
+            (Some(reason), _) => Support::Refused(reason),
+            (None, Some(_)) => Support::Effective,
+            (None, None) => Support::Accepted,
+        }
     }
 
     /// The default as a value.
@@ -193,7 +256,12 @@ pub(super) const fn text(
     const fn anything(_: &[u8]) -> Result<(), &'static str> {
         Ok(())
     }
-    Parameter::new(name, Kind::Text(anything), default, summary)
+    Parameter::new(name, Kind::Text(anything), default, summary).rewrite(rewrite_of_text(default))
+}
+
+/// A text that is empty by default stands for nothing: Redis leaves its line out then.
+const fn rewrite_of_text(default: &str) -> Rewrite {
+    if default.is_empty() { Rewrite::UnlessDefault } else { Rewrite::Line }
 }
 
 /// A text that must pass a check.
@@ -203,7 +271,17 @@ pub(super) const fn checked(
     default: &'static str,
     summary: &'static str,
 ) -> Parameter {
-    Parameter::new(name, Kind::Text(check), default, summary)
+    Parameter::new(name, Kind::Text(check), default, summary).rewrite(rewrite_of_text(default))
+}
+
+/// A text that is brought into another form.
+pub(super) const fn formed(
+    name: &'static str,
+    canonical: Canonical,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter::new(name, Kind::Formed(canonical), default, summary)
 }
 
 /// Several words with a form of their own.

@@ -1,11 +1,10 @@
 //! The typed settings: what the rest of the server reads.
 
-use crate::config::bind::BindWord;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
 use darter_resp::Limits;
-use darter_runtime::{PeerAddress, Pinning, Reactor};
+use darter_runtime::{Pinning, Reactor};
 use darter_shard::EncodingLimits;
 use darter_txn::Routing;
 use std::fmt;
@@ -27,6 +26,8 @@ pub struct Settings {
     pub unix_socket: Option<PathBuf>,
     /// Mode of the unix socket; `None`: the umask decides.
     pub unix_socket_mode: Option<u32>,
+    /// Group of the unix socket; empty: that of the process.
+    pub unix_socket_group: String,
     /// Seconds without input after which a client is disconnected; 0: never.
     pub idle_timeout_seconds: u32,
     /// Most connections at a time.
@@ -53,14 +54,20 @@ pub struct Settings {
     pub routing: Routing,
     /// Whether workers are bound to processors.
     pub pinning: Pinning,
-    /// Which events are logged.
-    pub log_level: LogLevel,
-    /// Where the log goes; empty: standard output.
-    pub log_file: String,
+    /// Memory that keys and buffers may use, in bytes; 0: any.
+    pub maxmemory_bytes: u64,
+    /// The log.
+    pub log: LogSettings,
+    /// The process.
+    pub process: ProcessSettings,
+    /// Working directory: snapshots and relative paths begin there.
+    pub directory: PathBuf,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
-    /// File the process id is written to; empty: none.
-    pub pid_file: String,
+    /// TCP port of the metrics endpoint; 0: none.
+    pub metrics_port: u16,
+    /// Addresses it listens on, as words of a `bind` line.
+    pub metrics_bind: Vec<String>,
     /// Up to which size collections are compact.
     pub encodings: EncodingLimits,
     /// Who may use `DEBUG`.
@@ -89,18 +96,6 @@ impl Settings {
         Limits { bulk_bytes_max: self.proto_max_bulk_len, ..Limits::authenticated() }
     }
 
-    /// Whether connections that come to `local` are served. The sockets are those of the start;
-    /// `bind` may since have been narrowed.
-    pub fn serves(&self, local: &PeerAddress) -> bool {
-        match local {
-            PeerAddress::Unix(_) => true,
-            PeerAddress::Tcp(local) => {
-                let words = self.bind.iter().filter_map(|word| BindWord::parse(word.as_bytes()));
-                words.into_iter().any(|word| word.admits(local.ip()))
-            }
-        }
-    }
-
     /// Whether clients must authenticate.
     pub fn has_password(&self) -> bool {
         !self.requirepass.is_empty()
@@ -117,6 +112,7 @@ impl Default for Settings {
             tcp_keepalive_seconds: 0,
             unix_socket: None,
             unix_socket_mode: None,
+            unix_socket_group: String::new(),
             idle_timeout_seconds: 0,
             maxclients: 0,
             protected_mode: true,
@@ -130,10 +126,13 @@ impl Default for Settings {
             reactor: Reactor::Auto,
             routing: Routing::Auto,
             pinning: Pinning::Auto,
-            log_level: LogLevel::Notice,
-            log_file: String::new(),
+            maxmemory_bytes: 0,
+            log: LogSettings::default(),
+            process: ProcessSettings::default(),
+            directory: PathBuf::new(),
             availability_zone: String::new(),
-            pid_file: String::new(),
+            metrics_port: 0,
+            metrics_bind: Vec::new(),
             encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
@@ -141,14 +140,165 @@ impl Default for Settings {
     }
 }
 
+/// What is logged, where and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Which events.
+    pub level: LogLevel,
+    /// The file; empty: standard output.
+    pub file: String,
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The form of the time in it.
+    pub timestamp: LogTimestamp,
+    /// Whether a crash is reported.
+    pub reports_crashes: bool,
+    /// Whether it goes to syslog too.
+    pub to_syslog: bool,
+    /// Our name there.
+    pub syslog_ident: String,
+    /// Our facility there.
+    pub syslog_facility: Facility,
+    /// Draws a picture at start even where nobody watches.
+    pub shows_logo: bool,
+}
+
+/// The form of a line of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Redis's.
+    #[default]
+    Legacy,
+    /// `name=value` pairs.
+    Logfmt,
+    /// An object.
+    Json,
+}
+
+impl LogFormat {
+    /// The words of `log-format`.
+    pub(super) const WORDS: &'static [&'static str] = &["legacy", "logfmt", "json"];
+
+    /// The format of a word's position in [`Self::WORDS`].
+    pub(super) fn of_choice(choice: usize) -> Self {
+        [Self::Legacy, Self::Logfmt, Self::Json][choice]
+    }
+}
+
+/// The form of the time in a line of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogTimestamp {
+    /// Redis's: `25 Nov 2026 10:00:00.123`.
+    #[default]
+    Legacy,
+    /// `2026-11-25T10:00:00.123+01:00`.
+    Iso8601,
+    /// Since 1970.
+    Milliseconds,
+}
+
+impl LogTimestamp {
+    /// The words of `log-timestamp-format`.
+    pub(super) const WORDS: &'static [&'static str] = &["legacy", "iso8601", "milliseconds"];
+
+    /// The form of a word's position in [`Self::WORDS`].
+    pub(super) fn of_choice(choice: usize) -> Self {
+        [Self::Legacy, Self::Iso8601, Self::Milliseconds][choice]
+    }
+}
+
+/// A facility of syslog, by its number in the protocol (RFC 3164, section 4.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facility(pub u8);
+
+impl Facility {
+    /// The words of `syslog-facility`.
+    pub(super) const WORDS: &'static [&'static str] =
+        &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
+
+    /// The facility of a word's position in [`Self::WORDS`].
+    pub(super) fn of_choice(choice: usize) -> Self {
+        Self([1, 16, 17, 18, 19, 20, 21, 22, 23][choice])
+    }
+}
+
+/// What the process is to its system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessSettings {
+    /// File the process id is written to; empty: none.
+    pub pid_file: String,
+    /// Runs in the background.
+    pub daemonize: bool,
+    /// Who is told of the start.
+    pub supervised: Supervised,
+    /// What Linux's `oom_score_adj` is set to.
+    pub oom_score: OomScore,
+}
+
+/// Who is told of the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Supervised {
+    /// Nobody.
+    #[default]
+    No,
+    /// Whoever the environment says started us.
+    Auto,
+    /// systemd, or whoever speaks its protocol.
+    Systemd,
+    /// upstart.
+    Upstart,
+}
+
+impl Supervised {
+    /// The words of `supervised`.
+    pub(super) const WORDS: &'static [&'static str] = &["upstart", "systemd", "auto", "no"];
+
+    /// The value of a word's position in [`Self::WORDS`].
+    pub(super) fn of_choice(choice: usize) -> Self {
+        [Self::Upstart, Self::Systemd, Self::Auto, Self::No][choice]
+    }
+}
+
+/// How likely Linux ends the process when memory runs out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OomScore {
+    /// What `value` means.
+    pub mode: OomScoreMode,
+    /// -2000..=2000; what comes of it is kept within -1000..=1000.
+    pub value: i32,
+}
+
+/// What the value of an [`OomScore`] means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OomScoreMode {
+    /// Nothing: the score is as it was at the start.
+    #[default]
+    Untouched,
+    /// It is added to what it was at the start.
+    Relative,
+    /// It is the score.
+    Absolute,
+}
+
+impl OomScoreMode {
+    /// The words of `oom-score-adj`; `yes` is an older one for `relative`.
+    pub(super) const WORDS: &'static [&'static str] = &["no", "yes", "relative", "absolute"];
+
+    /// The mode of a word's position in [`Self::WORDS`].
+    pub(super) fn of_choice(choice: usize) -> Self {
+        [Self::Untouched, Self::Relative, Self::Relative, Self::Absolute][choice]
+    }
+}
+
 /// Which events are logged: this one and all below it in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// None.
     Nothing,
     /// Only what an operator should look at.
     Warning,
     /// What happens to the server as a whole.
+    #[default]
     Notice,
     /// What happens to single clients.
     Verbose,

@@ -3,9 +3,11 @@
 //! Each function brings the words into the one form that `CONFIG GET` shows. A single empty word
 //! stands for no words at all.
 
-use crate::config::bind::BindWord;
-use crate::config::settings::{OutputLimits, SavePoint};
+use crate::config::settings::{OutputLimit, OutputLimits, SavePoint};
 use darter_base::number::parse_i64;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 
 /// The words, or none when there is only an empty one.
 fn given<'w, 'a>(words: &'w [&'a [u8]]) -> &'w [&'a [u8]] {
@@ -44,6 +46,27 @@ pub(super) fn output_limits(words: &[&[u8]], present: Option<&[u8]>) -> Result<V
     Ok(limits.to_string().into_bytes())
 }
 
+/// The same limits, class by class, as Redis writes them into a file.
+pub(super) fn output_limit_lines(value: &[u8]) -> Vec<String> {
+    let limits = OutputLimits::of_text(value);
+    let classes =
+        [("normal", limits.normal), ("replica", limits.replica), ("pubsub", limits.pubsub)];
+    let line = |(class, limit): (&str, OutputLimit)| {
+        let (hard, soft) = (with_unit(limit.hard_bytes), with_unit(limit.soft_bytes));
+        format!("{class} {hard} {soft} {}", limit.soft_seconds)
+    };
+    classes.into_iter().map(line).collect()
+}
+
+/// Bytes in the largest unit that leaves no rest.
+pub(super) fn with_unit(bytes: u64) -> String {
+    let units = [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
+    match units.into_iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => bytes.to_string(),
+    }
+}
+
 /// `oom-score-adj-values`: three scores.
 pub(super) fn oom_scores(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
     if words.len() != 3 {
@@ -54,6 +77,20 @@ pub(super) fn oom_scores(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, S
         return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into());
     }
     Ok(joined(words))
+}
+
+/// The first of those scores, that of a primary; 0 for what is none.
+pub(super) fn oom_score_of_primary(value: &[u8]) -> i32 {
+    let first = value.split(|byte| *byte == b' ').next().and_then(parse_i64);
+    first.and_then(|score| i32::try_from(score).ok()).unwrap_or(0)
+}
+
+/// `locale-collate`: texts are compared byte by byte, which these names stand for.
+pub(super) fn locale(name: &[u8]) -> Result<(), &'static str> {
+    match name {
+        b"" | b"C" | b"POSIX" | b"C.UTF-8" => Ok(()),
+        _ => Err("Invalid locale name: only C, texts in the order of their bytes, is supported"),
+    }
 }
 
 /// Letters of `notify-keyspace-events` in the order they are shown in, those of `A` first.
@@ -104,14 +141,11 @@ pub(super) fn percentiles(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, 
 /// Most addresses of `bind`.
 const BIND_ADDRESSES_MAX: usize = 16;
 
-/// `bind`: addresses.
+/// `bind`: addresses and names of this machine. Whether one can listen there shows when it is tried.
 pub(super) fn bind(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
     let words = given(words);
     if words.len() > BIND_ADDRESSES_MAX {
         return Err("Too many bind addresses specified.".to_owned());
-    }
-    if !words.iter().all(|word| BindWord::parse(word).is_some()) {
-        return Err("Failed to bind to specified addresses.".to_owned());
     }
     Ok(joined(words))
 }
@@ -125,7 +159,7 @@ pub(super) fn replica_of(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, S
         }
         [_, port] => {
             let port = parse_i64(port).filter(|port| (0..=65_535).contains(port));
-            port.ok_or("Invalid master port")?;
+            port.ok_or("Invalid primary port")?;
             Ok(joined(words))
         }
         _ => Err("wrong number of arguments".to_owned()),
@@ -138,7 +172,9 @@ const SHUTDOWN_WORDS: &[&str] = &["default", "save", "nosave", "now", "force"];
 /// `shutdown-on-sigint` and `shutdown-on-sigterm`: any of the words above.
 pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
     let is = |word: &[u8], choice: &str| word.eq_ignore_ascii_case(choice.as_bytes());
-    if !words.iter().all(|word| SHUTDOWN_WORDS.iter().any(|choice| is(word, choice))) {
+    if words.is_empty()
+        || !words.iter().all(|word| SHUTDOWN_WORDS.iter().any(|choice| is(word, choice)))
+    {
         return Err(crate::config::value::none_of(SHUTDOWN_WORDS));
     }
     let given = |choice: &&str| words.iter().any(|word| is(word, choice));
@@ -155,18 +191,22 @@ pub(super) fn as_given(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, Str
     Ok(joined(given(words)))
 }
 
-/// `dir`: a directory that exists, shown as an absolute path.
-pub(super) fn directory(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+/// `dir`: a directory that exists, shown as an absolute path. A relative one begins at the one in
+/// force, as if one had gone there already.
+pub(super) fn directory(words: &[&[u8]], present: Option<&[u8]>) -> Result<Vec<u8>, String> {
     let path = joined(words);
-    let path = std::path::Path::new(std::str::from_utf8(&path).map_err(|_| "not a path")?);
+    let path = match present {
+        Some(present) => Path::new(OsStr::from_bytes(present)).join(OsStr::from_bytes(&path)),
+        None => OsStr::from_bytes(&path).into(),
+    };
     let absolute = std::fs::canonicalize(path)
         .and_then(|absolute| std::fs::read_dir(&absolute).map(|_| absolute))
         .map_err(|error| reason(&error))?;
-    Ok(absolute.to_string_lossy().into_owned().into_bytes())
+    Ok(absolute.into_os_string().into_vec())
 }
 
 /// What the system said, without the number behind it.
-fn reason(error: &std::io::Error) -> String {
+pub(crate) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
@@ -291,7 +331,7 @@ mod tests {
     fn shutdown_words_do_not_contradict_each_other() {
         assert_eq!(shown(shutdown, "now FORCE", None), Ok("now force".into()));
         assert_eq!(shown(shutdown, "default", None), Ok("default".into()));
-        assert!(shown(shutdown, "save nosave", None).is_err());
+        assert!(shown(shutdown, "save nosave", None).is_err() && shutdown(&[], None).is_err());
         assert_eq!(
             shown(shutdown, "never", None),
             Err("argument(s) must be one of the following: default, save, nosave, now, force"

@@ -1,6 +1,6 @@
 //! The configuration in force: every parameter's value, and the settings made from them.
 
-use crate::config::parameter::Change;
+use crate::config::parameter::{Change, Support};
 use crate::config::settings::Settings;
 use crate::config::table::{Row, row_named, rows};
 use crate::config::value::Value;
@@ -104,6 +104,11 @@ impl ConfigStore {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Every parameter's value, by the number of its row.
+    pub fn values(&self) -> Vec<Value> {
+        self.lock().0.values.clone()
+    }
+
     /// The value of the parameter named `name`, as text; empty when there is none.
     pub fn text(&self, name: &str) -> String {
         let text = row_named(name.as_bytes()).map(|row| self.lock().0.text(row));
@@ -171,6 +176,7 @@ impl ConfigStore {
                 let value = row.parameter.kind.parse(text, state.present(row));
                 let value =
                     value.map_err(|reason| SetError::refused(row.parameter.name, reason))?;
+                check_support(row, &value)?;
                 if row.parameter.change == Change::Fixed && value != state.values[row.index] {
                     let name = row.parameter.name;
                     return Err(SetError::refused(name, "can't set immutable config"));
@@ -187,7 +193,9 @@ impl ConfigStore {
         let row = row_named(name.as_bytes()).ok_or_else(unknown)?;
         self.change(|state| {
             let value = row.parameter.kind.parse_words(words, state.present(row));
-            state.put(row, value.map_err(|reason| SetError::refused(name, reason))?);
+            let value = value.map_err(|reason| SetError::refused(name, reason))?;
+            check_support(row, &value)?;
+            state.put(row, value);
             Ok(())
         })
     }
@@ -208,9 +216,20 @@ impl ConfigStore {
     }
 }
 
+/// Refuses a value that would promise what is not there.
+fn check_support(row: Row, value: &Value) -> Result<(), SetError> {
+    match row.parameter.support() {
+        Support::Refused(reason) if *value != row.parameter.default_value() => {
+            Err(SetError::refused(row.parameter.name, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::value::Kind;
 
     fn set(store: &ConfigStore, pairs: &[(&str, &str)]) -> Result<(), SetError> {
         let pairs: Vec<(&[u8], &[u8])> =
@@ -235,7 +254,12 @@ mod tests {
                 Change::AtStart => assert!(result.is_err(), "{}", parameter.name),
                 _ => assert_eq!(result, Ok(()), "{}", parameter.name),
             }
-            store.set_at_start(parameter.name, &[shown.as_bytes()]).unwrap();
+            // Words come apart, as those of a file do.
+            let words: Vec<&[u8]> = match parameter.kind {
+                Kind::Words(_) => shown.split(' ').map(str::as_bytes).collect(),
+                _ => vec![shown.as_bytes()],
+            };
+            store.set_at_start(parameter.name, &words).unwrap();
         }
     }
 

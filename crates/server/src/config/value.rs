@@ -3,7 +3,8 @@
 //! The texts of refusals are Redis 7.0's (`numericConfigSet` and its like), since the Tcl suites
 //! match on them.
 
-use darter_base::memory_size::parse_memory_bytes;
+use crate::config::memory_limit;
+use darter_base::memory_size::{MemorySize, parse_memory_bytes, parse_memory_size};
 use darter_base::number::parse_i64;
 
 /// A parameter's value. What its number means is for the [`Kind`] to say.
@@ -30,8 +31,13 @@ pub enum Kind {
     Flag,
     /// A whole number, both bounds included.
     Number { min: i128, max: i128 },
+    /// A whole number up to `max`, of which only `low` to `high` is kept: a hint.
+    Clamped { max: i128, low: i128, high: i128 },
     /// Bytes, with an optional unit (`64mb`).
     Memory { min: i128, max: i128 },
+    /// Bytes, with an optional unit, or a share of the memory of the machine or the container as a
+    /// percentage, which becomes bytes.
+    MachineMemory,
     /// Bytes, or a share of the memory limit as a percentage up to this one, kept negative.
     MemoryOrPercent { percent_max: i128 },
     /// A whole number in base 8.
@@ -40,6 +46,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Any one text the function has nothing against.
     Text(fn(&[u8]) -> Result<(), &'static str>),
+    /// One text that is brought into another form.
+    Formed(Canonical),
     /// Several words, given together or one by one.
     Words(Canonical),
 }
@@ -51,23 +59,19 @@ impl Kind {
             let words: Vec<&[u8]> = text.split(|byte| *byte == b' ').collect();
             return canonical(&words, present).map(Value::Bytes);
         }
-        self.parse_one(text)
+        self.parse_one(text, present)
     }
 
     /// Reads a value as a configuration file and the command line give it: already in words.
     pub fn parse_words(self, words: &[&[u8]], present: Option<&[u8]>) -> Result<Value, String> {
         match (self, words) {
-            (Self::Words(canonical), [only]) if only.contains(&b' ') => {
-                let words: Vec<&[u8]> = only.split(|byte| *byte == b' ').collect();
-                canonical(&words, present).map(Value::Bytes)
-            }
             (Self::Words(canonical), words) => canonical(words, present).map(Value::Bytes),
-            (_, [only]) => self.parse_one(only),
+            (_, [only]) => self.parse_one(only, present),
             _ => Err("wrong number of arguments".to_owned()),
         }
     }
 
-    fn parse_one(self, text: &[u8]) -> Result<Value, String> {
+    fn parse_one(self, text: &[u8], present: Option<&[u8]>) -> Result<Value, String> {
         match self {
             Self::Flag => parse_flag(text).map(Value::Flag),
             Self::Number { min, max } => {
@@ -77,6 +81,12 @@ impl Kind {
                     .ok_or("argument couldn't be parsed into an integer")?;
                 within(number, min, max)
             }
+            Self::Clamped { max, low, high } => {
+                match (Self::Number { min: 0, max }).parse_one(text, present)? {
+                    Value::Number(number) => Ok(Value::Number(number.clamp(low, high))),
+                    other => Ok(other),
+                }
+            }
             Self::Memory { min, max } => {
                 let signed = || parse_i64(text).filter(|_| min < 0).map(i128::from);
                 // Nothing at all is 0, as it is for Redis.
@@ -84,6 +94,7 @@ impl Kind {
                 let bytes = bytes.map(i128::from).or_else(signed);
                 within(bytes.ok_or("argument must be a memory value")?, min, max)
             }
+            Self::MachineMemory => parse_share_of_machine(text),
             Self::MemoryOrPercent { percent_max } => parse_share(text, percent_max),
             Self::Octal { max } => {
                 let number = std::str::from_utf8(text)
@@ -104,7 +115,9 @@ impl Kind {
                 check(text)?;
                 Ok(Value::Bytes(text.to_vec()))
             }
-            Self::Words(canonical) => canonical(&[text], None).map(Value::Bytes),
+            Self::Formed(canonical) | Self::Words(canonical) => {
+                canonical(&[text], present).map(Value::Bytes)
+            }
         }
     }
 
@@ -131,13 +144,15 @@ impl Kind {
             Self::Number { min, max } if max < i128::from(i32::MAX) => format!("{min} to {max}"),
             Self::Number { min, .. } if min > i128::from(i32::MIN) => format!("{min} or more"),
             Self::Number { .. } => "a whole number".to_owned(),
+            Self::Clamped { low, high, .. } => format!("{low} to {high}"),
             Self::Memory { .. } => "bytes, or with a unit such as 64mb".to_owned(),
+            Self::MachineMemory => "bytes, with a unit such as 64mb, or a percentage".to_owned(),
             Self::MemoryOrPercent { percent_max } => {
                 format!("bytes, or a percentage up to {percent_max}%")
             }
             Self::Octal { max } => format!("0 to {max:o}, octal"),
             Self::Choice(choices) => choices.join(", "),
-            Self::Text(_) => "text".to_owned(),
+            Self::Text(_) | Self::Formed(_) => "text".to_owned(),
             Self::Words(_) => "words".to_owned(),
         }
     }
@@ -202,6 +217,23 @@ fn parse_share(text: &[u8], percent_max: i128) -> Result<Value, String> {
     Ok(Value::Number(-i128::from(percent)))
 }
 
+/// What a share of the memory may be: more than all makes no sense.
+const PERCENT_MAX: u64 = 100;
+
+fn parse_share_of_machine(text: &[u8]) -> Result<Value, String> {
+    if text.last() != Some(&b'%') {
+        return (Kind::Memory { min: 0, max: u64::MAX.into() }).parse_one(text, None);
+    }
+    let Some(MemorySize::Percent(percent)) = parse_memory_size(text) else {
+        return Err("argument must be a memory or percent value".to_owned());
+    };
+    if percent > PERCENT_MAX {
+        return Err(format!("percentage argument must be less or equal to {PERCENT_MAX}"));
+    }
+    let memory = memory_limit::read().ok_or("the memory of this machine is not known")?;
+    Ok(Value::Number(i128::from(memory.bytes) * i128::from(percent) / i128::from(PERCENT_MAX)))
+}
+
 fn within(number: i128, min: i128, max: i128) -> Result<Value, String> {
     if (min..=max).contains(&number) {
         Ok(Value::Number(number))
@@ -260,6 +292,27 @@ mod tests {
             Err("percentage argument must be less or equal to 100".into())
         );
         assert_eq!(shown(kind, "x%"), Err("argument must be a memory or percent value".into()));
+    }
+
+    #[test]
+    fn a_share_of_the_machine_becomes_bytes() {
+        let kind = Kind::MachineMemory;
+        assert_eq!(shown(kind, "100mb"), Ok("104857600".into()));
+        assert_eq!(shown(kind, "0%"), Ok("0".into()));
+        let half: u64 = shown(kind, "50%").unwrap().parse().unwrap();
+        assert_eq!(half, memory_limit::read().unwrap().bytes / 2);
+        assert!(shown(kind, "101%").is_err() && shown(kind, "x%").is_err());
+    }
+
+    #[test]
+    fn a_hint_is_kept_within_what_makes_sense() {
+        let kind = Kind::Clamped { max: 1000, low: 1, high: 500 };
+        assert_eq!(shown(kind, "0"), Ok("1".into()));
+        assert_eq!(shown(kind, "600"), Ok("500".into()));
+        assert_eq!(
+            shown(kind, "1001"),
+            Err("argument must be between 0 and 1000 inclusive".into())
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use darter_value::integer::IntegerText;
 use darter_value::{LargeString, Object};
 
 use super::{Keyspace, value_of};
-use crate::key::{Expiry, Key, WrongType};
+use crate::key::{Expiry, Key, Previous, WrongType};
 
 impl Keyspace<'_> {
     /// Appends to the string at `key`, creating it if absent; its new length. Amortised O(length of
@@ -23,33 +23,62 @@ impl Keyspace<'_> {
     }
 
     /// Lends the bytes of the string at `key` for writing, created if absent, and lengthened with
-    /// zeroes to at least `len_min` (SETRANGE, SETBIT, BITFIELD). Its encoding is `raw` from then on. Noted
-    /// as an access.
+    /// zeroes to at least `len_min` (SETRANGE). Its encoding is `raw` from then on. Noted as an access.
     pub fn edit_string<R>(
         &mut self,
         key: &Key<'_>,
         len_min: usize,
         edit: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R, WrongType> {
-        let position = match self.locate(key) {
+        self.edit_string_if(key, len_min, |bytes, _| (edit(bytes), 1))
+    }
+
+    /// As [`edit_string`](Self::edit_string), for a command that may find nothing to change (SETBIT,
+    /// BITFIELD): `edit` is also told whether the string is new or was lengthened, and says how many
+    /// changes it made. If none, the key does not count as changed.
+    pub fn edit_string_if<R>(
+        &mut self,
+        key: &Key<'_>,
+        len_min: usize,
+        edit: impl FnOnce(&mut [u8], bool) -> (R, u64),
+    ) -> Result<R, WrongType> {
+        let (position, grows) = match self.locate(key) {
             Some(place) => {
                 let value = value_of(self.database.table.view(place.position));
-                value.string_len().ok_or(WrongType)?;
+                let len = value.string_len().ok_or(WrongType)?;
                 self.touch(place);
-                place.position
+                (place.position, len < len_min)
             }
-            None => self.create(key, Payload::Bytes(&[]), Expiry::Clear),
+            None => (self.create(key, Payload::Bytes(&[]), Expiry::Clear), true),
         };
-        let result = self.database.table.update(position, |block| {
+        let (result, changes) = self.database.table.update(position, |block| {
             let mut block = editable(block, len_min);
             let result = match block.boxed_mut() {
-                Some(Object::Large(string)) => edit(string.edit(len_min)),
-                _ => edit(block.bytes_mut().expect("made so by `editable`")),
+                Some(Object::Large(string)) => edit(string.edit(len_min), grows),
+                _ => edit(block.bytes_mut().expect("made so by `editable`"), grows),
             };
             (block, result)
         });
-        self.changed(key, 1);
+        if changes > 0 {
+            self.changed(key, changes);
+        }
         Ok(result)
+    }
+
+    /// Sets `key` to the string `value`, whose encoding is `raw` whatever its length: a result that was
+    /// built byte by byte (BITOP, PFADD). A long one is taken over without a copy.
+    pub fn set_raw(&mut self, key: &Key<'_>, value: Vec<u8>, expiry: Expiry) -> Previous {
+        if value.len() > LargeString::BYTES_MIN {
+            return self.set_object(key, Object::Large(LargeString::new(value)), expiry);
+        }
+        let previous = self.write(key, Payload::Bytes(&value), expiry);
+        if let Some(place) = self.locate(key) {
+            self.database.table.update(place.position, |mut block| {
+                block.set_raw(true);
+                (block, ())
+            });
+        }
+        previous
     }
 }
 

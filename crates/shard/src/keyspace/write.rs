@@ -156,7 +156,12 @@ impl Keyspace<'_> {
     }
 
     #[inline]
-    fn write(&mut self, key: &Key<'_>, payload: Payload<'_, Object>, expiry: Expiry) -> Previous {
+    pub(super) fn write(
+        &mut self,
+        key: &Key<'_>,
+        payload: Payload<'_, Object>,
+        expiry: Expiry,
+    ) -> Previous {
         let previous = if let Some(place) = self.locate(key) {
             let old_value = self.database.table.update(place.position, |block| {
                 let deadline = match expiry {

@@ -14,6 +14,7 @@ use darter_resp::ReplyWriter;
 use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, Object, Type, ValueRef};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
+use darter_value::stream::StreamId;
 use darter_value::{Element, Item};
 use sha1::{Digest, Sha1};
 
@@ -69,6 +70,16 @@ impl Signature {
                 Element::Packed(item) => self.mix_item(item),
                 Element::Large(string) => self.mix(string.as_bytes()),
             }),
+            ValueRef::Object(Object::Stream(stream)) => {
+                for entry in stream.log().entries(StreamId::MIN, StreamId::MAX) {
+                    let id = entry.id();
+                    self.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
+                    for (field, value) in entry.fields() {
+                        self.mix_item(field);
+                        self.mix_item(value);
+                    }
+                }
+            }
             ValueRef::Object(Object::Set(set)) => {
                 set.for_each(|member| self.add(bytes_of(member, &mut IntegerText::new())));
             }

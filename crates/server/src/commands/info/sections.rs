@@ -5,8 +5,14 @@
 use super::field::Shown::{Count, Human, Micros, Percent, Ratio, Signed, Text, Word};
 use super::field::{Content, Field, Section, as_f64, field};
 use super::{listing, system};
+use crate::config::memory_limit;
 use crate::shared::REDIS_VERSION;
 use darter_txn::Routing;
+
+/// Memory that the process may use: of the machine, or of its control group.
+fn total_memory_bytes() -> u64 {
+    memory_limit::read().map_or(0, |limit| limit.bytes)
+}
 
 const fn fields(title: &'static str, fields: &'static [Field]) -> Section {
     Section { title, is_default: true, content: Content::Fields(fields) }
@@ -54,7 +60,7 @@ static SERVER: &[Field] = &[
     field("process_id", |info| Count(info.shared.identity.process_id.into())),
     field("process_supervised", |_| Word("no")),
     field("run_id", |info| Text(info.shared.identity.run_id.clone())),
-    field("tcp_port", |info| Count(info.shared.identity.port.into())),
+    field("tcp_port", |info| Count(info.shared.config.current().port.into())),
     field("server_time_usec", |info| Signed(info.now.0 * 1000)),
     field("uptime_in_seconds", |info| Count(info.uptime_seconds())),
     field("uptime_in_days", |info| Count(info.uptime_seconds() / 86_400)),
@@ -93,8 +99,8 @@ static MEMORY: &[Field] = &[
     field("used_memory_dataset_perc", |info| {
         Percent(100.0 * as_f64(info.shards.used_bytes) / as_f64(info.used_bytes().max(1)))
     }),
-    field("total_system_memory", |_| Count(system::total_memory_bytes())),
-    field("total_system_memory_human", |_| Human(system::total_memory_bytes())),
+    field("total_system_memory", |_| Count(total_memory_bytes())),
+    field("total_system_memory_human", |_| Human(total_memory_bytes())),
     field("maxmemory", |info| Count(info.config_number("maxmemory"))),
     field("maxmemory_human", |info| Human(info.config_number("maxmemory"))),
     field("maxmemory_policy", |info| Text(info.config("maxmemory-policy"))),

@@ -1,7 +1,7 @@
 //! What clients may do and hold.
 
 use crate::config::parameter::{
-    INT, LONG, Parameter, choice, flag, memory, number, of_kind, text, words,
+    INT, LONG, Parameter, Rewrite, choice, flag, memory, number, of_kind, text, words,
 };
 use crate::config::settings::{OutputLimits, Permission};
 use crate::config::special;
@@ -25,6 +25,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
         "Unsent output that closes a client: class, hard limit, soft limit, seconds.",
     )
+    .rewrite(Rewrite::Lines(special::output_limit_lines))
     .sets(|to, value| to.output_limits = OutputLimits::of_text(value.bytes())),
     choice("enable-debug-command", Permission::WORDS, "no", "Who may use DEBUG.")
         .at_start()
@@ -44,7 +45,10 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "0",
         "Memory of all clients' buffers above which some are closed.",
     ),
-    text("aclfile", "", "File of users.").at_start(),
+    text("aclfile", "", "File of users.")
+        .at_start()
+        .rewrite(Rewrite::Line)
+        .refused("files of users are not supported by this version: use requirepass"),
     number("acllog-max-len", 0, LONG, "128", "Entries of ACL LOG."),
     choice(
         "acl-pubsub-default",

@@ -4,7 +4,9 @@ use crate::config::parameter::{INT, LONG, Parameter, checked, choice, flag, memo
 use crate::config::special;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
-    flag("cluster-enabled", "no", "Cluster mode.").at_start(),
+    flag("cluster-enabled", "no", "Cluster mode.")
+        .at_start()
+        .refused("cluster mode is not supported by this version"),
     text("cluster-config-file", "nodes.conf", "File of the cluster's state.").at_start(),
     choice(
         "cluster-config-save-behavior",

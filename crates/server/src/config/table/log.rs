@@ -1,35 +1,51 @@
 //! The log, the slow log, latency and notifications.
 
-use crate::config::parameter::{INT, LONG, Parameter, choice, flag, number, text, words};
-use crate::config::settings::LogLevel;
+use crate::config::parameter::{
+    INT, LONG, Parameter, Rewrite, choice, flag, formed, number, text, words,
+};
+use crate::config::settings::{Facility, LogFormat, LogLevel, LogTimestamp};
 use crate::config::special;
+use crate::config::value::Value;
 
-const FACILITIES: &[&str] =
-    &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
+/// A value's text, whatever bytes it has.
+fn text_of(value: &Value) -> String {
+    String::from_utf8_lossy(value.bytes()).into_owned()
+}
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     choice("loglevel", LogLevel::WORDS, "notice", "Which events are logged.")
-        .sets(|to, value| to.log_level = LogLevel::of_choice(value.choice())),
+        .sets(|to, value| to.log.level = LogLevel::of_choice(value.choice())),
     text("logfile", "", "File of the log; empty: standard output.")
         .at_start()
-        .sets(|to, value| to.log_file = String::from_utf8_lossy(value.bytes()).into_owned()),
-    choice("log-format", &["legacy", "logfmt", "json"], "legacy", "Form of a line of the log."),
-    choice(
-        "log-timestamp-format",
-        &["legacy", "iso8601", "milliseconds"],
-        "legacy",
-        "Form of the time in the log.",
+        .rewrite(Rewrite::Line)
+        .sets(|to, value| to.log.file = text_of(value)),
+    choice("log-format", LogFormat::WORDS, "legacy", "Form of a line of the log.")
+        .sets(|to, value| to.log.format = LogFormat::of_choice(value.choice())),
+    choice("log-timestamp-format", LogTimestamp::WORDS, "legacy", "Form of the time in the log.")
+        .sets(|to, value| to.log.timestamp = LogTimestamp::of_choice(value.choice())),
+    flag(
+        "hide-user-data-from-log",
+        "yes",
+        "Leaves arguments of commands out of the log; they never are in it.",
     ),
-    flag("hide-user-data-from-log", "yes", "Leaves keys and values out of the log."),
-    flag("syslog-enabled", "no", "Logs to syslog.").at_start(),
-    text("syslog-ident", "darter", "Name in syslog.").at_start(),
-    choice("syslog-facility", FACILITIES, "local0", "Facility in syslog.").at_start(),
-    flag("always-show-logo", "no", "Draws a picture at start.").at_start(),
-    flag("crash-log-enabled", "yes", "Logs a report when crashing."),
+    flag("syslog-enabled", "no", "Logs to syslog too.")
+        .at_start()
+        .sets(|to, value| to.log.to_syslog = value.is_yes()),
+    text("syslog-ident", "darter", "Name in syslog.")
+        .at_start()
+        .sets(|to, value| to.log.syslog_ident = text_of(value)),
+    choice("syslog-facility", Facility::WORDS, "local0", "Facility in syslog.")
+        .at_start()
+        .sets(|to, value| to.log.syslog_facility = Facility::of_choice(value.choice())),
+    flag("always-show-logo", "no", "Draws a picture at start even where nobody watches.")
+        .at_start()
+        .sets(|to, value| to.log.shows_logo = value.is_yes()),
+    flag("crash-log-enabled", "yes", "Logs a report when crashing.")
+        .sets(|to, value| to.log.reports_crashes = value.is_yes()),
     flag("crash-memcheck-enabled", "yes", "Tests the memory when crashing."),
     flag("use-exit-on-panic", "no", "Ends without a core dump.").hidden(),
     flag("enable-debug-assert", "no", "Checks more, for tests.").at_start().hidden(),
-    text("debug-context", "", "Remark for crash reports.").hidden(),
+    text("debug-context", "", "Remark for crash reports.").rewrite(Rewrite::Line).hidden(),
     number("watchdog-period", 0, INT, "0", "Logs what takes longer.").unit("milliseconds").hidden(),
     number("slowlog-log-slower-than", -1, LONG, "10000", "Run time from which a command is slow.")
         .unit("microseconds")
@@ -51,5 +67,5 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "50 99 99.9",
         "Percentiles of them that INFO shows.",
     ),
-    words("notify-keyspace-events", special::keyspace_events, "", "Which events are published."),
+    formed("notify-keyspace-events", special::keyspace_events, "", "Which events are published."),
 ];

@@ -1,7 +1,7 @@
 //! The memory limit, eviction, expiry, freeing and defragmentation.
 
-use crate::config::parameter::{INT, LONG, Parameter, choice, flag, memory, number, words};
-use crate::config::special;
+use crate::config::parameter::{INT, LONG, Parameter, choice, flag, memory, number, of_kind};
+use crate::config::value::Kind;
 
 const POLICIES: &[&str] = &[
     "volatile-lru",
@@ -15,8 +15,15 @@ const POLICIES: &[&str] = &[
 ];
 
 pub(super) static PARAMETERS: &[Parameter] = &[
-    memory("maxmemory", 0, u64::MAX as i128, "0", "Memory above which keys are evicted; 0: none.")
-        .unit("bytes"),
+    of_kind(
+        "maxmemory",
+        Kind::MachineMemory,
+        "0",
+        "Memory above which keys are evicted; 0: none. A percentage is one of what the machine or \
+         the container has.",
+    )
+    .unit("bytes")
+    .sets(|to, value| to.maxmemory_bytes = value.number()),
     choice("maxmemory-policy", POLICIES, "noeviction", "Which keys are evicted."),
     number("maxmemory-samples", 1, 64, "5", "Keys looked at to evict one."),
     number("maxmemory-eviction-tenacity", 0, 100, "10", "Time spent on evicting."),
@@ -42,11 +49,4 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("active-defrag-max-scan-fields", 1, LONG, "1000", "Fields moved in one go."),
     flag("jemalloc-bg-thread", "yes", "The allocator of Redis cleans up in a thread."),
     flag("disable-thp", "yes", "Does without transparent huge pages.").at_start(),
-    choice(
-        "oom-score-adj",
-        &["no", "yes", "relative", "absolute"],
-        "no",
-        "Tells Linux whom to end.",
-    ),
-    words("oom-score-adj-values", special::oom_scores, "0 200 800", "Scores for that."),
 ];

@@ -8,6 +8,7 @@ mod clients;
 mod cluster;
 mod log;
 mod memory;
+mod metrics;
 mod network;
 mod persistence;
 mod process;
@@ -40,6 +41,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Cluster", parameters: cluster::PARAMETERS },
     Section { title: "TLS", parameters: tls::PARAMETERS },
     Section { title: "Log and statistics", parameters: log::PARAMETERS },
+    Section { title: "Metrics", parameters: metrics::PARAMETERS },
     Section { title: "Process", parameters: process::PARAMETERS },
 ];
 
@@ -94,10 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_of_redis_7_0_is_known() {
-        // `CONFIG GET *` of redis-server 7.0.15 as Debian builds it.
-        let names = include_str!("redis_7_0_names.txt");
-        for name in names.lines() {
+    fn every_parameter_of_redis_and_valkey_is_known() {
+        // What CONFIG GET * answers there, and the names it hides.
+        let lists = [
+            include_str!("redis_7_0_names.txt"),
+            include_str!("redis_8_0_names.txt"),
+            include_str!("valkey_9_1_names.txt"),
+        ];
+        for name in lists.into_iter().flat_map(str::lines) {
             assert!(row_named(name.as_bytes()).is_some(), "{name}");
         }
     }

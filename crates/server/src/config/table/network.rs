@@ -1,11 +1,12 @@
 //! Where the server listens, and its sockets.
 
-use crate::config::parameter::{INT, Parameter, flag, number, of_kind, text, words};
+use crate::config::parameter::{INT, Parameter, Rewrite, flag, number, of_kind, text, words};
 use crate::config::special;
 use crate::config::value::Kind;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     words("bind", special::bind, "* -::*", "Addresses to listen on; one after a - may be missing.")
+        .rewrite(Rewrite::UnlessDefault)
         .sets(|to, value| {
             let text = String::from_utf8_lossy(value.bytes()).into_owned();
             to.bind = text.split_ascii_whitespace().map(str::to_owned).collect();
@@ -27,7 +28,9 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         let mode: u32 = value.number();
         to.unix_socket_mode = (mode != 0).then_some(mode);
     }),
-    text("unixsocketgroup", "", "Group of the unix socket.").fixed(),
+    text("unixsocketgroup", "", "Group of the unix socket.").fixed().sets(|to, value| {
+        to.unix_socket_group = String::from_utf8_lossy(value.bytes()).into_owned();
+    }),
     number("tcp-backlog", 0, INT, "511", "Length of the kernel's queue of new connections.")
         .at_start()
         .sets(|to, value| to.tcp_backlog = value.number()),
@@ -50,8 +53,10 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "1",
         "TLS connections accepted in one go.",
     ),
-    words("rdma-bind", special::as_given, "", "Addresses to listen on with RDMA."),
-    number("rdma-port", 0, 65_535, "0", "RDMA port."),
+    words("rdma-bind", special::as_given, "", "Addresses to listen on with RDMA.")
+        .rewrite(Rewrite::UnlessDefault)
+        .refused("RDMA is not supported"),
+    number("rdma-port", 0, 65_535, "0", "RDMA port.").refused("RDMA is not supported"),
     number("rdma-rx-size", 65_536, 16_777_216, "1048576", "RDMA receive buffer.")
         .unit("bytes")
         .fixed(),

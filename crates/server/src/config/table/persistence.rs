@@ -1,13 +1,20 @@
 //! Snapshots and the append-only log.
 
 use crate::config::parameter::{
-    INT, LONG, Parameter, checked, choice, flag, memory, number, words,
+    INT, LONG, Parameter, Rewrite, checked, choice, flag, formed, memory, number, words,
 };
 use crate::config::special;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
-    words("dir", special::directory, ".", "Directory of snapshots and log.").protected(),
-    words("save", special::save, "3600 1 300 100 60 10000", "Save after seconds with changes."),
+    formed("dir", special::directory, ".", "Working directory, also of snapshots and log.")
+        .protected()
+        .rewrite(Rewrite::Always)
+        .sets(|to, value| to.directory = OsStr::from_bytes(value.bytes()).into()),
+    words("save", special::save, "3600 1 300 100 60 10000", "Save after seconds with changes.")
+        .collects()
+        .rewrite(Rewrite::Always),
     checked("dbfilename", special::db_file_name, "dump.rdb", "File of the snapshot.").protected(),
     flag("rdbcompression", "yes", "Compresses strings in snapshots."),
     flag("rdbchecksum", "yes", "Adds a checksum to snapshots.").at_start(),

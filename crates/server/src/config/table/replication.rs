@@ -1,12 +1,16 @@
 //! Primary and replica.
 
-use crate::config::parameter::{INT, LONG, Parameter, choice, flag, memory, number, text, words};
+use crate::config::parameter::{
+    INT, LONG, Parameter, Rewrite, choice, flag, memory, number, text, words,
+};
 use crate::config::special;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     words("replicaof", special::replica_of, "", "Host and port of the primary.")
         .alias(&["slaveof"])
-        .at_start(),
+        .at_start()
+        .rewrite(Rewrite::UnlessDefault)
+        .refused("replication is not supported by this version"),
     text("primaryauth", "", "Password for the primary.").secret().alias(&["masterauth"]),
     text("primaryuser", "", "User for the primary.").secret().alias(&["masteruser"]),
     flag("replica-serve-stale-data", "yes", "Serves reads while the primary is away.")

@@ -3,7 +3,8 @@
 use crate::config::parameter::{INT, Parameter, choice, flag, number, text};
 
 pub(super) static PARAMETERS: &[Parameter] = &[
-    number("tls-port", 0, 65_535, "0", "TLS port; 0: none."),
+    number("tls-port", 0, 65_535, "0", "TLS port; 0: none.")
+        .refused("TLS is not supported by this version"),
     text("tls-cert-file", "", "Certificate of the server."),
     text("tls-key-file", "", "Its private key."),
     text("tls-key-file-pass", "", "Password of that key.").secret(),

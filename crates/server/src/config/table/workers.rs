@@ -1,6 +1,7 @@
 //! Threads, shards, and what hosts them. Most of these are Darter's own.
 
-use crate::config::parameter::{INT, Parameter, choice, flag, number, text};
+use crate::config::parameter::{INT, Parameter, choice, flag, number, of_kind, text};
+use crate::config::value::Kind;
 use darter_runtime::{Pinning, Reactor};
 use darter_txn::Routing;
 use std::num::NonZeroU16;
@@ -36,7 +37,13 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("io-threads-do-reads", "no", "Whether Redis's network threads read."),
     flag("io-threads-always-active", "no", "Keeps network threads from sleeping.").hidden(),
     number("prefetch-batch-max-size", 0, 128, "16", "Commands whose keys are fetched ahead."),
-    number("hz", 0, INT, "10", "How often background work is looked for.").unit("per second"),
+    of_kind(
+        "hz",
+        Kind::Clamped { max: INT, low: 1, high: 500 },
+        "10",
+        "How often background work is looked for.",
+    )
+    .unit("per second"),
     flag("dynamic-hz", "yes", "Looks more often with many clients."),
     text("server-cpulist", "", "Processors of the workers.").alias(&["server_cpulist"]).at_start(),
     text("bio-cpulist", "", "Processors of background threads.").alias(&["bio_cpulist"]).at_start(),

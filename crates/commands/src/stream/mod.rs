@@ -1,0 +1,43 @@
+//! Commands on streams. Entries and groups are in `darter_value::stream`.
+
+mod acknowledge;
+mod add;
+mod auto_claim;
+mod claim;
+mod delete;
+mod group;
+mod id;
+mod info;
+mod length;
+mod pending;
+mod range;
+mod read;
+mod read_group;
+mod references;
+mod reply;
+mod set_id;
+mod sources;
+mod trim;
+
+use darter_command_table::Command;
+
+/// Every command of the group.
+pub static COMMANDS: &[&Command] = &[
+    &acknowledge::XACK,
+    &acknowledge::XACKDEL,
+    &add::XADD,
+    &auto_claim::XAUTOCLAIM,
+    &claim::XCLAIM,
+    &delete::XDEL,
+    &delete::XDELEX,
+    &group::XGROUP,
+    &info::XINFO,
+    &length::XLEN,
+    &pending::XPENDING,
+    &range::XRANGE,
+    &range::XREVRANGE,
+    &read::XREAD,
+    &read_group::XREADGROUP,
+    &set_id::XSETID,
+    &trim::XTRIM,
+];

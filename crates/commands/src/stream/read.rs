@@ -1,0 +1,138 @@
+//! XREAD.
+
+use super::reply::write_entries;
+use super::sources::{Request, keys_from, parse_after, with_stream};
+use darter_command_table::{
+    Arg, Arity, Call, Category, Command, Flags, Group, Handler, ReplyError, ReplyResult, ShardView,
+};
+use darter_resp::{DeferredLength, Protocol, ReplyWriter};
+use darter_value::stream::{Stream, StreamId};
+
+/// Entries after given ids.
+pub(super) static XREAD: Command = Command {
+    name: "XREAD",
+    group: Group::Stream,
+    since: "5.0.0",
+    summary: "Entries of one or several streams behind the ids given for each.",
+    complexity: "O(M) for M entries returned, and O(log(N)) for each stream of N nodes.",
+    arity: Arity::AtLeast(4),
+    flags: Flags::READONLY.and(Flags::BLOCKING),
+    acl: Category::STREAM,
+    keys: &[keys_from(1)],
+    args: &[
+        Arg::integer("count").token("COUNT").optional(),
+        Arg::integer("milliseconds").token("BLOCK").optional(),
+        Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("id").multiple()])
+            .token("STREAMS"),
+    ],
+    handler: Handler::Keyed(xread),
+    ..Command::BASE
+};
+
+/// Results by stream: a map where the protocol has maps, begun with the first result.
+#[derive(Default)]
+pub(super) struct Results {
+    begun: Option<DeferredLength>,
+    len: usize,
+}
+
+impl Results {
+    /// Begins the result of the stream called `key`, whose entries are to follow.
+    pub(super) fn begin_stream(&mut self, reply: &mut ReplyWriter<'_>, key: &[u8]) {
+        if self.begun.is_none() {
+            self.begun = Some(reply.begin_deferred());
+        }
+        self.len += 1;
+        if reply.protocol() == Protocol::Resp2 {
+            reply.array(2);
+        }
+        reply.bulk(key);
+    }
+
+    /// Ends the results; whether there were any.
+    pub(super) fn finish(self, reply: &mut ReplyWriter<'_>) -> bool {
+        let Some(begun) = self.begun else { return false };
+        if reply.protocol() == Protocol::Resp2 {
+            reply.end_array(begun, self.len);
+        } else {
+            reply.end_map(begun, self.len);
+        }
+        true
+    }
+}
+
+fn xread(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let request = Request::parse(call, false)?;
+    let mut after = Vec::new();
+    for index in 0..request.len {
+        let key = request.key(call, index);
+        let text = request.id(call, index);
+        after.push(with_stream(call, view, &key, |stream| resolve(text, stream))?);
+    }
+    let mut results = Results::default();
+    for (index, after) in after.into_iter().enumerate() {
+        let Some(start) = after.next() else { continue };
+        let key = request.key(call, index);
+        let mut keyspace = call.keyspace(view, &key);
+        let Some(stream) = keyspace.peek_collection::<Stream>(&key)? else { continue };
+        let mut entries = stream.log().entries(start, StreamId::MAX).peekable();
+        if entries.peek().is_some() {
+            results.begin_stream(&mut call.reply, key.bytes);
+            write_entries(&mut call.reply, entries, request.count);
+        }
+    }
+    if !results.finish(&mut call.reply) {
+        call.reply.null_array();
+    }
+    Ok(())
+}
+
+/// The id behind which entries are asked for.
+fn resolve(text: &[u8], stream: Option<&Stream>) -> Result<StreamId, ReplyError> {
+    let last_id = stream.map_or(StreamId::MIN, |stream| stream.log().last_id());
+    match text {
+        b"$" => Ok(last_id),
+        // The last entry.
+        b"+" if stream.is_some_and(|stream| !stream.log().is_empty()) => {
+            last_id.previous().ok_or(ReplyError::Text("ERR the stream last element ID is 0-0"))
+        }
+        b"+" => Ok(StreamId::MIN),
+        b">" => Err(ReplyError::Text(
+            "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> \
+             <consumer> option.",
+        )),
+        _ => parse_after(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn xread_answers_what_follows_the_ids() {
+        transcript(
+            r"
+            XADD a 1-1 f 1          => $3 1-1
+            XADD a 2-1 f 2          => $3 2-1
+            XADD b 1-1 g 3          => $3 1-1
+            XREAD STREAMS a 0       => *1 *2 $1 a *2 *2 $3 1-1 *2 $1 f $1 1 *2 $3 2-1 *2 $1 f $1 2
+            XREAD COUNT 1 STREAMS a b nokey 0 0 0 => *2 *2 $1 a *1 *2 $3 1-1 *2 $1 f $1 1 *2 $1 b *1 *2 $3 1-1 *2 $1 g $1 3
+            XREAD STREAMS a b 1-1 1-1 => *1 *2 $1 a *1 *2 $3 2-1 *2 $1 f $1 2
+            XREAD STREAMS a $       => *-1
+            XREAD STREAMS a +       => *1 *2 $1 a *1 *2 $3 2-1 *2 $1 f $1 2
+            XREAD BLOCK 10 STREAMS a $ => *-1
+            @resp 3
+            XREAD STREAMS b 0       => %1 $1 b *1 *2 $3 1-1 *2 $1 g $1 3
+            XREAD STREAMS b 5       => _
+            @resp 2
+            XREAD STREAMS a b 0     => -ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.
+            XREAD STREAMS a >       => -ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.
+            XREAD NOACK STREAMS a 0 => -ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.
+            XREAD BLOCK x STREAMS a 0 => -ERR timeout is not an integer or out of range
+            XREAD BLOCK -1 STREAMS a 0 => -ERR timeout is negative
+            XREAD COUNT 1 a 0       => -ERR syntax error
+            ",
+        );
+    }
+}

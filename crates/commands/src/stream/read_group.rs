@@ -1,0 +1,231 @@
+//! XREADGROUP.
+
+use super::id;
+use super::read::Results;
+use super::reply::write_entry;
+use super::sources::{Request, keys_from, no_group, parse_after, with_stream};
+use darter_command_table::{
+    Arg, Arity, Call, Category, Command, Flags, Group as CommandGroup, Handler, ReplyError,
+    ReplyResult, ShardView,
+};
+use darter_resp::ReplyWriter;
+use darter_shard::Edit;
+use darter_value::stream::{Group, Log, Pending, Stream, StreamId};
+
+/// Entries for a consumer of a group.
+pub(super) static XREADGROUP: Command = Command {
+    name: "XREADGROUP",
+    group: CommandGroup::Stream,
+    since: "5.0.0",
+    summary: "Entries of one or several streams that a consumer group has not read yet, or those \
+              pending with the consumer.",
+    complexity: "O(M log(P)) for M entries returned, with P pending ones, and O(log(N)) for each \
+                 stream of N nodes.",
+    arity: Arity::AtLeast(7),
+    flags: Flags::WRITE.and(Flags::BLOCKING),
+    acl: Category::STREAM,
+    keys: &[keys_from(4)],
+    args: &[
+        Arg::block("group-block", &[Arg::string("group"), Arg::string("consumer")]).token("GROUP"),
+        Arg::integer("count").token("COUNT").optional(),
+        Arg::integer("milliseconds").token("BLOCK").optional(),
+        Arg::word("noack", "NOACK").optional(),
+        Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("id").multiple()])
+            .token("STREAMS"),
+    ],
+    handler: Handler::Keyed(xreadgroup),
+    ..Command::BASE
+};
+
+/// What is asked of a stream.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// `>`: what the group has not read.
+    New,
+    /// What is pending with the consumer behind this id.
+    History(StreamId),
+}
+
+/// Who reads, and how.
+struct Reading<'a> {
+    consumer_name: &'a [u8],
+    wanted: Wanted,
+    count: usize,
+    no_ack: bool,
+    now_ms: i64,
+}
+
+fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let request = Request::parse(call, true)?;
+    let Some((group_name, consumer_name)) = request.group else { return Err(ReplyError::Syntax) };
+    let mut wanted = Vec::new();
+    for index in 0..request.len {
+        let key = request.key(call, index);
+        let text = request.id(call, index);
+        wanted.push(with_stream(call, view, &key, |stream| {
+            if stream.and_then(|stream| stream.group(group_name)).is_none() {
+                let context = " in XREADGROUP with GROUP option";
+                return Err(no_group(key.bytes, group_name, context));
+            }
+            parse_wanted(text)
+        })?);
+    }
+    let mut results = Results::default();
+    for (index, wanted) in wanted.into_iter().enumerate() {
+        let key = request.key(call, index);
+        let mut keyspace = call.keyspace(view, &key);
+        let now_ms = call.now.0;
+        let reading =
+            Reading { consumer_name, wanted, count: request.count, no_ack: request.no_ack, now_ms };
+        let (reply, results) = (&mut call.reply, &mut results);
+        keyspace.edit(&key, |stream: &mut Stream| {
+            let changed = stream.edit_group(group_name, |group, log| {
+                reading.run(group, log, reply, || key.bytes, results)
+            });
+            Edit::counted(u64::from(changed.unwrap_or(false)), ())
+        })?;
+    }
+    if !results.finish(&mut call.reply) {
+        call.reply.null_array();
+    }
+    Ok(())
+}
+
+fn parse_wanted(text: &[u8]) -> Result<Wanted, ReplyError> {
+    match text {
+        b"$" => Err(ReplyError::Text(
+            "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history \
+             of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ \
+             ID would just return an empty result set.",
+        )),
+        b"+" => Err(ReplyError::Text(
+            "ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history \
+             of this consumer by specifying a proper ID, or use the > ID to get new messages. The + \
+             ID would just return an empty result set.",
+        )),
+        b">" => Ok(Wanted::New),
+        _ => Ok(match parse_after(text)? {
+            // The greatest id means what `>` does, as in Redis.
+            StreamId::MAX => Wanted::New,
+            id => Wanted::History(id),
+        }),
+    }
+}
+
+impl Reading<'_> {
+    /// Writes the entries, if there are any to be written; whether the group changed.
+    fn run<'k>(
+        &self,
+        group: &mut Group,
+        log: &Log,
+        reply: &mut ReplyWriter<'_>,
+        key: impl Fn() -> &'k [u8],
+        results: &mut Results,
+    ) -> bool {
+        let (consumer, added) = group.add_consumer(self.consumer_name, self.now_ms);
+        group.consumer_mut(consumer).seen_at_ms = self.now_ms;
+        match self.wanted {
+            Wanted::History(after) => {
+                results.begin_stream(reply, key());
+                self.write_history(group, consumer, log, after, reply);
+                true
+            }
+            Wanted::New => {
+                let start = group.last_id.next();
+                let mut entries = start.map(|start| log.entries(start, StreamId::MAX).peekable());
+                if entries.as_mut().is_none_or(|entries| entries.peek().is_none()) {
+                    return added;
+                }
+                results.begin_stream(reply, key());
+                self.write_new(group, consumer, log, reply);
+                true
+            }
+        }
+    }
+
+    /// Writes what the group has not read, which becomes pending with the consumer.
+    fn write_new(&self, group: &mut Group, consumer: u32, log: &Log, reply: &mut ReplyWriter<'_>) {
+        let count = if self.count == 0 { usize::MAX } else { self.count };
+        let start = group.last_id.next().unwrap_or(StreamId::MAX);
+        let deferred = reply.begin_deferred();
+        let mut written = 0;
+        for entry in log.entries(start, StreamId::MAX).take(count) {
+            let entry_id = entry.id();
+            group.entries_read = log.entries_read_with(group, entry_id);
+            group.last_id = entry_id;
+            write_entry(reply, &entry);
+            if !self.no_ack {
+                let pending = Pending { consumer, delivered_at_ms: self.now_ms, deliveries: 1 };
+                group.set_pending(entry_id, pending);
+                group.consumer_mut(consumer).active_at_ms = Some(self.now_ms);
+            }
+            written += 1;
+        }
+        reply.end_array(deferred, written);
+    }
+
+    /// Writes what is pending with the consumer behind `after`; null for entries that are gone.
+    fn write_history(
+        &self,
+        group: &mut Group,
+        consumer: u32,
+        log: &Log,
+        after: StreamId,
+        reply: &mut ReplyWriter<'_>,
+    ) {
+        let count = if self.count == 0 { usize::MAX } else { self.count };
+        let ids: Vec<StreamId> = match after.next() {
+            None => Vec::new(),
+            Some(start) => {
+                group.consumer(consumer).pending_in(start..=StreamId::MAX).take(count).collect()
+            }
+        };
+        reply.array(ids.len());
+        for entry_id in ids {
+            let Some(entry) = log.entry(entry_id) else {
+                reply.array(2);
+                id::write(reply, entry_id);
+                reply.null_array();
+                continue;
+            };
+            write_entry(reply, &entry);
+            if let Some(pending) = group.pending(entry_id).copied() {
+                let deliveries = pending.deliveries.saturating_add(1);
+                let delivered_at_ms = self.now_ms;
+                group.set_pending(entry_id, Pending { consumer, delivered_at_ms, deliveries });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::transcript;
+
+    #[test]
+    fn new_entries_become_pending() {
+        transcript(
+            r"
+            XADD s 1-1 f 1          => $3 1-1
+            XADD s 2-1 f 2          => $3 2-1
+            XGROUP CREATE s g 0     => +OK
+            XREADGROUP GROUP g c COUNT 1 STREAMS s > => *1 *2 $1 s *1 *2 $3 1-1 *2 $1 f $1 1
+            XREADGROUP GROUP g d STREAMS s > => *1 *2 $1 s *1 *2 $3 2-1 *2 $1 f $1 2
+            XREADGROUP GROUP g d STREAMS s > => *-1
+            XREADGROUP GROUP g c STREAMS s 0 => *1 *2 $1 s *1 *2 $3 1-1 *2 $1 f $1 1
+            XREADGROUP GROUP g c STREAMS s 1-1 => *1 *2 $1 s *0
+            XDEL s 1-1              => :1
+            XREADGROUP GROUP g c STREAMS s 0 => *1 *2 $1 s *1 *2 $3 1-1 *-1
+            XPENDING s g            => *4 :2 $3 1-1 $3 2-1 *2 *2 $1 c $1 1 *2 $1 d $1 1
+            XACK s g 1-1 2-1 5-5    => :2
+            XPENDING s g            => *4 :0 $-1 $-1 *-1
+            XADD s 3-1 f 3          => $3 3-1
+            XREADGROUP GROUP g c NOACK STREAMS s > => *1 *2 $1 s *1 *2 $3 3-1 *2 $1 f $1 3
+            XPENDING s g            => *4 :0 $-1 $-1 *-1
+            XREADGROUP GROUP x c STREAMS s > => -NOGROUP No such key 's' or consumer group 'x' in XREADGROUP with GROUP option
+            XREADGROUP GROUP g c STREAMS s $ => -ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.
+            XREADGROUP COUNT 1 COUNT 1 STREAMS s > => -ERR Missing GROUP option for XREADGROUP
+            ",
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! What XREAD and XREADGROUP are asked for.
+//!
+//! BLOCK is checked and otherwise without effect: when no stream has anything, the answer is null, as
+//! inside a transaction, where nobody can wait.
+
+use super::id;
+use darter_base::number::parse_i64;
+use darter_command_table::{
+    Access, Begin, Call, Find, KeySpec, ReplyError, ReplyResult, ShardView, until_nul,
+};
+use darter_shard::Key;
+use darter_value::stream::{Stream, StreamId};
+
+/// Where the keys are: the first half of what follows `STREAMS`.
+pub(super) const fn keys_from(from: i32) -> KeySpec {
+    KeySpec {
+        begin: Begin::Keyword { word: "STREAMS", from },
+        find: Find::Range { last: -1, step: 1, limit: 2 },
+        access: Access::READ_ONLY.and(Access::ACCESS),
+        notes: None,
+    }
+}
+
+/// The arguments of XREAD or XREADGROUP.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    /// Most entries of each stream; 0: all.
+    pub(super) count: usize,
+    /// Group and consumer.
+    pub(super) group: Option<(&'a [u8], &'a [u8])>,
+    pub(super) no_ack: bool,
+    /// Argument of the first key; the ids follow the keys.
+    keys_at: usize,
+    /// Number of streams.
+    pub(super) len: usize,
+}
+
+impl<'a> Request<'a> {
+    /// Parses all arguments; `for_group` for XREADGROUP.
+    pub(super) fn parse(call: &Call<'a>, for_group: bool) -> Result<Self, ReplyError> {
+        let mut request = Self { count: 0, group: None, no_ack: false, keys_at: 0, len: 0 };
+        let args_len = call.args.len();
+        let mut index = 1;
+        while index < args_len {
+            let operands = args_len - index - 1;
+            if call.is_word(index, "BLOCK") && operands >= 1 {
+                index += 1;
+                check_timeout(call, index)?;
+            } else if call.is_word(index, "COUNT") && operands >= 1 {
+                index += 1;
+                request.count = usize::try_from(call.integer(index)?).unwrap_or(0);
+            } else if call.is_word(index, "STREAMS") && operands >= 1 {
+                if !operands.is_multiple_of(2) {
+                    let (name, symbol) =
+                        if for_group { ("xreadgroup", '>') } else { ("xread", '$') };
+                    return Err(ReplyError::Message(format!(
+                        "ERR Unbalanced '{name}' list of streams: for each stream key an ID or \
+                         '{symbol}' must be specified."
+                    )));
+                }
+                request.keys_at = index + 1;
+                request.len = operands / 2;
+                break;
+            } else if call.is_word(index, "GROUP") && operands >= 2 {
+                if !for_group {
+                    return Err(ReplyError::Text(
+                        "ERR The GROUP option is only supported by XREADGROUP. You called XREAD \
+                         instead.",
+                    ));
+                }
+                request.group = Some((call.args.at(index + 1), call.args.at(index + 2)));
+                index += 2;
+            } else if call.is_word(index, "NOACK") {
+                if !for_group {
+                    return Err(ReplyError::Text(
+                        "ERR The NOACK option is only supported by XREADGROUP. You called XREAD \
+                         instead.",
+                    ));
+                }
+                request.no_ack = true;
+            } else {
+                return Err(ReplyError::Syntax);
+            }
+            index += 1;
+        }
+        if request.len == 0 {
+            return Err(ReplyError::Syntax);
+        }
+        if for_group && request.group.is_none() {
+            return Err(ReplyError::Text("ERR Missing GROUP option for XREADGROUP"));
+        }
+        Ok(request)
+    }
+
+    /// The key of the stream `index`.
+    pub(super) fn key(&self, call: &Call<'a>, index: usize) -> Key<'a> {
+        call.key(self.keys_at + index)
+    }
+
+    /// What is asked of the stream `index`.
+    pub(super) fn id(&self, call: &Call<'a>, index: usize) -> &'a [u8] {
+        call.args.at(self.keys_at + self.len + index)
+    }
+}
+
+/// Whether the argument at `index` is a time to wait.
+fn check_timeout(call: &Call<'_>, index: usize) -> ReplyResult {
+    match parse_i64(call.args.at(index)) {
+        None => Err(ReplyError::Text("ERR timeout is not an integer or out of range")),
+        Some(timeout) if timeout < 0 => Err(ReplyError::Text("ERR timeout is negative")),
+        Some(timeout) if timeout.checked_add(call.now.0).is_none() => {
+            Err(ReplyError::Text("ERR timeout is out of range"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Lends `read` the stream at `key` as XREAD and XREADGROUP look at it first.
+pub(super) fn with_stream<R>(
+    call: &Call<'_>,
+    view: &mut ShardView<'_>,
+    key: &Key<'_>,
+    read: impl FnOnce(Option<&Stream>) -> Result<R, ReplyError>,
+) -> Result<R, ReplyError> {
+    let mut keyspace = call.keyspace(view, key);
+    let stream = keyspace.read_collection::<Stream>(key)?;
+    read(stream)
+}
+
+/// An id given to XREAD or XREADGROUP that is no special one.
+pub(super) fn parse_after(text: &[u8]) -> Result<StreamId, ReplyError> {
+    id::parse(text, 0)
+}
+
+/// The error about a group that is not there, `context` following the names.
+pub(super) fn no_group(key: &[u8], group: &[u8], context: &str) -> ReplyError {
+    ReplyError::Line(
+        [
+            b"NOGROUP No such key '".as_slice(),
+            until_nul(key),
+            b"' or consumer group '",
+            until_nul(group),
+            b"'",
+            context.as_bytes(),
+        ]
+        .concat(),
+    )
+}
+
+/// The error about a group that is not in a stream that is there.
+pub(super) fn no_group_in(key: &[u8], group: &[u8]) -> ReplyError {
+    ReplyError::Line(
+        [
+            b"NOGROUP No such consumer group '".as_slice(),
+            until_nul(group),
+            b"' for key name '",
+            until_nul(key),
+            b"'",
+        ]
+        .concat(),
+    )
+}

@@ -1,0 +1,130 @@
+//! The process from end to end: log, signals, background, supervision, crashes.
+
+use crate::support::{Server, darter, read, wait_for};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+
+#[test]
+fn the_log_tells_what_scripts_look_for() {
+    let mut server = Server::start(&["--always-show-logo", "yes"]);
+    server.client().call("SHUTDOWN NOSAVE");
+    assert!(server.wait().success());
+    let log = server.log();
+    let pid = server.pid();
+    let mut rest = log.as_str();
+    for text in [
+        &format!("{pid}:M "),
+        &format!("pid={pid}, just started"),
+        &format!(" PID: {pid}"),
+        "Reactor: epoll",
+        "Workers: 1, shards: 1",
+        "Memory: ",
+        " * Server initialized\n",
+        " * Ready to accept connections unix\n",
+        " * User requested shutdown",
+        " # Darter is now ready to exit, bye bye...\n",
+    ] {
+        let Some(at) = rest.find(text) else { panic!("{text:?} is missing in {log}") };
+        rest = &rest[at..];
+    }
+}
+
+#[test]
+fn lines_change_their_form_and_their_file() {
+    let server = Server::start(&["--logfile", "{}/log", "--log-format", "json"]);
+    let line = read(&server.path("log"));
+    assert!(
+        line.starts_with(&format!("{{\"pid\":{},\"role\":\"primary\",", server.pid())),
+        "{line}"
+    );
+    let mut client = server.client();
+    fs::rename(server.path("log"), server.path("log.1")).unwrap();
+    client.call("CONFIG SET log-format logfmt log-timestamp-format milliseconds");
+    client.call("CONFIG SET port 0 bind 127.0.0.2");
+    client.call("SHUTDOWN NOSAVE");
+    let line = wait_for("the new file", || {
+        let text = read(&server.path("log"));
+        text.contains("ready to exit").then_some(text)
+    });
+    assert!(line.contains(" role=primary timestamp=\"1"), "{line}");
+}
+
+#[test]
+fn signals_end_the_server_as_they_end_redis() {
+    for name in ["TERM", "INT"] {
+        let mut server = Server::start(&[]);
+        server.signal(name);
+        assert_eq!(server.wait().code(), Some(0), "{name}");
+    }
+}
+
+#[test]
+fn a_fatal_signal_is_reported() {
+    let mut server = Server::start(&[]);
+    server.client().call("PING");
+    server.signal("SEGV");
+    assert_eq!(server.wait().signal(), Some(11));
+    let log = server.log();
+    for text in [
+        "=== DARTER BUG REPORT START",
+        "crashed by signal: 11 (SIGSEGV)",
+        "------ STACK TRACE ------",
+        "------ CURRENT COMMAND ------",
+        "workers:1 shards:1 reactor:",
+        "=== DARTER BUG REPORT END",
+    ] {
+        assert!(log.contains(text), "{text:?} is missing in {log}");
+    }
+
+    let mut server = Server::start(&[]);
+    server.client().call("CONFIG SET crash-log-enabled no");
+    server.signal("SEGV");
+    assert_eq!(server.wait().signal(), Some(11));
+    assert!(!server.log().contains("BUG REPORT"));
+}
+
+#[test]
+fn systemd_hears_of_start_and_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let receiver = UnixDatagram::bind(&path).unwrap();
+    let received = || {
+        let mut buffer = [0; 256];
+        let bytes = receiver.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..bytes].to_vec()).unwrap()
+    };
+    let mut server = Server::start_in(directory, &["--supervised", "systemd"], |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    assert!(received().contains("READY=1\n"));
+    server.signal("TERM");
+    assert!(received().contains("STOPPING=1\n"));
+    assert!(server.wait().success());
+}
+
+#[test]
+fn a_daemon_leaves_its_starter_and_its_number() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let status = darter()
+        .args(["--port", "0", "--unixsocket", &path("socket"), "--workers", "1"])
+        .args(["--daemonize", "yes", "--pidfile", &path("pid"), "--logfile", &path("log")])
+        .args(["--reactor", "epoll"])
+        .current_dir(&directory)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let pid = wait_for("the process id", || {
+        let text = read(path("pid").as_ref());
+        text.trim().parse::<u32>().ok()
+    });
+    wait_for("the daemon", || {
+        read(path("log").as_ref()).contains("Ready to accept connections").then_some(())
+    });
+    let log = read(path("log").as_ref());
+    assert!(log.contains(&format!("{pid}:M ")) && log.contains(&format!("PID: {pid}")), "{log}");
+    assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+    wait_for("its end", || fs::metadata(path("pid")).is_err().then_some(()));
+}

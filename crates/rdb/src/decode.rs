@@ -1,0 +1,277 @@
+//! From bytes to values.
+
+use darter_value::integer::IntegerText;
+use darter_value::packing::bytes_of;
+use darter_value::{Item, Stream};
+
+use crate::listpack::Listpack;
+use crate::reader::{Corrupt, Reader, parse_score};
+use crate::texts::Texts;
+use crate::types::{
+    HASH, HASH_2_VALKEY, HASH_DEADLINES, HASH_DEADLINES_EARLY, HASH_LISTPACK,
+    HASH_LISTPACK_DEADLINES, HASH_LISTPACK_DEADLINES_EARLY, HASH_ZIPLIST, HASH_ZIPMAP, LIST,
+    LIST_QUICKLIST, LIST_QUICKLIST_2, LIST_ZIPLIST, SET, SET_INTSET, SET_LISTPACK, SORTED_SET,
+    SORTED_SET_LISTPACK, SORTED_SET_TEXT, SORTED_SET_ZIPLIST, STREAM_1, STREAM_2, STREAM_3, STRING,
+    Version,
+};
+use crate::{intset, stream, ziplist, zipmap};
+
+/// A value, whatever form it had. Collections have at least one element, and members and fields are there
+/// once.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A string.
+    String(Vec<u8>),
+    /// Elements in order.
+    List(Texts),
+    /// Members.
+    Set(Texts),
+    /// Members, and the score of each.
+    SortedSet(Texts, Vec<f64>),
+    /// Fields and values in turn, and the deadline of each field that has one.
+    Hash(Texts, Vec<HashField>),
+    /// A stream.
+    Stream(Stream),
+}
+
+/// A field that expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashField {
+    /// Which field, counted from 0.
+    pub index: usize,
+    /// When it expires, in Unix milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// The latest deadline of a field that Redis allows: 46 bits of milliseconds.
+const DEADLINE_MS_MAX: u64 = (1 << 46) - 1;
+
+/// How the deadline of a field is written in a listpack.
+const NODE_PLAIN: u64 = 1;
+const NODE_PACKED: u64 = 2;
+
+/// The value that `bytes`, a type and its content, is in `version` of the format. All bytes must be
+/// part of it.
+pub fn decode(bytes: &[u8], version: Version) -> Result<Value, Corrupt> {
+    let mut reader = Reader::new(bytes);
+    let kind = reader.byte()?;
+    let value = match kind {
+        STRING => Value::String(reader.string()?.into_owned()),
+        LIST => Value::List(read_texts(&mut reader, 1)?),
+        SET => Value::Set(read_texts(&mut reader, 1)?),
+        HASH => Value::Hash(read_texts(&mut reader, 2)?, Vec::new()),
+        SORTED_SET => read_sorted_set(&mut reader, Reader::score)?,
+        SORTED_SET_TEXT => read_sorted_set(&mut reader, Reader::score_text)?,
+        HASH_ZIPMAP => {
+            let bytes = reader.string()?;
+            let mut texts = Texts::new();
+            zipmap::each(&bytes, |field, value| {
+                texts.push(field);
+                texts.push(value);
+            })?;
+            Value::Hash(texts, Vec::new())
+        }
+        LIST_ZIPLIST => Value::List(read_ziplist(&mut reader)?),
+        HASH_ZIPLIST => Value::Hash(read_ziplist(&mut reader)?, Vec::new()),
+        SORTED_SET_ZIPLIST => pairs_with_scores(&read_ziplist(&mut reader)?, &reader)?,
+        SET_INTSET => {
+            let bytes = reader.string()?;
+            let mut texts = Texts::new();
+            intset::each(&bytes, |integer| {
+                texts.push(IntegerText::new().format(integer).as_bytes());
+            })?;
+            Value::Set(texts)
+        }
+        SET_LISTPACK => Value::Set(read_listpack(&mut reader)?),
+        HASH_LISTPACK => Value::Hash(read_listpack(&mut reader)?, Vec::new()),
+        SORTED_SET_LISTPACK => pairs_with_scores(&read_listpack(&mut reader)?, &reader)?,
+        LIST_QUICKLIST => {
+            let mut texts = Texts::new();
+            for _ in 0..reader.count()? {
+                push_ziplist(&mut texts, &reader.string()?)?;
+            }
+            Value::List(texts)
+        }
+        LIST_QUICKLIST_2 => Value::List(read_quicklist(&mut reader)?),
+        STREAM_1 | STREAM_2 | STREAM_3 => Value::Stream(stream::read(&mut reader, kind)?),
+        HASH_2_VALKEY if version.is_valkey() => read_valkey_hash(&mut reader)?,
+        HASH_DEADLINES_EARLY | HASH_DEADLINES if !version.is_valkey() => {
+            read_redis_hash(&mut reader, kind == HASH_DEADLINES)?
+        }
+        HASH_LISTPACK_DEADLINES_EARLY | HASH_LISTPACK_DEADLINES if !version.is_valkey() => {
+            if kind == HASH_LISTPACK_DEADLINES {
+                // The earliest deadline, which is among the others too.
+                reader.millis()?;
+            }
+            read_redis_listpack(&mut reader)?
+        }
+        _ => return Err(Corrupt { offset: 0 }),
+    };
+    if !reader.is_at_end() {
+        return Err(reader.corrupt());
+    }
+    check(&value, &reader)?;
+    Ok(value)
+}
+
+/// Refuses empty collections, halves of pairs, and members or fields that are there twice.
+fn check(value: &Value, reader: &Reader<'_>) -> Result<(), Corrupt> {
+    let sound = match value {
+        Value::String(_) | Value::Stream(_) => true,
+        Value::List(texts) => !texts.is_empty(),
+        Value::Set(texts) | Value::SortedSet(texts, _) => {
+            !texts.is_empty() && !texts.has_duplicates()
+        }
+        Value::Hash(texts, _) => {
+            let fields: Texts = texts.iter().step_by(2).collect();
+            !texts.is_empty() && texts.len().is_multiple_of(2) && !fields.has_duplicates()
+        }
+    };
+    if sound { Ok(()) } else { Err(reader.corrupt()) }
+}
+
+/// As many strings as are declared, times `each`.
+fn read_texts(reader: &mut Reader<'_>, each: usize) -> Result<Texts, Corrupt> {
+    let mut texts = Texts::new();
+    for _ in 0..reader.count()? {
+        for _ in 0..each {
+            texts.push(&reader.string()?);
+        }
+    }
+    Ok(texts)
+}
+
+fn read_sorted_set<'a>(
+    reader: &mut Reader<'a>,
+    score: impl Fn(&mut Reader<'a>) -> Result<f64, Corrupt>,
+) -> Result<Value, Corrupt> {
+    let mut members = Texts::new();
+    let mut scores = Vec::new();
+    for _ in 0..reader.count()? {
+        members.push(&reader.string()?);
+        scores.push(score(reader)?);
+    }
+    Ok(Value::SortedSet(members, scores))
+}
+
+fn read_ziplist(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
+    let mut texts = Texts::new();
+    push_ziplist(&mut texts, &reader.string()?)?;
+    Ok(texts)
+}
+
+fn push_ziplist(texts: &mut Texts, bytes: &[u8]) -> Result<(), Corrupt> {
+    let count = ziplist::each(bytes, |item| push_item(texts, item))?;
+    // Nodes of a list are never empty.
+    if count == 0 { Err(Corrupt { offset: 0 }) } else { Ok(()) }
+}
+
+fn read_listpack(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
+    let mut texts = Texts::new();
+    push_listpack(&mut texts, &reader.string()?)?;
+    Ok(texts)
+}
+
+fn push_listpack(texts: &mut Texts, bytes: &[u8]) -> Result<(), Corrupt> {
+    let mut listpack = Listpack::checked(bytes)?;
+    if listpack.len() == 0 {
+        return Err(Corrupt { offset: 0 });
+    }
+    for _ in 0..listpack.len() {
+        push_item(texts, listpack.take()?);
+    }
+    Ok(())
+}
+
+fn push_item(texts: &mut Texts, item: Item<'_>) {
+    texts.push(bytes_of(item, &mut IntegerText::new()));
+}
+
+fn read_quicklist(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
+    let mut texts = Texts::new();
+    for _ in 0..reader.count()? {
+        let container = reader.number()?;
+        let bytes = reader.string()?;
+        match container {
+            NODE_PLAIN => texts.push(&bytes),
+            NODE_PACKED => push_listpack(&mut texts, &bytes)?,
+            _ => return Err(reader.corrupt()),
+        }
+    }
+    Ok(texts)
+}
+
+/// Members and scores out of `pairs` of them.
+fn pairs_with_scores(pairs: &Texts, reader: &Reader<'_>) -> Result<Value, Corrupt> {
+    let mut members = Texts::new();
+    let mut scores = Vec::new();
+    let mut rest = pairs.iter();
+    while let Some(member) = rest.next() {
+        members.push(member);
+        scores.push(rest.next().and_then(parse_score).ok_or(reader.corrupt())?);
+    }
+    Ok(Value::SortedSet(members, scores))
+}
+
+/// Field, value and deadline in turn; a deadline of -1 is none.
+fn read_valkey_hash(reader: &mut Reader<'_>) -> Result<Value, Corrupt> {
+    let mut texts = Texts::new();
+    let mut deadlines = Vec::new();
+    for index in 0..reader.count()? {
+        texts.push(&reader.string()?);
+        texts.push(&reader.string()?);
+        let deadline = reader.millis()?;
+        if deadline != -1 {
+            let deadline_ms = u64::try_from(deadline).map_err(|_| reader.corrupt())?;
+            deadlines.push(HashField { index, deadline_ms });
+        }
+    }
+    Ok(Value::Hash(texts, deadlines))
+}
+
+/// Deadline, field and value in turn; a deadline of 0 is none. Others are one more than the time since the
+/// earliest, which comes first, if `relative`.
+fn read_redis_hash(reader: &mut Reader<'_>, relative: bool) -> Result<Value, Corrupt> {
+    let earliest =
+        if relative { u64::try_from(reader.millis()?).map_err(|_| reader.corrupt())? } else { 1 };
+    let mut texts = Texts::new();
+    let mut deadlines = Vec::new();
+    for index in 0..reader.count()? {
+        let deadline = reader.number()?;
+        if deadline != 0 {
+            let deadline_ms = deadline
+                .checked_add(earliest)
+                .map(|sum| sum - 1)
+                .filter(|deadline_ms| *deadline_ms <= DEADLINE_MS_MAX)
+                .ok_or(reader.corrupt())?;
+            deadlines.push(HashField { index, deadline_ms });
+        }
+        texts.push(&reader.string()?);
+        texts.push(&reader.string()?);
+    }
+    Ok(Value::Hash(texts, deadlines))
+}
+
+/// Field, value and deadline in turn in a listpack; a deadline of 0 is none.
+fn read_redis_listpack(reader: &mut Reader<'_>) -> Result<Value, Corrupt> {
+    let bytes = reader.string()?;
+    let mut listpack = Listpack::checked(&bytes)?;
+    if !listpack.len().is_multiple_of(3) {
+        return Err(reader.corrupt());
+    }
+    let mut texts = Texts::new();
+    let mut deadlines = Vec::new();
+    for index in 0..listpack.len() / 3 {
+        push_item(&mut texts, listpack.take()?);
+        push_item(&mut texts, listpack.take()?);
+        let deadline = u64::try_from(listpack.take_integer()?);
+        let deadline_ms = deadline.map_err(|_| reader.corrupt())?;
+        if deadline_ms > DEADLINE_MS_MAX {
+            return Err(reader.corrupt());
+        }
+        if deadline_ms != 0 {
+            deadlines.push(HashField { index, deadline_ms });
+        }
+    }
+    Ok(Value::Hash(texts, deadlines))
+}

@@ -1,0 +1,68 @@
+//! What DUMP answers and RESTORE takes: a value, a version and a checksum.
+//!
+//! ```text
+//! +---------------+--------------------+-----------------------------+
+//! | type, content | version, 2, little | checksum of all before, 8,  |
+//! |               | end first          | little end first, 0: none   |
+//! +---------------+--------------------+-----------------------------+
+//! ```
+
+use darter_base::crc64::crc64;
+
+use crate::types::Version;
+
+const VERSION_BYTES: usize = 2;
+const CHECKSUM_BYTES: usize = 8;
+
+/// A payload with a known version and the right checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload<'a> {
+    /// Type and content of the value.
+    pub value: &'a [u8],
+    /// The version of the format.
+    pub version: Version,
+}
+
+impl<'a> Payload<'a> {
+    /// The payload that `bytes` is.
+    pub fn checked(bytes: &'a [u8]) -> Option<Self> {
+        let at = bytes.len().checked_sub(CHECKSUM_BYTES)?;
+        let (summed, checksum) = bytes.split_at(at);
+        let at = summed.len().checked_sub(VERSION_BYTES)?;
+        let (value, version) = summed.split_at(at);
+        let version = Version(u16::from_le_bytes(version.try_into().ok()?));
+        let checksum = u64::from_le_bytes(checksum.try_into().ok()?);
+        (version.is_known() && checksum == crc64(0, summed)).then_some(Self { value, version })
+    }
+}
+
+/// Appends version and checksum to a value.
+pub fn seal(value: &mut Vec<u8>, version: Version) {
+    value.extend(version.0.to_le_bytes());
+    let checksum = crc64(0, value);
+    value.extend(checksum.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_checked() {
+        // DUMP of the string "hello", from redis-server 7.0.
+        let recorded = b"\x00\x05hello\x0a\x00\x0f\xf0\x53\x7a\x1c\xd1\x4e\x71";
+        let mut sealed = recorded[..7].to_vec();
+        seal(&mut sealed, Version::REDIS_7_0);
+        let payload = Payload::checked(&sealed).unwrap();
+        assert_eq!(payload, Payload { value: b"\x00\x05hello", version: Version::REDIS_7_0 });
+        for at in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[at] ^= 1;
+            assert_eq!(Payload::checked(&damaged), None, "{at}");
+            assert_eq!(Payload::checked(&sealed[..at]), None, "{at}");
+        }
+        let mut unknown = b"\x00\x00".to_vec();
+        seal(&mut unknown, Version(13));
+        assert_eq!(Payload::checked(&unknown), None);
+    }
+}

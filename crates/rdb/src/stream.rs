@@ -1,0 +1,313 @@
+//! Streams: nodes of entries in listpacks, what the stream remembers, and its groups.
+//!
+//! ```text
+//! nodes: count, each: id, listpack
+//! length, last id, [first id, greatest deleted id, entries added]        (in brackets: version 2)
+//! groups: count, each:
+//!     name, last id, [entries read]
+//!     pending: count, each: id, delivered at, deliveries
+//!     consumers: count, each: name, seen at, {active at}, pending: count, each: id   (in braces: 3)
+//!
+//! listpack: count, deleted, fields, field ..., 0, then of each entry:
+//!     flags, ms and number relative to the node's id, [count] texts, how many entries back it began
+//! flags: 1 deleted, 2 the fields of the node: only values follow
+//! ```
+
+use std::collections::BTreeMap;
+
+use darter_value::integer::IntegerText;
+use darter_value::packing::bytes_of;
+use darter_value::stream::{Entry, Group, NodeLimits, Pending, Stream, StreamId};
+
+use crate::encode::push_name;
+use crate::listpack::{Listpack, Writer};
+use crate::reader::{Corrupt, Reader};
+use crate::texts::Texts;
+use crate::types::{STREAM_1, STREAM_3};
+use crate::writer::{push_count, push_number, push_raw_string};
+
+const DELETED: i64 = 1;
+const SAME_FIELDS: i64 = 2;
+
+/// The nodes that are written, as Redis makes them by default.
+const NODE_ENTRIES_MAX: usize = 100;
+const NODE_BYTES_MAX: usize = 4096;
+
+/// The nodes of a stream that is read; it does not say how they were limited.
+const LIMITS: NodeLimits = NodeLimits { bytes_max: 4096, entries_max: 100 };
+
+/// Reads a stream of type `kind`.
+pub(crate) fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, Corrupt> {
+    let mut stream = Stream::default();
+    for _ in 0..reader.count()? {
+        let key = reader.string()?;
+        let node_id = id_of_key(&key).ok_or(reader.corrupt())?;
+        let bytes = reader.string()?;
+        read_node(&mut stream, node_id, &bytes)?;
+    }
+    let len = reader.number()?;
+    let last_id = read_id(reader)?;
+    let (mut entries_added, mut max_deleted_id) = (len, StreamId::MIN);
+    if kind != STREAM_1 {
+        // The first entry is known from the entries.
+        read_id(reader)?;
+        max_deleted_id = read_id(reader)?;
+        entries_added = reader.number()?;
+    }
+    let top = stream.log().last_id();
+    if len != stream.log().len() || last_id < top {
+        return Err(reader.corrupt());
+    }
+    stream.log_mut().set_counters(last_id, entries_added, max_deleted_id);
+    for _ in 0..reader.count()? {
+        read_group(reader, &mut stream, kind)?;
+    }
+    Ok(stream)
+}
+
+/// Adds the entries of a node.
+fn read_node(stream: &mut Stream, node_id: StreamId, bytes: &[u8]) -> Result<(), Corrupt> {
+    let corrupt = Corrupt { offset: 0 };
+    let unsigned = |number: i64| usize::try_from(number).map_err(|_| corrupt);
+    let mut listpack = Listpack::checked(bytes)?;
+    let live = unsigned(listpack.take_integer()?)?;
+    let deleted = unsigned(listpack.take_integer()?)?;
+    let fields_len = unsigned(listpack.take_integer()?)?;
+    let mut names = Texts::new();
+    if fields_len > listpack.len() {
+        return Err(corrupt);
+    }
+    for _ in 0..fields_len {
+        names.push(bytes_of(listpack.take()?, &mut IntegerText::new()));
+    }
+    if listpack.take_integer()? != 0 {
+        return Err(corrupt);
+    }
+    let (mut live_read, mut deleted_read) = (0, 0);
+    while listpack.len() > 0 {
+        let before = listpack.len();
+        let flags = listpack.take_integer()?;
+        let ms = listpack.take_integer()?;
+        let seq = listpack.take_integer()?;
+        let id = StreamId::new(
+            node_id.ms.checked_add_signed(ms).ok_or(corrupt)?,
+            node_id.seq.wrapping_add_signed(seq),
+        );
+        let same = flags & SAME_FIELDS != 0;
+        let count = if same { fields_len } else { unsigned(listpack.take_integer()?)? };
+        let texts_len = if same { count } else { count.checked_mul(2).ok_or(corrupt)? };
+        if texts_len > listpack.len() {
+            return Err(corrupt);
+        }
+        let mut texts = Texts::new();
+        for _ in 0..texts_len {
+            texts.push(bytes_of(listpack.take()?, &mut IntegerText::new()));
+        }
+        let back = unsigned(listpack.take_integer()?)?;
+        // The count itself is not counted.
+        if back != before - listpack.len() - 1 {
+            return Err(corrupt);
+        }
+        if flags & DELETED != 0 {
+            deleted_read += 1;
+            continue;
+        }
+        live_read += 1;
+        if id <= stream.log().last_id() {
+            return Err(corrupt);
+        }
+        let pair = |index: usize| {
+            let (field, value) = if same {
+                (names.get(index), texts.get(index))
+            } else {
+                (texts.get(2 * index), texts.get(2 * index + 1))
+            };
+            (field.unwrap_or_default(), value.unwrap_or_default())
+        };
+        stream.log_mut().append(id, (0..count).map(pair), LIMITS);
+    }
+    if live_read == live && deleted_read == deleted { Ok(()) } else { Err(corrupt) }
+}
+
+fn read_group(reader: &mut Reader<'_>, stream: &mut Stream, kind: u8) -> Result<(), Corrupt> {
+    let name = reader.string()?;
+    let last_id = read_id(reader)?;
+    let entries_read = if kind == STREAM_1 {
+        stream.log().entries_added_up_to(last_id)
+    } else {
+        // Written as a signed number; negative is unknown.
+        u64::try_from(reader.number()?.cast_signed()).ok()
+    };
+    let mut group = Group::new(last_id, entries_read);
+    // What is pending, until a consumer claims it.
+    let mut unclaimed = BTreeMap::new();
+    for _ in 0..reader.count()? {
+        let id = read_raw_id(reader)?;
+        let delivered_at_ms = reader.millis()?;
+        let deliveries = reader.number()?;
+        if unclaimed.insert(id, (delivered_at_ms, deliveries)).is_some() {
+            return Err(reader.corrupt());
+        }
+    }
+    for _ in 0..reader.count()? {
+        let name = reader.string()?;
+        let seen_at_ms = reader.millis()?;
+        let active_at_ms = if kind == STREAM_3 { reader.millis()? } else { seen_at_ms };
+        let (consumer, added) = group.add_consumer(&name, seen_at_ms);
+        if !added {
+            return Err(reader.corrupt());
+        }
+        group.consumer_mut(consumer).active_at_ms = (active_at_ms != -1).then_some(active_at_ms);
+        for _ in 0..reader.count()? {
+            let id = read_raw_id(reader)?;
+            // Claimed once, and by one consumer only.
+            let (delivered_at_ms, deliveries) = unclaimed.remove(&id).ok_or(reader.corrupt())?;
+            group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
+        }
+    }
+    if !unclaimed.is_empty() || !stream.add_group(&name, group) {
+        return Err(reader.corrupt());
+    }
+    Ok(())
+}
+
+fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, Corrupt> {
+    Ok(StreamId::new(reader.number()?, reader.number()?))
+}
+
+fn read_raw_id(reader: &mut Reader<'_>) -> Result<StreamId, Corrupt> {
+    Ok(StreamId::new(u64::from_be_bytes(reader.array()?), u64::from_be_bytes(reader.array()?)))
+}
+
+fn id_of_key(key: &[u8]) -> Option<StreamId> {
+    let (ms, seq) = key.split_at_checked(8)?;
+    let (ms, seq) = (ms.try_into().ok()?, seq.try_into().ok()?);
+    Some(StreamId::new(u64::from_be_bytes(ms), u64::from_be_bytes(seq)))
+}
+
+/// Appends a stream in version 2.
+pub(crate) fn write(out: &mut Vec<u8>, stream: &Stream) {
+    let log = stream.log();
+    let mut nodes = Vec::new();
+    let mut nodes_len = 0;
+    let mut entries = log.entries(StreamId::MIN, StreamId::MAX).peekable();
+    while let Some(first) = entries.next() {
+        let mut node = Node::new(&first);
+        while let Some(entry) = entries.peek()
+            && !node.is_full()
+        {
+            node.push(entry);
+            entries.next();
+        }
+        push_raw_string(&mut nodes, &raw_id(first.id()));
+        push_raw_string(&mut nodes, &node.finish());
+        nodes_len += 1;
+    }
+    push_count(out, nodes_len);
+    out.append(&mut nodes);
+    push_number(out, log.len());
+    push_id(out, log.last_id());
+    push_id(out, log.first_id());
+    push_id(out, log.max_deleted_id());
+    push_number(out, log.entries_added());
+    push_count(out, stream.groups().len());
+    for (name, group) in stream.groups() {
+        push_name(out, name);
+        push_id(out, group.last_id);
+        push_number(out, group.entries_read.unwrap_or(u64::MAX));
+        push_count(out, group.pending_len());
+        for (id, pending) in group.pending_in(StreamId::MIN..=StreamId::MAX) {
+            out.extend(raw_id(id));
+            out.extend(pending.delivered_at_ms.to_le_bytes());
+            push_number(out, pending.deliveries);
+        }
+        push_count(out, group.consumers().len());
+        for consumer in group.consumers() {
+            push_name(out, consumer.name());
+            out.extend(consumer.seen_at_ms.to_le_bytes());
+            push_count(out, consumer.pending_len());
+            for id in consumer.pending_in(StreamId::MIN..=StreamId::MAX) {
+                out.extend(raw_id(id));
+            }
+        }
+    }
+}
+
+fn push_id(out: &mut Vec<u8>, id: StreamId) {
+    push_number(out, id.ms);
+    push_number(out, id.seq);
+}
+
+fn raw_id(id: StreamId) -> [u8; 16] {
+    let mut raw = [0; 16];
+    raw[..8].copy_from_slice(&id.ms.to_be_bytes());
+    raw[8..].copy_from_slice(&id.seq.to_be_bytes());
+    raw
+}
+
+/// A node being written: its entries first, since their number comes before them.
+struct Node<'a> {
+    first: Entry<'a>,
+    entries: Vec<Entry<'a>>,
+    bytes: usize,
+}
+
+impl<'a> Node<'a> {
+    fn new(first: &Entry<'a>) -> Self {
+        let mut node = Self { first: *first, entries: Vec::new(), bytes: 0 };
+        node.push(first);
+        node
+    }
+
+    fn push(&mut self, entry: &Entry<'a>) {
+        let texts = entry.fields().map(|(field, value)| {
+            let mut text = IntegerText::new();
+            bytes_of(field, &mut text).len() + bytes_of(value, &mut IntegerText::new()).len() + 4
+        });
+        self.bytes += texts.sum::<usize>() + 10;
+        self.entries.push(*entry);
+    }
+
+    fn is_full(&self) -> bool {
+        self.entries.len() >= NODE_ENTRIES_MAX || self.bytes >= NODE_BYTES_MAX
+    }
+
+    fn finish(self) -> Vec<u8> {
+        let mut listpack = Writer::new();
+        listpack.push_count(self.entries.len());
+        listpack.push_count(0);
+        listpack.push_count(self.first.fields_len());
+        for (field, _) in self.first.fields() {
+            listpack.push(field);
+        }
+        listpack.push_count(0);
+        let node_id = self.first.id();
+        for entry in &self.entries {
+            let names = || self.first.fields().map(|(field, _)| field);
+            let same = entry.fields().map(|(field, _)| field).eq(names());
+            listpack.push(darter_value::Item::Integer(if same { SAME_FIELDS } else { 0 }));
+            let id = entry.id();
+            let relative = |number: u64, base: u64| {
+                darter_value::Item::Integer(number.wrapping_sub(base).cast_signed())
+            };
+            listpack.push(relative(id.ms, node_id.ms));
+            listpack.push(relative(id.seq, node_id.seq));
+            let mut pieces = 3;
+            if !same {
+                listpack.push_count(entry.fields_len());
+                pieces += 1;
+            }
+            for (field, value) in entry.fields() {
+                if !same {
+                    listpack.push(field);
+                    pieces += 1;
+                }
+                listpack.push(value);
+                pieces += 1;
+            }
+            listpack.push_count(pieces);
+        }
+        debug_assert!(listpack.len() > 0);
+        listpack.finish()
+    }
+}

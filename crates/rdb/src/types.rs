@@ -1,0 +1,52 @@
+//! Numbers of the format.
+
+/// A version of the format, as its writer declares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u16);
+
+impl Version {
+    /// What Redis 7.0 writes.
+    pub const REDIS_7_0: Self = Self(10);
+    /// The last of Redis that is known here (8.0).
+    pub const REDIS_MAX: Self = Self(12);
+    /// What Valkey 9 writes. Valkey left the numbers before it to Redis when they parted.
+    pub const VALKEY_9: Self = Self(80);
+
+    /// Whether values of this version can be read.
+    pub const fn is_known(self) -> bool {
+        self.0 >= 1 && self.0 <= Self::REDIS_MAX.0 || self.0 == Self::VALKEY_9.0
+    }
+
+    /// Whether types with equal numbers are Valkey's and not Redis's.
+    pub const fn is_valkey(self) -> bool {
+        self.0 >= Self::VALKEY_9.0
+    }
+}
+
+pub(crate) const STRING: u8 = 0;
+pub(crate) const LIST: u8 = 1;
+pub(crate) const SET: u8 = 2;
+pub(crate) const SORTED_SET_TEXT: u8 = 3;
+pub(crate) const HASH: u8 = 4;
+pub(crate) const SORTED_SET: u8 = 5;
+pub(crate) const HASH_ZIPMAP: u8 = 9;
+pub(crate) const LIST_ZIPLIST: u8 = 10;
+pub(crate) const SET_INTSET: u8 = 11;
+pub(crate) const SORTED_SET_ZIPLIST: u8 = 12;
+pub(crate) const HASH_ZIPLIST: u8 = 13;
+pub(crate) const LIST_QUICKLIST: u8 = 14;
+pub(crate) const STREAM_1: u8 = 15;
+pub(crate) const HASH_LISTPACK: u8 = 16;
+pub(crate) const SORTED_SET_LISTPACK: u8 = 17;
+pub(crate) const LIST_QUICKLIST_2: u8 = 18;
+pub(crate) const STREAM_2: u8 = 19;
+pub(crate) const SET_LISTPACK: u8 = 20;
+pub(crate) const STREAM_3: u8 = 21;
+/// Valkey: a hash with a deadline for each field. Redis has used the number for a form of its own.
+pub(crate) const HASH_2_VALKEY: u8 = 22;
+/// Redis 7.4 before its release: absolute deadlines.
+pub(crate) const HASH_DEADLINES_EARLY: u8 = 22;
+pub(crate) const HASH_LISTPACK_DEADLINES_EARLY: u8 = 23;
+/// Redis 7.4: deadlines relative to the earliest.
+pub(crate) const HASH_DEADLINES: u8 = 24;
+pub(crate) const HASH_LISTPACK_DEADLINES: u8 = 25;

@@ -1,0 +1,228 @@
+//! Consumer groups: what of a stream was handed to whom, and not acknowledged yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use darter_structures::good_size;
+
+use super::id::StreamId;
+use super::map_entry_bytes;
+
+/// A consumer group.
+///
+/// Invariants: an id is in `pending` if and only if it is pending with the consumer named there; a
+/// consumer's number is its index in `consumers`, and the numbers of none are in `free`.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Up to which entry the group has read.
+    pub last_id: StreamId,
+    /// How many entries that is, deleted ones included, if that is known.
+    pub entries_read: Option<u64>,
+    pending: BTreeMap<StreamId, Pending>,
+    names: BTreeMap<Arc<[u8]>, u32>,
+    consumers: Vec<Option<Consumer>>,
+    free: Vec<u32>,
+    /// Good sizes of all names.
+    names_bytes: usize,
+}
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Number of the consumer that has it.
+    pub consumer: u32,
+    /// When it was delivered last, in Unix milliseconds.
+    pub delivered_at_ms: i64,
+    /// How often it was.
+    pub deliveries: u64,
+}
+
+/// Who reads in a group.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    name: Arc<[u8]>,
+    /// When it last asked for anything, in Unix milliseconds.
+    pub seen_at_ms: i64,
+    /// When it last got anything; `None`: never.
+    pub active_at_ms: Option<i64>,
+    pending: BTreeSet<StreamId>,
+}
+
+impl Group {
+    /// A group that has read up to `last_id`.
+    pub const fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
+        Self {
+            last_id,
+            entries_read,
+            pending: BTreeMap::new(),
+            names: BTreeMap::new(),
+            consumers: Vec::new(),
+            free: Vec::new(),
+            names_bytes: 0,
+        }
+    }
+
+    /// The number of the consumer called `name`.
+    pub fn consumer_number(&self, name: &[u8]) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// The number of the consumer called `name`, who is added if not there, and whether it was added.
+    pub fn add_consumer(&mut self, name: &[u8], now_ms: i64) -> (u32, bool) {
+        if let Some(number) = self.consumer_number(name) {
+            return (number, false);
+        }
+        let name: Arc<[u8]> = name.into();
+        self.names_bytes += name_bytes(&name);
+        let consumer = Some(Consumer {
+            name: Arc::clone(&name),
+            seen_at_ms: now_ms,
+            active_at_ms: None,
+            pending: BTreeSet::new(),
+        });
+        let number = if let Some(number) = self.free.pop() {
+            self.consumers[number as usize] = consumer;
+            number
+        } else {
+            self.consumers.push(consumer);
+            u32::try_from(self.consumers.len() - 1).expect("fewer consumers than bytes")
+        };
+        self.names.insert(name, number);
+        (number, true)
+    }
+
+    /// Removes a consumer together with what is pending with it; how much that was. `None` if there is
+    /// no such consumer.
+    pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
+        let number = self.names.remove(name)?;
+        let consumer = self.consumers[number as usize].take().expect("numbers name consumers");
+        self.names_bytes -= name_bytes(&consumer.name);
+        self.free.push(number);
+        for id in &consumer.pending {
+            self.pending.remove(id);
+        }
+        Some(consumer.pending.len())
+    }
+
+    /// The consumer with this number.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn consumer(&self, number: u32) -> &Consumer {
+        self.consumers[number as usize].as_ref().expect("numbers name consumers")
+    }
+
+    /// Likewise for writing.
+    pub fn consumer_mut(&mut self, number: u32) -> &mut Consumer {
+        self.consumers[number as usize].as_mut().expect("numbers name consumers")
+    }
+
+    /// Every consumer, in the order of names.
+    pub fn consumers(&self) -> impl ExactSizeIterator<Item = &Consumer> {
+        self.names.values().map(|number| self.consumer(*number))
+    }
+
+    /// How many ids are pending.
+    pub fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// What is known of a pending id.
+    pub fn pending(&self, id: StreamId) -> Option<&Pending> {
+        self.pending.get(&id)
+    }
+
+    /// Pending ids in a range, in order.
+    pub fn pending_in(
+        &self,
+        range: RangeInclusive<StreamId>,
+    ) -> impl DoubleEndedIterator<Item = (StreamId, &Pending)> {
+        // An empty range is none to the map.
+        let range = if range.is_empty() { None } else { Some(range) };
+        range.into_iter().flat_map(|range| self.pending.range(range)).map(|(id, p)| (*id, p))
+    }
+
+    /// Makes `id` pending as `pending` says, whoever had it before. The consumer must exist.
+    pub fn set_pending(&mut self, id: StreamId, pending: Pending) {
+        let before = self.pending.insert(id, pending);
+        if let Some(before) = before
+            && before.consumer != pending.consumer
+        {
+            self.consumer_mut(before.consumer).pending.remove(&id);
+        }
+        if before.is_none_or(|before| before.consumer != pending.consumer) {
+            self.consumer_mut(pending.consumer).pending.insert(id);
+        }
+    }
+
+    /// Makes `id` pending no more; whether it was.
+    pub fn acknowledge(&mut self, id: StreamId) -> bool {
+        let Some(pending) = self.pending.remove(&id) else { return false };
+        self.consumer_mut(pending.consumer).pending.remove(&id);
+        true
+    }
+
+    /// Bytes of heap, about. O(1).
+    pub(super) fn heap_bytes(&self) -> usize {
+        let pending_bytes = map_entry_bytes(size_of::<StreamId>() + size_of::<Pending>())
+            + map_entry_bytes(size_of::<StreamId>());
+        let name_bytes = map_entry_bytes(size_of::<Arc<[u8]>>() + size_of::<u32>());
+        self.pending.len() * pending_bytes
+            + self.names.len() * name_bytes
+            + self.names_bytes
+            + self.consumers.capacity() * size_of::<Option<Consumer>>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
+    /// Drops some of what is pending; whether there was any. The group is fit for nothing else then.
+    pub(super) fn drop_slice(&mut self) -> bool {
+        const IDS_IN_SLICE: usize = 256;
+        for _ in 0..IDS_IN_SLICE {
+            let Some((id, pending)) = self.pending.pop_first() else { return false };
+            self.consumer_mut(pending.consumer).pending.remove(&id);
+        }
+        true
+    }
+
+    pub(super) fn check_invariants(&self) {
+        let mut pending_len = 0;
+        for (name, number) in &self.names {
+            let consumer = self.consumer(*number);
+            assert_eq!(*name, consumer.name);
+            pending_len += consumer.pending.len();
+            for id in &consumer.pending {
+                assert_eq!(self.pending.get(id).map(|pending| pending.consumer), Some(*number));
+            }
+        }
+        assert_eq!(pending_len, self.pending.len());
+        let there = self.consumers.iter().flatten().count();
+        assert_eq!(there, self.names.len());
+        assert_eq!(self.consumers.len(), there + self.free.len());
+        let bytes: usize = self.names.keys().map(name_bytes).sum();
+        assert_eq!(bytes, self.names_bytes);
+    }
+}
+
+impl Consumer {
+    /// Its name.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// How many ids are pending with it.
+    pub fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Ids in a range that are pending with it, in order.
+    pub fn pending_in(&self, range: RangeInclusive<StreamId>) -> impl Iterator<Item = StreamId> {
+        let range = if range.is_empty() { None } else { Some(range) };
+        range.into_iter().flat_map(|range| self.pending.range(range)).copied()
+    }
+}
+
+/// A name with its two counters.
+fn name_bytes(name: &Arc<[u8]>) -> usize {
+    good_size(2 * size_of::<usize>() + name.len())
+}

@@ -1,0 +1,242 @@
+//! Streams: a log of entries, and the consumer groups that read it.
+//!
+//! ```text
+//!  Stream ─► Log ─► [node] [node] [node] ...        nodes in the order of ids, entries within
+//!        └─► groups: name ─► Group ─┬─ pending: id ─► consumer, time, count of deliveries
+//!                                   └─ consumers, each with the ids that are pending with it
+//! ```
+//!
+//! * [`Log`] is the entries and what is remembered of those that are gone ([`log`]).
+//! * A [`node`] is some hundred entries in one allocation.
+//! * A [`Group`] is one consumer group ([`group`]); it knows ids, and nothing of entries.
+//!
+//! Invariants, checked by [`Stream::check_invariants`]: the log's own; every pending id of a group is
+//! pending with exactly one of its consumers; the sums for the memory accounting are right. A group may
+//! hold ids of entries that were deleted since.
+//!
+//! Ids of a stream only grow. So the log appends at its end only, deletes anywhere, and needs no tree: a
+//! ring of nodes is in order by itself and is searched by halves.
+
+mod entries;
+pub mod group;
+pub mod id;
+pub mod log;
+mod node;
+
+use std::collections::BTreeMap;
+
+use darter_structures::good_size;
+
+use crate::object::{Collection, Contents, Object};
+use crate::view::{Encoding, Type};
+
+pub use entries::{Entries, EntriesReversed, Entry};
+pub use group::{Consumer, Group, Pending};
+pub use id::StreamId;
+pub use log::{Keep, Log, NodeLimits, References, Removed, Trim};
+pub use node::Fields;
+
+/// A stream; as big as a pointer.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    parts: Box<Parts>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Parts {
+    log: Log,
+    groups: BTreeMap<Box<[u8]>, Group>,
+    /// Good sizes of all groups and their names.
+    groups_bytes: usize,
+}
+
+/// About what an entry of an ordered map costs beyond what is in it: its share of the tree's nodes, which
+/// are two thirds full.
+pub(crate) const fn map_entry_bytes(content_bytes: usize) -> usize {
+    content_bytes + content_bytes / 2 + 4
+}
+
+impl Stream {
+    /// The entries.
+    pub fn log(&self) -> &Log {
+        &self.parts.log
+    }
+
+    /// The entries, for writing.
+    pub fn log_mut(&mut self) -> &mut Log {
+        &mut self.parts.log
+    }
+
+    /// The group called `name`.
+    pub fn group(&self, name: &[u8]) -> Option<&Group> {
+        self.parts.groups.get(name)
+    }
+
+    /// Every group with its name, in the order of names.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&[u8], &Group)> {
+        self.parts.groups.iter().map(|(name, group)| (&**name, group))
+    }
+
+    /// Adds a group; whether there was none of this name.
+    pub fn add_group(&mut self, name: &[u8], group: Group) -> bool {
+        if self.parts.groups.contains_key(name) {
+            return false;
+        }
+        self.parts.groups_bytes += group_bytes(name, &group);
+        self.parts.groups.insert(name.into(), group);
+        true
+    }
+
+    /// Removes a group; whether there was one.
+    pub fn remove_group(&mut self, name: &[u8]) -> bool {
+        let Some(group) = self.parts.groups.remove(name) else { return false };
+        self.parts.groups_bytes -= group_bytes(name, &group);
+        true
+    }
+
+    /// Lends the group called `name` for writing, together with the log.
+    pub fn edit_group<R>(
+        &mut self,
+        name: &[u8],
+        edit: impl FnOnce(&mut Group, &mut Log) -> R,
+    ) -> Option<R> {
+        let parts = &mut *self.parts;
+        let group = parts.groups.get_mut(name)?;
+        let before = group_bytes(name, group);
+        let result = edit(group, &mut parts.log);
+        parts.groups_bytes = parts.groups_bytes - before + group_bytes(name, group);
+        Some(result)
+    }
+
+    /// Whether some group has yet to read the entry `id`, or has not acknowledged it. O(groups).
+    pub fn is_referenced(&self, id: StreamId) -> bool {
+        self.parts.groups.values().any(|group| group.last_id < id || group.pending(id).is_some())
+    }
+
+    /// Removes the entry `id` as far as `references` allows.
+    pub fn remove_entry(&mut self, id: StreamId, references: References) -> Removed {
+        if !self.parts.log.contains(id) {
+            // What is left of an entry that is gone is forgotten nevertheless.
+            if references == References::Delete {
+                self.forget(id);
+            }
+            return Removed::Absent;
+        }
+        if references == References::Acknowledged && self.is_referenced(id) {
+            return Removed::Referenced;
+        }
+        self.parts.log.delete(id);
+        if references == References::Delete {
+            self.forget(id);
+        }
+        Removed::Removed
+    }
+
+    /// Trims the log as `trim` says; how many entries were removed.
+    pub fn trim(&mut self, trim: Trim, references: References) -> u64 {
+        let Parts { log, groups, groups_bytes } = &mut *self.parts;
+        if references == References::Keep || groups.is_empty() {
+            return log.trim(trim, |_| true);
+        }
+        log.trim(trim, |id| match references {
+            References::Keep => true,
+            References::Acknowledged => {
+                groups.values().all(|group| group.last_id >= id && group.pending(id).is_none())
+            }
+            References::Delete => {
+                forget_in(groups, groups_bytes, id);
+                true
+            }
+        })
+    }
+
+    /// Removes `id` from every group.
+    fn forget(&mut self, id: StreamId) {
+        let Parts { groups, groups_bytes, .. } = &mut *self.parts;
+        forget_in(groups, groups_bytes, id);
+    }
+
+    /// Panics if the stream contradicts itself. O(size).
+    pub fn check_invariants(&self) {
+        self.parts.log.check_invariants();
+        let mut bytes = 0;
+        for (name, group) in &self.parts.groups {
+            group.check_invariants();
+            bytes += group_bytes(name, group);
+        }
+        assert_eq!(bytes, self.parts.groups_bytes);
+    }
+}
+
+fn group_bytes(name: &[u8], group: &Group) -> usize {
+    map_entry_bytes(size_of::<Box<[u8]>>() + size_of::<Group>())
+        + good_size(name.len())
+        + group.heap_bytes()
+}
+
+fn forget_in(groups: &mut BTreeMap<Box<[u8]>, Group>, groups_bytes: &mut usize, id: StreamId) {
+    for group in groups.values_mut() {
+        let before = group.heap_bytes();
+        group.acknowledge(id);
+        *groups_bytes = *groups_bytes - before + group.heap_bytes();
+    }
+}
+
+impl Contents for Stream {
+    fn value_type(&self) -> Type {
+        Type::Stream
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Stream
+    }
+
+    fn heap_bytes(&self) -> usize {
+        good_size(size_of::<Parts>()) + self.parts.log.heap_bytes() + self.parts.groups_bytes
+    }
+
+    fn is_slow_to_drop(&self) -> bool {
+        const QUICK_DROP_BYTES_MAX: usize = 64 * 1024;
+        self.heap_bytes() > QUICK_DROP_BYTES_MAX
+    }
+
+    fn drop_slice(&mut self) -> bool {
+        if self.parts.log.drop_slice() {
+            return true;
+        }
+        let Parts { groups, groups_bytes, .. } = &mut *self.parts;
+        let Some(mut entry) = groups.first_entry() else { return false };
+        let before = group_bytes(entry.key(), entry.get());
+        if entry.get_mut().drop_slice() {
+            *groups_bytes = *groups_bytes - before + group_bytes(entry.key(), entry.get());
+        } else {
+            *groups_bytes -= before;
+            entry.remove();
+        }
+        true
+    }
+}
+
+impl Collection for Stream {
+    fn of(object: &Object) -> Option<&Self> {
+        if let Object::Stream(stream) = object { Some(stream) } else { None }
+    }
+
+    fn of_mut(object: &mut Object) -> Option<&mut Self> {
+        if let Object::Stream(stream) = object { Some(stream) } else { None }
+    }
+
+    fn into_object(self) -> Object {
+        Object::Stream(self)
+    }
+
+    /// Never: a stream without entries keeps its key, since it remembers its last id and its groups.
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod exercise;
+#[cfg(test)]
+mod tests;
