@@ -10,6 +10,7 @@ pub mod bitmap;
 mod element_scan;
 mod expiration;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 mod index_range;
@@ -31,6 +32,7 @@ use darter_command_table::Command;
 pub static FAMILIES: &[&[&Command]] = &[
     bitmap::COMMANDS,
     generic::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     list::COMMANDS,

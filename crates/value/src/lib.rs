@@ -10,6 +10,7 @@
 
 pub mod bitmap;
 pub mod element;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod integer;
