@@ -16,7 +16,7 @@ const COUNT_MISMATCH: ReplyError = ReplyError::Text(
 );
 
 /// What whoever adds fields must know.
-pub(super) fn growth<'a>(call: &Call<'a>) -> HashGrowth<'a> {
+pub(crate) fn growth<'a>(call: &Call<'a>) -> HashGrowth<'a> {
     HashGrowth { limits: call.limits.encodings.hash, hasher: call.hasher }
 }
 

@@ -2,7 +2,7 @@
 
 mod delete;
 mod expire;
-mod fields;
+pub(crate) mod fields;
 mod get;
 mod get_all;
 mod get_expiring;
