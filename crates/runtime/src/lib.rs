@@ -12,7 +12,7 @@
 //! (leaving the terminal). Inside, `worker` is the loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
-// Denied by the workspace; `crash` and `process` say why they need it.
+// Denied by the workspace; `crash`, `process` and `stopwatch` say why they need it.
 
 pub mod background;
 pub mod clock;
@@ -28,6 +28,7 @@ pub mod process;
 pub mod reactor;
 pub mod runtime;
 pub mod service;
+pub mod stopwatch;
 
 mod acceptor;
 mod blocking;
@@ -59,6 +60,7 @@ pub use post::{Post, RemotePost};
 pub use reactor::{Reactor, ReactorChoice, ReactorKind};
 pub use runtime::{WorkerContext, start};
 pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Stopping, Then};
+pub use stopwatch::{Stopwatch, Ticks};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.
 mod sync {
