@@ -3,10 +3,11 @@
 use crate::job::{Job, PackedCommand};
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::watch::{Cost, Thresholds};
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{ConnectionId, crash};
+use darter_runtime::{ConnectionId, Ticks, crash};
 use darter_shard::{KeyHasher, Shard};
 use darter_txn::{Held, Program, View, Window};
 
@@ -40,6 +41,13 @@ pub struct Operation {
     pub hash: u64,
 }
 
+impl Operation {
+    /// Its size on the wire.
+    pub const fn request_bytes(&self) -> usize {
+        self.end - self.begin
+    }
+}
+
 /// A window's commands and the spans of their arguments. Scratch space of a worker.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -55,6 +63,14 @@ impl Batch {
         self.operations.clear();
         self.spans.clear();
     }
+
+    /// The arguments of an operation that is in `input`.
+    pub fn args<'a>(&'a self, input: &'a [u8], operation: &Operation) -> Args<'a> {
+        Args::new(
+            &input[operation.begin..operation.end],
+            &self.spans[operation.spans.0..operation.spans.1],
+        )
+    }
 }
 
 /// A batch being run for one connection.
@@ -69,15 +85,19 @@ pub struct Commands<'a> {
     pub limits: CallLimits,
     pub shared: &'static Shared,
     pub statistics: &'static WorkerStatistics,
+    /// From which cost on a command is remembered.
+    pub thresholds: Thresholds,
+    /// When the latest command had run, or the first one began.
+    pub ended: Ticks,
+    /// How many operations have run here.
+    pub ran: usize,
+    /// Those to be remembered, by their index.
+    pub notable: &'a mut Vec<(usize, Cost)>,
 }
 
 impl<'a> Commands<'a> {
     fn args(&self, operation: &Operation) -> Args<'a> {
-        let batch: &'a Batch = self.batch;
-        Args::new(
-            &self.input[operation.begin..operation.end],
-            &batch.spans[operation.spans.0..operation.spans.1],
-        )
+        self.batch.args(self.input, operation)
     }
 }
 
@@ -116,6 +136,7 @@ impl Program<Shard> for Commands<'_> {
     #[inline]
     fn run(&mut self, index: usize, held: &mut Held<Shard>) {
         let operation = &self.batch.operations[index];
+        let unsent_before = self.output.len();
         let result = run_command(
             operation.entry,
             self.args(operation),
@@ -126,7 +147,20 @@ impl Program<Shard> for Commands<'_> {
             &mut View::one(held, self.shared.router()),
             self.output,
         );
+        let stopwatch = &self.shared.stopwatch;
+        let ended = stopwatch.now();
+        let cost = Cost {
+            nanos: stopwatch.nanos_between(self.ended, ended),
+            request_bytes: operation.request_bytes(),
+            reply_bytes: self.output.len() - unsent_before,
+        };
+        self.ended = ended;
+        self.ran = index + 1;
         self.statistics.called(operation.entry.id, &result);
+        self.statistics.took(operation.entry.id, cost.nanos);
+        if self.thresholds.is_notable(cost) {
+            self.notable.push((index, cost));
+        }
     }
 
     #[cold]
@@ -137,6 +171,7 @@ impl Program<Shard> for Commands<'_> {
             .map(|operation| PackedCommand {
                 entry: operation.entry,
                 args: OwnedArgs::from(self.args(operation)),
+                cost: Cost { request_bytes: operation.request_bytes(), ..Cost::default() },
                 result: Ok(()),
             })
             .collect();

@@ -1,5 +1,6 @@
 //! The typed settings: what the rest of the server reads.
 
+use crate::watch::thresholds::WatchSettings;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub debug_command: Permission,
     /// Who may set protected parameters.
     pub protected_configs: Permission,
+    /// What is remembered about commands.
+    pub watch: WatchSettings,
 }
 
 impl Settings {
@@ -130,6 +133,7 @@ impl Default for Settings {
             encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
+            watch: WatchSettings::default(),
         }
     }
 }

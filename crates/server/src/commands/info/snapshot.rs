@@ -1,63 +1,90 @@
 //! What INFO shows, gathered at one moment.
 
+use super::field::as_f64;
 use super::system::{self, CpuTimes};
 use crate::config::Settings;
+use crate::pause::Pause;
 use crate::session_command::SessionCall;
 use crate::shared::Shared;
 use crate::statistics::Totals;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::ShardView;
+use darter_structures::allocator;
 use std::sync::Arc;
 
 /// Everything the fields are made of.
 #[derive(Debug)]
-pub(super) struct Snapshot {
-    pub(super) shared: &'static Shared,
-    pub(super) settings: Arc<Settings>,
-    pub(super) now: UnixMillis,
+pub(crate) struct Snapshot {
+    pub(crate) shared: &'static Shared,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) replication_id: String,
+    pub(crate) now: UnixMillis,
+    /// The same to the microsecond.
+    pub(crate) now_micros: i64,
     /// Since the start.
-    pub(super) since_start: Totals,
+    pub(crate) since_start: Totals,
     /// Since the start or CONFIG RESETSTAT.
-    pub(super) totals: Totals,
-    pub(super) shards: ShardTotals,
-    pub(super) buffer_bytes: u64,
-    pub(super) peak_bytes: u64,
-    pub(super) resident_bytes: u64,
-    pub(super) cpu: CpuTimes,
+    pub(crate) totals: Totals,
+    pub(crate) shards: ShardTotals,
+    pub(crate) clients: ClientLevels,
+    pub(crate) pause: Option<Pause>,
+    pub(crate) buffer_bytes: u64,
+    /// What is used when there is no key and no client.
+    pub(crate) startup_bytes: u64,
+    /// Set aside by the allocator.
+    pub(crate) committed_bytes: u64,
+    pub(crate) peak_bytes: u64,
+    pub(crate) resident_bytes: u64,
+    pub(crate) cpu: CpuTimes,
+    pub(crate) workers_cpu: CpuTimes,
+}
+
+/// The sums over all workers of what goes up and down.
+#[derive(Debug, Default)]
+pub(crate) struct ClientLevels {
+    pub(crate) blocked: u64,
+    pub(crate) timed: u64,
+    pub(crate) monitors: u64,
+    pub(crate) recent_input_max: u64,
+    pub(crate) recent_output_max: u64,
 }
 
 /// The sums over all shards.
 #[derive(Debug, Default)]
-pub(super) struct ShardTotals {
-    pub(super) hits: u64,
-    pub(super) misses: u64,
-    pub(super) expired: u64,
-    pub(super) evicted: u64,
-    pub(super) changes: u64,
-    pub(super) used_bytes: u64,
+pub(crate) struct ShardTotals {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) expired: u64,
+    pub(crate) evicted: u64,
+    pub(crate) changes: u64,
+    pub(crate) used_bytes: u64,
+    /// Tables, their entries apart.
+    pub(crate) index_bytes: u64,
+    pub(crate) garbage: u64,
     /// By database number.
-    pub(super) databases: Vec<DatabaseTotals>,
+    pub(crate) databases: Vec<DatabaseTotals>,
 }
 
 /// The sums over one database's parts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct DatabaseTotals {
-    pub(super) keys: u64,
-    pub(super) expires: u64,
+pub(crate) struct DatabaseTotals {
+    pub(crate) keys: u64,
+    pub(crate) expires: u64,
+    pub(crate) index_bytes: u64,
     /// Mean times to live, each times the keys it is the mean of.
     ttl_millis: u128,
 }
 
 impl DatabaseTotals {
     /// Mean time to live of the keys that have a deadline.
-    pub(super) fn average_ttl_ms(&self) -> u64 {
+    pub(crate) fn average_ttl_ms(&self) -> u64 {
         let average = self.ttl_millis.checked_div(self.expires.into()).unwrap_or_default();
         u64::try_from(average).unwrap_or(u64::MAX)
     }
 }
 
 impl Snapshot {
-    pub(super) fn gather(call: &SessionCall<'_>, view: &mut ShardView<'_>) -> Self {
+    pub(crate) fn gather(call: &SessionCall<'_>, view: &mut ShardView<'_>) -> Self {
         let shared = call.shared;
         let settings = shared.config.current();
         let since_start = Totals::of(&shared.statistics);
@@ -68,40 +95,88 @@ impl Snapshot {
         let shards = ShardTotals::gather(view, settings.databases, now, random);
         let buffer_bytes = shared.buffer_bytes();
         let peak_bytes = shared.note_peak(shards.used_bytes + buffer_bytes);
+        let mut clients = ClientLevels::default();
+        for worker in &shared.statistics {
+            clients.blocked += worker.blocked_clients.read();
+            clients.timed += worker.timed_clients.read();
+            clients.monitors += worker.monitors.read();
+            clients.recent_input_max =
+                clients.recent_input_max.max(worker.recent_input_bytes_max.read());
+            clients.recent_output_max =
+                clients.recent_output_max.max(worker.recent_output_bytes_max.read());
+        }
         Self {
             shared,
             settings,
             now,
+            now_micros: call.now_micros(),
             since_start,
             totals,
             shards,
+            clients,
+            replication_id: shared.replication_id.lock().expect("replaced as a whole").clone(),
+            pause: shared.pause.at(now),
+            startup_bytes: shared.startup_bytes,
+            committed_bytes: as_u64(allocator::committed_bytes()),
             buffer_bytes,
             peak_bytes,
             resident_bytes: system::resident_bytes(),
             cpu: system::cpu_times(),
+            workers_cpu: system::worker_times(),
         }
     }
 
     /// Memory of keys, values and buffers.
-    pub(super) fn used_bytes(&self) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         self.shards.used_bytes + self.buffer_bytes
     }
 
-    pub(super) fn uptime_seconds(&self) -> u64 {
+    /// What is used besides keys and values.
+    pub(crate) fn overhead_bytes(&self) -> u64 {
+        self.shards.index_bytes + self.buffer_bytes + self.startup_bytes
+    }
+
+    /// Keys and values alone.
+    pub(crate) fn dataset_bytes(&self) -> u64 {
+        self.used_bytes().saturating_sub(self.overhead_bytes())
+    }
+
+    /// The share of keys and values in what was not used from the start, of a hundred.
+    pub(crate) fn dataset_percent(&self) -> f64 {
+        let net = self.used_bytes().saturating_sub(self.startup_bytes);
+        100.0 * as_f64(self.dataset_bytes()) / as_f64(net.max(1))
+    }
+
+    /// Memory in RAM for each byte used.
+    pub(crate) fn fragmentation_ratio(&self) -> f64 {
+        as_f64(self.resident_bytes) / as_f64(self.used_bytes().max(1))
+    }
+
+    /// Memory set aside by the allocator for each byte used.
+    pub(crate) fn allocator_ratio(&self) -> f64 {
+        as_f64(self.committed_bytes) / as_f64(self.used_bytes().max(1))
+    }
+
+    /// Milliseconds until the pause ends.
+    pub(crate) fn pause_millis(&self) -> u64 {
+        self.pause.map_or(0, |pause| u64::try_from(pause.until.0 - self.now.0).unwrap_or(0))
+    }
+
+    pub(crate) fn uptime_seconds(&self) -> u64 {
         u64::try_from((self.now.0 - self.shared.identity.started_at.0) / 1000).unwrap_or(0)
     }
 
-    pub(super) fn connected_clients(&self) -> u64 {
+    pub(crate) fn connected_clients(&self) -> u64 {
         self.since_start.connections - self.since_start.connections_closed
     }
 
     /// A parameter's value as text.
-    pub(super) fn config(&self, name: &str) -> String {
+    pub(crate) fn config(&self, name: &str) -> String {
         self.shared.config.text(name)
     }
 
     /// A parameter's value as a number, 0 if it is none.
-    pub(super) fn config_number(&self, name: &str) -> u64 {
+    pub(crate) fn config_number(&self, name: &str) -> u64 {
         self.config(name).parse().unwrap_or(0)
     }
 }
@@ -120,7 +195,11 @@ impl ShardTotals {
             totals.evicted += statistics.evicted;
             totals.changes += shard.changes();
             totals.used_bytes += as_u64(shard.used_bytes());
+            totals.garbage += as_u64(shard.garbage_len());
             for db in 0..databases {
+                let index_bytes = as_u64(shard.index_bytes(DbIndex(db)));
+                totals.index_bytes += index_bytes;
+                totals.databases[usize::from(db)].index_bytes += index_bytes;
                 let keyspace = shard.keyspace(DbIndex(db), now);
                 if keyspace.is_empty() {
                     continue;
@@ -138,6 +217,6 @@ impl ShardTotals {
 }
 
 /// Counts and bytes in memory fit 64 bits.
-pub(super) fn as_u64(count: usize) -> u64 {
+pub(crate) fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
