@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod histogram;
 pub mod job;
 pub mod mail;
+pub mod metrics;
 pub mod outbox;
 pub mod pause;
 pub mod pending;

@@ -3,6 +3,7 @@
 use crate::config::{ConfigStore, Settings};
 use crate::histogram::Histogram;
 use crate::job::Job;
+use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
@@ -70,6 +71,8 @@ pub struct Shared {
     pub rates: Rates,
     /// Bytes each shard used when its home worker last looked.
     shard_bytes: Box<[AtomicU64]>,
+    /// What shards have, while somebody may read it: set when the metrics endpoint is started.
+    pub figures: OnceLock<Figures>,
     /// Bytes all shards used when they were made.
     pub startup_bytes: u64,
     /// The most memory used, in bytes.
@@ -164,6 +167,7 @@ impl Shared {
             latency_baseline: Mutex::new(vec![Histogram::default(); table.len()]),
             rates: Rates::default(),
             shard_bytes: router.shards().map(|_| AtomicU64::new(0)).collect(),
+            figures: OnceLock::new(),
             peak_bytes: AtomicU64::new(0),
             table,
             replication_id: Mutex::new(identity.replication_id.clone()),

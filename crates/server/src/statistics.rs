@@ -70,6 +70,8 @@ pub struct WorkerStatistics {
     pub output_bytes: Counter,
     /// Calls of `receive`: about one per read of a socket.
     pub reads: Counter,
+    /// Rounds of the worker's loop.
+    pub ticks: Counter,
     /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
     /// Clients that wait: for a pause to end, or for data. A level.
@@ -123,6 +125,7 @@ impl WorkerStatistics {
             input_bytes: Counter::default(),
             output_bytes: Counter::default(),
             reads: Counter::default(),
+            ticks: Counter::default(),
             buffer_bytes: Counter::default(),
             blocked_clients: Counter::default(),
             timed_clients: Counter::default(),

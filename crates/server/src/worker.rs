@@ -562,6 +562,10 @@ impl Worker {
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
+            if let Some(figures) = shared.figures.get() {
+                let databases = self.core.limits.databases;
+                figures.publish(&mut held.shard, id, databases, turn.now);
+            }
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         more

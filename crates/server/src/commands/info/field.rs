@@ -36,7 +36,7 @@ pub(super) const fn field(name: &'static str, value: fn(&Snapshot) -> Shown) -> 
 
 /// A value as it is shown.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shown {
+pub(crate) enum Shown {
     /// A text that never changes.
     Word(&'static str),
     Text(String),

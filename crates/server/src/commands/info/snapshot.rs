@@ -9,7 +9,9 @@ use crate::shared::Shared;
 use crate::statistics::Totals;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::ShardView;
+use darter_shard::Shard;
 use darter_structures::allocator;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 /// Everything the fields are made of.
@@ -49,8 +51,8 @@ pub(crate) struct ClientLevels {
     pub(crate) recent_output_max: u64,
 }
 
-/// The sums over all shards.
-#[derive(Debug, Default)]
+/// What shards have: one of them, or the sums over all.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ShardTotals {
     pub(crate) hits: u64,
     pub(crate) misses: u64,
@@ -85,14 +87,22 @@ impl DatabaseTotals {
 
 impl Snapshot {
     pub(crate) fn gather(call: &SessionCall<'_>, view: &mut ShardView<'_>) -> Self {
-        let shared = call.shared;
-        let settings = shared.config.current();
-        let since_start = Totals::of(&shared.statistics);
-        let totals = since_start.since(&shared.baseline());
+        let databases = call.shared.config.current().databases;
         let now = call.turn.now;
         // The mean time to live is an estimate from a part of the table; which one may differ.
         let random = call.turn.elapsed_micros().wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let shards = ShardTotals::gather(view, settings.databases, now, random);
+        let mut shards = ShardTotals::default();
+        for shard in view.each() {
+            shards += &ShardTotals::of(shard, databases, now, random);
+        }
+        Self { now_micros: call.now_micros(), ..Self::new(call.shared, now, shards) }
+    }
+
+    /// With what all shards have, and what can be read at any time.
+    pub(crate) fn new(shared: &'static Shared, now: UnixMillis, shards: ShardTotals) -> Self {
+        let settings = shared.config.current();
+        let since_start = Totals::of(&shared.statistics);
+        let totals = since_start.since(&shared.baseline());
         let buffer_bytes = shared.buffer_bytes();
         let peak_bytes = shared.note_peak(shards.used_bytes + buffer_bytes);
         let mut clients = ClientLevels::default();
@@ -109,7 +119,7 @@ impl Snapshot {
             shared,
             settings,
             now,
-            now_micros: call.now_micros(),
+            now_micros: now.0 * 1000,
             since_start,
             totals,
             shards,
@@ -182,37 +192,57 @@ impl Snapshot {
 }
 
 impl ShardTotals {
-    fn gather(view: &mut ShardView<'_>, databases: u16, now: UnixMillis, random: u64) -> Self {
+    /// Those of one shard. `random` chooses the part of its tables that the mean time to live is
+    /// estimated from.
+    pub(crate) fn of(shard: &mut Shard, databases: u16, now: UnixMillis, random: u64) -> Self {
+        let statistics = *shard.statistics();
         let mut totals = Self {
+            hits: statistics.hits,
+            misses: statistics.misses,
+            expired: statistics.expired,
+            evicted: statistics.evicted,
+            changes: shard.changes(),
+            used_bytes: as_u64(shard.used_bytes()),
+            index_bytes: 0,
+            garbage: as_u64(shard.garbage_len()),
             databases: vec![DatabaseTotals::default(); usize::from(databases)],
-            ..Self::default()
         };
-        for shard in view.each() {
-            let statistics = *shard.statistics();
-            totals.hits += statistics.hits;
-            totals.misses += statistics.misses;
-            totals.expired += statistics.expired;
-            totals.evicted += statistics.evicted;
-            totals.changes += shard.changes();
-            totals.used_bytes += as_u64(shard.used_bytes());
-            totals.garbage += as_u64(shard.garbage_len());
-            for db in 0..databases {
-                let index_bytes = as_u64(shard.index_bytes(DbIndex(db)));
-                totals.index_bytes += index_bytes;
-                totals.databases[usize::from(db)].index_bytes += index_bytes;
-                let keyspace = shard.keyspace(DbIndex(db), now);
-                if keyspace.is_empty() {
-                    continue;
-                }
-                let database = &mut totals.databases[usize::from(db)];
-                let expires = as_u64(keyspace.expires_len());
-                database.keys += as_u64(keyspace.len());
-                database.expires += expires;
-                database.ttl_millis +=
-                    u128::from(keyspace.average_ttl_ms(random)) * u128::from(expires);
+        for db in 0..databases {
+            let database = &mut totals.databases[usize::from(db)];
+            database.index_bytes = as_u64(shard.index_bytes(DbIndex(db)));
+            totals.index_bytes += database.index_bytes;
+            let keyspace = shard.keyspace(DbIndex(db), now);
+            if keyspace.is_empty() {
+                continue;
             }
+            database.keys = as_u64(keyspace.len());
+            database.expires = as_u64(keyspace.expires_len());
+            database.ttl_millis =
+                u128::from(keyspace.average_ttl_ms(random)) * u128::from(database.expires);
         }
         totals
+    }
+}
+
+impl AddAssign<&Self> for ShardTotals {
+    fn add_assign(&mut self, shard: &Self) {
+        self.hits += shard.hits;
+        self.misses += shard.misses;
+        self.expired += shard.expired;
+        self.evicted += shard.evicted;
+        self.changes += shard.changes;
+        self.used_bytes += shard.used_bytes;
+        self.index_bytes += shard.index_bytes;
+        self.garbage += shard.garbage;
+        if self.databases.len() < shard.databases.len() {
+            self.databases.resize(shard.databases.len(), DatabaseTotals::default());
+        }
+        for (sum, database) in self.databases.iter_mut().zip(&shard.databases) {
+            sum.keys += database.keys;
+            sum.expires += database.expires;
+            sum.index_bytes += database.index_bytes;
+            sum.ttl_millis += database.ttl_millis;
+        }
     }
 }
 
