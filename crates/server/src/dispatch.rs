@@ -1,13 +1,16 @@
-//! From a connection's input to windows of commands, and running them over shards.
+//! From connections' input to windows of commands, and running them over shards.
 
 use crate::job::{Job, PackedCommand};
+use crate::outbox::Outbox;
+use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
 use crate::watch::{Cost, Thresholds};
+use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{ConnectionId, Ticks, crash};
+use darter_runtime::{Arrivals, Io, Ticks, crash};
 use darter_shard::{KeyHasher, Shard};
 use darter_txn::{Held, Program, View, Window};
 
@@ -24,9 +27,38 @@ pub struct Client {
     pub protocol: Protocol,
 }
 
+/// The connections whose commands are in a window, by their place.
+pub trait Seats {
+    /// The session, input and output of the connection at `place`.
+    fn at(&mut self, place: usize) -> (&mut Session, Io<'_, Outbox>);
+}
+
+impl Seats for Arrivals<'_, Worker> {
+    #[inline]
+    fn at(&mut self, place: usize) -> (&mut Session, Io<'_, Outbox>) {
+        Arrivals::at(self, place)
+    }
+}
+
+/// A window of one connection's commands, at place 0.
+#[derive(Debug)]
+pub struct Alone<'a, 'io> {
+    pub session: &'a mut Session,
+    pub io: &'a mut Io<'io, Outbox>,
+}
+
+impl Seats for Alone<'_, '_> {
+    #[inline]
+    fn at(&mut self, _: usize) -> (&mut Session, Io<'_, Outbox>) {
+        (self.session, Io { output: self.io.output, ..*self.io })
+    }
+}
+
 /// One command of a window, on one shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
+    /// Whose command it is.
+    pub place: usize,
     /// What to run.
     pub entry: &'static Entry,
     /// Where in the input it begins, in bytes.
@@ -35,6 +67,8 @@ pub struct Operation {
     pub end: usize,
     /// Its arguments in the window's spans: first and one past the last.
     pub spans: (usize, usize),
+    /// The database its client selected.
+    pub db: DbIndex,
     /// The shard all its keys are in.
     pub shard: ShardId,
     /// The hash of its only key, to fetch memory ahead; 0 when it has none or several.
@@ -63,24 +97,13 @@ impl Batch {
         self.operations.clear();
         self.spans.clear();
     }
-
-    /// The arguments of an operation that is in `input`.
-    pub fn args<'a>(&'a self, input: &'a [u8], operation: &Operation) -> Args<'a> {
-        Args::new(
-            &input[operation.begin..operation.end],
-            &self.spans[operation.spans.0..operation.spans.1],
-        )
-    }
 }
 
-/// A batch being run for one connection.
+/// A batch being run.
 #[derive(Debug)]
-pub struct Commands<'a> {
+pub struct Commands<'a, S> {
     pub batch: &'a Batch,
-    pub input: &'a [u8],
-    pub output: &'a mut Output,
-    pub client: Client,
-    pub origin: ConnectionId,
+    pub seats: &'a mut S,
     pub now: UnixMillis,
     pub limits: CallLimits,
     pub shared: &'static Shared,
@@ -95,13 +118,22 @@ pub struct Commands<'a> {
     pub notable: &'a mut Vec<(usize, Cost)>,
 }
 
-impl<'a> Commands<'a> {
-    fn args(&self, operation: &Operation) -> Args<'a> {
-        self.batch.args(self.input, operation)
+impl Batch {
+    /// The arguments of an operation that is in `input`.
+    pub fn args<'a>(&'a self, operation: &Operation, input: &'a [u8]) -> Args<'a> {
+        let spans = &self.spans[operation.spans.0..operation.spans.1];
+        Args::new(&input[operation.begin..operation.end], spans)
     }
 }
 
-impl Program<Shard> for Commands<'_> {
+impl Client {
+    #[inline]
+    fn of(session: &Session) -> Self {
+        Self { db: session.db, protocol: session.protocol }
+    }
+}
+
+impl<S: Seats> Program<Shard> for Commands<'_, S> {
     type Work = Job;
 
     fn len(&self) -> usize {
@@ -111,6 +143,11 @@ impl Program<Shard> for Commands<'_> {
     #[inline]
     fn shard_of(&self, index: usize) -> ShardId {
         self.batch.operations[index].shard
+    }
+
+    #[inline]
+    fn origin_of(&self, index: usize) -> usize {
+        self.batch.operations[index].place
     }
 
     fn prepare(&mut self, window: &Window<Shard>) {
@@ -123,12 +160,12 @@ impl Program<Shard> for Commands<'_> {
         };
         for operation in &self.batch.operations {
             if let Some(shard) = held(operation) {
-                shard.prefetch(self.client.db, operation.hash);
+                shard.prefetch(operation.db, operation.hash);
             }
         }
         for operation in &self.batch.operations {
             if let Some(shard) = held(operation) {
-                shard.prefetch_entry(self.client.db, operation.hash);
+                shard.prefetch_entry(operation.db, operation.hash);
             }
         }
     }
@@ -136,23 +173,26 @@ impl Program<Shard> for Commands<'_> {
     #[inline]
     fn run(&mut self, index: usize, held: &mut Held<Shard>) {
         let operation = &self.batch.operations[index];
-        let unsent_before = self.output.len();
+        let (session, io) = self.seats.at(operation.place);
+        crash::note_client(session.client_id);
+        session.note_command(operation.entry);
+        let unsent_before = io.output.0.len();
         let result = run_command(
             operation.entry,
-            self.args(operation),
-            self.client,
+            self.batch.args(operation, io.input),
+            Client::of(session),
             self.now,
             self.limits,
             &self.shared.hasher,
             &mut View::one(held, self.shared.router()),
-            self.output,
+            &mut io.output.0,
         );
         let stopwatch = &self.shared.stopwatch;
         let ended = stopwatch.now();
         let cost = Cost {
             nanos: stopwatch.nanos_between(self.ended, ended),
             request_bytes: operation.request_bytes(),
-            reply_bytes: self.output.len() - unsent_before,
+            reply_bytes: io.output.0.len() - unsent_before,
         };
         self.ended = ended;
         self.ran = index + 1;
@@ -166,19 +206,21 @@ impl Program<Shard> for Commands<'_> {
     #[cold]
     fn pack(&mut self, from: usize, to: usize) -> Job {
         self.statistics.posted.add(1);
-        let commands = self.batch.operations[from..to]
+        let operations = &self.batch.operations[from..to];
+        let (session, io) = self.seats.at(operations[0].place);
+        let commands = operations
             .iter()
             .map(|operation| PackedCommand {
                 entry: operation.entry,
-                args: OwnedArgs::from(self.args(operation)),
+                args: OwnedArgs::from(self.batch.args(operation, io.input)),
                 cost: Cost { request_bytes: operation.request_bytes(), ..Cost::default() },
                 result: Ok(()),
             })
             .collect();
         Job {
-            origin: self.origin,
+            origin: io.id,
             shared: self.shared,
-            client: self.client,
+            client: Client::of(session),
             now: self.now,
             limits: Box::new(self.limits),
             commands,

@@ -56,6 +56,8 @@ pub struct WorkerStatistics {
     pub connections_closed: Counter,
     /// Connections closed for more input than `client-query-buffer-limit`.
     pub connections_overflowed: Counter,
+    /// Connections closed for more unsent output than `client-output-buffer-limit`.
+    pub connections_unread: Counter,
     /// Error replies.
     pub errors: Counter,
     /// Operations whose shard was out, left in its inbox.
@@ -80,14 +82,10 @@ pub struct WorkerStatistics {
     pub timed_clients: Counter,
     /// Clients that get a line for every command. A level.
     pub monitors: Counter,
-    /// Clients closed for more unsent output than they may have.
-    pub connections_flooded: Counter,
     /// The most kept input of one connection lately, in bytes. A level.
     pub recent_input_bytes_max: Counter,
     /// The most unsent output of one connection lately, in bytes. A level.
     pub recent_output_bytes_max: Counter,
-    /// Passes of the worker's loop.
-    pub ticks: Counter,
     /// Attempts to authenticate with a wrong user or password.
     pub wrong_passwords: Counter,
     /// Whether histograms are kept (`latency-tracking`).
@@ -118,6 +116,7 @@ impl WorkerStatistics {
             connections_refused: Counter::default(),
             connections_closed: Counter::default(),
             connections_overflowed: Counter::default(),
+            connections_unread: Counter::default(),
             errors: Counter::default(),
             posted: Counter::default(),
             coordinated: Counter::default(),
@@ -130,10 +129,8 @@ impl WorkerStatistics {
             blocked_clients: Counter::default(),
             timed_clients: Counter::default(),
             monitors: Counter::default(),
-            connections_flooded: Counter::default(),
             recent_input_bytes_max: Counter::default(),
             recent_output_bytes_max: Counter::default(),
-            ticks: Counter::default(),
             wrong_passwords: Counter::default(),
             tracks_latency: AtomicBool::new(true),
             per_command: (0..command_count).map(|_| CommandCounters::default()).collect(),
@@ -226,6 +223,7 @@ pub struct Totals {
     pub connections_refused: u64,
     pub connections_closed: u64,
     pub connections_overflowed: u64,
+    pub connections_unread: u64,
     pub errors: u64,
     pub posted: u64,
     pub coordinated: u64,
@@ -233,7 +231,6 @@ pub struct Totals {
     pub input_bytes: u64,
     pub output_bytes: u64,
     pub reads: u64,
-    pub connections_flooded: u64,
     pub ticks: u64,
     pub wrong_passwords: u64,
     /// By [`CommandId`].
@@ -275,6 +272,7 @@ impl Totals {
             connections_refused: self.connections_refused - earlier.connections_refused,
             connections_closed: self.connections_closed - earlier.connections_closed,
             connections_overflowed: self.connections_overflowed - earlier.connections_overflowed,
+            connections_unread: self.connections_unread - earlier.connections_unread,
             errors: self.errors - earlier.errors,
             posted: self.posted - earlier.posted,
             coordinated: self.coordinated - earlier.coordinated,
@@ -282,7 +280,6 @@ impl Totals {
             input_bytes: self.input_bytes - earlier.input_bytes,
             output_bytes: self.output_bytes - earlier.output_bytes,
             reads: self.reads - earlier.reads,
-            connections_flooded: self.connections_flooded - earlier.connections_flooded,
             ticks: self.ticks - earlier.ticks,
             wrong_passwords: self.wrong_passwords - earlier.wrong_passwords,
             per_command: per_command.collect(),
@@ -303,6 +300,7 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.connections_refused += worker.connections_refused.read();
         self.connections_closed += worker.connections_closed.read();
         self.connections_overflowed += worker.connections_overflowed.read();
+        self.connections_unread += worker.connections_unread.read();
         self.errors += worker.errors.read();
         self.posted += worker.posted.read();
         self.coordinated += worker.coordinated.read();
@@ -310,7 +308,6 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.input_bytes += worker.input_bytes.read();
         self.output_bytes += worker.output_bytes.read();
         self.reads += worker.reads.read();
-        self.connections_flooded += worker.connections_flooded.read();
         self.ticks += worker.ticks.read();
         self.wrong_passwords += worker.wrong_passwords.read();
         self.per_command.resize_with(worker.per_command.len(), CommandTotals::default);

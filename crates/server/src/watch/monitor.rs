@@ -126,7 +126,7 @@ impl Core {
             let unsent = connections.info(id).map_or(0, |info| info.unsent_bytes);
             if unsent + lines.len() > limit {
                 if connections.close(id, false) {
-                    self.statistics().connections_flooded.add(1);
+                    self.statistics().connections_unread.add(1);
                     tracing::warn!(
                         "Client id={client} closed for overcoming of output buffer limits: it \
                          monitors and reads too slowly."

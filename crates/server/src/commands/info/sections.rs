@@ -248,7 +248,7 @@ static STATS: &[Field] = &[
         Count(info.totals.connections_overflowed)
     }),
     field("client_output_buffer_limit_disconnections", |info| {
-        Count(info.totals.connections_flooded)
+        Count(info.totals.connections_unread)
     }),
     field("io_threaded_reads_processed", |_| Count(0)),
     field("io_threaded_writes_processed", |_| Count(0)),
