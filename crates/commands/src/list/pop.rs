@@ -61,7 +61,7 @@ pub(super) static LMPOP: Command = Command {
     summary: "Removes elements of the first list that is there, and returns its name and them.",
     complexity: "O(N+M) where N is the number of keys and M the number of elements removed.",
     arity: Arity::AtLeast(4),
-    flags: Flags::WRITE.and(Flags::MOVABLEKEYS),
+    flags: Flags::WRITE,
     acl: Category::LIST,
     keys: &[KeySpec::counted(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::DELETE))],
     args: &[
