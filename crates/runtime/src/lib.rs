@@ -8,8 +8,9 @@
 //! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`]
 //! (what a worker may do with its other connections), [`post`] (letters to other workers),
 //! [`config`], [`runtime`] and [`handle`] (starting, changing and stopping), [`background`] and
-//! [`files`] (work beside the network), [`crash`] (what is told of a fatal signal), [`process`]
-//! (leaving the terminal). Inside, `worker` is the loop, `network` the driver,
+//! [`files`] (work beside the network), [`http`] (the endpoint for metrics and probes), [`crash`]
+//! (what is told of a fatal signal), [`process`] (leaving the terminal). Inside, `worker` is the
+//! loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
 // Denied by the workspace; `allocator`, `crash` and `process` say why they need it.
@@ -23,6 +24,7 @@ pub mod connections;
 pub mod crash;
 pub mod files;
 pub mod handle;
+pub mod http;
 pub mod outgoing;
 pub mod peer;
 pub mod post;
@@ -57,6 +59,7 @@ pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};
 pub use connections::{ConnectionInfo, Connections};
 pub use files::{File, Files};
 pub use handle::{ListenHandle, RuntimeHandle, ShutdownHandle, StartError, WorkerPanicked};
+pub use http::{HttpAnswer, HttpEndpoint};
 pub use outgoing::Outgoing;
 pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};

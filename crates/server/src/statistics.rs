@@ -61,6 +61,8 @@ pub struct WorkerStatistics {
     pub output_bytes: Counter,
     /// Calls of `receive`: about one per read of a socket.
     pub reads: Counter,
+    /// Rounds of the worker's loop.
+    pub ticks: Counter,
     /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
     /// Per command, by [`CommandId`].
@@ -95,6 +97,7 @@ impl WorkerStatistics {
             input_bytes: Counter::default(),
             output_bytes: Counter::default(),
             reads: Counter::default(),
+            ticks: Counter::default(),
             buffer_bytes: Counter::default(),
             per_command: (0..command_count).map(|_| CommandCounters::default()).collect(),
             error_codes: Mutex::new(Vec::new()),

@@ -508,6 +508,10 @@ impl Worker {
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
+            if let Some(figures) = shared.figures.get() {
+                let databases = self.core.limits.databases;
+                figures.publish(&mut held.shard, id, databases, turn.now);
+            }
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         more
@@ -697,6 +701,7 @@ impl Service for Worker {
 
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
         let turn = *connections.turn();
+        self.core.statistics().ticks.add(1);
         self.core.statistics().buffer_bytes.set(connections.buffer_bytes() as u64);
         let version = self.core.shared.config.version();
         if version != self.config_version {

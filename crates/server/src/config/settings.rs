@@ -65,6 +65,10 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
+    /// TCP port of the metrics endpoint; 0: none.
+    pub metrics_port: u16,
+    /// Addresses it listens on, as words of a `bind` line.
+    pub metrics_bind: Vec<String>,
     /// Up to which size collections are compact.
     pub encodings: EncodingLimits,
     /// Who may use `DEBUG`.
@@ -128,6 +132,8 @@ impl Default for Settings {
             process: ProcessSettings::default(),
             directory: PathBuf::new(),
             availability_zone: String::new(),
+            metrics_port: 0,
+            metrics_bind: Vec::new(),
             encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
