@@ -400,11 +400,6 @@ pub(in crate::metrics) static STATISTICS: &[Row] = &[
     ),
     Row::counter("redis_total_error_replies", "Errors answered.", Info("total_error_replies")),
     Row::counter(
-        "redis_total_writes_processed",
-        "Writes to clients' sockets.",
-        Info("total_writes_processed"),
-    ),
-    Row::counter(
         "redis_io_threaded_reads_processed",
         "Reads by network threads.",
         Info("io_threaded_reads_processed"),
