@@ -103,9 +103,7 @@ fn subcommands_of_debug_are_flagged_as_debug_is() {
 fn the_families_of_this_crate_are_complete() {
     /// These need what no shard has: other servers, the journal, or the file format.
     const ELSEWHERE: &[&str] = &[
-        "dump",
         "migrate",
-        "restore",
         "sort",
         "sort_ro",
         "wait",

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: darter_runtime::Allocator = darter_runtime::Allocator;
 
 fn main() -> ExitCode {
     let (role, args) = role_of(std::env::args_os().collect());

@@ -275,3 +275,133 @@ fn read_redis_listpack(reader: &mut Reader<'_>) -> Result<Value, Corrupt> {
     }
     Ok(Value::Hash(texts, deadlines))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(of: &[&str]) -> Texts {
+        of.iter().map(|text| text.as_bytes()).collect()
+    }
+
+    /// A type and a string that is its content.
+    fn packed(kind: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind];
+        crate::writer::push_raw_string(&mut bytes, content);
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Value, Corrupt> {
+        decode(bytes, Version::REDIS_7_0)
+    }
+
+    #[test]
+    fn forms_of_old_versions_are_read() {
+        let zipmap = b"\x02\x01a\x01\x001\x01b\x02\x0122x\xff";
+        let Ok(Value::Hash(fields, deadlines)) = read(&packed(HASH_ZIPMAP, zipmap)) else {
+            panic!("a hash");
+        };
+        assert_eq!((fields, deadlines), (texts(&["a", "1", "b", "22"]), Vec::new()));
+        let ziplist = b"\x11\x00\x00\x00\x0d\x00\x00\x00\x02\x00\x00\x01a\x03\xfe\xfb\xff";
+        for kind in [LIST_ZIPLIST, HASH_ZIPLIST, SORTED_SET_ZIPLIST] {
+            match read(&packed(kind, ziplist)) {
+                Ok(Value::List(all) | Value::Hash(all, _)) => assert_eq!(all, texts(&["a", "-5"])),
+                Ok(Value::SortedSet(members, scores)) => {
+                    assert_eq!((members, scores), (texts(&["a"]), vec![-5.0]));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut quicklist = vec![LIST_QUICKLIST, 2];
+        for _ in 0..2 {
+            crate::writer::push_raw_string(&mut quicklist, ziplist);
+        }
+        let Ok(Value::List(elements)) = read(&quicklist) else { panic!("a list") };
+        assert_eq!(elements, texts(&["a", "-5", "a", "-5"]));
+        let intset = b"\x02\x00\x00\x00\x02\x00\x00\x00\xfb\xff\x07\x00";
+        let Ok(Value::Set(members)) = read(&packed(SET_INTSET, intset)) else { panic!("a set") };
+        assert_eq!(members, texts(&["-5", "7"]));
+        let Ok(Value::SortedSet(members, scores)) = read(b"\x03\x02\x01a\x031.5\x01b\xff") else {
+            panic!("a sorted set");
+        };
+        assert_eq!((members, scores), (texts(&["a", "b"]), vec![1.5, f64::NEG_INFINITY]));
+    }
+
+    #[test]
+    fn fields_with_deadlines_are_read_as_redis_and_as_valkey_write_them() {
+        let deadline = |index, deadline_ms| HashField { index, deadline_ms };
+        let valkey =
+            b"\x16\x02\x01a\x011\xff\xff\xff\xff\xff\xff\xff\xff\x01b\x012\xe8\x03\0\0\0\0\0\0";
+        let Ok(Value::Hash(fields, deadlines)) = decode(valkey, Version::VALKEY_9) else {
+            panic!("a hash");
+        };
+        assert_eq!(fields, texts(&["a", "1", "b", "2"]));
+        assert_eq!(deadlines, [deadline(1, 1000)]);
+        let redis = b"\x18\xe8\x03\0\0\0\0\0\0\x03\x00\x01a\x011\x01\x01b\x012\x05\x01c\x013";
+        let Ok(Value::Hash(fields, deadlines)) = decode(redis, Version::REDIS_MAX) else {
+            panic!("a hash");
+        };
+        assert_eq!(fields, texts(&["a", "1", "b", "2", "c", "3"]));
+        assert_eq!(deadlines, [deadline(1, 1000), deadline(2, 1004)]);
+        assert!(decode(redis, Version::VALKEY_9).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let bad: [&[u8]; 14] = [
+            b"",
+            b"\x00",
+            b"\x63\x00",
+            // Something behind the value.
+            b"\x00\x01ab",
+            // No element.
+            b"\x01\x00",
+            b"\x02\x00",
+            b"\x04\x00",
+            b"\x05\x00",
+            // Twice the same.
+            b"\x02\x02\x01a\x01a",
+            b"\x04\x02\x01a\x011\x01a\x012",
+            b"\x03\x02\x01a\x011\x01a\x012",
+            // No number.
+            b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f",
+            b"\x03\x01\x01a\xfd",
+            // Declares four thousand million elements.
+            b"\x02\x80\xff\xff\xff\xff\x01a",
+        ];
+        for bytes in bad {
+            assert!(read(bytes).is_err(), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused() {
+        let seeds: [&[u8]; 6] = [
+            b"\x01\x02\x01a\xc0\x05",
+            b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x3f",
+            b"\x0b\x0c\x02\0\0\0\x02\0\0\0\xfb\xff\x07\0",
+            b"\x0a\x11\x11\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xfe\xfb\xff",
+            b"\x14\x0b\x0b\0\0\0\x01\0\x81a\x02\xff",
+            b"\x00\xc3\x05\x0a\x00a\xe0\0\0",
+        ];
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state.to_be_bytes()
+        };
+        for round in 0..60_000 {
+            let mut bytes = seeds[round % seeds.len()].to_vec();
+            for _ in 0..=random()[0] % 3 {
+                let [at, byte, how, ..] = random();
+                let at = usize::from(at) % bytes.len();
+                match how % 4 {
+                    0 => bytes[at] = byte,
+                    1 => bytes[at] ^= 1 << (byte % 8),
+                    2 => bytes.insert(at, byte),
+                    _ => bytes.truncate(at + 1),
+                }
+            }
+            crate::exercise::value(&bytes);
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! From values to bytes: a type and its content.
 //!
 //! Collections are written in the plain forms, which every version since Redis 5 reads and turns into its own
-//! compact ones by its own limits.
+//! compact ones by its own limits. Their elements are handed over one by one by whoever owns them.
 
-use darter_value::Stream;
+use darter_value::{Item, Stream};
 
 use crate::stream;
 use crate::types::{HASH, HASH_2_VALKEY, LIST, SET, SORTED_SET, STREAM_2, STRING, Version};
-use crate::writer::{push_count, push_raw_string, push_string};
+use crate::writer::{push_count, push_item, push_raw_string, push_string};
 
 /// Appends a string.
 pub fn encode_string(out: &mut Vec<u8>, text: &[u8]) {
@@ -15,50 +15,70 @@ pub fn encode_string(out: &mut Vec<u8>, text: &[u8]) {
     push_string(out, text);
 }
 
-/// Appends a list.
-pub fn encode_list<'a>(out: &mut Vec<u8>, elements: impl ExactSizeIterator<Item = &'a [u8]>) {
-    out.push(LIST);
-    push_count(out, elements.len());
-    elements.for_each(|element| push_string(out, element));
+/// Appends a list of `len` elements, which `each` hands over in order.
+pub fn encode_list(out: &mut Vec<u8>, len: usize, each: impl FnOnce(&mut dyn FnMut(Item<'_>))) {
+    encode_items(out, LIST, len, each);
 }
 
-/// Appends a set.
-pub fn encode_set<'a>(out: &mut Vec<u8>, members: impl ExactSizeIterator<Item = &'a [u8]>) {
-    out.push(SET);
-    push_count(out, members.len());
-    members.for_each(|member| push_string(out, member));
+/// Appends a set of `len` members, which `each` hands over in any order.
+pub fn encode_set(out: &mut Vec<u8>, len: usize, each: impl FnOnce(&mut dyn FnMut(Item<'_>))) {
+    encode_items(out, SET, len, each);
 }
 
-/// Appends a sorted set.
-pub fn encode_sorted_set<'a>(
+fn encode_items(
     out: &mut Vec<u8>,
-    members: impl ExactSizeIterator<Item = (&'a [u8], f64)>,
+    kind: u8,
+    len: usize,
+    each: impl FnOnce(&mut dyn FnMut(Item<'_>)),
+) {
+    out.push(kind);
+    push_count(out, len);
+    let mut left = len;
+    each(&mut |item| {
+        push_item(out, item);
+        left = left.wrapping_sub(1);
+    });
+    assert_eq!(left, 0, "as many elements as were announced");
+}
+
+/// Appends a sorted set of `len` members, which `each` hands over with their scores.
+pub fn encode_sorted_set(
+    out: &mut Vec<u8>,
+    len: usize,
+    each: impl FnOnce(&mut dyn FnMut(Item<'_>, f64)),
 ) {
     out.push(SORTED_SET);
-    push_count(out, members.len());
-    for (member, score) in members {
-        push_string(out, member);
+    push_count(out, len);
+    let mut left = len;
+    each(&mut |member, score| {
+        push_item(out, member);
         out.extend(score.to_le_bytes());
-    }
+        left = left.wrapping_sub(1);
+    });
+    assert_eq!(left, 0, "as many members as were announced");
 }
 
-/// Appends a hash, each field with its value and its deadline in Unix milliseconds; the version a reader
-/// must have. Deadlines need Valkey 9's form.
-pub fn encode_hash<'a>(
+/// Appends a hash of `len` fields, which `each` hands over with their values and deadlines in Unix
+/// milliseconds; the version a reader must have. Deadlines, if it `expires`, need Valkey 9's form.
+pub fn encode_hash(
     out: &mut Vec<u8>,
-    fields: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8], Option<u64>)> + Clone,
+    len: usize,
+    expires: bool,
+    each: impl FnOnce(&mut dyn FnMut(Item<'_>, Item<'_>, Option<u64>)),
 ) -> Version {
-    let expires = fields.clone().any(|(_, _, deadline)| deadline.is_some());
     out.push(if expires { HASH_2_VALKEY } else { HASH });
-    push_count(out, fields.len());
-    for (field, value, deadline) in fields {
-        push_string(out, field);
-        push_string(out, value);
+    push_count(out, len);
+    let mut left = len;
+    each(&mut |field, value, deadline| {
+        push_item(out, field);
+        push_item(out, value);
         if expires {
             let deadline = deadline.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
             out.extend(deadline.to_le_bytes());
         }
-    }
+        left = left.wrapping_sub(1);
+    });
+    assert_eq!(left, 0, "as many fields as were announced");
     if expires { Version::VALKEY_9 } else { Version::REDIS_7_0 }
 }
 

@@ -1,5 +1,6 @@
 //! The entry point of the fuzz target: any bytes as a value.
 
+use darter_value::Item;
 use darter_value::stream::StreamId;
 
 use crate::{Payload, Texts, Value, Version, decode, encode_hash, encode_list, encode_set};
@@ -26,19 +27,29 @@ pub fn encoded(value: &Value) -> (Vec<u8>, Version) {
     let mut version = Version::REDIS_7_0;
     match value {
         Value::String(text) => encode_string(&mut out, text),
-        Value::List(texts) => encode_list(&mut out, texts.iter()),
-        Value::Set(texts) => encode_set(&mut out, texts.iter()),
+        Value::List(texts) => encode_list(&mut out, texts.len(), |push| {
+            texts.iter().for_each(|text| push(Item::Bytes(text)));
+        }),
+        Value::Set(texts) => encode_set(&mut out, texts.len(), |push| {
+            texts.iter().for_each(|text| push(Item::Bytes(text)));
+        }),
         Value::SortedSet(members, scores) => {
-            let pairs: Vec<_> = members.iter().zip(scores.iter().copied()).collect();
-            encode_sorted_set(&mut out, pairs.into_iter());
+            encode_sorted_set(&mut out, members.len(), |push| {
+                for (member, score) in members.iter().zip(scores) {
+                    push(Item::Bytes(member), *score);
+                }
+            });
         }
         Value::Hash(texts, deadlines) => {
-            let mut fields: Vec<_> =
-                pairs(texts).map(|(field, value)| (field, value, None)).collect();
-            for deadline in deadlines {
-                fields[deadline.index].2 = Some(deadline.deadline_ms);
-            }
-            version = encode_hash(&mut out, fields.iter().copied());
+            let mut rest = deadlines.iter().peekable();
+            let expires = !deadlines.is_empty();
+            version = encode_hash(&mut out, texts.len() / 2, expires, |push| {
+                for (index, (field, value)) in pairs(texts).enumerate() {
+                    let deadline = rest.next_if(|deadline| deadline.index == index);
+                    let deadline_ms = deadline.map(|deadline| deadline.deadline_ms);
+                    push(Item::Bytes(field), Item::Bytes(value), deadline_ms);
+                }
+            });
         }
         Value::Stream(stream) => encode_stream(&mut out, stream),
     }

@@ -13,8 +13,10 @@
 //! loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
-// Denied by the workspace; `crash` and `process` say why they need it.
+// Denied by the workspace; `allocator`, `crash` and `process` say why they need it.
 
+pub mod allocator;
+pub mod arrivals;
 pub mod background;
 pub mod clock;
 pub mod config;
@@ -49,6 +51,8 @@ mod socket;
 mod table;
 mod worker;
 
+pub use allocator::Allocator;
+pub use arrivals::Arrivals;
 pub use background::{Background, Share};
 pub use clock::Turn;
 pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};
@@ -61,7 +65,9 @@ pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};
 pub use reactor::{Reactor, ReactorChoice, ReactorKind};
 pub use runtime::{WorkerContext, start};
-pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Stopping, Then};
+pub use service::{
+    CloseReason, Io, NextTick, OutputLimit, Progress, Refusal, Service, Stopping, Then,
+};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.
 mod sync {

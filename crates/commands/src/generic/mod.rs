@@ -2,6 +2,7 @@
 
 mod copy;
 mod delete;
+mod dump;
 mod exists;
 mod expire;
 mod keys;
@@ -19,6 +20,8 @@ pub static COMMANDS: &[&Command] = &[
     &copy::MOVE,
     &delete::DEL,
     &delete::UNLINK,
+    &dump::DUMP,
+    &dump::RESTORE,
     &exists::EXISTS,
     &exists::TOUCH,
     &exists::TYPE,

@@ -1,5 +1,6 @@
 //! The typed settings: what the rest of the server reads.
 
+use crate::session::Session;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
@@ -373,6 +374,23 @@ pub struct OutputLimit {
     pub soft_seconds: u64,
 }
 
+/// What a client that has yet to authenticate may leave unread, whatever is configured: 1 KiB beyond
+/// what every client may, as in Redis.
+const UNAUTHENTICATED_OUTPUT: darter_runtime::OutputLimit =
+    darter_runtime::OutputLimit { hard_bytes: 1024, soft_bytes: 0, soft_seconds: 0 };
+
+impl OutputLimit {
+    /// In the runtime's units. A limit beyond what can be counted is none.
+    fn for_runtime(&self) -> darter_runtime::OutputLimit {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(0);
+        darter_runtime::OutputLimit {
+            hard_bytes: bytes(self.hard_bytes),
+            soft_bytes: bytes(self.soft_bytes),
+            soft_seconds: u32::try_from(self.soft_seconds).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// The limits of each class of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
@@ -427,6 +445,14 @@ impl OutputLimits {
         }
         *self = changed;
         Ok(())
+    }
+
+    /// The limit of a client.
+    pub fn of(&self, session: &Session) -> darter_runtime::OutputLimit {
+        if session.limits.unauthenticated {
+            return UNAUTHENTICATED_OUTPUT;
+        }
+        self.normal.for_runtime()
     }
 
     /// The limits as [`fmt::Display`] shows them.

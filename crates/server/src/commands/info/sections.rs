@@ -174,7 +174,9 @@ static STATS: &[Field] = &[
     field("client_query_buffer_limit_disconnections", |info| {
         Count(info.totals.connections_overflowed)
     }),
-    field("client_output_buffer_limit_disconnections", |_| Count(0)),
+    field("client_output_buffer_limit_disconnections", |info| {
+        Count(info.totals.connections_unread)
+    }),
     field("darter_posted_operations", |info| Count(info.totals.posted)),
     field("darter_coordinated_operations", |info| Count(info.totals.coordinated)),
     field("darter_coordinated_waits", |info| Count(info.totals.coordinated_waits)),

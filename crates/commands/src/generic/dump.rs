@@ -1,0 +1,332 @@
+//! DUMP and RESTORE: values in the format of RDB files.
+
+use crate::expiration::NewDeadline;
+use crate::set::rules;
+use darter_command_table::{
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView,
+};
+use darter_rdb::{Payload, Texts, Value, Version, decode, payload};
+use darter_shard::{Expiry, Key, Keyspace, Object, ValueRef};
+use darter_value::integer::IntegerText;
+use darter_value::{Element, End, Item, List, Set, SortedSet};
+
+/// A value in bytes.
+pub(super) static DUMP: Command = Command {
+    name: "DUMP",
+    group: Group::Generic,
+    since: "2.6.0",
+    summary: "The value of a key in a form that RESTORE understands, here and on other servers.",
+    complexity: "O(N) where N is the size of the value.",
+    arity: Arity::Exactly(2),
+    flags: Flags::READONLY,
+    acl: Category::KEYSPACE,
+    keys: &[KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS))],
+    args: &[Arg::key("key")],
+    tips: &["nondeterministic_output"],
+    handler: Handler::Keyed(dump),
+    ..Command::BASE
+};
+
+/// A value out of bytes.
+pub(super) static RESTORE: Command = Command {
+    name: "RESTORE",
+    group: Group::Generic,
+    since: "2.6.0",
+    summary: "Creates a key with a value that DUMP has answered, here or on another server.",
+    complexity: "O(N log(N)) where N is the size of the value.",
+    arity: Arity::AtLeast(4),
+    flags: Flags::WRITE.and(Flags::DENYOOM),
+    acl: Category::KEYSPACE.and(Category::DANGEROUS),
+    keys: &[KeySpec::at(1, Access::OVERWRITE.and(Access::UPDATE))],
+    args: &[
+        Arg::key("key"),
+        Arg::integer("ttl"),
+        Arg::string("serialized-value"),
+        Arg::word("replace", "REPLACE").since("3.0.0").optional(),
+        Arg::word("absttl", "ABSTTL").since("5.0.0").optional(),
+        Arg::integer("seconds").token("IDLETIME").since("5.0.0").optional(),
+        Arg::integer("frequency").token("FREQ").since("5.0.0").optional(),
+    ],
+    history: &[("3.0.0", "`REPLACE`."), ("5.0.0", "`ABSTTL`, `IDLETIME` and `FREQ`.")],
+    handler: Handler::Keyed(restore),
+    ..Command::BASE
+};
+
+fn dump(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let Some(value) = keyspace.read(&key) else {
+        call.reply.null();
+        return Ok(());
+    };
+    let mut bytes = Vec::new();
+    let version = encode(&mut bytes, value);
+    payload::seal(&mut bytes, version);
+    call.reply.bulk(&bytes);
+    Ok(())
+}
+
+/// Appends a value; the version it is in.
+fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) -> Version {
+    let object = match value {
+        ValueRef::Bytes(_) | ValueRef::Raw(_) | ValueRef::Integer(_) => {
+            let mut text = IntegerText::new();
+            let bytes = value.string_bytes(&mut text).unwrap_or_default();
+            darter_rdb::encode_string(out, bytes);
+            return Version::REDIS_7_0;
+        }
+        ValueRef::Object(object) => object,
+    };
+    match object {
+        Object::Large(string) => darter_rdb::encode_string(out, string.as_bytes()),
+        Object::List(list) => darter_rdb::encode_list(out, list.len(), |push| {
+            list.for_each(|element| match element {
+                Element::Packed(item) => push(item),
+                Element::Large(string) => push(Item::Bytes(string.as_bytes())),
+            });
+        }),
+        Object::Set(set) => darter_rdb::encode_set(out, set.len(), |push| set.for_each(push)),
+        Object::SortedSet(set) => darter_rdb::encode_sorted_set(out, set.len(), |push| {
+            set.iter().for_each(|(member, score)| push(member, score));
+        }),
+        Object::Stream(stream) => darter_rdb::encode_stream(out, stream),
+    }
+    Version::REDIS_7_0
+}
+
+/// The options of RESTORE.
+#[derive(Clone, Copy, Debug, Default)]
+struct Options {
+    replace: bool,
+    absolute: bool,
+}
+
+impl Options {
+    fn parse(call: &Call<'_>) -> Result<Self, ReplyError> {
+        let mut options = Self::default();
+        let (mut idle_given, mut frequency_given) = (false, false);
+        let mut index = 4;
+        while index < call.args.len() {
+            let has_operand = index + 1 < call.args.len();
+            if call.is_word(index, "REPLACE") {
+                options.replace = true;
+            } else if call.is_word(index, "ABSTTL") {
+                options.absolute = true;
+            } else if call.is_word(index, "IDLETIME") && has_operand && !frequency_given {
+                index += 1;
+                idle_given = true;
+                if call.integer(index)? < 0 {
+                    return Err(ReplyError::Text("ERR Invalid IDLETIME value, must be >= 0"));
+                }
+            } else if call.is_word(index, "FREQ") && has_operand && !idle_given {
+                index += 1;
+                frequency_given = true;
+                if !(0..=255).contains(&call.integer(index)?) {
+                    return Err(ReplyError::Text(
+                        "ERR Invalid FREQ value, must be >= 0 and <= 255",
+                    ));
+                }
+            } else {
+                return Err(ReplyError::Syntax);
+            }
+            index += 1;
+        }
+        Ok(options)
+    }
+}
+
+const BAD_FORMAT: ReplyError = ReplyError::Text("ERR Bad data format");
+
+fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let options = Options::parse(call)?;
+    let key = call.key(1);
+    let mut keyspace = call.keyspace(view, &key);
+    let exists = keyspace.peek(&key).is_some();
+    if exists && !options.replace {
+        return Err(ReplyError::Text("BUSYKEY Target key name already exists."));
+    }
+    let ttl = call.integer(2)?;
+    if ttl < 0 {
+        return Err(ReplyError::Text("ERR Invalid TTL value, must be >= 0"));
+    }
+    let payload = Payload::checked(call.args.at(3))
+        .ok_or(ReplyError::Text("ERR DUMP payload version or checksum are wrong"))?;
+    let value = decode(payload.value, payload.version).map_err(|_| BAD_FORMAT)?;
+    let deadline = match (ttl, options.absolute) {
+        (0, _) => None,
+        (millis, true) => Some(NewDeadline::at(millis, call.now)),
+        (millis, false) => Some(NewDeadline::at(millis.saturating_add(call.now.0), call.now)),
+    };
+    if deadline.is_some_and(|new| new.passed) {
+        // The key would be gone at once.
+        keyspace.remove(&key);
+        call.reply.ok();
+        return Ok(());
+    }
+    let expiry = deadline.map_or(Expiry::Clear, |new| Expiry::At(new.deadline));
+    put(call, &mut keyspace, &key, value, expiry)?;
+    call.reply.ok();
+    Ok(())
+}
+
+/// Sets `key` to a value that was read; nothing happens on an error.
+fn put(
+    call: &Call<'_>,
+    keyspace: &mut Keyspace<'_>,
+    key: &Key<'_>,
+    value: Value,
+    expiry: Expiry,
+) -> ReplyResult {
+    match value {
+        Value::String(text) => {
+            if text.len() as u64 > call.limits.string_bytes_max {
+                return Err(BAD_FORMAT);
+            }
+            keyspace.set_string(key, &text, expiry);
+        }
+        Value::List(texts) => keyspace.set_collection(key, list_of(call, &texts), expiry),
+        Value::Set(texts) => keyspace.set_collection(key, set_of(call, &texts), expiry),
+        Value::SortedSet(members, scores) => {
+            keyspace.set_collection(key, sorted_set_of(call, &members, &scores), expiry);
+        }
+        Value::Hash(..) => return Err(BAD_FORMAT),
+        Value::Stream(stream) => keyspace.set_collection(key, stream, expiry),
+    }
+    Ok(())
+}
+
+fn list_of(call: &Call<'_>, texts: &Texts) -> List {
+    let limit = call.limits.encodings.list;
+    let mut list = List::default();
+    for text in texts.iter() {
+        list.prepare(text.len(), 1, limit);
+        list.push(End::Back, text, limit);
+    }
+    list
+}
+
+fn set_of(call: &Call<'_>, texts: &Texts) -> Set {
+    let rules = rules(call);
+    let mut set = Set::default();
+    set.expect(texts.get(0).unwrap_or_default(), texts.len(), rules);
+    for text in texts.iter() {
+        set.add(darter_value::packing::item_of(text), rules);
+    }
+    set
+}
+
+fn sorted_set_of(call: &Call<'_>, members: &Texts, scores: &[f64]) -> SortedSet {
+    let rules = rules(call);
+    let mut set = SortedSet::default();
+    let longest = members.iter().map(<[u8]>::len).max().unwrap_or(0);
+    set.expect(members.len(), longest, rules);
+    for (member, score) in members.iter().zip(scores) {
+        set.set(member, *score, rules);
+    }
+    set
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Bench, shown};
+    use darter_resp::OwnedArgs;
+
+    /// The bulk string in a reply.
+    fn bulk_of(reply: &[u8]) -> Vec<u8> {
+        let at = reply.windows(2).position(|pair| pair == b"\r\n").expect("a header") + 2;
+        reply[at..reply.len() - 2].to_vec()
+    }
+
+    fn run(bench: &mut Bench, words: &[&[u8]]) -> Vec<u8> {
+        let mut args = OwnedArgs::new();
+        for word in words {
+            args.push(word);
+        }
+        bench.run_args(args.as_args())
+    }
+
+    #[test]
+    fn every_type_comes_back_as_it_was() {
+        let mut bench = Bench::new(4);
+        for line in [
+            "SET string hello",
+            "SET integer -70000",
+            "SETRANGE large 5000 x",
+            "RPUSH list a 1 -300 b",
+            "SADD integers 1 2 300 -5",
+            "SADD set a b 17",
+            "ZADD sorted 1.5 a -inf b 3 17",
+            "XADD stream 1-1 f v g 12",
+            "XADD stream 2-1 f w g -1",
+            "XADD stream 2-5 other x",
+            "XDEL stream 1-1",
+            "XGROUP CREATE stream group 0",
+            "XREADGROUP GROUP group me COUNT 1 STREAMS stream >",
+            "PFADD hll a b c",
+        ] {
+            let reply = shown(&bench.run(line));
+            if reply.contains("unknown command") {
+                continue;
+            }
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+        for key in
+            ["string", "integer", "large", "list", "integers", "set", "sorted", "stream", "hll"]
+        {
+            let dumped = bulk_of(&bench.run(&format!("DUMP {key}")));
+            if dumped.len() < 10 {
+                continue;
+            }
+            let copy = format!("copy of {key}");
+            let reply = run(&mut bench, &[b"RESTORE", copy.as_bytes(), b"0", &dumped]);
+            assert_eq!(shown(&reply), "+OK", "{key}");
+            let digest =
+                |bench: &mut Bench, key: &[u8]| run(bench, &[b"DEBUG", b"DIGEST-VALUE", key]);
+            assert_eq!(digest(&mut bench, key.as_bytes()), digest(&mut bench, copy.as_bytes()));
+            let busy = run(&mut bench, &[b"RESTORE", copy.as_bytes(), b"0", &dumped]);
+            assert_eq!(shown(&busy), "-BUSYKEY Target key name already exists.");
+            let again =
+                run(&mut bench, &[b"RESTORE", copy.as_bytes(), b"100000", &dumped, b"REPLACE"]);
+            assert_eq!(shown(&again), "+OK");
+            assert_eq!(shown(&run(&mut bench, &[b"TTL", copy.as_bytes()])), ":100");
+            // One that is over already leaves nothing.
+            let words: [&[u8]; 6] =
+                [b"RESTORE", copy.as_bytes(), b"1", &dumped, b"REPLACE", b"ABSTTL"];
+            assert_eq!(shown(&run(&mut bench, &words)), "+OK");
+            assert_eq!(shown(&run(&mut bench, &[b"EXISTS", copy.as_bytes()])), ":0");
+        }
+        let group = shown(&bench.run("XPENDING stream group"));
+        assert_eq!(group, "*4 :1 $3 2-1 $3 2-1 *1 *2 $2 me $1 1");
+    }
+
+    #[test]
+    fn damage_and_malformed_options_change_nothing() {
+        let mut bench = Bench::new(1);
+        bench.run("SET k hello");
+        let dumped = bulk_of(&bench.run("DUMP k"));
+        let mut damaged = dumped.clone();
+        damaged[2] ^= 1;
+        let mut restore = |words: &[&[u8]], expected: &str| {
+            let mut all: Vec<&[u8]> = vec![b"RESTORE", b"new"];
+            all.extend(words);
+            assert_eq!(shown(&run(&mut bench, &all)), expected);
+        };
+        restore(&[b"0", &damaged], "-ERR DUMP payload version or checksum are wrong");
+        restore(&[b"0", b""], "-ERR DUMP payload version or checksum are wrong");
+        restore(&[b"-1", &dumped], "-ERR Invalid TTL value, must be >= 0");
+        restore(&[b"x", &dumped], "-ERR value is not an integer or out of range");
+        restore(&[b"0", &dumped, b"IDLETIME", b"-1"], "-ERR Invalid IDLETIME value, must be >= 0");
+        restore(
+            &[b"0", &dumped, b"FREQ", b"256"],
+            "-ERR Invalid FREQ value, must be >= 0 and <= 255",
+        );
+        restore(&[b"0", &dumped, b"FREQ", b"5", b"IDLETIME", b"5"], "-ERR syntax error");
+        restore(&[b"0", &dumped, b"NONSENSE"], "-ERR syntax error");
+        let mut bad = b"\x63\x00".to_vec();
+        darter_rdb::payload::seal(&mut bad, darter_rdb::Version::REDIS_7_0);
+        restore(&[b"0", &bad], "-ERR Bad data format");
+        assert_eq!(shown(&bench.run("EXISTS new")), ":0");
+        assert_eq!(shown(&bench.run("DUMP nokey")), "$-1");
+    }
+}
