@@ -110,10 +110,10 @@ pub(super) static GEOSEARCHSTORE: Command = Command {
 const OLD: Command =
     Command { group: Group::Geo, complexity: COMPLEXITY, acl: Category::GEO, ..Command::BASE };
 
-/// Where the key behind a word is, from an argument on.
-const fn stored_at(word: &'static str, from: i32) -> KeySpec {
+/// Where the key behind a word is. The last such word counts, so the search begins at the end.
+const fn stored_at(word: &'static str) -> KeySpec {
     KeySpec {
-        begin: Begin::Keyword { word, from },
+        begin: Begin::Keyword { word, from: -2 },
         find: Find::Range { last: 0, step: 1, limit: 0 },
         access: Access::OVERWRITE.and(Access::UPDATE),
         notes: None,
@@ -129,8 +129,8 @@ pub(super) static GEORADIUS: Command = Command {
     flags: Flags::WRITE.and(Flags::DENYOOM),
     keys: &[
         KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS)),
-        stored_at("STORE", 6),
-        stored_at("STOREDIST", 6),
+        stored_at("STORE"),
+        stored_at("STOREDIST"),
     ],
     args: &[
         Arg::key("key"),
@@ -166,8 +166,8 @@ pub(super) static GEORADIUSBYMEMBER: Command = Command {
     flags: Flags::WRITE.and(Flags::DENYOOM),
     keys: &[
         KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS)),
-        stored_at("STORE", 5),
-        stored_at("STOREDIST", 5),
+        stored_at("STORE"),
+        stored_at("STOREDIST"),
     ],
     args: &[
         Arg::key("key"),
@@ -419,10 +419,12 @@ mod tests {
             GEORADIUS g 15 37 200 m STORE d => :0
             EXISTS d                => :0
             GEORADIUSBYMEMBER g Palermo 1 km STOREDIST e STORE d => :1
-            GEORADIUSBYMEMBER g Palermo 1 km STOREDIST store STORE d => -ERR syntax error
-            GEORADIUS g 15 37 200 km STORE d STORE e => -ERR syntax error
-            GEORADIUSBYMEMBER none x 1 km STORE d => :0
-            EXISTS d                => :0
+            GEORADIUSBYMEMBER g Palermo 1 km STORE store STOREDIST store => :1
+            DEL d e store           => :2
+            GEORADIUS g 15 37 200 km STORE d STORE e => :2
+            EXISTS d e              => :1
+            GEORADIUSBYMEMBER none x 1 km STORE e => :0
+            EXISTS e                => :0
             "
         ));
     }

@@ -165,10 +165,12 @@ impl Query {
             self.count = Some(count);
             return Ok(Some(index + 2));
         } else if has_value && is_radius && may_store && call.is_word(index, "STORE") {
-            self.store_in(call, index + 1, false)?;
+            self.store = Some(index + 1);
+            self.store_distance = false;
             return Ok(Some(index + 2));
         } else if has_value && is_radius && may_store && call.is_word(index, "STOREDIST") {
-            self.store_in(call, index + 1, true)?;
+            self.store = Some(index + 1);
+            self.store_distance = true;
             return Ok(Some(index + 2));
         } else if form == Form::SearchStore && call.is_word(index, "STOREDIST") {
             self.store_distance = true;
@@ -176,23 +178,6 @@ impl Query {
             return Ok(None);
         }
         Ok(Some(index + 1))
-    }
-
-    /// Only keys that the key-specs find can be stored to: not that of a STORE after another STORE.
-    fn store_in(
-        &mut self,
-        call: &Call<'_>,
-        index: usize,
-        store_distance: bool,
-    ) -> Result<(), ReplyError> {
-        let mut is_key = false;
-        call.command.each_key(call.args, |key| is_key |= key == index);
-        if !is_key {
-            return Err(ReplyError::Syntax);
-        }
-        self.store = Some(index);
-        self.store_distance = store_distance;
-        Ok(())
     }
 
     /// Reads an option that says where to search; where the next one is.
@@ -307,6 +292,12 @@ impl Query {
         if is_search && place.extent.is_none() {
             let before = "ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for ";
             return about(before, call.args.at(0), "");
+        }
+        // Only a key that the key-specs find can be stored to: not one behind a word that is a key itself.
+        let mut is_key = self.store.is_none();
+        call.command.each_key(call.args, |index| is_key |= self.store == Some(index));
+        if !is_key {
+            return Err(ReplyError::Syntax);
         }
         if self.any && self.count.is_none() {
             return Err(ReplyError::Text("ERR the ANY argument requires COUNT argument"));
