@@ -232,15 +232,20 @@ mod tests {
     use crate::testing::{Bench, shown};
     use darter_resp::OwnedArgs;
 
-    /// The bulk string in a reply.
+    /// The bulk string in a reply; empty if it is null.
     fn bulk_of(reply: &[u8]) -> Vec<u8> {
+        if reply == b"$-1\r\n" {
+            return Vec::new();
+        }
         let at = reply.windows(2).position(|pair| pair == b"\r\n").expect("a header") + 2;
         reply[at..reply.len() - 2].to_vec()
     }
 
     fn run(bench: &mut Bench, words: &[&[u8]]) -> Vec<u8> {
         let mut args = OwnedArgs::new();
-        words.iter().for_each(|word| args.push(word));
+        for word in words {
+            args.push(word);
+        }
         bench.run_args(args.as_args())
     }
 
