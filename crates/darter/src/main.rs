@@ -1,24 +1,37 @@
-//! The binary: reads options, assembles the crates, runs.
+//! The binary: reads options, assembles the crates, runs; or talks to a server that runs (`client`).
 
 #![forbid(unsafe_code)]
 
 mod check;
+mod client;
 mod crash;
 mod files;
 mod listeners;
 mod log;
+mod metrics;
 mod oom;
 mod options;
 mod start;
 mod supervision;
 
+use client::invocation::{Role, role_of};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: darter_runtime::Allocator = darter_runtime::Allocator;
 
 fn main() -> ExitCode {
-    match options::read() {
+    let (role, args) = role_of(std::env::args_os().collect());
+    match role {
+        Role::Server => serve(args),
+        Role::Cli => client::cli::run(args),
+        Role::Healthcheck => client::healthcheck::run(args),
+    }
+}
+
+fn serve(args: Vec<OsString>) -> ExitCode {
+    match options::read_words(args) {
         Ok(options::Asked::Run(configuration)) => start::run(*configuration),
         Ok(options::Asked::Answered(code)) => code,
         Err(error) => {

@@ -63,9 +63,9 @@ impl fmt::Display for OptionsError {
 /// Longest configuration that is read from standard input, which has no end of its own.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
 
-/// Reads the process's command line and environment.
-pub(crate) fn read() -> Result<Asked, OptionsError> {
-    let words: Vec<Vec<u8>> = env::args_os().skip(1).map(OsString::into_vec).collect();
+/// Reads the words of a command line, the program's name first, and the environment.
+pub(crate) fn read_words(args: Vec<OsString>) -> Result<Asked, OptionsError> {
+    let words: Vec<Vec<u8>> = args.into_iter().skip(1).map(OsString::into_vec).collect();
     let first: &[u8] = words.first().map_or(b"", Vec::as_slice);
     match (first, words.len()) {
         (b"-v" | b"--version", _) => return Ok(answer(&format!("{}\n", version()))),

@@ -4,7 +4,7 @@ use crate::log::Log;
 use crate::oom::OomScoreSetter;
 use crate::options::{Configuration, rename_error};
 use crate::supervision::{PidFile, Supervisor};
-use crate::{crash, files, listeners};
+use crate::{crash, files, listeners, metrics};
 use darter_base::UnixMillis;
 use darter_runtime::{ListenHandle, PeerAddress, RuntimeConfig, Tunables};
 use darter_server::config::{Settings, memory_limit};
@@ -137,11 +137,17 @@ fn serve(
     let started_at = shared.identity.started_at;
     crash::set_facts(move || facts(shared, worker_count, started_at));
     // Last, so that whoever can connect finds everything in place.
-    if let Err(error) = listen(&handle.listen(), &settings) {
-        handle.shutdown().stop();
-        handle.join()?;
-        return Err(error);
-    }
+    let listening = listen(&handle.listen(), &settings);
+    let started = listening.and_then(|()| metrics::serve(&settings, shared));
+    // Kept until the workers have ended, so that probes are answered to the end.
+    let _metrics = match started {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            handle.shutdown().stop();
+            handle.join()?;
+            return Err(error);
+        }
+    };
     tracing::info!("Server initialized");
     if handle.addresses().iter().flatten().any(|it| matches!(it, PeerAddress::Tcp(_))) {
         tracing::info!("Ready to accept connections tcp");

@@ -49,6 +49,8 @@ pub(crate) struct Connection<S: Service> {
     pub(crate) local: bool,
     /// Seconds since the worker started, at the last transfer.
     pub(crate) active_at_seconds: u32,
+    /// Since when its output is above the soft limit, in the same seconds.
+    pub(crate) above_soft_since: Option<u32>,
     /// Its part of the worker's `buffer_bytes`.
     pub(crate) accounted_bytes: usize,
     pub(crate) received_bytes: u64,
@@ -94,6 +96,7 @@ impl<S: Service> Connection<S> {
             counted: true,
             local,
             active_at_seconds: now_seconds,
+            above_soft_since: None,
             accounted_bytes: 0,
             received_bytes: 0,
             sent_bytes: 0,

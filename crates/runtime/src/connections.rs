@@ -30,6 +30,16 @@ pub struct ConnectionInfo {
     pub sent_bytes: u64,
 }
 
+impl ConnectionInfo {
+    /// Unsent output that does not count against [`Service::output_limit`].
+    pub const OUTPUT_ALLOWANCE_BYTES: usize = crate::network::OUTPUT_ALLOWANCE_BYTES;
+
+    /// Unsent output that counts against [`Service::output_limit`].
+    pub fn limited_bytes(&self) -> usize {
+        self.unsent_bytes.saturating_sub(Self::OUTPUT_ALLOWANCE_BYTES)
+    }
+}
+
 impl<'a, S: Service> Connections<'a, S> {
     pub(crate) fn new(network: &'a mut Network<S>) -> Self {
         Self { network }

@@ -2,6 +2,7 @@
 
 use crate::runtime::Threads;
 use crate::shared::Shared;
+use crate::shutdown::Stage;
 use crate::signals::SignalThread;
 use crate::{ListenerConfig, PeerAddress, ReactorChoice, RemotePost, Tunables};
 use std::sync::Arc;
@@ -117,11 +118,13 @@ impl fmt::Debug for ListenHandle {
 pub struct ShutdownHandle {
     begin: Arc<dyn Fn() + Send + Sync>,
     stop: Arc<dyn Fn() + Send + Sync>,
+    has_begun: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl ShutdownHandle {
     pub(crate) fn new<M: Send + 'static>(shared: &Arc<Shared<M>>) -> Self {
         let (for_begin, for_stop) = (Arc::clone(shared), Arc::clone(shared));
+        let for_has_begun = Arc::clone(shared);
         Self {
             begin: Arc::new(move || {
                 if for_begin.shutdown.begin() {
@@ -132,6 +135,7 @@ impl ShutdownHandle {
                 for_stop.shutdown.stop();
                 for_stop.wake_all();
             }),
+            has_begun: Arc::new(move || for_has_begun.shutdown.stage() != Stage::Running),
         }
     }
 
@@ -145,6 +149,11 @@ impl ShutdownHandle {
     /// Ends all workers in their current tick: unsent output is lost.
     pub fn stop(&self) {
         (self.stop)();
+    }
+
+    /// Whether a shutdown is under way: begun, and not cancelled.
+    pub fn has_begun(&self) -> bool {
+        (self.has_begun)()
     }
 }
 

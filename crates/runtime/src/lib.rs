@@ -8,12 +8,15 @@
 //! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`]
 //! (what a worker may do with its other connections), [`post`] (letters to other workers),
 //! [`config`], [`runtime`] and [`handle`] (starting, changing and stopping), [`background`] and
-//! [`files`] (work beside the network), [`crash`] (what is told of a fatal signal), [`process`]
-//! (leaving the terminal). Inside, `worker` is the loop, `network` the driver,
+//! [`files`] (work beside the network), [`http`] (the endpoint for metrics and probes), [`crash`]
+//! (what is told of a fatal signal), [`process`] (leaving the terminal). Inside, `worker` is the
+//! loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
-// Denied by the workspace; `crash` and `process` say why they need it.
+// Denied by the workspace; `allocator`, `crash` and `process` say why they need it.
 
+pub mod allocator;
+pub mod arrivals;
 pub mod background;
 pub mod clock;
 pub mod config;
@@ -21,6 +24,7 @@ pub mod connections;
 pub mod crash;
 pub mod files;
 pub mod handle;
+pub mod http;
 pub mod outgoing;
 pub mod peer;
 pub mod post;
@@ -47,18 +51,23 @@ mod socket;
 mod table;
 mod worker;
 
+pub use allocator::Allocator;
+pub use arrivals::Arrivals;
 pub use background::{Background, Share};
 pub use clock::Turn;
 pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};
 pub use connections::{ConnectionInfo, Connections};
 pub use files::{File, Files};
 pub use handle::{ListenHandle, RuntimeHandle, ShutdownHandle, StartError, WorkerPanicked};
+pub use http::{HttpAnswer, HttpEndpoint};
 pub use outgoing::Outgoing;
 pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};
 pub use reactor::{Reactor, ReactorChoice, ReactorKind};
 pub use runtime::{WorkerContext, start};
-pub use service::{CloseReason, Io, NextTick, Progress, Refusal, Service, Stopping, Then};
+pub use service::{
+    CloseReason, Io, NextTick, OutputLimit, Progress, Refusal, Service, Stopping, Then,
+};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.
 mod sync {

@@ -10,14 +10,17 @@
 //! - Input is read into one buffer per worker and shown to the service in place. What the service
 //!   does not consume is kept by the connection; a small rest is put in front of the next read in the
 //!   worker's buffer, a large one is read into directly.
-//! - Output is written into a spare buffer of the worker and sent after a batch of connections was
-//!   served: the kernel's receiving half and its sending half do not fit the instruction cache together,
-//!   and a client that gets its replies in one go sends its next requests in one go. (5 % less CPU
-//!   per request of 50 connections than sending right after each `receive`, `docs/runtime.md`.) A
-//!   connection owns output only until then, or while the socket does not take it.
+//! - Ready connections are served in three steps: all are read, the service sees all their input
+//!   ([`Service::receive_all`]), all output is sent. The kernel's receiving half, the service and the
+//!   kernel's sending half do not fit the instruction cache together, the service can overlap the
+//!   cache misses of different clients, and a client that gets its replies in one go sends its next
+//!   requests in one go. (`docs/runtime.md` has the measurements.)
+//! - Output is written into a spare buffer of the worker. A connection owns output only until it is
+//!   sent, or while the socket does not take it.
 //! - A connection has one read per tick. One that filled the buffer goes to the back of a queue.
 //! - Above a high-water mark of unsent output a connection is neither read nor shown its input.
 
+use crate::arrivals::{Arrival, Arrivals, NOTHING_CONSUMED};
 use crate::census::Census;
 use crate::connection::{Connection, Flow, Sent};
 use crate::peer::Accepted;
@@ -46,11 +49,23 @@ const SPARES_MAX: usize = SERVED_BEFORE_SENDING;
 const SPARE_BYTES_MAX: usize = 16 << 10;
 /// Connections served before their output is sent, at most: nobody's reply waits for more than that.
 const SERVED_BEFORE_SENDING: usize = 64;
+/// The worker's read buffer: what [`SERVED_BEFORE_SENDING`] connections usually send, and one read
+/// that fills its share.
+const READ_BUFFER_BYTES: usize = PREFIX_BYTES_MAX + 2 * READ_BYTES;
+/// Output any connection may have, not counted against its limit (what Redis's static reply buffer
+/// holds).
+pub(crate) const OUTPUT_ALLOWANCE_BYTES: usize = 16 << 10;
+/// Where input of the next connection may begin: cache lines are not shared.
+const ALIGN_BYTES: usize = 64;
 
 pub(crate) struct Network<S: Service> {
     connections: Table<Connection<S>>,
     registry: Registry,
     read_buffer: Box<[u8]>,
+    /// `read_buffer[..filled]` is the input of `arrivals`.
+    filled: usize,
+    /// Connections that were read and whose input the service has not seen.
+    arrivals: Vec<Arrival>,
     spares: Vec<S::Output>,
     /// Due in the next tick: they have more to do and had their turn.
     runnable: VecDeque<Key>,
@@ -60,6 +75,10 @@ pub(crate) struct Network<S: Service> {
     unsent: Vec<Key>,
     /// To be removed at the end of this tick.
     doomed: Vec<Key>,
+    /// Above their soft limit of output when last looked at.
+    above_soft: Vec<Key>,
+    /// When `above_soft` was looked at, in seconds since `started`.
+    soft_checked_at_seconds: u32,
     /// Sum of the connections' `accounted_bytes`.
     buffer_bytes: usize,
     high_water_bytes: usize,
@@ -90,12 +109,16 @@ impl<S: Service> Network<S> {
         Self {
             connections: Table::new(),
             registry,
-            read_buffer: vec![0; PREFIX_BYTES_MAX + READ_BYTES].into_boxed_slice(),
+            read_buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            filled: 0,
+            arrivals: Vec::with_capacity(SERVED_BEFORE_SENDING),
             spares: Vec::new(),
             runnable: VecDeque::new(),
             resumed: Vec::new(),
             unsent: Vec::new(),
             doomed: Vec::new(),
+            above_soft: Vec::new(),
+            soft_checked_at_seconds: 0,
             buffer_bytes: 0,
             high_water_bytes: config.output_high_water_bytes,
             low_water_bytes: config.output_low_water_bytes.min(config.output_high_water_bytes),
@@ -173,7 +196,8 @@ impl<S: Service> Network<S> {
         }
     }
 
-    /// Readiness of a connection.
+    /// Readiness of a connection. Its input is read, and shown to the service by
+    /// [`Network::show_arrivals`].
     pub(crate) fn event(&mut self, service: &mut S, event: &Event) {
         let Some(key) = self.connections.key_at(event.token().0) else { return };
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -187,7 +211,7 @@ impl<S: Service> Network<S> {
             self.send(key);
         }
         self.end_suspended_if_closed(key);
-        self.serve(service, key);
+        self.read_ahead(service, key);
     }
 
     /// Gives the connections that had more to do their turn: each once.
@@ -209,15 +233,24 @@ impl<S: Service> Network<S> {
         }
         resumed.append(&mut self.resumed);
         self.resumed = resumed;
-        self.send_listed();
+        self.send_listed(service);
+    }
+
+    /// Shows the service what was read, and sends what it answers.
+    pub(crate) fn show_and_send(&mut self, service: &mut S) {
+        self.show_arrivals(service);
+        self.send_listed(service);
     }
 
     /// Sends what was written since the last time.
-    pub(crate) fn send_listed(&mut self) {
+    pub(crate) fn send_listed(&mut self, service: &S) {
         let mut unsent = mem::take(&mut self.unsent);
         for key in unsent.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.unsent_listed = false;
+                if connection.output.len() > OUTPUT_ALLOWANCE_BYTES {
+                    self.limit_output(service, key);
+                }
                 self.send(key);
                 self.enqueue_if_ready(key);
             }
@@ -277,6 +310,93 @@ const READABLE_AND_WRITABLE: Interest = Interest::READABLE.add(Interest::WRITABL
 
 /// Input.
 impl<S: Service> Network<S> {
+    /// Reads a connection once, for [`Network::show_arrivals`] to show. One whose input does not go
+    /// into the worker's buffer, or that needs no read, is served at once.
+    fn read_ahead(&mut self, service: &mut S, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let prefix = connection.kept.len();
+        if !connection.has_work()
+            || connection.again
+            || self.draining
+            || prefix > PREFIX_BYTES_MAX
+            || connection.output.len() > self.high_water_bytes
+        {
+            return self.serve(service, key);
+        }
+        if self.arrivals.len() == SERVED_BEFORE_SENDING
+            || self.read_buffer.len() - self.filled < prefix + READ_BYTES
+        {
+            self.show_and_send(service);
+        }
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let begin = self.filled;
+        let buffer = &mut self.read_buffer[begin..][..prefix + READ_BYTES];
+        buffer[..prefix].copy_from_slice(connection.kept.as_slice());
+        let got = socket::receive(&connection.socket, &mut buffer[prefix..]);
+        let Some(count) = self.note_read(key, got, READ_BYTES) else { return };
+        let end = begin + prefix + count;
+        self.filled = end.next_multiple_of(ALIGN_BYTES).min(self.read_buffer.len());
+        self.arrivals.push(Arrival { key, begin, prefix, end, progress: NOTHING_CONSUMED });
+    }
+
+    /// Shows the service what was read ahead, and does what it says.
+    fn show_arrivals(&mut self, service: &mut S) {
+        if self.arrivals.is_empty() {
+            return;
+        }
+        let mut arrivals = mem::take(&mut self.arrivals);
+        service.receive_all(&mut Arrivals {
+            list: &mut arrivals,
+            connections: &mut self.connections,
+            read_buffer: &self.read_buffer,
+            spares: &mut self.spares,
+            turn: &self.turn,
+            output_high_water_bytes: self.high_water_bytes,
+        });
+        for arrival in arrivals.drain(..) {
+            let Arrival { key, begin, prefix, end, progress } = arrival;
+            let rest = &self.read_buffer[begin..end][progress.consumed..];
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if prefix > 0 || !rest.is_empty() {
+                connection.kept.replace(rest);
+            }
+            if connection.kept.len() > self.query_buffer_limit_bytes {
+                self.doom(key, CloseReason::QueryBufferLimit);
+                continue;
+            }
+            self.settle(key, progress.then);
+        }
+        self.arrivals = arrivals;
+        self.filled = 0;
+    }
+
+    /// Does what the service said after it has seen input; what it wrote is listed to be sent.
+    fn settle(&mut self, key: Key, then: Then) {
+        self.follow(key, then);
+        self.list_unsent(key);
+        self.enqueue_if_ready(key);
+        if then == Then::Suspend {
+            self.end_suspended_if_closed(key);
+        }
+    }
+
+    /// Notes what came of a read that asked for `asked` bytes: how many there are to show, if any.
+    fn note_read(&mut self, key: Key, got: Transfer, asked: usize) -> Option<usize> {
+        let connection = self.connections.get_mut(key)?;
+        match got {
+            Transfer::Bytes(0) => self.doom(key, CloseReason::PeerClosed),
+            Transfer::Bytes(count) => {
+                connection.readable = count == asked || connection.read_closed;
+                connection.received_bytes += count as u64;
+                connection.active_at_seconds = self.now_seconds;
+                return Some(count);
+            }
+            Transfer::Blocked => connection.readable = false,
+            Transfer::Failed(kind) => self.doom(key, CloseReason::Failed(kind)),
+        }
+        None
+    }
+
     /// One read at most, one `receive`; what it wrote is listed to be sent.
     fn serve(&mut self, service: &mut S, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -296,14 +416,9 @@ impl<S: Service> Network<S> {
             self.read_and_show(service, key)
         };
         let Some(progress) = progress else { return };
-        self.follow(key, progress.then);
-        self.list_unsent(key);
-        self.enqueue_if_ready(key);
+        self.settle(key, progress.then);
         if self.unsent.len() >= SERVED_BEFORE_SENDING {
-            self.send_listed();
-        }
-        if progress.then == Then::Suspend {
-            self.end_suspended_if_closed(key);
+            self.send_listed(service);
         }
     }
 
@@ -337,11 +452,11 @@ impl<S: Service> Network<S> {
     /// Reads once and calls `receive` with what is kept and what came.
     fn read_and_show(&mut self, service: &mut S, key: Key) -> Option<Progress> {
         let id = self.id(key);
-        let now_seconds = self.now_seconds;
         let connection = self.connections.get_mut(key)?;
         let prefix = connection.kept.len();
         let in_place = prefix <= PREFIX_BYTES_MAX;
         let (asked, got) = if in_place {
+            debug_assert!(self.arrivals.is_empty(), "the worker's buffer is free");
             self.read_buffer[..prefix].copy_from_slice(connection.kept.as_slice());
             let room = &mut self.read_buffer[prefix..prefix + READ_BYTES];
             (READ_BYTES, socket::receive(&connection.socket, room))
@@ -352,24 +467,8 @@ impl<S: Service> Network<S> {
                 socket::receive_into_spare(&connection.socket, buffer),
             )
         };
-        let count = match got {
-            Transfer::Bytes(0) => {
-                self.doom(key, CloseReason::PeerClosed);
-                return None;
-            }
-            Transfer::Bytes(count) => count,
-            Transfer::Blocked => {
-                connection.readable = false;
-                return None;
-            }
-            Transfer::Failed(kind) => {
-                self.doom(key, CloseReason::Failed(kind));
-                return None;
-            }
-        };
-        connection.readable = count == asked || connection.read_closed;
-        connection.received_bytes += count as u64;
-        connection.active_at_seconds = now_seconds;
+        let count = self.note_read(key, got, asked)?;
+        let connection = self.connections.get_mut(key)?;
         lend_output(&mut self.spares, &mut connection.output);
         let input =
             if in_place { &self.read_buffer[..prefix + count] } else { connection.kept.as_slice() };
@@ -491,7 +590,7 @@ impl<S: Service> Network<S> {
 }
 
 /// Gives an empty output the memory of a spare one.
-fn lend_output<O: Outgoing + Default>(spares: &mut Vec<O>, output: &mut O) {
+pub(crate) fn lend_output<O: Outgoing + Default>(spares: &mut Vec<O>, output: &mut O) {
     if output.is_empty()
         && let Some(spare) = spares.pop()
     {
@@ -583,6 +682,55 @@ impl<S: Service> Network<S> {
             connection.flow = Flow::Doomed(reason);
             self.doomed.push(key);
         }
+    }
+}
+
+/// Limits of unsent output.
+impl<S: Service> Network<S> {
+    /// Closes a connection whose output is above its limit: the hard one, or the soft one for longer
+    /// than it may be. Looked at before sending, as in Redis, so that what a limit allows does not
+    /// depend on how fast the peer reads.
+    #[cold]
+    fn limit_output(&mut self, service: &S, key: Key) {
+        let now_seconds = self.now_seconds;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let limit = service.output_limit(&connection.session);
+        let bytes = connection.output.len().saturating_sub(OUTPUT_ALLOWANCE_BYTES);
+        if limit.soft_bytes == 0 || bytes < limit.soft_bytes {
+            connection.above_soft_since = None;
+        } else if connection.above_soft_since.is_none() {
+            connection.above_soft_since = Some(now_seconds);
+            self.above_soft.push(key);
+        }
+        let soft_for = connection.above_soft_since.map_or(0, |since| now_seconds - since);
+        let above_hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
+        if above_hard || soft_for > limit.soft_seconds {
+            self.doom(key, CloseReason::OutputLimit);
+        }
+    }
+
+    /// Looks at the connections above their soft limit once a second: nothing else may happen to them.
+    pub(crate) fn limit_listed(&mut self, service: &S) {
+        if self.above_soft.is_empty() || self.now_seconds == self.soft_checked_at_seconds {
+            return;
+        }
+        self.soft_checked_at_seconds = self.now_seconds;
+        let mut listed = mem::take(&mut self.above_soft);
+        listed.retain(|&key| {
+            self.limit_output(service, key);
+            let connection = self.connections.get(key);
+            connection.is_some_and(|connection| {
+                connection.above_soft_since.is_some() && !connection.is_doomed()
+            })
+        });
+        listed.append(&mut self.above_soft);
+        self.above_soft = listed;
+    }
+
+    /// When [`Network::limit_listed`] has something to look at.
+    pub(crate) fn limit_deadline(&self) -> Option<Instant> {
+        let next = Duration::from_secs(u64::from(self.now_seconds) + 1);
+        (!self.above_soft.is_empty()).then(|| self.started + next)
     }
 }
 

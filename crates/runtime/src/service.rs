@@ -3,7 +3,8 @@
 //! The driver calls the service, never the other way round. Within one *tick* (one pass of a
 //! worker's loop) the order is:
 //!
-//! 1. input of ready connections: [`Service::receive`], the output of each batch sent after it;
+//! 1. input of ready connections: [`Service::receive_all`] with up to 64 of them that were read, then
+//!    their output is sent; [`Service::receive`] for those that had more to do;
 //! 2. sleeping workers that got letters are kicked;
 //! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
 //! 4. [`Service::tick`];
@@ -14,7 +15,7 @@
 //!
 //! Everything here runs on the worker's own thread and must not block.
 
-use crate::{ConnectionId, Connections, Outgoing, PeerInfo, Turn};
+use crate::{Arrivals, ConnectionId, Connections, Outgoing, PeerInfo, Turn};
 use std::time::Duration;
 
 /// A protocol server, one instance per worker, made and dropped on the worker's thread.
@@ -40,6 +41,16 @@ pub trait Service: Sized + 'static {
     /// connection is suspended, closing, or above its high-water mark of unsent output.
     fn receive(&mut self, session: &mut Self::Session, io: Io<'_, Self::Output>) -> Progress;
 
+    /// Several connections have input: one [`Service::receive`] for each, in any order, and
+    /// [`Arrivals::conclude`] with its answer. For a service that gains by doing them together.
+    fn receive_all(&mut self, arrivals: &mut Arrivals<'_, Self>) {
+        for place in 0..arrivals.len() {
+            let (session, io) = arrivals.at(place);
+            let progress = self.receive(session, io);
+            arrivals.conclude(place, progress);
+        }
+    }
+
     /// A letter, from another worker or from this one. Letters of one sender arrive in order.
     fn mail(&mut self, mail: Self::Mail, connections: &mut Connections<'_, Self>);
 
@@ -49,6 +60,14 @@ pub trait Service: Sized + 'static {
     fn stopping(&mut self, connections: &mut Connections<'_, Self>) -> Stopping {
         let _ = connections;
         Stopping::Ready
+    }
+
+    /// How much unsent output a connection may have. Asked before its output is sent when there are more
+    /// than 16 KiB ([`crate::ConnectionInfo::OUTPUT_ALLOWANCE_BYTES`]), and once a second while it is
+    /// above the soft limit.
+    fn output_limit(&self, session: &Self::Session) -> OutputLimit {
+        let _ = session;
+        OutputLimit::default()
     }
 
     /// Called once per tick, after input and letters, also when there were none. Background work
@@ -113,6 +132,17 @@ pub enum Then {
     Close,
 }
 
+/// Limits of a connection's unsent output, above which it is closed. 0: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// At once, in bytes.
+    pub hard_bytes: usize,
+    /// When it stays above for longer than `soft_seconds`, in bytes.
+    pub soft_bytes: usize,
+    /// Whole seconds.
+    pub soft_seconds: u32,
+}
+
 /// When [`Service::tick`] wants to be called again at the latest. A worker with nothing to do
 /// sleeps until then; any event or letter makes a tick earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,6 +187,8 @@ pub enum CloseReason {
     Idle,
     /// More unconsumed input than [`crate::Tunables::set_query_buffer_limit_bytes`].
     QueryBufferLimit,
+    /// More unsent output than [`Service::output_limit`] allows.
+    OutputLimit,
     /// The runtime shut down.
     Shutdown,
 }

@@ -71,16 +71,17 @@ impl<S: Service> Worker<S> {
         self.wait();
         self.network.begin_tick(read_clocks(self.id));
         let mut seen = self.dispatch_events();
-        self.network.send_listed();
+        self.network.show_and_send(&mut self.service);
         seen.network |= self.network.is_runnable();
         self.network.run_queue(&mut self.service);
-        self.network.send_listed();
+        self.network.send_listed(&self.service);
         self.accept();
         self.post.kick_receivers();
         seen.network |= self.read_letters();
         self.next_tick = self.service.tick(&mut Connections::new(&mut self.network));
         self.follow_shutdown();
         self.network.finish_letters(&mut self.service);
+        self.network.limit_listed(&self.service);
         self.network.close_idle();
         self.network.reap(&mut self.service);
         self.post.kick_receivers();
@@ -125,7 +126,8 @@ impl<S: Service> Worker<S> {
         };
         let acceptor = self.acceptor.as_ref().and_then(|acceptor| acceptor.deadline(turn.instant));
         let idle = self.network.idle_deadline();
-        let first = [service, acceptor, idle, tasks.deadline(), self.drain_deadline];
+        let limit = self.network.limit_deadline();
+        let first = [service, acceptor, idle, limit, tasks.deadline(), self.drain_deadline];
         let deadline = first.into_iter().flatten().min()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use darter_runtime::{CloseReason, ListenerConfig, Outgoing};
+use darter_runtime::{CloseReason, ListenerConfig, Outgoing, OutputLimit};
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -101,6 +101,82 @@ fn too_much_unconsumed_input_closes_the_connection() {
         // The reset may overtake the end of the request.
         let _ = client.stream.write_all(&vec![b'x'; 200_000]);
         assert_eq!(lab.close_reason(id), CloseReason::QueryBufferLimit);
+        lab.stop();
+    }
+}
+
+#[test]
+fn output_above_the_hard_limit_closes_the_connection_before_it_is_sent() {
+    for host in HOSTS {
+        let lab = start_with(&config(host, 1), |lab| {
+            lab.output_limit = OutputLimit { hard_bytes: 100_000, ..OutputLimit::default() };
+        });
+        let (mut client, id) = lab.connect();
+        client.send("BIG 90000\nPING\n");
+        client.skip(90_002);
+        assert_eq!(client.line(), "+PONG");
+        client.send("BIG 200000\n");
+        assert_eq!(lab.close_reason(id), CloseReason::OutputLimit);
+        assert_eq!(client.rest(), b"");
+        // What others write to a connection is limited, too.
+        let (_client, id) = lab.connect();
+        lab.on_worker(0, move |_, connections| {
+            connections.with(id, |_, output| output.write(&vec![b'x'; 200_000]));
+        });
+        assert_eq!(lab.close_reason(id), CloseReason::OutputLimit);
+        lab.stop();
+    }
+}
+
+#[test]
+fn output_above_the_soft_limit_closes_the_connection_when_it_stays_there() {
+    for host in HOSTS {
+        let lab = start_with(&config(host, 1), |lab| {
+            lab.output_limit = OutputLimit { hard_bytes: 0, soft_bytes: 100_000, soft_seconds: 1 };
+        });
+        let (mut reader, reads) = lab.connect();
+        let (mut sleeper, sleeps) = lab.connect();
+        for client in [&mut reader, &mut sleeper] {
+            // More than the sockets hold.
+            client.send("BIG 20000000\n");
+        }
+        reader.skip(20_000_002);
+        assert_eq!(lab.close_reason(sleeps), CloseReason::OutputLimit);
+        assert_eq!(reader.ask("PING"), "+PONG");
+        let info = lab.on_worker(0, move |_, connections| connections.info(reads).unwrap());
+        assert_eq!((info.unsent_bytes, info.limited_bytes()), (0, 0));
+        lab.stop();
+    }
+}
+
+#[test]
+fn many_connections_at_once_are_each_answered_in_their_order() {
+    for host in HOSTS {
+        let lab = start(&config(host, 1));
+        let mut clients: Vec<Client> = (0..200).map(|_| lab.connect().0).collect();
+        for round in 0..20 {
+            // Whole requests, parts of them, and more than fits the worker's read buffer at once.
+            for (number, client) in clients.iter_mut().enumerate() {
+                match number % 4 {
+                    0 => client.send("PING\nPI"),
+                    1 => client.send(format!("BIG {}\n", number * round)),
+                    2 => client.send(vec![b' '; 10_000]),
+                    _ => client.send("AGAIN 2\nPING\n"),
+                }
+            }
+            for (number, client) in clients.iter_mut().enumerate() {
+                match number % 4 {
+                    0 => {
+                        assert_eq!(client.line(), "+PONG");
+                        client.send("NG\n");
+                        assert_eq!(client.line(), "+PONG");
+                    }
+                    1 => assert_eq!(client.line().len(), number * round),
+                    2 => assert_eq!(client.ask("PING"), "+PONG"),
+                    _ => assert_eq!([client.line(), client.line()], ["+DONE", "+PONG"]),
+                }
+            }
+        }
         lab.stop();
     }
 }

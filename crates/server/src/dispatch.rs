@@ -1,12 +1,15 @@
-//! From a connection's input to windows of commands, and running them over shards.
+//! From connections' input to windows of commands, and running them over shards.
 
 use crate::job::{Job, PackedCommand};
+use crate::outbox::Outbox;
+use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{ConnectionId, crash};
+use darter_runtime::{Arrivals, Io, crash};
 use darter_shard::{KeyHasher, Shard};
 use darter_txn::{Held, Program, View, Window};
 
@@ -23,9 +26,38 @@ pub struct Client {
     pub protocol: Protocol,
 }
 
+/// The connections whose commands are in a window, by their place.
+pub trait Seats {
+    /// The session, input and output of the connection at `place`.
+    fn at(&mut self, place: usize) -> (&mut Session, Io<'_, Outbox>);
+}
+
+impl Seats for Arrivals<'_, Worker> {
+    #[inline]
+    fn at(&mut self, place: usize) -> (&mut Session, Io<'_, Outbox>) {
+        Arrivals::at(self, place)
+    }
+}
+
+/// A window of one connection's commands, at place 0.
+#[derive(Debug)]
+pub struct Alone<'a, 'io> {
+    pub session: &'a mut Session,
+    pub io: &'a mut Io<'io, Outbox>,
+}
+
+impl Seats for Alone<'_, '_> {
+    #[inline]
+    fn at(&mut self, _: usize) -> (&mut Session, Io<'_, Outbox>) {
+        (self.session, Io { output: self.io.output, ..*self.io })
+    }
+}
+
 /// One command of a window, on one shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
+    /// Whose command it is.
+    pub place: usize,
     /// What to run.
     pub entry: &'static Entry,
     /// Where in the input it begins, in bytes.
@@ -34,6 +66,8 @@ pub struct Operation {
     pub end: usize,
     /// Its arguments in the window's spans: first and one past the last.
     pub spans: (usize, usize),
+    /// The database its client selected.
+    pub db: DbIndex,
     /// The shard all its keys are in.
     pub shard: ShardId,
     /// The hash of its only key, to fetch memory ahead; 0 when it has none or several.
@@ -57,31 +91,32 @@ impl Batch {
     }
 }
 
-/// A batch being run for one connection.
+/// A batch being run.
 #[derive(Debug)]
-pub struct Commands<'a> {
+pub struct Commands<'a, S> {
     pub batch: &'a Batch,
-    pub input: &'a [u8],
-    pub output: &'a mut Output,
-    pub client: Client,
-    pub origin: ConnectionId,
+    pub seats: &'a mut S,
     pub now: UnixMillis,
     pub limits: CallLimits,
     pub shared: &'static Shared,
     pub statistics: &'static WorkerStatistics,
 }
 
-impl<'a> Commands<'a> {
-    fn args(&self, operation: &Operation) -> Args<'a> {
-        let batch: &'a Batch = self.batch;
-        Args::new(
-            &self.input[operation.begin..operation.end],
-            &batch.spans[operation.spans.0..operation.spans.1],
-        )
+impl Batch {
+    fn args<'a>(&'a self, operation: &Operation, input: &'a [u8]) -> Args<'a> {
+        let spans = &self.spans[operation.spans.0..operation.spans.1];
+        Args::new(&input[operation.begin..operation.end], spans)
     }
 }
 
-impl Program<Shard> for Commands<'_> {
+impl Client {
+    #[inline]
+    fn of(session: &Session) -> Self {
+        Self { db: session.db, protocol: session.protocol }
+    }
+}
+
+impl<S: Seats> Program<Shard> for Commands<'_, S> {
     type Work = Job;
 
     fn len(&self) -> usize {
@@ -91,6 +126,11 @@ impl Program<Shard> for Commands<'_> {
     #[inline]
     fn shard_of(&self, index: usize) -> ShardId {
         self.batch.operations[index].shard
+    }
+
+    #[inline]
+    fn origin_of(&self, index: usize) -> usize {
+        self.batch.operations[index].place
     }
 
     fn prepare(&mut self, window: &Window<Shard>) {
@@ -103,12 +143,12 @@ impl Program<Shard> for Commands<'_> {
         };
         for operation in &self.batch.operations {
             if let Some(shard) = held(operation) {
-                shard.prefetch(self.client.db, operation.hash);
+                shard.prefetch(operation.db, operation.hash);
             }
         }
         for operation in &self.batch.operations {
             if let Some(shard) = held(operation) {
-                shard.prefetch_entry(self.client.db, operation.hash);
+                shard.prefetch_entry(operation.db, operation.hash);
             }
         }
     }
@@ -116,15 +156,18 @@ impl Program<Shard> for Commands<'_> {
     #[inline]
     fn run(&mut self, index: usize, held: &mut Held<Shard>) {
         let operation = &self.batch.operations[index];
+        let (session, io) = self.seats.at(operation.place);
+        crash::note_client(session.client_id);
+        session.note_command(operation.entry);
         let result = run_command(
             operation.entry,
-            self.args(operation),
-            self.client,
+            self.batch.args(operation, io.input),
+            Client::of(session),
             self.now,
             self.limits,
             &self.shared.hasher,
             &mut View::one(held, self.shared.router()),
-            self.output,
+            &mut io.output.0,
         );
         self.statistics.called(operation.entry.id, &result);
     }
@@ -132,18 +175,20 @@ impl Program<Shard> for Commands<'_> {
     #[cold]
     fn pack(&mut self, from: usize, to: usize) -> Job {
         self.statistics.posted.add(1);
-        let commands = self.batch.operations[from..to]
+        let operations = &self.batch.operations[from..to];
+        let (session, io) = self.seats.at(operations[0].place);
+        let commands = operations
             .iter()
             .map(|operation| PackedCommand {
                 entry: operation.entry,
-                args: OwnedArgs::from(self.args(operation)),
+                args: OwnedArgs::from(self.batch.args(operation, io.input)),
                 result: Ok(()),
             })
             .collect();
         Job {
-            origin: self.origin,
+            origin: io.id,
             shared: self.shared,
-            client: self.client,
+            client: Client::of(session),
             now: self.now,
             limits: Box::new(self.limits),
             commands,

@@ -16,6 +16,7 @@ pub mod config;
 pub mod dispatch;
 pub mod job;
 pub mod mail;
+pub mod metrics;
 pub mod outbox;
 pub mod pending;
 pub mod rates;

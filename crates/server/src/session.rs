@@ -3,6 +3,7 @@
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use darter_base::{DbIndex, UnixMillis};
+use darter_command_table::Entry;
 use darter_resp::{Limits, Output, Protocol, RequestParser};
 use darter_runtime::{Io, PeerAddress, PeerInfo};
 
@@ -27,6 +28,10 @@ pub struct Session {
     mutes_pending: bool,
     /// Its number, unique in the process and ascending; never 0.
     pub client_id: u64,
+    /// Commands it has run.
+    pub commands: u64,
+    /// Its latest command's full name; empty before the first.
+    pub last_command: &'static str,
     /// A command of its that is under way somewhere; the connection is suspended or comes again.
     pub pending: Option<Pending>,
     /// What is seldom looked at.
@@ -84,10 +89,6 @@ pub struct Facts {
     pub takes_redirects: bool,
     /// When it connected.
     pub connected_at: UnixMillis,
-    /// Its latest command's full name; empty before the first.
-    pub last_command: &'static str,
-    /// Commands it has run.
-    pub commands: u64,
 }
 
 /// The only user there is until there are access-control lists.
@@ -106,6 +107,8 @@ impl Session {
             replies: Replies::On,
             mutes_pending: false,
             client_id,
+            commands: 0,
+            last_command: "",
             pending: None,
             facts: Box::new(Facts {
                 peer,
@@ -116,8 +119,6 @@ impl Session {
                 no_touch: false,
                 takes_redirects: false,
                 connected_at: now,
-                last_command: "",
-                commands: 0,
             }),
         }
     }
@@ -133,6 +134,13 @@ impl Session {
         self.facts.name.clear();
         self.facts.no_evict = false;
         self.facts.no_touch = false;
+    }
+
+    /// Notes that it runs a command.
+    #[inline]
+    pub fn note_command(&mut self, entry: &'static Entry) {
+        self.commands += 1;
+        self.last_command = &entry.full_name;
     }
 
     /// Lets `run` run a command or a window of them, and drops the replies if they are not wanted.

@@ -2,6 +2,7 @@
 
 use crate::config::{ConfigStore, Settings};
 use crate::job::Job;
+use crate::metrics::Figures;
 use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics};
@@ -64,6 +65,8 @@ pub struct Shared {
     pub rates: Rates,
     /// Bytes each shard used when its home worker last looked.
     shard_bytes: Box<[AtomicU64]>,
+    /// What shards have, while somebody may read it: set when the metrics endpoint is started.
+    pub figures: OnceLock<Figures>,
     /// The most memory used, in bytes.
     peak_bytes: AtomicU64,
     /// Who this process is.
@@ -134,6 +137,7 @@ impl Shared {
             baseline: Mutex::new(Totals::default()),
             rates: Rates::default(),
             shard_bytes: router.shards().map(|_| AtomicU64::new(0)).collect(),
+            figures: OnceLock::new(),
             peak_bytes: AtomicU64::new(0),
             table,
             identity,

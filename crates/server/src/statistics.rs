@@ -45,6 +45,8 @@ pub struct WorkerStatistics {
     pub connections_closed: Counter,
     /// Connections closed for more input than `client-query-buffer-limit`.
     pub connections_overflowed: Counter,
+    /// Connections closed for more unsent output than `client-output-buffer-limit`.
+    pub connections_unread: Counter,
     /// Error replies.
     pub errors: Counter,
     /// Operations whose shard was out, left in its inbox.
@@ -59,6 +61,8 @@ pub struct WorkerStatistics {
     pub output_bytes: Counter,
     /// Calls of `receive`: about one per read of a socket.
     pub reads: Counter,
+    /// Rounds of the worker's loop.
+    pub ticks: Counter,
     /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
     /// Per command, by [`CommandId`].
@@ -85,6 +89,7 @@ impl WorkerStatistics {
             connections_refused: Counter::default(),
             connections_closed: Counter::default(),
             connections_overflowed: Counter::default(),
+            connections_unread: Counter::default(),
             errors: Counter::default(),
             posted: Counter::default(),
             coordinated: Counter::default(),
@@ -92,6 +97,7 @@ impl WorkerStatistics {
             input_bytes: Counter::default(),
             output_bytes: Counter::default(),
             reads: Counter::default(),
+            ticks: Counter::default(),
             buffer_bytes: Counter::default(),
             per_command: (0..command_count).map(|_| CommandCounters::default()).collect(),
             error_codes: Mutex::new(Vec::new()),
@@ -163,6 +169,7 @@ pub struct Totals {
     pub connections_refused: u64,
     pub connections_closed: u64,
     pub connections_overflowed: u64,
+    pub connections_unread: u64,
     pub errors: u64,
     pub posted: u64,
     pub coordinated: u64,
@@ -209,6 +216,7 @@ impl Totals {
             connections_refused: self.connections_refused - earlier.connections_refused,
             connections_closed: self.connections_closed - earlier.connections_closed,
             connections_overflowed: self.connections_overflowed - earlier.connections_overflowed,
+            connections_unread: self.connections_unread - earlier.connections_unread,
             errors: self.errors - earlier.errors,
             posted: self.posted - earlier.posted,
             coordinated: self.coordinated - earlier.coordinated,
@@ -234,6 +242,7 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.connections_refused += worker.connections_refused.read();
         self.connections_closed += worker.connections_closed.read();
         self.connections_overflowed += worker.connections_overflowed.read();
+        self.connections_unread += worker.connections_unread.read();
         self.errors += worker.errors.read();
         self.posted += worker.posted.read();
         self.coordinated += worker.coordinated.read();

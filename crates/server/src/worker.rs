@@ -1,6 +1,7 @@
 //! One worker's service: reading its clients' commands and running them.
 
-use crate::dispatch::{Batch, Client, Commands, Operation, WINDOW_COMMANDS};
+use crate::config::OutputLimits;
+use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
 use crate::mail::{Mail, ShardPost};
 use crate::outbox::Outbox;
@@ -14,8 +15,8 @@ use darter_base::{ShardId, WorkerId};
 use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
 use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
 use darter_runtime::{
-    CloseReason, ConnectionId, Connections, Io, NextTick, PeerInfo, Post, Progress, Refusal,
-    Service, Then, Turn, WorkerContext, crash,
+    Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit, PeerInfo, Post,
+    Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
 };
 use darter_shard::Shard;
 use darter_txn::{Letter, Outcome, Ticket, Window};
@@ -53,6 +54,8 @@ pub struct Core {
     pub post: Post<Mail>,
     /// The configuration that commands look at, as of this tick.
     pub limits: CallLimits,
+    /// Unsent output that clients may have, as of this tick.
+    pub output_limits: OutputLimits,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -73,6 +76,8 @@ pub struct Worker {
     core: Core,
     window: Window<Shard>,
     batch: Batch,
+    /// How far each of several connections served together has come; scratch.
+    ahead: Vec<Ahead>,
     background_due: Option<Instant>,
     config_version: u64,
 }
@@ -84,15 +89,26 @@ enum Barrier {
     /// The rest of the input is no whole command.
     Incomplete,
     /// A command that does not run in a window, with its spans in the batch.
-    Command { entry: &'static Entry, begin: usize, end: usize, first_span: usize },
+    Command { entry: &'static Entry, place: Place, begin: usize, end: usize, first_span: usize },
     /// An inline command, unescaped.
     Inline { args: OwnedArgs, end: usize },
-    /// A command that is refused.
-    Refused { error: ReplyError, end: usize },
+    /// A command that is refused, with its spans in the batch.
+    Refused { error: ReplyError, begin: usize, end: usize, first_span: usize },
     /// A request that is none.
     Malformed(ProtocolError),
     /// An HTTP request: somebody makes a browser talk to us.
     Attack,
+}
+
+/// How far a connection has come in a window it shared with others.
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    /// Bytes of input dealt with.
+    consumed: usize,
+    /// Whether it waits for commands that were posted.
+    waits: bool,
+    /// Bytes of output there were before.
+    unsent_before: usize,
 }
 
 /// Where a command has to run.
@@ -113,19 +129,27 @@ impl Worker {
                 shared,
                 post: context.post.clone(),
                 limits: config.call_limits(),
+                output_limits: config.output_limits,
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
             window: Window::new(shared.router().shard_count()),
             batch: Batch::default(),
+            ahead: Vec::new(),
             background_due: None,
             config_version: shared.config.version(),
         }
     }
 
-    /// Collects commands from `input[at..]` until something does not fit a window.
-    fn collect(&mut self, session: &mut Session, input: &[u8], at: &mut usize) -> Barrier {
-        self.batch.clear();
+    /// Adds commands from `input[at..]` to the window until something does not fit it. `place` is the
+    /// connection's.
+    fn collect(
+        &mut self,
+        session: &mut Session,
+        input: &[u8],
+        at: &mut usize,
+        place: usize,
+    ) -> Barrier {
         // A client that skips one reply has that command run by itself.
         let commands_max = if session.replies == Replies::SkipNext { 1 } else { WINDOW_COMMANDS };
         while self.batch.operations.len() < commands_max {
@@ -152,17 +176,19 @@ impl Worker {
             let entry = match self.core.admit(session, args) {
                 Ok(entry) => entry,
                 Err(_) if is_http(args) => return Barrier::Attack,
-                Err(error) => return Barrier::Refused { error, end },
+                Err(error) => return Barrier::Refused { error, begin, end, first_span },
             };
-            let place = self.core.place(entry, args);
-            let Place::Shard(shard, hash) = place else {
-                return Barrier::Command { entry, begin, end, first_span };
+            let (shard, hash) = match self.core.place(entry, args) {
+                Place::Shard(shard, hash) => (shard, hash),
+                place => return Barrier::Command { entry, place, begin, end, first_span },
             };
             self.batch.operations.push(Operation {
+                place,
                 entry,
                 begin,
                 end,
                 spans: (first_span, self.batch.spans.len()),
+                db: session.db,
                 shard,
                 hash,
             });
@@ -171,51 +197,92 @@ impl Worker {
         Barrier::Full
     }
 
-    /// Runs the collected window. `Some` when the connection has to wait, with the input consumed.
+    /// Runs the collected window of one connection. `Some` when it has to wait, with the input consumed.
     fn run_window(&mut self, session: &mut Session, io: &mut Io<'_, Outbox>) -> Option<usize> {
+        let turn = io.turn;
+        let next = self.run_seats(&mut Alone { session, io }, turn)?;
+        Some(self.batch.operations[next - 1].end)
+    }
+
+    /// Runs the collected window. `Some` when operations were posted, with the index behind them: the
+    /// connection they are of waits.
+    fn run_seats(&mut self, seats: &mut impl Seats, turn: &Turn) -> Option<usize> {
         let mut commands = Commands {
             batch: &self.batch,
-            input: io.input,
-            output: &mut io.output.0,
-            client: Client { db: session.db, protocol: session.protocol },
-            origin: io.id,
-            now: io.turn.now,
+            seats,
+            now: turn.now,
             limits: self.core.limits,
             shared: self.core.shared,
             statistics: self.core.statistics(),
         };
-        let began_at = io.turn.elapsed_micros();
+        let began_at = turn.elapsed_micros();
         let outcome = self.window.run(
             &mut commands,
             &self.core.shared.cells,
             self.core.worker,
             &ShardPost(&self.core.post),
         );
-        self.share_time(io.turn.elapsed_micros() - began_at);
-        if let Some(last) = self.batch.operations.last() {
-            session.facts.commands += self.batch.operations.len() as u64;
-            session.facts.last_command = &last.entry.full_name;
+        let next = match outcome {
+            Outcome::Finished => self.batch.operations.len(),
+            Outcome::Posted { next } => next,
+        };
+        self.share_time(next, turn.elapsed_micros() - began_at);
+        if outcome == Outcome::Finished {
+            return None;
         }
-        match outcome {
-            Outcome::Finished => None,
-            Outcome::Posted { next } => {
-                session.pending = Some(Pending::Posted);
-                // What was parsed behind the posted commands is parsed again.
-                session.parser = RequestParser::new();
-                Some(self.batch.operations[next - 1].end)
-            }
-        }
+        let (session, _) = seats.at(self.batch.operations[next - 1].place);
+        session.pending = Some(Pending::Posted);
+        // What was parsed behind the posted commands is parsed again.
+        session.parser = RequestParser::new();
+        Some(next)
     }
 
-    /// Notes the time a window took: an even share for each command, the odd rest for the first.
-    fn share_time(&self, micros: u64) {
+    /// Runs what several connections' input begins with in windows they share: the shards are taken once
+    /// for all, and the cache misses of their lookups overlap. Commands that do not fit a window are
+    /// left to [`Worker::receive_from`].
+    fn run_ahead(&mut self, arrivals: &mut Arrivals<'_, Self>) {
+        self.batch.clear();
+        for place in 0..arrivals.len() {
+            let (session, io) = arrivals.at(place);
+            crash::note_client(session.client_id);
+            let mut consumed = 0;
+            if session.pending.is_none() && session.replies == Replies::On {
+                session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
+                self.collect(session, io.input, &mut consumed, place);
+            }
+            let unsent_before = io.output.0.len();
+            self.ahead.push(Ahead { consumed, waits: false, unsent_before });
+            if self.batch.operations.len() == WINDOW_COMMANDS {
+                self.run_shared(arrivals);
+            }
+        }
+        self.run_shared(arrivals);
+    }
+
+    /// Runs a window of several connections' commands to the end.
+    fn run_shared(&mut self, arrivals: &mut Arrivals<'_, Self>) {
+        let turn = *arrivals.turn();
+        while !self.batch.operations.is_empty() {
+            let Some(next) = self.run_seats(arrivals, &turn) else { break };
+            let Operation { place, end, .. } = self.batch.operations[next - 1];
+            let ahead = &mut self.ahead[place];
+            (ahead.consumed, ahead.waits) = (end, true);
+            self.batch.operations.drain(..next);
+            self.batch.operations.retain(|operation| operation.place != place);
+        }
+        self.batch.clear();
+    }
+
+    /// Notes the time the first `count` operations of a window took: an even share for each, the odd rest
+    /// for the first.
+    fn share_time(&self, count: usize, micros: u64) {
         if micros == 0 {
             return;
         }
-        let operations = &self.batch.operations;
-        let share = micros / operations.len() as u64;
+        let operations = &self.batch.operations[..count];
+        let share = micros / count as u64;
         let statistics = self.core.statistics();
-        statistics.took(operations[0].entry.id, micros % operations.len() as u64);
+        statistics.took(operations[0].entry.id, micros % count as u64);
         if share > 0 {
             for operation in operations {
                 statistics.took(operation.entry.id, share);
@@ -228,13 +295,13 @@ impl Worker {
         &mut self,
         session: &mut Session,
         entry: &'static Entry,
+        place: Place,
         args: Args<'_>,
         io: &mut Io<'_, Outbox>,
     ) -> Then {
-        session.facts.commands += 1;
-        session.facts.last_command = &entry.full_name;
+        session.note_command(entry);
         let output = &mut io.output.0;
-        match self.core.place(entry, args) {
+        match place {
             Place::Shard(shard, _) => self.run_on(session, entry, args, vec![shard], io),
             Place::Shards(shards) => self.run_on(session, entry, args, shards, io),
             Place::Slices => {
@@ -386,6 +453,9 @@ impl Worker {
             self.core.statistics().called(packed.entry.id, &packed.result);
         }
         connections.with(job.origin, |session, output| {
+            for packed in &job.commands {
+                session.note_command(packed.entry);
+            }
             self.answer(session, output, |session, output| {
                 session.pending = None;
                 output.append(job.output);
@@ -438,6 +508,10 @@ impl Worker {
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
+            if let Some(figures) = shared.figures.get() {
+                let databases = self.core.limits.databases;
+                figures.publish(&mut held.shard, id, databases, turn.now);
+            }
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         more
@@ -445,7 +519,8 @@ impl Worker {
 }
 
 impl Core {
-    /// The command these arguments ask for, if this client may run it.
+    /// The command these arguments ask for, if this client may run it. Whoever answers a refusal counts
+    /// it ([`Core::count_refusal`]).
     #[inline]
     fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Entry, ReplyError> {
         let shared: &'static Shared = self.shared;
@@ -456,11 +531,7 @@ impl Core {
             }
             Ok(entry)
         });
-        let found = if session.authenticated { found } else { self.without_auth(args, found) };
-        if let Err(error) = &found {
-            self.count_refusal(args, error);
-        }
-        found
+        if session.authenticated { found } else { self.without_auth(args, found) }
     }
 
     /// Before authentication nothing is told about commands but that they need it, not even whether
@@ -519,17 +590,23 @@ impl Core {
             return Place::Shard(ShardId(0), 0);
         }
         let mut only = None;
+        // One entry per shard, not per key: there can be very many keys.
         let mut several = Vec::new();
         entry.command.each_key(args, |index| {
+            if several.len() == usize::from(router.shard_count()) {
+                return;
+            }
             let shard = router.shard_of(slot_of(args.at(index)));
             match only {
                 None => only = Some(shard),
-                Some(first) if first == shard && several.is_empty() => {}
+                Some(first) if first == shard => {}
                 Some(first) => {
                     if several.is_empty() {
                         several.push(first);
                     }
-                    several.push(shard);
+                    if let Err(place) = several.binary_search(&shard) {
+                        several.insert(place, shard);
+                    }
                 }
             }
         });
@@ -572,84 +649,28 @@ impl Service for Worker {
         Ok(Session::new(client_id, peer.clone(), turn.now, config.request_limits()))
     }
 
-    fn receive(&mut self, session: &mut Session, mut io: Io<'_, Outbox>) -> Progress {
-        let mut consumed = 0;
-        crash::note_client(session.client_id);
-        session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
+    fn receive(&mut self, session: &mut Session, io: Io<'_, Outbox>) -> Progress {
         let unsent_before = io.output.0.len();
-        if matches!(session.pending, Some(Pending::Sliced(_))) {
-            let then = session.finish_pending(&mut io, |session, io| self.go_on(session, io));
-            if then != Then::Read {
-                return Progress { consumed, then };
-            }
+        self.receive_from(session, io, Ahead { consumed: 0, waits: false, unsent_before })
+    }
+
+    fn receive_all(&mut self, arrivals: &mut Arrivals<'_, Self>) {
+        self.ahead.clear();
+        if arrivals.len() > 1 {
+            self.run_ahead(arrivals);
         }
-        let mut commands = 0;
-        let progress = loop {
-            let mut at = consumed;
-            let barrier = self.collect(session, io.input, &mut at);
-            if !self.batch.operations.is_empty() {
-                commands += self.batch.operations.len();
-                let waiting_at =
-                    session.run_muted(&mut io, |session, io| self.run_window(session, io));
-                if let Some(waiting_at) = waiting_at {
-                    break Progress { consumed: waiting_at, then: Then::Await };
-                }
-            }
-            consumed = at;
-            let then = match barrier {
-                Barrier::Full => Then::Read,
-                Barrier::Incomplete => break Progress { consumed, then: Then::Read },
-                Barrier::Command { entry, begin, end, first_span } => {
-                    consumed = end;
-                    commands += 1;
-                    let batch = std::mem::take(&mut self.batch);
-                    let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
-                    let then = session.run_muted(&mut io, |session, io| {
-                        self.run_single(session, entry, args, io)
-                    });
-                    self.batch = batch;
-                    then
-                }
-                Barrier::Inline { args, end } => {
-                    consumed = end;
-                    commands += 1;
-                    let args = args.as_args();
-                    match self.core.admit(session, args) {
-                        Ok(entry) => session.run_muted(&mut io, |session, io| {
-                            self.run_single(session, entry, args, io)
-                        }),
-                        Err(_) if is_http(args) => {
-                            break refuse_attack(&io, session);
-                        }
-                        Err(error) => {
-                            session.run_muted(&mut io, |session, io| refuse(session, &error, io));
-                            Then::Read
-                        }
-                    }
-                }
-                Barrier::Refused { error, end } => {
-                    consumed = end;
-                    session.run_muted(&mut io, |session, io| refuse(session, &error, io));
-                    Then::Read
-                }
-                Barrier::Malformed(error) => {
-                    ReplyWriter::new(&mut io.output.0, session.protocol).error(error.message());
-                    break Progress { consumed: io.input.len(), then: Then::CloseAfterFlush };
-                }
-                Barrier::Attack => break refuse_attack(&io, session),
+        for place in 0..arrivals.len() {
+            let (session, io) = arrivals.at(place);
+            let progress = match self.ahead.get(place) {
+                Some(ahead) => self.receive_from(session, io, *ahead),
+                None => self.receive(session, io),
             };
-            if then != Then::Read {
-                break Progress { consumed, then };
-            }
-            if commands >= COMMANDS_PER_TURN || io.output.0.len() > io.output_high_water_bytes {
-                break Progress { consumed, then: Then::Again };
-            }
-        };
-        let statistics = self.core.statistics();
-        statistics.reads.add(1);
-        statistics.input_bytes.add(progress.consumed as u64);
-        statistics.output_bytes.add((io.output.0.len() - unsent_before) as u64);
-        progress
+            arrivals.conclude(place, progress);
+        }
+    }
+
+    fn output_limit(&self, session: &Session) -> OutputLimit {
+        self.core.output_limits.of(session)
     }
 
     fn mail(&mut self, mail: Mail, connections: &mut Connections<'_, Self>) {
@@ -680,11 +701,14 @@ impl Service for Worker {
 
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
         let turn = *connections.turn();
+        self.core.statistics().ticks.add(1);
         self.core.statistics().buffer_bytes.set(connections.buffer_bytes() as u64);
         let version = self.core.shared.config.version();
         if version != self.config_version {
             self.config_version = version;
-            self.core.limits = self.core.shared.config.current().call_limits();
+            let config = self.core.shared.config.current();
+            self.core.limits = config.call_limits();
+            self.core.output_limits = config.output_limits;
         }
         let next_release = self.release_held(&turn, connections);
         let mut due = *self.background_due.get_or_insert(turn.instant);
@@ -703,9 +727,20 @@ impl Service for Worker {
     }
 
     fn closed(&mut self, _: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {
-        self.core.statistics().connections_closed.add(1);
-        if reason == CloseReason::QueryBufferLimit {
-            self.core.statistics().connections_overflowed.add(1);
+        let statistics = self.core.statistics();
+        statistics.connections_closed.add(1);
+        match reason {
+            CloseReason::QueryBufferLimit => statistics.connections_overflowed.add(1),
+            CloseReason::OutputLimit => {
+                statistics.connections_unread.add(1);
+                tracing::warn!(
+                    client = session.client_id,
+                    peer = ?session.facts.peer.remote,
+                    last_command = session.last_command,
+                    "closed a client for overcoming of output buffer limits"
+                );
+            }
+            _ => {}
         }
         self.core.clients.remove(&session.client_id);
         if let Some(pending) = session.pending.take() {
@@ -715,6 +750,113 @@ impl Service for Worker {
 }
 
 impl Worker {
+    /// Runs what is left of a connection's input after a window it may have shared with others.
+    fn receive_from(
+        &mut self,
+        session: &mut Session,
+        mut io: Io<'_, Outbox>,
+        ahead: Ahead,
+    ) -> Progress {
+        let Ahead { consumed, waits, unsent_before } = ahead;
+        let progress = if waits {
+            Progress { consumed, then: Then::Await }
+        } else if consumed > 0 && consumed == io.input.len() {
+            Progress { consumed, then: Then::Read }
+        } else {
+            self.run_commands(session, &mut io, consumed)
+        };
+        let statistics = self.core.statistics();
+        statistics.reads.add(1);
+        statistics.input_bytes.add(progress.consumed as u64);
+        statistics.output_bytes.add((io.output.0.len() - unsent_before) as u64);
+        progress
+    }
+
+    /// Runs the commands in the input from `consumed` on.
+    fn run_commands(
+        &mut self,
+        session: &mut Session,
+        io: &mut Io<'_, Outbox>,
+        mut consumed: usize,
+    ) -> Progress {
+        crash::note_client(session.client_id);
+        session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
+        if matches!(session.pending, Some(Pending::Sliced(_))) {
+            let then = session.finish_pending(io, |session, io| self.go_on(session, io));
+            if then != Then::Read {
+                return Progress { consumed, then };
+            }
+        }
+        let mut commands = 0;
+        loop {
+            let mut at = consumed;
+            self.batch.clear();
+            let barrier = self.collect(session, io.input, &mut at, 0);
+            if !self.batch.operations.is_empty() {
+                commands += self.batch.operations.len();
+                let waiting_at = session.run_muted(io, |session, io| self.run_window(session, io));
+                if let Some(waiting_at) = waiting_at {
+                    break Progress { consumed: waiting_at, then: Then::Await };
+                }
+            }
+            consumed = at;
+            let then = match barrier {
+                Barrier::Full => Then::Read,
+                Barrier::Incomplete => break Progress { consumed, then: Then::Read },
+                Barrier::Command { entry, place, begin, end, first_span } => {
+                    consumed = end;
+                    commands += 1;
+                    let batch = std::mem::take(&mut self.batch);
+                    let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
+                    let then = session.run_muted(io, |session, io| {
+                        self.run_single(session, entry, place, args, io)
+                    });
+                    self.batch = batch;
+                    then
+                }
+                Barrier::Inline { args, end } => {
+                    consumed = end;
+                    commands += 1;
+                    let args = args.as_args();
+                    match self.core.admit(session, args) {
+                        Ok(entry) => {
+                            let place = self.core.place(entry, args);
+                            session.run_muted(io, |session, io| {
+                                self.run_single(session, entry, place, args, io)
+                            })
+                        }
+                        Err(_) if is_http(args) => {
+                            break refuse_attack(io, session);
+                        }
+                        Err(error) => {
+                            self.core.count_refusal(args, &error);
+                            session.run_muted(io, |session, io| refuse(session, &error, io));
+                            Then::Read
+                        }
+                    }
+                }
+                Barrier::Refused { error, begin, end, first_span } => {
+                    consumed = end;
+                    let spans = &self.batch.spans[first_span..];
+                    self.core.count_refusal(Args::new(&io.input[begin..end], spans), &error);
+                    session.run_muted(io, |session, io| refuse(session, &error, io));
+                    Then::Read
+                }
+                Barrier::Malformed(error) => {
+                    ReplyWriter::new(&mut io.output.0, session.protocol).error(error.message());
+                    break Progress { consumed: io.input.len(), then: Then::CloseAfterFlush };
+                }
+                Barrier::Attack => break refuse_attack(io, session),
+            };
+            if then != Then::Read {
+                break Progress { consumed, then };
+            }
+            if commands >= COMMANDS_PER_TURN || io.output.0.len() > io.output_high_water_bytes {
+                break Progress { consumed, then: Then::Again };
+            }
+        }
+    }
+
     /// Lets `write` answer a client whose command was under way, and counts what it wrote.
     fn answer<R>(
         &self,

@@ -95,22 +95,51 @@ impl Connection {
 
     /// Runs as much as can be run without waiting: a window, or a coordinated operation.
     pub fn serve(&mut self, window: &mut Window<Toy>, world: &World, post: &Post) {
-        let plan = self.plan(world);
-        let pipeline = plan.pipelines[self.pipeline].clone();
+        self.send(world, post);
+        if self.next == self.end_of_window(world) {
+            self.gather(world, post);
+        } else {
+            run_window(&mut [self], window, world, post);
+        }
+    }
+
+    /// Runs what several connections can run in one window; leaves the others as they are.
+    pub fn serve_together(
+        connections: &mut [Self],
+        window: &mut Window<Toy>,
+        world: &World,
+        post: &Post,
+    ) {
+        let mut ready: Vec<&mut Self> = connections
+            .iter_mut()
+            .filter(|connection| {
+                connection.is_ready() && connection.next < connection.end_of_window(world)
+            })
+            .collect();
+        for connection in &ready {
+            connection.send(world, post);
+        }
+        run_window(&mut ready, window, world, post);
+    }
+
+    /// The client sends a pipeline, if it has not sent this one already.
+    fn send(&self, world: &World, post: &Post) {
+        let pipeline = self.plan(world).pipelines[self.pipeline].clone();
         if self.next == pipeline.start {
             world.say(post.me, || format!("client {} sends {pipeline:?}", self.client));
-            for index in pipeline.clone() {
+            for index in pipeline {
                 world.invoked(self.id(index));
             }
         }
-        let end = (self.next..pipeline.end)
+    }
+
+    /// Where the one-shard operations end that the pipeline goes on with.
+    fn end_of_window(&self, world: &World) -> usize {
+        let plan = self.plan(world);
+        let pipeline = &plan.pipelines[self.pipeline];
+        (self.next..pipeline.end)
             .find(|&index| plan.ops[index].only_shard(world.router()).is_none())
-            .unwrap_or(pipeline.end);
-        if self.next == end {
-            self.gather(world, post);
-        } else {
-            self.run_window(end, window, world, post);
-        }
+            .unwrap_or(pipeline.end)
     }
 
     /// Work of this connection has been run.
@@ -170,25 +199,6 @@ impl Connection {
         self.go_on(world);
     }
 
-    fn run_window(&mut self, end: usize, window: &mut Window<Toy>, world: &World, post: &Post) {
-        let first = self.id(self.next);
-        let ops = &self.plan(world).ops[self.next..end];
-        let mut script = Script { ops, first, packed: 0, post, world };
-        match window.run(&mut script, &world.cells, post.me, post) {
-            Outcome::Finished => {
-                world.took(Path::WindowFinished);
-                self.next = end;
-            }
-            Outcome::Posted { next } => {
-                world.took(Path::WindowPosted);
-                self.next += next;
-                self.outstanding += 1;
-                world.say(post.me, || format!("client {} has posted", self.client));
-            }
-        }
-        self.go_on(world);
-    }
-
     /// Finds the state after something has been begun or finished.
     fn go_on(&mut self, world: &World) {
         let plan = self.plan(world);
@@ -220,20 +230,60 @@ impl Connection {
     }
 }
 
-/// The one-shard operations of a pipeline that come next.
+/// Runs the one-shard operations that each of `connections` goes on with, in a window they share.
+fn run_window(
+    connections: &mut [&mut Connection],
+    window: &mut Window<Toy>,
+    world: &World,
+    post: &Post,
+) {
+    let upcoming = |connection: &&mut Connection| -> Vec<OpId> {
+        let indices = connection.next..connection.end_of_window(world);
+        indices.map(|index| connection.id(index)).collect()
+    };
+    let mut ops: Vec<OpId> = connections.iter().flat_map(upcoming).collect();
+    let shared = connections.len() > 1;
+    while !ops.is_empty() {
+        let mut script = Script { ops: &ops, packed: 0, post, world };
+        let (ran, waits) = match window.run(&mut script, &world.cells, post.me, post) {
+            Outcome::Finished => (ops.len(), None),
+            Outcome::Posted { next } => (next, Some(ops[next - 1].client)),
+        };
+        for id in ops.drain(..ran) {
+            let of = connections.iter_mut().find(|connection| connection.client == id.client);
+            of.expect("its operations are in the window").next += 1;
+        }
+        world.took(match (waits, shared) {
+            (None, false) => Path::WindowFinished,
+            (None, true) => Path::SharedFinished,
+            (Some(_), false) => Path::WindowPosted,
+            (Some(_), true) => Path::SharedPosted,
+        });
+        if let Some(client) = waits {
+            world.say(post.me, || format!("client {client} has posted"));
+            ops.retain(|id| id.client != client);
+            let of = connections.iter_mut().find(|connection| connection.client == client);
+            of.expect("its operations are in the window").outstanding += 1;
+        }
+    }
+    for connection in connections {
+        connection.go_on(world);
+    }
+}
+
+/// One-shard operations that come next, connection by connection.
 struct Script<'a> {
-    ops: &'a [Op],
-    /// The first of them.
-    first: OpId,
+    ops: &'a [OpId],
     /// Operations below this index have been packed.
     packed: usize,
     post: &'a Post,
     world: &'a World,
 }
 
-impl Script<'_> {
-    fn id(&self, index: usize) -> OpId {
-        OpId { client: self.first.client, index: self.first.index + index }
+impl<'a> Script<'a> {
+    fn op(&self, index: usize) -> &'a Op {
+        let OpId { client, index } = self.ops[index];
+        &self.world.plan.clients[client].ops[index]
     }
 }
 
@@ -245,7 +295,11 @@ impl Program<Toy> for Script<'_> {
     }
 
     fn shard_of(&self, index: usize) -> ShardId {
-        self.ops[index].only_shard(self.world.router()).expect("one-shard operations")
+        self.op(index).only_shard(self.world.router()).expect("one-shard operations")
+    }
+
+    fn origin_of(&self, index: usize) -> usize {
+        self.ops[index].client
     }
 
     fn prepare(&mut self, _: &Window<Toy>) {
@@ -257,17 +311,20 @@ impl Program<Toy> for Script<'_> {
             self.world.took(Path::PackedInVain);
             self.packed = 0;
         }
-        let op = &self.ops[index];
-        let reply = execute(op, self.id(index), &mut View::one(held, self.world.router()));
-        self.world
-            .say(self.post.me, || format!("client {} ran {op}: {reply:?}", self.first.client));
-        self.world.responded(self.id(index), reply);
+        let (op, id) = (self.op(index), self.ops[index]);
+        let reply = execute(op, id, &mut View::one(held, self.world.router()));
+        self.world.say(self.post.me, || format!("client {} ran {op}: {reply:?}", id.client));
+        self.world.responded(id, reply);
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Posted {
         preemption_point();
         self.packed = to;
-        Posted::new(self.id(from), &self.ops[from..to], self.world.router())
+        let first = self.ops[from];
+        let of_one = self.ops[from..to].iter().all(|id| id.client == first.client);
+        assert!(of_one, "operations of several clients were packed together");
+        let ops = &self.world.plan.clients[first.client].ops[first.index..][..to - from];
+        Posted::new(first, ops, self.world.router())
     }
 }
 

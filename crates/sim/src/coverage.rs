@@ -10,6 +10,10 @@ pub enum Path {
     WindowFinished,
     /// A window posted an operation and stopped.
     WindowPosted,
+    /// A window of several connections ran to the end.
+    SharedFinished,
+    /// A window of several connections posted an operation of one.
+    SharedPosted,
     /// A shard came back while an operation was packed for it.
     PackedInVain,
     /// A letter said that posted work is done.
@@ -40,9 +44,11 @@ pub enum Path {
 
 impl Path {
     /// Every path, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::WindowFinished,
         Self::WindowPosted,
+        Self::SharedFinished,
+        Self::SharedPosted,
         Self::PackedInVain,
         Self::Done,
         Self::DoneLate,

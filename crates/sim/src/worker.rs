@@ -18,6 +18,8 @@ enum Turn {
     Letter,
     /// Serve the connection at this position.
     Serve(usize),
+    /// Serve all connections that can share a window.
+    ServeTogether,
     /// Find the connection at this position gone.
     Vanish(usize),
 }
@@ -57,6 +59,10 @@ impl Worker {
                 Some(Turn::Serve(position)) => {
                     self.connections[position].serve(&mut self.window, &self.world, &self.post);
                 }
+                Some(Turn::ServeTogether) => {
+                    let Self { connections, window, world, post, .. } = &mut self;
+                    Connection::serve_together(connections, window, world, post);
+                }
                 Some(Turn::Vanish(position)) => {
                     self.connections[position].vanish(&self.world, &self.post);
                 }
@@ -86,6 +92,10 @@ impl Worker {
             if connection.may_vanish(&self.world) {
                 self.turns.push(Turn::Vanish(position));
             }
+        }
+        let ready = self.turns.iter().filter(|turn| matches!(turn, Turn::Serve(_))).count();
+        if ready > 1 {
+            self.turns.push(Turn::ServeTogether);
         }
         if has_mail && (order == Mail::Any || self.turns.is_empty()) {
             self.turns.push(Turn::Letter);

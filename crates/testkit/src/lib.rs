@@ -5,6 +5,7 @@
 //! * [`transcript`] runs `tests/transcripts`: what each command must answer, as data.
 //! * [`diff`] sends one random command stream to two servers and compares everything.
 //! * [`linear`] records concurrent histories and checks that they could have happened one by one.
+//! * [`mutation`] drives the entry points of fuzz targets.
 //! * [`proxy`] breaks a server on purpose, to prove that the checkers notice.
 //!
 //! It does not use the shipped RESP code: a mistake made there must not be made here as well. It is
@@ -16,6 +17,7 @@ pub mod client;
 pub mod diff;
 pub mod linear;
 pub mod mode;
+pub mod mutation;
 pub mod proxy;
 pub mod reply;
 pub mod request;

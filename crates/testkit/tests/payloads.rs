@@ -116,7 +116,9 @@ fn damaged_payloads_neither_kill_nor_stall() {
     let payloads: Vec<_> = contents()
         .into_iter()
         .map(|(key, setup)| {
-            setup.iter().for_each(|command| drop(call(&mut redis, command)));
+            for command in &setup {
+                drop(call(&mut redis, command));
+            }
             dump(&mut redis, key)
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Running one connection's one-shard operations in program order.
+//! Running one-shard operations, each connection's in program order.
 //!
 //! Taking shards per window of 16 to 32 commands instead of per command costs 1.4 to 1.8 times
 //! less, because the lock is paid once and the memory of the whole window can be fetched ahead.
@@ -7,7 +7,7 @@ use crate::cell::{Carrier, Cells, Work};
 use crate::view::Held;
 use darter_base::{ShardId, WorkerId};
 
-/// A run of operations, each on one shard, in the order the client sent them.
+/// A run of operations, each on one shard, in the order the clients sent them.
 pub trait Program<S> {
     /// What is left in an inbox for operations whose shard is out.
     type Work: Work<S>;
@@ -23,13 +23,20 @@ pub trait Program<S> {
     /// The shard of operation `index`.
     fn shard_of(&self, index: usize) -> ShardId;
 
+    /// Whose operation `index` is. Operations of one origin stand in the order they were sent; between
+    /// origins there is none.
+    fn origin_of(&self, index: usize) -> usize {
+        let _ = index;
+        0
+    }
+
     /// Called once, after the free shards have been taken: fetch memory ahead.
     fn prepare(&mut self, held: &Window<S>);
 
     /// Runs operation `index`.
     fn run(&mut self, index: usize, held: &mut Held<S>);
 
-    /// Packs operations `from..to`, all of one shard, to be run elsewhere. Must leave the program
+    /// Packs operations `from..to`, all of one shard and one origin, to be run elsewhere. Must leave the program
     /// able to run them: when the shard comes back meanwhile, the packed work is dropped unrun.
     fn pack(&mut self, from: usize, to: usize) -> Self::Work;
 }
@@ -39,7 +46,8 @@ pub trait Program<S> {
 pub enum Outcome {
     /// Every operation has run.
     Finished,
-    /// Operations up to `next` have run or been posted; the rest must wait for the posted ones.
+    /// Operations up to `next` have run, the last of them been posted. The rest of their origin must
+    /// wait for those; what other origins have left can be run again as a program.
     Posted { next: usize },
 }
 
@@ -164,10 +172,10 @@ impl<S> Window<S> {
     }
 }
 
-/// Where the run of operations on the same shard that begins at `from` ends.
+/// Where the run of operations of one origin on the same shard that begins at `from` ends.
 fn end_of_run<S>(program: &impl Program<S>, from: usize) -> usize {
-    let id = program.shard_of(from);
-    (from + 1..program.len()).find(|&index| program.shard_of(index) != id).unwrap_or(program.len())
+    let of = |index| (program.shard_of(index), program.origin_of(index));
+    (from + 1..program.len()).find(|&index| of(index) != of(from)).unwrap_or(program.len())
 }
 
 #[cfg(all(test, not(loom)))]

@@ -86,6 +86,25 @@ fn a_fatal_signal_is_reported() {
 }
 
 #[test]
+fn a_crash_names_the_command_and_its_client_but_no_arguments() {
+    for (command, signature) in
+        [("segfault", "crashed by signal: 11"), ("panic", "called by DEBUG PANIC")]
+    {
+        let mut server = Server::start(&["--enable-debug-command", "yes"]);
+        let mut client = server.client();
+        let id = client.call("CLIENT ID");
+        client.call("SET key a-secret");
+        assert_eq!(client.call(&format!("DEBUG {command}")), "");
+        assert!(!server.wait().success());
+        let log = server.log();
+        assert!(log.contains(signature), "{log}");
+        let in_flight = format!("debug|{command}, 2 arguments, of client id={id}");
+        assert!(log.contains(&in_flight), "{in_flight:?} is missing in {log}");
+        assert!(!log.contains("a-secret"));
+    }
+}
+
+#[test]
 fn systemd_hears_of_start_and_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");

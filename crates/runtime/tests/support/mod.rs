@@ -18,7 +18,7 @@
 use darter_base::WorkerId;
 use darter_runtime::{
     Background, CloseReason, ConnectionId, Connections, Files, Io, ListenerConfig, NextTick,
-    Outgoing, PeerAddress, PeerInfo, Post, Progress, Reactor, Refusal, RuntimeConfig,
+    Outgoing, OutputLimit, PeerAddress, PeerInfo, Post, Progress, Reactor, Refusal, RuntimeConfig,
     RuntimeHandle, Service, Stopping, Then, Turn, WorkerContext,
 };
 use std::borrow::Cow;
@@ -114,6 +114,7 @@ pub struct Lab {
     pub next_tick: NextTick,
     pub ticks: u64,
     pub stopping: Stopping,
+    pub output_limit: OutputLimit,
 }
 
 #[derive(Default)]
@@ -175,6 +176,10 @@ impl Service for Lab {
         }
     }
 
+    fn output_limit(&self, _: &Session) -> OutputLimit {
+        self.output_limit
+    }
+
     fn tick(&mut self, _: &mut Connections<'_, Self>) -> NextTick {
         self.ticks += 1;
         self.next_tick
@@ -203,6 +208,7 @@ impl Lab {
             next_tick: NextTick::Idle,
             ticks: 0,
             stopping,
+            output_limit: OutputLimit::default(),
         }
     }
 

@@ -126,16 +126,17 @@ static REWRITE: SessionCommand = SessionCommand::alone(
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         ..BASE
     },
-    rewrite,
+    |call| rewrite_config(call, Append::Changed),
 )
 .within();
 
-fn rewrite(call: &mut SessionCall<'_>) -> SessionResult {
+/// Writes the configuration to the file the server was started with.
+pub(super) fn rewrite_config(call: &mut SessionCall<'_>, append: Append) -> SessionResult {
     let file = &call.shared.identity.config_file;
     if file.is_empty() {
         return Err(ServerError::NoConfigFile.into());
     }
-    match rewrite_file(Path::new(file), &call.shared.config, Append::Changed) {
+    match rewrite_file(Path::new(file), &call.shared.config, append) {
         Ok(()) => {
             tracing::info!("CONFIG REWRITE executed with success.");
             call.ok()

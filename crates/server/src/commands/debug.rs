@@ -4,7 +4,9 @@
 //! arguments is answered as an unknown subcommand is. Here the subcommands are in the table, those
 //! about keys among them, and answer alike.
 
+use crate::commands::config::rewrite_config;
 use crate::commands::error::ServerError;
+use crate::config::rewrite::Append;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::shared::Shared;
@@ -14,18 +16,22 @@ use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Command, Group, Handler, ReplyError, ShardView};
 use darter_commands::server::debug as keys;
 use darter_resp::Protocol;
+use darter_runtime::crash;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The command and its subcommands about the server.
 pub static COMMANDS: &[&SessionCommand] = &[
+    &CONFIG_REWRITE_FORCE_ALL,
     &DEBUG,
     &DICT_RESIZING,
     &ERROR,
     &HELP,
     &LOG,
+    &PANIC,
     &PROTOCOL,
     &QUICKLIST_PACKED_THRESHOLD,
+    &SEGFAULT,
     &SET_ACTIVE_EXPIRE,
     &SLEEP,
     &STRINGMATCH_LEN,
@@ -52,12 +58,15 @@ pub static DEBUG: SessionCommand = SessionCommand::alone(
             &keys::DIGEST_VALUE,
             &keys::OBJECT,
             &keys::POPULATE,
+            &CONFIG_REWRITE_FORCE_ALL.command,
             &DICT_RESIZING.command,
             &ERROR.command,
             &HELP.command,
             &LOG.command,
+            &PANIC.command,
             &PROTOCOL.command,
             &QUICKLIST_PACKED_THRESHOLD.command,
+            &SEGFAULT.command,
             &SET_ACTIVE_EXPIRE.command,
             &SLEEP.command,
             &STRINGMATCH_LEN.command,
@@ -211,6 +220,47 @@ static QUICKLIST_PACKED_THRESHOLD: SessionCommand = SessionCommand::alone(
 )
 .within();
 
+/// Writes every parameter to the configuration file, those at their default too.
+static CONFIG_REWRITE_FORCE_ALL: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "CONFIG-REWRITE-FORCE-ALL",
+        summary: "Writes every parameter to the configuration file.",
+        ..BASE
+    },
+    |call| {
+        if call.args.len() != 2 {
+            return Err(wrong_arguments(call));
+        }
+        rewrite_config(call, Append::All)
+    },
+)
+.within();
+
+/// Crashes as a mistake of the program's own does.
+static PANIC: SessionCommand = SessionCommand::alone(
+    Command { name: "PANIC", summary: "Crashes the server by a panic.", ..BASE },
+    |call| {
+        if call.args.len() != 2 {
+            return Err(wrong_arguments(call));
+        }
+        panic!("called by DEBUG PANIC");
+    },
+)
+.within();
+
+/// Crashes as a wrong access to memory does.
+static SEGFAULT: SessionCommand = SessionCommand::alone(
+    Command { name: "SEGFAULT", summary: "Crashes the server by a fatal signal.", ..BASE },
+    |call| {
+        if call.args.len() != 2 {
+            return Err(wrong_arguments(call));
+        }
+        crash::provoke_segmentation_fault();
+        call.ok()
+    },
+)
+.within();
+
 /// A reply of each type.
 static PROTOCOL: SessionCommand = SessionCommand::alone(
     Command {
@@ -284,6 +334,9 @@ static HELP: SessionCommand = SessionCommand::alone(
 .within();
 
 const HELP_LINES: &[&str] = &[
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Like CONFIG REWRITE but writes all configuration options, including",
+    "    keywords not listed in original configuration file or default values.",
     "DICT-RESIZING <0|1>",
     "    Accepted without effect.",
     "DIGEST",
@@ -298,6 +351,8 @@ const HELP_LINES: &[&str] = &[
     "OBJECT <key> [fast]",
     "    Show low level info about `key` and associated value.",
     "    In `fast` mode, skip the calculation of `serializedlength`.",
+    "PANIC",
+    "    Crash the server simulating a panic.",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Create <count> string keys named key:<num>. If <prefix> is specified then",
     "    it is used instead of the 'key' prefix. These are not propagated to replicas.",
@@ -307,6 +362,8 @@ const HELP_LINES: &[&str] = &[
     "    true, false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Accepted without effect.",
+    "SEGFAULT",
+    "    Crash the server with sigsegv.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed (otherwise the behavior). Setting it to 1 reenables back the",

@@ -97,13 +97,13 @@ impl Loader {
         &mut self,
         variables: impl Iterator<Item = (String, Vec<u8>)>,
     ) -> Result<(), LoadError> {
-        self.is_given.fill(false);
         let mut variables: Vec<(String, Vec<u8>)> = variables.collect();
         // The order of an environment means nothing; Redis's own variable counts least.
         variables.sort_by_key(|(name, _)| (name != "REDIS_PASSWORD", name.clone()));
         for (variable, value) in variables {
             let Some(row) = row_of_variable(&variable) else { continue };
             let text = quoted(row.parameter.name, &value);
+            self.is_given[row.index] = false;
             self.set(&Line { text, place: Place::Variable(variable) })?;
         }
         Ok(())
@@ -295,6 +295,7 @@ mod tests {
     fn later_lines_win_and_save_points_collect() {
         let mut loader = Loader::new();
         loader.standard_input(b"save 900 1\nsave 300 10\nport 1\nport 2\n").unwrap();
+        loader.environment([("DARTER_TIMEOUT".to_owned(), b"1".to_vec())].into_iter()).unwrap();
         options(&mut loader, &["--save", "100", "100", "--bind", "127.0.0.1", "-::1"]).unwrap();
         let store = loader.finish().store;
         assert_eq!(store.text("save"), "900 1 300 10 100 100");

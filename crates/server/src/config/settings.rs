@@ -1,5 +1,6 @@
 //! The typed settings: what the rest of the server reads.
 
+use crate::session::Session;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
@@ -64,6 +65,10 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
+    /// TCP port of the metrics endpoint; 0: none.
+    pub metrics_port: u16,
+    /// Addresses it listens on, as words of a `bind` line.
+    pub metrics_bind: Vec<String>,
     /// Up to which size collections are compact.
     pub encodings: EncodingLimits,
     /// Who may use `DEBUG`.
@@ -127,6 +132,8 @@ impl Default for Settings {
             process: ProcessSettings::default(),
             directory: PathBuf::new(),
             availability_zone: String::new(),
+            metrics_port: 0,
+            metrics_bind: Vec::new(),
             encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
@@ -367,6 +374,23 @@ pub struct OutputLimit {
     pub soft_seconds: u64,
 }
 
+/// What a client that has yet to authenticate may leave unread, whatever is configured: 1 KiB beyond
+/// what every client may, as in Redis.
+const UNAUTHENTICATED_OUTPUT: darter_runtime::OutputLimit =
+    darter_runtime::OutputLimit { hard_bytes: 1024, soft_bytes: 0, soft_seconds: 0 };
+
+impl OutputLimit {
+    /// In the runtime's units. A limit beyond what can be counted is none.
+    fn for_runtime(&self) -> darter_runtime::OutputLimit {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(0);
+        darter_runtime::OutputLimit {
+            hard_bytes: bytes(self.hard_bytes),
+            soft_bytes: bytes(self.soft_bytes),
+            soft_seconds: u32::try_from(self.soft_seconds).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// The limits of each class of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimits {
@@ -421,6 +445,14 @@ impl OutputLimits {
         }
         *self = changed;
         Ok(())
+    }
+
+    /// The limit of a client.
+    pub fn of(&self, session: &Session) -> darter_runtime::OutputLimit {
+        if session.limits.unauthenticated {
+            return UNAUTHENTICATED_OUTPUT;
+        }
+        self.normal.for_runtime()
     }
 
     /// The limits as [`fmt::Display`] shows them.

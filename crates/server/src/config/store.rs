@@ -263,6 +263,72 @@ mod tests {
         }
     }
 
+    /// Values just outside of a kind's bounds, with the refusal of each.
+    fn beyond(kind: Kind) -> Vec<(String, String)> {
+        let between =
+            |min: i128, max: i128| format!("argument must be between {min} and {max} inclusive");
+        match kind {
+            Kind::Number { min, max } | Kind::Memory { min, max } => {
+                // What no number of 64 bits reaches cannot be given.
+                let candidates = [min - 1, max + 1].into_iter();
+                candidates
+                    .filter(|number| (i128::from(i64::MIN)..=u64::MAX.into()).contains(number))
+                    .filter(|number| matches!(kind, Kind::Number { .. }) || *number >= 0)
+                    .map(|number| (number.to_string(), between(min, max)))
+                    .collect()
+            }
+            Kind::Clamped { max, .. } => vec![((max + 1).to_string(), between(0, max))],
+            Kind::Octal { max } => {
+                let refusal = format!("argument must be between 0 and {max:o} inclusive");
+                vec![(format!("{:o}", max + 1), refusal)]
+            }
+            Kind::Flag => vec![("maybe".into(), "argument must be 'yes' or 'no'".into())],
+            Kind::Choice(choices) => {
+                let refusal =
+                    format!("argument(s) must be one of the following: {}", choices.join(", "));
+                vec![("none of them".into(), refusal)]
+            }
+            Kind::MemoryOrPercent { .. } | Kind::MachineMemory => {
+                let refusal = "percentage argument must be less or equal to 100";
+                vec![("101%".into(), refusal.into())]
+            }
+            Kind::Text(_) | Kind::Formed(_) | Kind::Words(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_parameter_keeps_to_its_bounds() {
+        let store = ConfigStore::new();
+        for row in rows() {
+            let parameter = row.parameter;
+            for (value, refusal) in beyond(parameter.kind) {
+                let refused = SetError::refused(parameter.name, refusal);
+                let at_start = store.set_at_start(parameter.name, &[value.as_bytes()]);
+                assert_eq!(at_start, Err(refused.clone()), "{value}");
+                let pair = (parameter.name.as_bytes(), value.as_bytes());
+                let at_run_time = store.set(&[pair], true, |_| Ok(()));
+                if parameter.change == Change::AtStart {
+                    let immutable = "can't set immutable config";
+                    assert_eq!(at_run_time, Err(SetError::refused(parameter.name, immutable)));
+                } else {
+                    assert_eq!(at_run_time, Err(refused), "{value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_with_a_reason() {
+        let store = ConfigStore::new();
+        assert_eq!(
+            store.set(&[(b"tls-port", b"1")], false, |_| Ok(())),
+            Err(SetError::refused("tls-port", "TLS is not supported by this version"))
+        );
+        assert_eq!(store.set(&[(b"tls-port", b"0")], false, |_| Ok(())), Ok(()));
+        assert!(store.set_at_start("cluster-enabled", &[b"yes"]).is_err());
+        assert!(store.set_at_start("slaveof", &[b"127.0.0.1", b"1"]).is_err());
+    }
+
     #[test]
     fn several_parameters_change_together_or_not_at_all() {
         let store = ConfigStore::new();

@@ -96,6 +96,53 @@ fn an_operation_whose_shard_is_out_is_posted_and_nothing_after_it_runs() {
     assert_eq!(log_of(&cells, ShardId(1)), [1, 2]);
 }
 
+/// A script whose operations are of several clients.
+struct Shared {
+    script: Script,
+    origins: Vec<usize>,
+}
+
+impl Program<Log> for Shared {
+    type Work = Marks;
+
+    fn len(&self) -> usize {
+        self.script.len()
+    }
+
+    fn shard_of(&self, index: usize) -> ShardId {
+        self.script.shard_of(index)
+    }
+
+    fn origin_of(&self, index: usize) -> usize {
+        self.origins[index]
+    }
+
+    fn prepare(&mut self, window: &Window<Log>) {
+        self.script.prepare(window);
+    }
+
+    fn run(&mut self, index: usize, held: &mut Held<Log>) {
+        self.script.run(index, held);
+    }
+
+    fn pack(&mut self, from: usize, to: usize) -> Marks {
+        self.script.pack(from, to)
+    }
+}
+
+#[test]
+fn only_operations_of_one_client_are_posted_together() {
+    let (cells, carrier) = (cells(2, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(1)).try_take().unwrap();
+    let script = Script::over(&[0, 1, 1, 1, 0]);
+    let mut program = Shared { script, origins: vec![7, 7, 7, 8, 8] };
+    let outcome = Window::new(2).run(&mut program, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Posted { next: 3 });
+    assert_eq!(program.script.packed, [(1, 3)]);
+    cells.put_back(out, &carrier);
+    carrier.expect_done(ALICE, &Marks(vec![1, 2]));
+}
+
 /// Gives a shard back when operation `at` runs, or is packed.
 struct Returning<'a> {
     script: Script,

@@ -46,18 +46,19 @@ pub fn age_seconds(session: &Session, now: UnixMillis) -> i64 {
 }
 
 /// The line, without its end. The fields and their order are Valkey 9's. What Darter does not have
-/// (the buffers of a transaction, a static reply buffer) is 0.
+/// (the buffers of a transaction, a static reply buffer) is 0. Redis keeps the first 16 KiB of output
+/// apart (`obl`) and limits what is beyond (`omem`, in `oll` blocks): so many bytes are shown there.
 pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> String {
     let facts = &*session.facts;
     let lossy = String::from_utf8_lossy;
     let resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 };
-    let last = if facts.last_command.is_empty() { "NULL" } else { facts.last_command };
+    let last = if session.last_command.is_empty() { "NULL" } else { session.last_command };
     let mut line = String::with_capacity(320);
     let written = write!(
         line,
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
          flags={flags} capa={capa} db={db} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf={qbuf} \
-         qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={unsent} oll=0 omem=0 \
+         qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
          tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir=-1 resp={resp} \
          lib-name={lib_name} lib-ver={lib_version} tot-net-in={received} tot-net-out={sent} \
          tot-cmds={commands}",
@@ -72,13 +73,15 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         capa = capabilities(session),
         db = session.db.0,
         qbuf = info.kept_input_bytes,
-        unsent = info.unsent_bytes,
+        direct = info.unsent_bytes - info.limited_bytes(),
+        listed = info.limited_bytes().div_ceil(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES),
+        limited = info.limited_bytes(),
         memory = info.memory_bytes + size_of::<Session>() + size_of_val(facts),
         lib_name = lossy(&facts.lib_name),
         lib_version = lossy(&facts.lib_version),
         received = info.received_bytes,
         sent = info.sent_bytes,
-        commands = facts.commands,
+        commands = session.commands,
     );
     written.expect("writing to a string does not fail");
     line

@@ -36,7 +36,7 @@ pub(super) const fn field(name: &'static str, value: fn(&Snapshot) -> Shown) -> 
 
 /// A value as it is shown.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shown {
+pub(crate) enum Shown {
     /// A text that never changes.
     Word(&'static str),
     Text(String),
@@ -85,7 +85,7 @@ fn write_human(formatter: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
 
 /// For ratios: beyond 2^53 the last digits do not matter.
 #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-pub(super) const fn as_f64(count: u64) -> f64 {
+pub(crate) const fn as_f64(count: u64) -> f64 {
     count as f64
 }
 

@@ -12,9 +12,10 @@ mod system;
 
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ShardView};
-use field::{Content, Section};
+use field::{Content, Field, Section};
+pub(crate) use field::{Shown, as_f64};
 use sections::SECTIONS;
-use snapshot::Snapshot;
+pub(crate) use snapshot::{DatabaseTotals, ShardTotals, Snapshot};
 use std::fmt::{self, Write as _};
 
 /// The command of this folder.
@@ -51,6 +52,24 @@ fn info(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     }
     call.reply().verbatim(*b"txt", text.as_bytes());
     Ok(Flow::Next)
+}
+
+/// The value of the field with this name, if there is one.
+pub(crate) fn value(snapshot: &Snapshot, name: &str) -> Option<Shown> {
+    fields().find(|field| field.name == name).map(|field| (field.value)(snapshot))
+}
+
+/// Whether there is a field with this name.
+#[cfg(test)]
+pub(crate) fn is_field(name: &str) -> bool {
+    fields().any(|field| field.name == name)
+}
+
+fn fields() -> impl Iterator<Item = &'static Field> {
+    SECTIONS.iter().flat_map(|section| match section.content {
+        Content::Fields(fields) => fields,
+        Content::Lines(_) => &[],
+    })
 }
 
 fn write_section(section: &Section, snapshot: &Snapshot, text: &mut String) -> fmt::Result {
@@ -97,15 +116,7 @@ mod tests {
 
     #[test]
     fn field_names_are_unique() {
-        let mut names: Vec<&str> = SECTIONS
-            .iter()
-            .filter_map(|section| match section.content {
-                Content::Fields(fields) => Some(fields),
-                Content::Lines(_) => None,
-            })
-            .flatten()
-            .map(|field| field.name)
-            .collect();
+        let mut names: Vec<&str> = fields().map(|field| field.name).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

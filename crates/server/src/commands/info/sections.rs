@@ -5,8 +5,14 @@
 use super::field::Shown::{Count, Human, Micros, Percent, Ratio, Signed, Text, Word};
 use super::field::{Content, Field, Section, as_f64, field};
 use super::{listing, system};
+use crate::config::memory_limit;
 use crate::shared::REDIS_VERSION;
 use darter_txn::Routing;
+
+/// Memory that the process may use: of the machine, or of its control group.
+fn total_memory_bytes() -> u64 {
+    memory_limit::read().map_or(0, |limit| limit.bytes)
+}
 
 const fn fields(title: &'static str, fields: &'static [Field]) -> Section {
     Section { title, is_default: true, content: Content::Fields(fields) }
@@ -93,8 +99,8 @@ static MEMORY: &[Field] = &[
     field("used_memory_dataset_perc", |info| {
         Percent(100.0 * as_f64(info.shards.used_bytes) / as_f64(info.used_bytes().max(1)))
     }),
-    field("total_system_memory", |_| Count(system::total_memory_bytes())),
-    field("total_system_memory_human", |_| Human(system::total_memory_bytes())),
+    field("total_system_memory", |_| Count(total_memory_bytes())),
+    field("total_system_memory_human", |_| Human(total_memory_bytes())),
     field("maxmemory", |info| Count(info.config_number("maxmemory"))),
     field("maxmemory_human", |info| Human(info.config_number("maxmemory"))),
     field("maxmemory_policy", |info| Text(info.config("maxmemory-policy"))),
@@ -168,7 +174,9 @@ static STATS: &[Field] = &[
     field("client_query_buffer_limit_disconnections", |info| {
         Count(info.totals.connections_overflowed)
     }),
-    field("client_output_buffer_limit_disconnections", |_| Count(0)),
+    field("client_output_buffer_limit_disconnections", |info| {
+        Count(info.totals.connections_unread)
+    }),
     field("darter_posted_operations", |info| Count(info.totals.posted)),
     field("darter_coordinated_operations", |info| Count(info.totals.coordinated)),
     field("darter_coordinated_waits", |info| Count(info.totals.coordinated_waits)),

@@ -7,50 +7,52 @@ use crate::shared::Shared;
 use crate::statistics::Totals;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::ShardView;
+use darter_shard::Shard;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 /// Everything the fields are made of.
 #[derive(Debug)]
-pub(super) struct Snapshot {
-    pub(super) shared: &'static Shared,
-    pub(super) settings: Arc<Settings>,
+pub(crate) struct Snapshot {
+    pub(crate) shared: &'static Shared,
+    pub(crate) settings: Arc<Settings>,
     pub(super) now: UnixMillis,
     /// Since the start.
     pub(super) since_start: Totals,
     /// Since the start or CONFIG RESETSTAT.
-    pub(super) totals: Totals,
-    pub(super) shards: ShardTotals,
+    pub(crate) totals: Totals,
+    pub(crate) shards: ShardTotals,
     pub(super) buffer_bytes: u64,
     pub(super) peak_bytes: u64,
     pub(super) resident_bytes: u64,
     pub(super) cpu: CpuTimes,
 }
 
-/// The sums over all shards.
-#[derive(Debug, Default)]
-pub(super) struct ShardTotals {
-    pub(super) hits: u64,
-    pub(super) misses: u64,
-    pub(super) expired: u64,
-    pub(super) evicted: u64,
-    pub(super) changes: u64,
-    pub(super) used_bytes: u64,
+/// What shards have: one of them, or the sums over all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShardTotals {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) expired: u64,
+    pub(crate) evicted: u64,
+    pub(crate) changes: u64,
+    pub(crate) used_bytes: u64,
     /// By database number.
-    pub(super) databases: Vec<DatabaseTotals>,
+    pub(crate) databases: Vec<DatabaseTotals>,
 }
 
 /// The sums over one database's parts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct DatabaseTotals {
-    pub(super) keys: u64,
-    pub(super) expires: u64,
+pub(crate) struct DatabaseTotals {
+    pub(crate) keys: u64,
+    pub(crate) expires: u64,
     /// Mean times to live, each times the keys it is the mean of.
     ttl_millis: u128,
 }
 
 impl DatabaseTotals {
     /// Mean time to live of the keys that have a deadline.
-    pub(super) fn average_ttl_ms(&self) -> u64 {
+    pub(crate) fn average_ttl_ms(&self) -> u64 {
         let average = self.ttl_millis.checked_div(self.expires.into()).unwrap_or_default();
         u64::try_from(average).unwrap_or(u64::MAX)
     }
@@ -58,14 +60,22 @@ impl DatabaseTotals {
 
 impl Snapshot {
     pub(super) fn gather(call: &SessionCall<'_>, view: &mut ShardView<'_>) -> Self {
-        let shared = call.shared;
-        let settings = shared.config.current();
-        let since_start = Totals::of(&shared.statistics);
-        let totals = since_start.since(&shared.baseline());
+        let databases = call.shared.config.current().databases;
         let now = call.turn.now;
         // The mean time to live is an estimate from a part of the table; which one may differ.
         let random = call.turn.elapsed_micros().wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let shards = ShardTotals::gather(view, settings.databases, now, random);
+        let mut shards = ShardTotals::default();
+        for shard in view.each() {
+            shards += &ShardTotals::of(shard, databases, now, random);
+        }
+        Self::new(call.shared, now, shards)
+    }
+
+    /// With what all shards have, and what can be read at any time.
+    pub(crate) fn new(shared: &'static Shared, now: UnixMillis, shards: ShardTotals) -> Self {
+        let settings = shared.config.current();
+        let since_start = Totals::of(&shared.statistics);
+        let totals = since_start.since(&shared.baseline());
         let buffer_bytes = shared.buffer_bytes();
         let peak_bytes = shared.note_peak(shards.used_bytes + buffer_bytes);
         Self {
@@ -83,61 +93,79 @@ impl Snapshot {
     }
 
     /// Memory of keys, values and buffers.
-    pub(super) fn used_bytes(&self) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         self.shards.used_bytes + self.buffer_bytes
     }
 
-    pub(super) fn uptime_seconds(&self) -> u64 {
+    pub(crate) fn uptime_seconds(&self) -> u64 {
         u64::try_from((self.now.0 - self.shared.identity.started_at.0) / 1000).unwrap_or(0)
     }
 
-    pub(super) fn connected_clients(&self) -> u64 {
+    pub(crate) fn connected_clients(&self) -> u64 {
         self.since_start.connections - self.since_start.connections_closed
     }
 
     /// A parameter's value as text.
-    pub(super) fn config(&self, name: &str) -> String {
+    pub(crate) fn config(&self, name: &str) -> String {
         self.shared.config.text(name)
     }
 
     /// A parameter's value as a number, 0 if it is none.
-    pub(super) fn config_number(&self, name: &str) -> u64 {
+    pub(crate) fn config_number(&self, name: &str) -> u64 {
         self.config(name).parse().unwrap_or(0)
     }
 }
 
 impl ShardTotals {
-    fn gather(view: &mut ShardView<'_>, databases: u16, now: UnixMillis, random: u64) -> Self {
+    /// Those of one shard. `random` chooses the part of its tables that the mean time to live is
+    /// estimated from.
+    pub(crate) fn of(shard: &mut Shard, databases: u16, now: UnixMillis, random: u64) -> Self {
+        let statistics = *shard.statistics();
         let mut totals = Self {
+            hits: statistics.hits,
+            misses: statistics.misses,
+            expired: statistics.expired,
+            evicted: statistics.evicted,
+            changes: shard.changes(),
+            used_bytes: as_u64(shard.used_bytes()),
             databases: vec![DatabaseTotals::default(); usize::from(databases)],
-            ..Self::default()
         };
-        for shard in view.each() {
-            let statistics = *shard.statistics();
-            totals.hits += statistics.hits;
-            totals.misses += statistics.misses;
-            totals.expired += statistics.expired;
-            totals.evicted += statistics.evicted;
-            totals.changes += shard.changes();
-            totals.used_bytes += as_u64(shard.used_bytes());
-            for db in 0..databases {
-                let keyspace = shard.keyspace(DbIndex(db), now);
-                if keyspace.is_empty() {
-                    continue;
-                }
-                let database = &mut totals.databases[usize::from(db)];
-                let expires = as_u64(keyspace.expires_len());
-                database.keys += as_u64(keyspace.len());
-                database.expires += expires;
-                database.ttl_millis +=
-                    u128::from(keyspace.average_ttl_ms(random)) * u128::from(expires);
+        for db in 0..databases {
+            let keyspace = shard.keyspace(DbIndex(db), now);
+            if keyspace.is_empty() {
+                continue;
             }
+            let expires = as_u64(keyspace.expires_len());
+            totals.databases[usize::from(db)] = DatabaseTotals {
+                keys: as_u64(keyspace.len()),
+                expires,
+                ttl_millis: u128::from(keyspace.average_ttl_ms(random)) * u128::from(expires),
+            };
         }
         totals
     }
 }
 
+impl AddAssign<&Self> for ShardTotals {
+    fn add_assign(&mut self, shard: &Self) {
+        self.hits += shard.hits;
+        self.misses += shard.misses;
+        self.expired += shard.expired;
+        self.evicted += shard.evicted;
+        self.changes += shard.changes;
+        self.used_bytes += shard.used_bytes;
+        if self.databases.len() < shard.databases.len() {
+            self.databases.resize(shard.databases.len(), DatabaseTotals::default());
+        }
+        for (sum, database) in self.databases.iter_mut().zip(&shard.databases) {
+            sum.keys += database.keys;
+            sum.expires += database.expires;
+            sum.ttl_millis += database.ttl_millis;
+        }
+    }
+}
+
 /// Counts and bytes in memory fit 64 bits.
-pub(super) fn as_u64(count: usize) -> u64 {
+pub(crate) fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -28,16 +28,6 @@ fn resident_bytes_of(statm: &str) -> u64 {
     nth::<u64>(statm, 1).unwrap_or(0) * PAGE_BYTES
 }
 
-/// Memory of the machine, in bytes.
-pub(super) fn total_memory_bytes() -> u64 {
-    total_memory_bytes_of(&read("/proc/meminfo"))
-}
-
-fn total_memory_bytes_of(meminfo: &str) -> u64 {
-    let line = meminfo.lines().find(|line| line.starts_with("MemTotal:"));
-    line.and_then(|line| nth::<u64>(line, 1)).unwrap_or(0) * 1024
-}
-
 /// Processor time of this process.
 pub(super) fn cpu_times() -> CpuTimes {
     cpu_times_of(&read("/proc/self/stat"))
@@ -79,7 +69,6 @@ mod tests {
     #[test]
     fn the_files_of_proc_are_understood() {
         assert_eq!(resident_bytes_of("5000 123 40 1 0 99 0\n"), 123 * 4096);
-        assert_eq!(total_memory_bytes_of("MemTotal:  100 kB\nMemFree: 5 kB\n"), 102_400);
         let stat = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 30 2 1 20 0 3";
         assert_eq!(
             cpu_times_of(stat),

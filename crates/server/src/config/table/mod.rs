@@ -8,6 +8,7 @@ mod clients;
 mod cluster;
 mod log;
 mod memory;
+mod metrics;
 mod network;
 mod persistence;
 mod process;
@@ -40,6 +41,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Cluster", parameters: cluster::PARAMETERS },
     Section { title: "TLS", parameters: tls::PARAMETERS },
     Section { title: "Log and statistics", parameters: log::PARAMETERS },
+    Section { title: "Metrics", parameters: metrics::PARAMETERS },
     Section { title: "Process", parameters: process::PARAMETERS },
 ];
 

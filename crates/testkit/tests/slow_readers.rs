@@ -1,0 +1,141 @@
+//! Clients that ask and do not read: they must cost little, and end where a limit says so.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::{Duration, Instant};
+
+use darter_testkit::mode::{SERVER_MODES, darter_binary};
+use darter_testkit::{Client, Server, Value};
+
+/// A value large enough that sixteen of them fill every buffer on the way.
+const VALUE_BYTES: usize = 1 << 20;
+const VALUES_ASKED: usize = 16;
+
+fn servers() -> impl Iterator<Item = Server> {
+    let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
+    [SERVER_MODES[0], SERVER_MODES[6]].into_iter().map(move |mode| {
+        Server::start(&mode.spec(&program)).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+fn client_with_value(server: &Server) -> Client {
+    let mut client = server.connect().unwrap();
+    client.call(&["SET".as_bytes(), b"big", &vec![b'x'; VALUE_BYTES]]).unwrap();
+    client
+}
+
+/// A client that asks for everything and reads nothing.
+fn sleeper(server: &Server) -> Client {
+    let mut client = server.connect().unwrap();
+    client.send_bytes("GET big\r\n".repeat(VALUES_ASKED).as_bytes()).unwrap();
+    client
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::Bulk(bytes) => String::from_utf8(bytes).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn field(client: &mut Client, section: &str, name: &str) -> u64 {
+    let info = text(client.call(&["INFO", section]).unwrap());
+    let line = info.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
+    line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+}
+
+/// How much unread output each client has, from `CLIENT LIST`.
+fn unread(client: &mut Client) -> Vec<u64> {
+    let list = text(client.call(&["CLIENT", "LIST"]).unwrap());
+    let omem = |line: &str| {
+        line.split(' ').find_map(|field| field.strip_prefix("omem=")).unwrap().parse().unwrap()
+    };
+    list.lines().map(omem).collect()
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < patience, "in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn resident_bytes(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn a_hundred_clients_that_never_read_cost_little_and_keep_nobody_waiting() {
+    const SLEEPERS: usize = 100;
+    for server in servers() {
+        let mut watcher = client_with_value(&server);
+        let before = resident_bytes(&server);
+        let sleepers: Vec<Client> = (0..SLEEPERS).map(|_| sleeper(&server)).collect();
+        wait_for("every sleeper's socket is full", || {
+            unread(&mut watcher).iter().filter(|bytes| **bytes > 0).count() == SLEEPERS
+        });
+        assert!(unread(&mut watcher).iter().all(|bytes| *bytes <= 3 * VALUE_BYTES as u64));
+        let grown = resident_bytes(&server).saturating_sub(before);
+        assert!(grown <= 128 << 20, "{grown} bytes more resident");
+        drop(sleepers);
+        wait_for("they are gone", || unread(&mut watcher).len() == 1);
+    }
+}
+
+#[test]
+fn a_client_above_its_hard_limit_is_closed_and_counted() {
+    const COUNTER: &str = "client_output_buffer_limit_disconnections";
+    for server in servers() {
+        let mut watcher = client_with_value(&server);
+        let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0"];
+        watcher.call(&limit).unwrap();
+        let mut client = server.connect().unwrap();
+        client.call(&["CLIENT", "SETNAME", "greedy"]).unwrap();
+        client.send(&["GET", "big"]).unwrap();
+        client.read_end().unwrap();
+        assert_eq!(field(&mut watcher, "stats", COUNTER), 1);
+        wait_for("it is logged", || server.log().contains("overcoming of output buffer limits"));
+
+        // The other classes have limits of their own, and none is none.
+        let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0 slave 1 1 1"];
+        watcher.call(&limit).unwrap();
+        let mut client = server.connect().unwrap();
+        let value = client.call(&["GET", "big"]).unwrap();
+        assert_eq!(value, Value::Bulk(vec![b'x'; VALUE_BYTES]));
+        assert_eq!(field(&mut watcher, "stats", COUNTER), 1);
+    }
+}
+
+#[test]
+fn a_client_that_stays_above_its_soft_limit_is_closed() {
+    for server in servers() {
+        let mut watcher = client_with_value(&server);
+        let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 0 100000 1"];
+        watcher.call(&limit).unwrap();
+        let sleeper = sleeper(&server);
+        wait_for("it is closed", || {
+            field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == 1
+        });
+        assert_eq!(unread(&mut watcher).len(), 1);
+        drop(sleeper);
+    }
+}
+
+#[test]
+fn before_authentication_little_output_may_be_unread() {
+    for server in servers() {
+        let mut watcher = server.connect().unwrap();
+        watcher.call(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+        watcher.call(&["AUTH", "secret"]).unwrap();
+        let mut client = server.connect().unwrap();
+        // Until the socket or the server gives up: the refusals fill every buffer on the way.
+        let requests = "GET k\r\n".repeat(10_000);
+        wait_for("it is closed", || client.send_bytes(requests.as_bytes()).is_err());
+        wait_for("it is counted", || {
+            field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == 1
+        });
+    }
+}
