@@ -282,8 +282,11 @@ mod tests {
     use crate::testing::{Bench, shown};
     use darter_resp::OwnedArgs;
 
-    /// The bulk string in a reply.
+    /// The bulk string in a reply; empty if it is null.
     fn bulk_of(reply: &[u8]) -> Vec<u8> {
+        if reply == b"$-1\r\n" {
+            return Vec::new();
+        }
         let at = reply.windows(2).position(|pair| pair == b"\r\n").expect("a header") + 2;
         reply[at..reply.len() - 2].to_vec()
     }
