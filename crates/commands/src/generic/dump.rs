@@ -6,10 +6,11 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_rdb::{Payload, Texts, Value, Version, decode, payload};
+use darter_rdb::{HashField, Payload, Texts, Value, Version, decode, payload};
 use darter_shard::{Expiry, Key, Keyspace, Object, ValueRef};
+use darter_value::hash::{FieldExpiry, HashGrowth};
 use darter_value::integer::IntegerText;
-use darter_value::{Element, End, Item, List, Set, SortedSet};
+use darter_value::{Element, End, Hash, Item, List, Set, SortedSet};
 
 /// A value in bytes.
 pub(super) static DUMP: Command = Command {
@@ -86,6 +87,18 @@ fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) -> Version {
                 Element::Large(string) => push(Item::Bytes(string.as_bytes())),
             });
         }),
+        Object::Hash(hash) => {
+            return darter_rdb::encode_hash(out, hash.len(), hash.expires(), |push| {
+                // Expired fields too: they were announced.
+                hash.for_each(i64::MIN, |field| {
+                    let value = match field.value {
+                        Element::Packed(item) => item,
+                        Element::Large(string) => Item::Bytes(string.as_bytes()),
+                    };
+                    push(field.name, value, field.deadline.map(|at| at.millis().cast_unsigned()));
+                });
+            });
+        }
         Object::Set(set) => darter_rdb::encode_set(out, set.len(), |push| set.for_each(push)),
         Object::SortedSet(set) => darter_rdb::encode_sorted_set(out, set.len(), |push| {
             set.iter().for_each(|(member, score)| push(member, score));
@@ -190,7 +203,9 @@ fn put(
         Value::SortedSet(members, scores) => {
             keyspace.set_collection(key, sorted_set_of(call, &members, &scores), expiry);
         }
-        Value::Hash(..) => return Err(BAD_FORMAT),
+        Value::Hash(texts, expiring) => {
+            keyspace.set_collection(key, hash_of(call, &texts, &expiring), expiry);
+        }
         Value::Stream(stream) => keyspace.set_collection(key, stream, expiry),
     }
     Ok(())
@@ -204,6 +219,26 @@ fn list_of(call: &Call<'_>, texts: &Texts) -> List {
         list.push(End::Back, text, limit);
     }
     list
+}
+
+fn hash_of(call: &Call<'_>, texts: &Texts, expiring: &[HashField]) -> Hash {
+    let growth = HashGrowth { limits: call.limits.encodings.hash, hasher: call.hasher };
+    let mut hash = Hash::default();
+    let mut expiring = expiring.iter().peekable();
+    let mut texts = texts.iter();
+    let mut index = 0;
+    while let (Some(field), Some(value)) = (texts.next(), texts.next()) {
+        let own = expiring.next_if(|expiring| expiring.index == index);
+        let deadline = own.map(|own| i64::try_from(own.deadline_ms).unwrap_or(i64::MAX));
+        let expiry = match deadline {
+            Some(millis) => FieldExpiry::At(NewDeadline::at(millis, call.now).deadline),
+            None => FieldExpiry::Clear,
+        };
+        hash.prepare([field, value].into_iter(), growth);
+        hash.set(field, value, expiry, i64::MIN, growth);
+        index += 1;
+    }
+    hash
 }
 
 fn set_of(call: &Call<'_>, texts: &Texts) -> Set {
