@@ -93,7 +93,7 @@ pub(crate) fn read_words(args: Vec<OsString>) -> Result<Asked, OptionsError> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_vec())));
     loader.environment(variables)?;
     loader.options(command_line.lines)?;
-    Ok(Asked::Run(Box::new(Configuration::of(loader.finish(), absolute))))
+    Ok(Asked::Run(Box::new(Configuration::of(loader.finish()?, absolute))))
 }
 
 fn answer(text: &str) -> Asked {
@@ -151,7 +151,7 @@ mod tests {
     fn ineffective_parameters_are_told() {
         let mut loader = Loader::new();
         loader.standard_input(b"appendonly yes\nsave \"\"\nport 7000\n").unwrap();
-        let configuration = Configuration::of(loader.finish(), None);
+        let configuration = Configuration::of(loader.finish().unwrap(), None);
         assert_eq!(configuration.without_effect(), ["save", "appendonly"]);
     }
 

@@ -28,6 +28,23 @@ const FORMER_NAMES: &[&str] = &[
     "lua-replicate-commands",
 ];
 
+/// Rules of the default user that are as they are anyway.
+const DEFAULT_USER_RULES: &[&[u8]] = &[
+    b"on",
+    b"sanitize-payload",
+    b"~*",
+    b"allkeys",
+    b"&*",
+    b"allchannels",
+    b"+@all",
+    b"allcommands",
+    b"alldbs",
+];
+
+/// Why another `user` line is refused.
+const ONLY_DEFAULT_USER: &str = "users other than a default one that may do everything are not \
+                                 supported by this version: use requirepass";
+
 /// What a server starts with.
 #[derive(Debug)]
 pub struct Loaded {
@@ -47,6 +64,8 @@ pub struct Loader {
     loaded: Loaded,
     /// By the number of the row: whether a line of this kind of source has set it.
     is_given: Vec<bool>,
+    /// A line that gives a password by its digest.
+    digest_line: Option<Line>,
     files: usize,
 }
 
@@ -75,6 +94,7 @@ impl Loader {
                 warnings: Vec::new(),
             },
             is_given: rows().map(|_| false).collect(),
+            digest_line: None,
             files: 0,
         }
     }
@@ -117,9 +137,14 @@ impl Loader {
         self.follow(Reading { path: None, lines: lines.into_iter() })
     }
 
-    /// Everything read.
-    pub fn finish(self) -> Loaded {
-        self.loaded
+    /// Everything read. An error when a password is known by its digest only.
+    pub fn finish(self) -> Result<Loaded, LoadError> {
+        match self.digest_line {
+            Some(line) if !self.loaded.store.current().has_password() => {
+                Err(LoadError::of(&line, "a digest alone is no password: use requirepass"))
+            }
+            _ => Ok(self.loaded),
+        }
     }
 
     fn follow(&mut self, first: Reading) -> Result<(), LoadError> {
@@ -187,12 +212,7 @@ impl Loader {
                 self.loaded.renames.push(Rename { from: from.clone(), to: to.clone() });
                 self.loaded.rename_lines.push(line.clone());
             }
-            ("user", [_, ..]) => {
-                return refuse(
-                    "users other than the default one are not supported by this version: use \
-                     requirepass",
-                );
-            }
+            ("user", [user, rules @ ..]) => self.set_user(line, user, rules)?,
             ("loadmodule", [_, ..]) => return refuse("modules are not supported"),
             ("sentinel", [_, ..]) => {
                 return refuse("sentinel directive while not in sentinel mode");
@@ -210,6 +230,30 @@ impl Loader {
             _ => return refuse(BAD_DIRECTIVE),
         }
         Ok(None)
+    }
+
+    /// Takes a `user` line that says no more than `requirepass` can: Redis writes one of the default
+    /// user into every file it rewrites.
+    fn set_user(&mut self, line: &Line, user: &[u8], rules: &[Vec<u8>]) -> Result<(), LoadError> {
+        if user != b"default" {
+            return Err(LoadError::of(line, ONLY_DEFAULT_USER));
+        }
+        for rule in rules {
+            match rule.as_slice() {
+                b"nopass" => self.set_password(b"")?,
+                // The digest is that of the password another line sets.
+                [b'#', ..] => self.digest_line = Some(line.clone()),
+                [b'>', password @ ..] => self.set_password(password)?,
+                rule if DEFAULT_USER_RULES.contains(&rule) => {}
+                _ => return Err(LoadError::of(line, ONLY_DEFAULT_USER)),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_password(&mut self, password: &[u8]) -> Result<(), LoadError> {
+        let text = quoted("requirepass", password);
+        self.set(&Line { text, place: Place::CommandLine }).map(|_| ())
     }
 
     fn set_parameter(&mut self, line: &Line, row: Row, words: &[Vec<u8>]) -> Result<(), LoadError> {
@@ -297,7 +341,7 @@ mod tests {
         loader.standard_input(b"save 900 1\nsave 300 10\nport 1\nport 2\n").unwrap();
         loader.environment([("DARTER_TIMEOUT".to_owned(), b"1".to_vec())].into_iter()).unwrap();
         options(&mut loader, &["--save", "100", "100", "--bind", "127.0.0.1", "-::1"]).unwrap();
-        let store = loader.finish().store;
+        let store = loader.finish().unwrap().store;
         assert_eq!(store.text("save"), "900 1 300 10 100 100");
         assert_eq!((store.text("port"), store.text("bind")), ("2".into(), "127.0.0.1 -::1".into()));
 
@@ -305,7 +349,7 @@ mod tests {
         loader.standard_input(b"save 900 1\nsave \"\"\nsave 5 1\n").unwrap();
         assert_eq!(loader.loaded.store.text("save"), "5 1");
         options(&mut loader, &["--save"]).unwrap();
-        assert_eq!(loader.finish().store.text("save"), "");
+        assert_eq!(loader.finish().unwrap().store.text("save"), "");
     }
 
     #[test]
@@ -323,7 +367,7 @@ mod tests {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         loader.environment(variables.into_iter()).unwrap();
         options(&mut loader, &["--port", "3"]).unwrap();
-        let store = loader.finish().store;
+        let store = loader.finish().unwrap().store;
         let shown = |name| store.text(name);
         assert_eq!(
             (shown("port"), shown("timeout"), shown("save")),
@@ -337,7 +381,7 @@ mod tests {
     fn unknown_names_are_forgiven_in_files_only() {
         let mut loader = Loader::new();
         loader.standard_input(b"nothing 1\nvm-enabled no\nlua-replicate-commands yes\n").unwrap();
-        let warnings = loader.finish().warnings;
+        let warnings = loader.finish().unwrap().warnings;
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].contains("line 1") && warnings[0].contains("'nothing'"));
         assert!(refusal(&["--nothing", "1"]).ends_with(BAD_DIRECTIVE));
@@ -364,12 +408,31 @@ mod tests {
     }
 
     #[test]
+    fn the_default_user_that_redis_writes_is_taken() {
+        let store = |text: &str| {
+            let mut loader = Loader::new();
+            loader.standard_input(text.as_bytes())?;
+            loader.finish().map(|loaded| loaded.store)
+        };
+        let open = "user default on nopass sanitize-payload ~* &* +@all\n";
+        assert_eq!(store(open).unwrap().text("requirepass"), "");
+        let digest = "user default on #2c26b46b ~* &* +@all\n";
+        let known = store(&format!("{digest}requirepass foo\n")).unwrap();
+        assert_eq!(known.text("requirepass"), "foo");
+        assert!(store(digest).unwrap_err().to_string().contains("digest"));
+        assert_eq!(store("user default on >bar ~*\n").unwrap().text("requirepass"), "bar");
+        for text in ["user default on nopass -flushall\n", "user other on nopass ~* +@all\n"] {
+            assert!(store(text).unwrap_err().to_string().contains("not supported"), "{text}");
+        }
+    }
+
+    #[test]
     fn renames_are_kept_in_order() {
         let mut loader = Loader::new();
         loader
             .standard_input(b"rename-command FLUSHALL \"\"\nrename-command CONFIG b840\n")
             .unwrap();
-        let loaded = loader.finish();
+        let loaded = loader.finish().unwrap();
         assert_eq!(loaded.renames[1], Rename { from: b"CONFIG".into(), to: b"b840".into() });
         assert_eq!(loaded.rename_lines[0].place, Place::StandardInput { number: 1 });
     }
@@ -383,7 +446,7 @@ mod tests {
             scratch.write("main.conf", "port 1\ninclude *.inc\ninclude none*.conf\ntimeout 3\n");
         let mut loader = Loader::new();
         loader.file(&main).unwrap();
-        let store = loader.finish().store;
+        let store = loader.finish().unwrap().store;
         assert_eq!((store.text("port"), store.text("timeout")), ("20".into(), "3".into()));
     }
 

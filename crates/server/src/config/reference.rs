@@ -40,7 +40,8 @@ file and options, and `save ""` forgets those before it.
 * **Variables** are the names in capitals with `_` for `-`: `DARTER_MAXMEMORY_POLICY=allkeys-lru`.
   `REDIS_PASSWORD` is taken for `requirepass`.
 
-Not supported, and refused in files and options: `user` (use `requirepass`), `loadmodule`, `sentinel`.
+Not supported, and refused in files and options: `loadmodule`, `sentinel`, and `user` but for a default
+user that may do everything, as Redis writes it into files: its password is that of `requirepass`.
 
 CONFIG REWRITE writes what is in force into the file the server was started with, as Redis does:
 comments, order and lines that are no parameters stay, lines are replaced where they stand, and what

@@ -212,7 +212,7 @@ mod tests {
     fn after(old: &str, pairs: &[(&str, &str)]) -> String {
         let mut loader = Loader::new();
         loader.standard_input(old.as_bytes()).unwrap();
-        let store = loader.finish().store;
+        let store = loader.finish().unwrap().store;
         let pairs: Vec<(&[u8], &[u8])> =
             pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         store.set(&pairs, true, |_| Ok(())).unwrap();
@@ -289,7 +289,7 @@ mod tests {
         let text = rewritten(b"", &store, Append::All);
         let mut loader = Loader::new();
         loader.standard_input(&text).unwrap();
-        let again = loader.finish();
+        let again = loader.finish().unwrap();
         assert!(again.warnings.is_empty());
         for (row, (before, after)) in
             rows().zip(store.values().into_iter().zip(again.store.values()))
