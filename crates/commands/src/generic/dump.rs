@@ -9,7 +9,7 @@ use darter_command_table::{
     ReplyResult, ShardView,
 };
 use darter_rdb::{HashField, Payload, Texts, Value, Version, decode, payload};
-use darter_shard::{Deadline, Expiry, Key, Keyspace, Object, ValueRef};
+use darter_shard::{Expiry, Key, Keyspace, Object, ValueRef};
 use darter_value::hash::FieldExpiry;
 use darter_value::integer::IntegerText;
 use darter_value::{Element, End, Hash, Item, List, Set, SortedSet};
@@ -214,8 +214,7 @@ fn put(
             keyspace.set_collection(key, sorted_set_of(call, &members, &scores), expiry);
         }
         Value::Hash(texts, deadlines) => {
-            let hash = hash_of(call, &texts, &deadlines).ok_or(BAD_FORMAT)?;
-            keyspace.set_collection(key, hash, expiry);
+            keyspace.set_collection(key, hash_of(call, &texts, &deadlines), expiry);
         }
         Value::Stream(stream) => keyspace.set_collection(key, stream, expiry),
     }
@@ -242,8 +241,8 @@ fn set_of(call: &Call<'_>, texts: &Texts) -> Set {
     set
 }
 
-/// Without the fields that have expired. `None` if a deadline is later than any can be.
-fn hash_of(call: &Call<'_>, texts: &Texts, deadlines: &[HashField]) -> Option<Hash> {
+/// Without the fields that have expired.
+fn hash_of(call: &Call<'_>, texts: &Texts, deadlines: &[HashField]) -> Hash {
     let (now, growth) = (call.now.0, growth(call));
     let mut hash = Hash::default();
     hash.prepare(texts.iter(), growth);
@@ -251,19 +250,17 @@ fn hash_of(call: &Call<'_>, texts: &Texts, deadlines: &[HashField]) -> Option<Ha
     let mut words = texts.iter();
     let mut index = 0;
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
-        let expiry = match expiring.next_if(|next| next.index == index) {
-            None => FieldExpiry::Clear,
-            Some(next) => {
-                FieldExpiry::At(Deadline::new(i64::try_from(next.deadline_ms).ok()?).ok()?)
-            }
-        };
-        let passed = matches!(expiry, FieldExpiry::At(deadline) if deadline.is_due(now));
-        if !passed {
+        let own = expiring.next_if(|next| next.index == index);
+        let new = own.map(|own| {
+            NewDeadline::at(i64::try_from(own.deadline_ms).unwrap_or(i64::MAX), call.now)
+        });
+        if !new.is_some_and(|new| new.passed) {
+            let expiry = new.map_or(FieldExpiry::Clear, |new| FieldExpiry::At(new.deadline));
             hash.set(field, value, expiry, now, growth);
         }
         index += 1;
     }
-    Some(hash)
+    hash
 }
 
 fn sorted_set_of(call: &Call<'_>, members: &Texts, scores: &[f64]) -> SortedSet {

@@ -167,7 +167,12 @@ impl FieldTable {
 
     #[inline]
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
-        Deadline::new(self.table().next_deadline_ms()?).ok()
+        let table = self.table();
+        if table.deadlines_len() == 0 {
+            // The bound would stay until the hand comes by.
+            return None;
+        }
+        Deadline::new(table.next_deadline_ms()?).ok()
     }
 
     #[inline]
