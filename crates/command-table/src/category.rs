@@ -42,6 +42,9 @@ categories! {
 }
 
 impl Category {
+    /// Every category there is.
+    pub const ALL: Self = Self((1 << Self::NAMES.len()) - 1);
+
     /// No category.
     pub const NONE: Self = Self(0);
 

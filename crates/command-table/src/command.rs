@@ -5,7 +5,7 @@ use crate::call::{Call, ShardView};
 use crate::category::Category;
 use crate::error::{ReplyError, ReplyResult};
 use crate::flags::Flags;
-use crate::key_spec::KeySpec;
+use crate::key_spec::{Access, KeySpec};
 use darter_base::{ShardId, UnixMillis};
 use darter_resp::ReplyWriter;
 use darter_shard::Shard;
@@ -182,6 +182,10 @@ pub struct Command {
     pub history: &'static [(&'static str, &'static str)],
     /// Hints for clients, such as `request_policy:all_shards`.
     pub tips: &'static [&'static str],
+    /// What happens to its keys with these arguments, where key-specs can only say that it varies.
+    pub access: Option<fn(darter_resp::Args<'_>) -> Access>,
+    /// Whether the argument at an index is nobody's business: logs and MONITOR do not show it.
+    pub secret: Option<fn(darter_resp::Args<'_>, usize) -> bool>,
     /// Where and how it runs.
     pub handler: Handler,
 }
@@ -203,6 +207,8 @@ impl Command {
         deprecated: None,
         history: &[],
         tips: &[],
+        access: None,
+        secret: None,
         handler: Handler::Container,
     };
 
@@ -217,6 +223,14 @@ impl Command {
         match self.keys {
             [only] => only.single(),
             _ => None,
+        }
+    }
+
+    /// The argument at `index` as logs and MONITOR show it.
+    pub fn shown<'a>(&self, args: darter_resp::Args<'a>, index: usize) -> &'a [u8] {
+        match self.secret {
+            Some(is_secret) if is_secret(args, index) => b"(redacted)",
+            _ => args.at(index),
         }
     }
 

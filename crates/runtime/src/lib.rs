@@ -13,7 +13,7 @@
 //! loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
-// Denied by the workspace; `allocator`, `crash` and `process` say why they need it.
+// Denied by the workspace; `allocator`, `crash`, `process` and `stopwatch` say why they need it.
 
 pub mod allocator;
 pub mod arrivals;
@@ -32,6 +32,7 @@ pub mod process;
 pub mod reactor;
 pub mod runtime;
 pub mod service;
+pub mod stopwatch;
 
 mod acceptor;
 mod blocking;
@@ -68,6 +69,7 @@ pub use runtime::{WorkerContext, start};
 pub use service::{
     CloseReason, Io, NextTick, OutputLimit, Progress, Refusal, Service, Stopping, Then,
 };
+pub use stopwatch::{Stopwatch, Ticks};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.
 mod sync {

@@ -5,11 +5,12 @@ use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{Arrivals, Io, crash};
+use darter_runtime::{Arrivals, Io, Ticks, crash};
 use darter_shard::{KeyHasher, Shard};
 use darter_txn::{Held, Program, View, Window};
 
@@ -74,6 +75,13 @@ pub struct Operation {
     pub hash: u64,
 }
 
+impl Operation {
+    /// Its size on the wire.
+    pub const fn request_bytes(&self) -> usize {
+        self.end - self.begin
+    }
+}
+
 /// A window's commands and the spans of their arguments. Scratch space of a worker.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -100,10 +108,19 @@ pub struct Commands<'a, S> {
     pub limits: CallLimits,
     pub shared: &'static Shared,
     pub statistics: &'static WorkerStatistics,
+    /// From which cost on a command is remembered.
+    pub thresholds: Thresholds,
+    /// When the latest command had run, or the first one began.
+    pub ended: Ticks,
+    /// How many operations have run here.
+    pub ran: usize,
+    /// Those to be remembered, by their index.
+    pub notable: &'a mut Vec<(usize, Cost)>,
 }
 
 impl Batch {
-    fn args<'a>(&'a self, operation: &Operation, input: &'a [u8]) -> Args<'a> {
+    /// The arguments of an operation that is in `input`.
+    pub fn args<'a>(&'a self, operation: &Operation, input: &'a [u8]) -> Args<'a> {
         let spans = &self.spans[operation.spans.0..operation.spans.1];
         Args::new(&input[operation.begin..operation.end], spans)
     }
@@ -159,6 +176,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         let (session, io) = self.seats.at(operation.place);
         crash::note_client(session.client_id);
         session.note_command(operation.entry);
+        let unsent_before = io.output.0.len();
         let result = run_command(
             operation.entry,
             self.batch.args(operation, io.input),
@@ -169,7 +187,20 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             &mut View::one(held, self.shared.router()),
             &mut io.output.0,
         );
+        let stopwatch = &self.shared.stopwatch;
+        let ended = stopwatch.now();
+        let cost = Cost {
+            nanos: stopwatch.nanos_between(self.ended, ended),
+            request_bytes: operation.request_bytes(),
+            reply_bytes: io.output.0.len() - unsent_before,
+        };
+        self.ended = ended;
+        self.ran = index + 1;
         self.statistics.called(operation.entry.id, &result);
+        self.statistics.took(operation.entry.id, cost.nanos);
+        if self.thresholds.is_notable(cost) {
+            self.notable.push((index, cost));
+        }
     }
 
     #[cold]
@@ -182,6 +213,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             .map(|operation| PackedCommand {
                 entry: operation.entry,
                 args: OwnedArgs::from(self.batch.args(operation, io.input)),
+                cost: Cost { request_bytes: operation.request_bytes(), ..Cost::default() },
                 result: Ok(()),
             })
             .collect();

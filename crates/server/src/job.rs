@@ -2,6 +2,7 @@
 
 use crate::dispatch::{Client, run_command};
 use crate::shared::Shared;
+use crate::watch::Cost;
 use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, Entry, ReplyResult};
 use darter_resp::{Output, OwnedArgs};
@@ -35,6 +36,8 @@ pub struct PackedCommand {
     pub entry: &'static Entry,
     /// With which arguments.
     pub args: OwnedArgs,
+    /// Its size on the wire, and once it has run what else it cost.
+    pub cost: Cost,
     /// Whether it answered an error, and which.
     pub result: ReplyResult,
 }
@@ -45,7 +48,10 @@ impl Work<Shard> for Job {
         // Another worker's client; afterwards this worker goes on with its own.
         let own = crash::in_flight().client;
         crash::note_client(0);
+        let stopwatch = &self.shared.stopwatch;
+        let mut begun = stopwatch.now();
         for packed in &mut self.commands {
+            let unsent_before = self.output.len();
             packed.result = run_command(
                 packed.entry,
                 packed.args.as_args(),
@@ -56,6 +62,10 @@ impl Work<Shard> for Job {
                 &mut view,
                 &mut self.output,
             );
+            let ended = stopwatch.now();
+            packed.cost.nanos = stopwatch.nanos_between(begun, ended);
+            packed.cost.reply_bytes = self.output.len() - unsent_before;
+            begun = ended;
         }
         crash::note_client(own);
     }

@@ -14,17 +14,22 @@
 pub mod commands;
 pub mod config;
 pub mod dispatch;
+pub mod histogram;
 pub mod job;
 pub mod mail;
 pub mod metrics;
 pub mod outbox;
+pub mod pause;
 pub mod pending;
 pub mod rates;
+pub mod request;
 pub mod session;
 pub mod session_command;
 pub mod shared;
 pub mod statistics;
 pub mod survey;
+pub mod waiting;
+pub mod watch;
 pub mod worker;
 
 pub use config::{ConfigStore, Settings};

@@ -15,6 +15,8 @@ pub enum Mail {
     Shard(Letter<Shard, Job>),
     /// Something about the receiver's clients, for a client of the sender.
     Question { from: ConnectionId, question: Arc<Question> },
+    /// Lines for the receiver's monitors.
+    Monitored(Arc<[u8]>),
     /// The answer, to the client that asked.
     Answer { to: ConnectionId, answer: Answer },
 }

@@ -3,18 +3,19 @@
 
 use crate::dispatch::{Client, run_command};
 use crate::mail::ShardPost;
+use crate::request::{OwnedRequest, Request};
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionRun};
 use crate::survey::Survey;
+use crate::waiting::Waiting;
 use crate::worker::Core;
 use darter_base::ShardId;
-use darter_command_table::{Entry, Progress, Slice};
-use darter_resp::{Output, OwnedArgs, ReplyWriter};
-use darter_runtime::{ConnectionId, Turn};
+use darter_command_table::{Progress, Slice};
+use darter_resp::{Output, ReplyWriter};
+use darter_runtime::{ConnectionId, Ticks, Turn};
 use darter_shard::Shard;
 use darter_txn::{Gathering, Held, Step, Ticket};
 use std::fmt;
-use std::time::Instant;
 
 /// A client's command under way.
 #[derive(Debug)]
@@ -29,36 +30,44 @@ pub enum Pending {
     Survey(Box<Survey>),
     /// Keeping shards from others for a while.
     Holding(Box<Holding>),
+    /// Held back by a pause.
+    Paused,
+    /// Waiting for other servers or files.
+    Waiting(Waiting),
 }
 
 /// A command over several shards.
 #[derive(Debug)]
 pub struct Coordinated {
-    entry: &'static Entry,
-    args: OwnedArgs,
+    request: OwnedRequest,
     gathering: Gathering<Shard>,
 }
 
 /// A command that has run and keeps its shards (`DEBUG SLEEP`).
 #[derive(Debug)]
 pub struct Holding {
-    entry: &'static Entry,
+    request: OwnedRequest,
     gathering: Gathering<Shard>,
-    since: Instant,
+    since: Ticks,
 }
 
 impl Holding {
     /// Gives the shards back and answers.
-    pub fn finish(mut self, core: &Core, reply: &mut ReplyWriter<'_>, turn: &Turn) {
+    pub fn finish(mut self, core: &Core, session: &Session, output: &mut Output, turn: &Turn) {
         self.gathering.release(&core.shared.cells, &ShardPost(&core.post));
-        let micros = turn.instant.duration_since(self.since).as_micros();
-        core.statistics().took(self.entry.id, u64::try_from(micros).unwrap_or(u64::MAX));
-        reply.ok();
+        let unsent_before = output.len();
+        ReplyWriter::new(output, session.protocol).ok();
+        let reply_bytes = output.len() - unsent_before;
+        let nanos = core.nanos_since(self.since);
+        core.note(session, self.request.as_request(), nanos, reply_bytes, turn);
     }
 }
 
 /// A command that visits shard after shard.
 pub struct Sliced {
+    request: OwnedRequest,
+    /// How long its slices ran, waiting apart.
+    nanos: u64,
     slice: Box<dyn Slice>,
     /// Set while the shard it wants next is reserved.
     gathering: Option<Gathering<Shard>>,
@@ -78,10 +87,9 @@ impl Coordinated {
     /// Collects `shards` for a command; `Err` when one is out and the command must wait.
     pub fn start(
         core: &Core,
-        session: &mut Session,
-        entry: &'static Entry,
+        session: &Session,
+        request: Request<'_>,
         shards: Vec<ShardId>,
-        args: darter_resp::Args<'_>,
     ) -> Result<Gathering<Shard>, Pending> {
         core.statistics().coordinated.add(1);
         let mut gathering = Gathering::new(shards);
@@ -89,8 +97,8 @@ impl Coordinated {
             Step::Ready => Ok(gathering),
             Step::Waiting => {
                 core.statistics().coordinated_waits.add(1);
-                let args = OwnedArgs::from(args);
-                Err(Pending::Gathering(Box::new(Self { entry, args, gathering })))
+                let request = request.to_owned();
+                Err(Pending::Gathering(Box::new(Self { request, gathering })))
             }
         }
     }
@@ -108,72 +116,71 @@ pub enum After {
 }
 
 /// Runs a command for which all shards are held, and gives them back.
-#[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 pub fn run_gathered(
     core: &Core,
     session: &mut Session,
-    entry: &'static Entry,
-    args: darter_resp::Args<'_>,
+    request: Request<'_>,
     mut gathering: Gathering<Shard>,
     output: &mut Output,
     id: ConnectionId,
     turn: &Turn,
 ) -> After {
+    let Request { entry, args, .. } = request;
     let mut after = After::Resumes;
-    {
-        let mut view = gathering.view(&core.shared.cells);
-        if let Some(SessionRun::AllShards(run)) = core.shared.session_run(entry.id) {
-            let protocol = session.protocol;
-            let mut call = SessionCall {
-                entry,
-                args,
-                output,
-                session,
-                id,
-                shared: core.shared,
-                post: &core.post,
-                turn,
-            };
-            let began_at = turn.elapsed_micros();
-            let result = run(&mut call, &mut view);
-            core.statistics().called(entry.id, &result);
-            core.statistics().took(entry.id, turn.elapsed_micros() - began_at);
-            match result {
-                Ok(Flow::Close) => after = After::Closes,
-                Ok(Flow::Hold(duration)) => {
-                    core.holders.borrow_mut().push((turn.instant + duration, id));
-                    let holding = Holding { entry, gathering, since: turn.instant };
-                    session.pending = Some(Pending::Holding(Box::new(holding)));
-                    return After::Waits;
-                }
-                Ok(Flow::Next | Flow::Suspend) => {}
-                Err(error) => ReplyWriter::new(output, protocol).error(error.line()),
+    let unsent_before = output.len();
+    let begun = core.shared.stopwatch.now();
+    let mut view = gathering.view(&core.shared.cells);
+    if let Some(SessionRun::AllShards(run)) = core.shared.session_run(entry.id) {
+        let protocol = session.protocol;
+        let mut call = SessionCall {
+            entry,
+            args,
+            output,
+            session,
+            id,
+            core,
+            shared: core.shared,
+            post: &core.post,
+            turn,
+        };
+        let result = run(&mut call, &mut view);
+        core.statistics().called(entry.id, &result);
+        match result {
+            Ok(Flow::Close) => after = After::Closes,
+            Ok(Flow::Hold(duration)) => {
+                core.holders.borrow_mut().push((turn.instant + duration, id));
+                let holding = Holding { request: request.to_owned(), gathering, since: begun };
+                session.pending = Some(Pending::Holding(Box::new(holding)));
+                return After::Waits;
             }
-        } else {
-            let client = Client { db: session.db, protocol: session.protocol };
-            let began_at = turn.elapsed_micros();
-            let result = run_command(
-                entry,
-                args,
-                client,
-                turn.now,
-                core.limits,
-                &core.shared.hasher,
-                &mut view,
-                output,
-            );
-            core.statistics().called(entry.id, &result);
-            core.statistics().took(entry.id, turn.elapsed_micros() - began_at);
+            Ok(Flow::Next | Flow::Suspend | Flow::Wait) => {}
+            Err(error) => ReplyWriter::new(output, protocol).error(error.line()),
         }
+    } else {
+        let client = Client { db: session.db, protocol: session.protocol };
+        let result = run_command(
+            entry,
+            args,
+            client,
+            turn.now,
+            core.limits,
+            &core.shared.hasher,
+            &mut view,
+            output,
+        );
+        core.statistics().called(entry.id, &result);
     }
+    let nanos = core.nanos_since(begun);
     gathering.release(&core.shared.cells, &ShardPost(&core.post));
+    core.note(session, request, nanos, output.len() - unsent_before, turn);
     after
 }
 
 impl Sliced {
     /// A command about to visit its first shard.
-    pub fn new(slice: Box<dyn Slice>) -> Self {
-        Self { next: slice.begin(), slice, gathering: None }
+    pub fn new(request: Request<'_>, slice: Box<dyn Slice>) -> Self {
+        let request = request.to_owned();
+        Self { request, nanos: 0, next: slice.begin(), slice, gathering: None }
     }
 
     /// Runs a few slices. `true` when the command has answered; otherwise it waits for its shard if
@@ -181,29 +188,32 @@ impl Sliced {
     pub fn advance(
         &mut self,
         core: &Core,
-        ticket: Ticket,
+        session: &Session,
         turn: &Turn,
-        reply: &mut ReplyWriter<'_>,
+        output: &mut Output,
     ) -> bool {
+        let ticket = Ticket(session.client_id);
         for _ in 0..SLICES_PER_TURN {
-            let Progress::On(shard) = self.next else {
-                self.slice.finish(reply);
-                return true;
-            };
+            let Progress::On(shard) = self.next else { break };
             let mut gathering =
                 self.gathering.take().unwrap_or_else(|| Gathering::new(vec![shard]));
             if gathering.advance(&core.shared.cells, core.worker, ticket) == Step::Waiting {
                 self.gathering = Some(gathering);
                 return false;
             }
+            let begun = core.shared.stopwatch.now();
             self.next = self.slice.run(gathering.view(&core.shared.cells).first(), turn.now);
+            self.nanos += core.nanos_since(begun);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
         }
-        if self.next == Progress::Done {
-            self.slice.finish(reply);
-            return true;
+        if self.next != Progress::Done {
+            return false;
         }
-        false
+        let unsent_before = output.len();
+        self.slice.finish(&mut ReplyWriter::new(output, session.protocol));
+        let reply_bytes = output.len() - unsent_before;
+        core.note(session, self.request.as_request(), self.nanos, reply_bytes, turn);
+        true
     }
 
     /// Whether a reservation is under way.
@@ -231,8 +241,8 @@ impl Pending {
                     session.pending = Some(Self::Gathering(coordinated));
                     return After::Waits;
                 }
-                let Coordinated { entry, args, gathering } = *coordinated;
-                run_gathered(core, session, entry, args.as_args(), gathering, output, id, turn)
+                let Coordinated { request, gathering } = *coordinated;
+                run_gathered(core, session, request.as_request(), gathering, output, id, turn)
             }
             Some(Self::Sliced(mut sliced)) => {
                 sliced
@@ -240,8 +250,7 @@ impl Pending {
                     .as_mut()
                     .expect("a sliced command that was granted a shard had reserved it")
                     .accept(held);
-                let mut reply = ReplyWriter::new(output, session.protocol);
-                let done = sliced.advance(core, ticket, turn, &mut reply);
+                let done = sliced.advance(core, session, turn, output);
                 let waits = sliced.waits();
                 if !done {
                     session.pending = Some(Self::Sliced(sliced));
@@ -262,7 +271,7 @@ impl Pending {
             Self::Gathering(coordinated) => Some(coordinated.gathering),
             Self::Sliced(sliced) => sliced.gathering,
             Self::Holding(holding) => Some(holding.gathering),
-            Self::Posted | Self::Survey(_) => None,
+            Self::Posted | Self::Survey(_) | Self::Paused | Self::Waiting(_) => None,
         };
         if let Some(mut gathering) = gathering {
             gathering.release(&core.shared.cells, &ShardPost(&core.post));

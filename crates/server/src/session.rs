@@ -9,6 +9,7 @@ use darter_runtime::{Io, PeerAddress, PeerInfo};
 
 /// One client's state. Lives on the worker its connection was given to.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one client")]
 pub struct Session {
     /// Progress over an incomplete request.
     pub parser: RequestParser,
@@ -22,6 +23,8 @@ pub struct Session {
     pub authenticated: bool,
     /// Closes once its output is sent; nothing it still sends is looked at.
     pub closing: bool,
+    /// Gets a line for every command of every client (`MONITOR`).
+    pub monitors: bool,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
     /// Whether the reply of the pending command is not wanted.
@@ -72,6 +75,7 @@ pub enum Replies {
 
 /// What only `CLIENT LIST` and its like look at.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one client")]
 pub struct Facts {
     /// Where it connected from and to.
     pub peer: PeerInfo,
@@ -85,6 +89,8 @@ pub struct Facts {
     pub no_evict: bool,
     /// `CLIENT NO-TOUCH`: its reads do not make keys look used.
     pub no_touch: bool,
+    /// `READONLY`.
+    pub reads_from_replicas: bool,
     /// `CLIENT CAPA redirect`.
     pub takes_redirects: bool,
     /// When it connected.
@@ -104,6 +110,7 @@ impl Session {
             protocol: Protocol::Resp2,
             authenticated: !limits.unauthenticated,
             closing: false,
+            monitors: false,
             replies: Replies::On,
             mutes_pending: false,
             client_id,
@@ -117,6 +124,7 @@ impl Session {
                 lib_version: Vec::new(),
                 no_evict: false,
                 no_touch: false,
+                reads_from_replicas: false,
                 takes_redirects: false,
                 connected_at: now,
             }),
@@ -134,6 +142,7 @@ impl Session {
         self.facts.name.clear();
         self.facts.no_evict = false;
         self.facts.no_touch = false;
+        self.facts.reads_from_replicas = false;
     }
 
     /// Notes that it runs a command.

@@ -4,6 +4,7 @@ use crate::mail::Mail;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::worker::Core;
 use darter_command_table::{Command, Entry, ReplyError, ShardView};
 use darter_resp::{Args, Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, Turn};
@@ -68,6 +69,8 @@ pub enum Flow {
     Next,
     /// Nothing until [`Session::pending`] is dealt with.
     Suspend,
+    /// Nothing until [`Session::pending`] is dealt with, which can take for ever.
+    Wait,
     /// Close once the reply is sent.
     Close,
     /// Answer `+OK` after this long, and keep the shards until then. Only of a command over all
@@ -88,6 +91,8 @@ pub struct SessionCall<'a> {
     pub session: &'a mut Session,
     /// Its connection.
     pub id: ConnectionId,
+    /// Its worker.
+    pub core: &'a Core,
     /// What all workers share.
     pub shared: &'static Shared,
     /// Mailboxes.
@@ -128,6 +133,13 @@ impl SessionCall<'_> {
         reply.simple("HELP");
         reply.simple("    Print this help.");
         Ok(Flow::Next)
+    }
+
+    /// Microseconds since the epoch. The tick's time has milliseconds; what has passed since is known to
+    /// the microsecond.
+    pub fn now_micros(&self) -> i64 {
+        let elapsed = i64::try_from(self.turn.elapsed_micros()).unwrap_or(0);
+        self.turn.now.0.saturating_mul(1000).saturating_add(elapsed)
     }
 
     /// This worker's counters.

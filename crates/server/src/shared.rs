@@ -1,15 +1,19 @@
 //! What all workers share: the cells, the command table, the configuration, the counters.
 
 use crate::config::{ConfigStore, Settings};
+use crate::histogram::Histogram;
 use crate::job::Job;
 use crate::metrics::Figures;
+use crate::pause::SharedPause;
 use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
-use crate::statistics::{Totals, WorkerStatistics};
+use crate::statistics::{Totals, WorkerStatistics, latency_of};
+use crate::watch::monitor::Monitors;
+use crate::watch::{CommandLogs, LatencyEvents};
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Command, CommandId, Entry, Handler, Rename, RenameError, Table};
-use darter_runtime::ReactorChoice;
 use darter_runtime::handle::ShutdownHandle;
+use darter_runtime::{ReactorChoice, Stopwatch};
 use darter_shard::{KeyHasher, Shard, ShardOptions};
 use darter_txn::{Cells, Router};
 use std::fmt;
@@ -26,7 +30,7 @@ pub const REDIS_VERSION: &str = "7.4.5";
 pub struct Identity {
     /// 40 hexadecimal digits, different in every run.
     pub run_id: String,
-    /// 40 hexadecimal digits that name the history of this data set.
+    /// 40 hexadecimal digits that name the history of this data set at first.
     pub replication_id: String,
     /// When it started.
     pub started_at: UnixMillis,
@@ -61,18 +65,36 @@ pub struct Shared {
     pub statistics: Box<[WorkerStatistics]>,
     /// What the counters were at `CONFIG RESETSTAT`.
     baseline: Mutex<Totals>,
+    /// Histograms as they were then, by [`CommandId`].
+    latency_baseline: Mutex<Vec<Histogram>>,
     /// How much happens per second.
     pub rates: Rates,
     /// Bytes each shard used when its home worker last looked.
     shard_bytes: Box<[AtomicU64]>,
     /// What shards have, while somebody may read it: set when the metrics endpoint is started.
     pub figures: OnceLock<Figures>,
+    /// Bytes all shards used when they were made.
+    pub startup_bytes: u64,
     /// The most memory used, in bytes.
     peak_bytes: AtomicU64,
     /// Who this process is.
     pub identity: Identity,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: AtomicBool,
+    /// What run times are measured with.
+    pub stopwatch: Stopwatch,
+    /// Commands that were slow or large.
+    pub command_logs: CommandLogs,
+    /// What took longer than it should.
+    pub latency: LatencyEvents,
+    /// Who sees every command.
+    pub monitors: Monitors,
+    /// `CLIENT PAUSE`.
+    pub pause: SharedPause,
+    /// 40 hexadecimal digits that name the history of this data set.
+    pub replication_id: Mutex<String>,
+    /// `DEBUG PAUSE-CRON`.
+    pub background_paused: AtomicBool,
     /// Set once the runtime runs.
     pub running: OnceLock<Running>,
     next_client_id: AtomicU64,
@@ -126,8 +148,15 @@ impl Shared {
         for entry in table.commands() {
             join_runs(entry, &session_commands, &mut session_runs);
         }
+        let mut startup_bytes = 0;
+        let cells = Cells::new(router, |id: ShardId| {
+            let shard = Shard::new(id, &options);
+            startup_bytes += shard.used_bytes() as u64;
+            shard
+        });
         Ok(Self {
-            cells: Cells::new(router, |id: ShardId| Shard::new(id, &options)),
+            cells,
+            startup_bytes,
             hasher,
             session_runs,
             config,
@@ -135,13 +164,21 @@ impl Shared {
                 .map(|_| WorkerStatistics::new(table.len()))
                 .collect(),
             baseline: Mutex::new(Totals::default()),
+            latency_baseline: Mutex::new(vec![Histogram::default(); table.len()]),
             rates: Rates::default(),
             shard_bytes: router.shards().map(|_| AtomicU64::new(0)).collect(),
             figures: OnceLock::new(),
             peak_bytes: AtomicU64::new(0),
             table,
+            replication_id: Mutex::new(identity.replication_id.clone()),
             identity,
             active_expire: AtomicBool::new(true),
+            stopwatch: Stopwatch::new(),
+            command_logs: CommandLogs::default(),
+            latency: LatencyEvents::default(),
+            monitors: Monitors::default(),
+            pause: SharedPause::default(),
+            background_paused: AtomicBool::new(false),
             running: OnceLock::new(),
             next_client_id: AtomicU64::new(1),
         })
@@ -169,12 +206,26 @@ impl Shared {
     /// Lets the counters begin at zero again (`CONFIG RESETSTAT`).
     pub fn reset_statistics(&self) {
         *self.lock_baseline() = Totals::of(&self.statistics);
+        for (index, baseline) in self.lock_latency_baseline().iter_mut().enumerate() {
+            let id = CommandId(u16::try_from(index).expect("ids are 16 bits"));
+            *baseline = latency_of(&self.statistics, id);
+        }
         self.peak_bytes.store(0, Ordering::Relaxed);
     }
 
     /// What the counters were when they began at zero.
     pub fn baseline(&self) -> Totals {
         self.lock_baseline().clone()
+    }
+
+    /// How long a command took since the counters began at zero.
+    pub fn latency_of(&self, id: CommandId) -> Histogram {
+        let all = latency_of(&self.statistics, id);
+        all.since(&self.lock_latency_baseline()[id.index()])
+    }
+
+    fn lock_latency_baseline(&self) -> std::sync::MutexGuard<'_, Vec<Histogram>> {
+        self.latency_baseline.lock().expect("a baseline is replaced, never half changed")
     }
 
     fn lock_baseline(&self) -> std::sync::MutexGuard<'_, Totals> {

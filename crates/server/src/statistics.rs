@@ -1,19 +1,30 @@
 //! Counters, written by one worker each and read by anyone.
 
+use crate::histogram::{Histogram, Recorder};
 use darter_command_table::{CommandId, ReplyError};
 use std::ops::AddAssign;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// A counter with one writer. Plain loads and stores: an increment costs no locked instruction.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// Zero.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// Adds `count`. Only the owning worker calls this.
     #[inline]
     pub fn add(&self, count: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// Takes `count` away again, for what is no counter but a level. Only the owning worker calls this.
+    pub fn remove(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(count), Ordering::Relaxed);
     }
 
     /// Replaces the value. Only the owning worker calls this.
@@ -65,6 +76,20 @@ pub struct WorkerStatistics {
     pub ticks: Counter,
     /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
+    /// Clients that wait: for a pause to end, or for data. A level.
+    pub blocked_clients: Counter,
+    /// Those of them that wait for a limited time. A level.
+    pub timed_clients: Counter,
+    /// Clients that get a line for every command. A level.
+    pub monitors: Counter,
+    /// The most kept input of one connection lately, in bytes. A level.
+    pub recent_input_bytes_max: Counter,
+    /// The most unsent output of one connection lately, in bytes. A level.
+    pub recent_output_bytes_max: Counter,
+    /// Attempts to authenticate with a wrong user or password.
+    pub wrong_passwords: Counter,
+    /// Whether histograms are kept (`latency-tracking`).
+    pub tracks_latency: AtomicBool,
     /// Per command, by [`CommandId`].
     per_command: Box<[CommandCounters]>,
     /// Errors by code. Locked by its worker for each error and by who reads it.
@@ -77,7 +102,9 @@ struct CommandCounters {
     calls: Counter,
     failed: Counter,
     rejected: Counter,
-    micros: Counter,
+    nanos: Counter,
+    /// Made when it first runs.
+    latency: OnceLock<Recorder>,
 }
 
 impl WorkerStatistics {
@@ -99,6 +126,13 @@ impl WorkerStatistics {
             reads: Counter::default(),
             ticks: Counter::default(),
             buffer_bytes: Counter::default(),
+            blocked_clients: Counter::default(),
+            timed_clients: Counter::default(),
+            monitors: Counter::default(),
+            recent_input_bytes_max: Counter::default(),
+            recent_output_bytes_max: Counter::default(),
+            wrong_passwords: Counter::default(),
+            tracks_latency: AtomicBool::new(true),
             per_command: (0..command_count).map(|_| CommandCounters::default()).collect(),
             error_codes: Mutex::new(Vec::new()),
         }
@@ -116,10 +150,21 @@ impl WorkerStatistics {
         }
     }
 
-    /// Adds to the time a command took.
+    /// Notes the time a command took.
     #[inline]
-    pub fn took(&self, id: CommandId, micros: u64) {
-        self.per_command[id.index()].micros.add(micros);
+    pub fn took(&self, id: CommandId, nanos: u64) {
+        let counters = &self.per_command[id.index()];
+        counters.nanos.add(nanos);
+        if self.tracks_latency.load(Ordering::Relaxed) {
+            counters.latency.get_or_init(Recorder::default).record(nanos);
+        }
+    }
+
+    /// Adds this worker's durations of a command to `sum`.
+    fn add_latency(&self, id: CommandId, sum: &mut Histogram) {
+        if let Some(recorder) = self.per_command[id.index()].latency.get() {
+            *sum += recorder;
+        }
     }
 
     /// Counts a command refused before it ran.
@@ -148,6 +193,15 @@ impl WorkerStatistics {
     }
 }
 
+/// How long a command took, over all workers.
+pub fn latency_of(workers: &[WorkerStatistics], id: CommandId) -> Histogram {
+    let mut sum = Histogram::default();
+    for worker in workers {
+        worker.add_latency(id, &mut sum);
+    }
+    sum
+}
+
 /// What has been done with one command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommandTotals {
@@ -157,8 +211,8 @@ pub struct CommandTotals {
     pub failed: u64,
     /// Times it was refused before it ran.
     pub rejected: u64,
-    /// Time it took. Commands run together share theirs evenly.
-    pub micros: u64,
+    /// Time it took.
+    pub nanos: u64,
 }
 
 /// The sums over all workers, as of some moment.
@@ -177,6 +231,8 @@ pub struct Totals {
     pub input_bytes: u64,
     pub output_bytes: u64,
     pub reads: u64,
+    pub ticks: u64,
+    pub wrong_passwords: u64,
     /// By [`CommandId`].
     pub per_command: Vec<CommandTotals>,
     /// Errors by code, in the order of the codes.
@@ -203,7 +259,7 @@ impl Totals {
                 calls: now.calls - then.calls,
                 failed: now.failed - then.failed,
                 rejected: now.rejected - then.rejected,
-                micros: now.micros - then.micros,
+                nanos: now.nanos - then.nanos,
             }
         });
         let error_codes = self.error_codes.iter().map(|(code, count)| {
@@ -224,6 +280,8 @@ impl Totals {
             input_bytes: self.input_bytes - earlier.input_bytes,
             output_bytes: self.output_bytes - earlier.output_bytes,
             reads: self.reads - earlier.reads,
+            ticks: self.ticks - earlier.ticks,
+            wrong_passwords: self.wrong_passwords - earlier.wrong_passwords,
             per_command: per_command.collect(),
             error_codes: error_codes.filter(|(_, count)| *count > 0).collect(),
         }
@@ -250,12 +308,14 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.input_bytes += worker.input_bytes.read();
         self.output_bytes += worker.output_bytes.read();
         self.reads += worker.reads.read();
+        self.ticks += worker.ticks.read();
+        self.wrong_passwords += worker.wrong_passwords.read();
         self.per_command.resize_with(worker.per_command.len(), CommandTotals::default);
         for (totals, counters) in self.per_command.iter_mut().zip(&worker.per_command) {
             totals.calls += counters.calls.read();
             totals.failed += counters.failed.read();
             totals.rejected += counters.rejected.read();
-            totals.micros += counters.micros.read();
+            totals.nanos += counters.nanos.read();
         }
         for (code, count) in worker.lock_codes().iter() {
             match self.error_codes.iter_mut().find(|(known, _)| known == code) {
@@ -281,13 +341,10 @@ mod tests {
         workers[1].refused(id, &ReplyError::NoAuth);
         workers[0].called::<()>(id, &Err(ReplyError::WrongType));
         let now = Totals::of(&workers);
-        assert_eq!(now.command(id), CommandTotals { calls: 3, failed: 2, rejected: 1, micros: 5 });
+        assert_eq!(now.command(id), CommandTotals { calls: 3, failed: 2, rejected: 1, nanos: 5 });
         assert_eq!(now.error_codes, [("NOAUTH".to_owned(), 1), ("WRONGTYPE".to_owned(), 2)]);
         let since = now.since(&before);
-        assert_eq!(
-            since.command(id),
-            CommandTotals { calls: 2, failed: 2, rejected: 1, micros: 0 }
-        );
+        assert_eq!(since.command(id), CommandTotals { calls: 2, failed: 2, rejected: 1, nanos: 0 });
         assert_eq!((since.commands, since.errors), (2, 3));
         assert!(now.since(&now).error_codes.is_empty());
     }

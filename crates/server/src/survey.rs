@@ -11,10 +11,12 @@ use crate::mail::Mail;
 use crate::pending::{After, Pending};
 use crate::session::Session;
 use crate::session_command::SessionCall;
-use crate::worker::Worker;
+use crate::waiting::End;
+use crate::worker::{Core, Worker};
 use darter_base::WorkerId;
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections};
+use darter_structures::allocator;
 use std::sync::Arc;
 
 /// What is asked.
@@ -26,6 +28,12 @@ pub enum Question {
     Kill(Filter),
     /// The same, as `CLIENT KILL` answered when it took an address only.
     KillOne(Filter),
+    /// Put the pause into force that there is now, or is no longer.
+    FollowPause,
+    /// Give unused memory back to the system.
+    Purge,
+    /// Let the client with this number go on, if it waits.
+    Unblock { client_id: u64, end: End },
 }
 
 /// What one worker answers.
@@ -35,6 +43,10 @@ pub enum Answer {
     Lines(Vec<(u64, String)>),
     /// How many of its clients were closed, and whether the asking one is to be closed as well.
     Killed { count: usize, asker: bool },
+    /// Whether there was such a client.
+    Unblocked(bool),
+    /// It is done.
+    Done,
 }
 
 /// Answers being collected for one client.
@@ -74,16 +86,33 @@ impl Survey {
 }
 
 impl Question {
-    fn filter(&self) -> &Filter {
+    fn filter(&self) -> Option<&Filter> {
         match self {
-            Self::List(filter) | Self::Kill(filter) | Self::KillOne(filter) => filter,
+            Self::List(filter) | Self::Kill(filter) | Self::KillOne(filter) => Some(filter),
+            Self::FollowPause | Self::Purge | Self::Unblock { .. } => None,
         }
     }
 
     /// This worker's part of the answer.
-    pub fn answer(&self, from: ConnectionId, connections: &mut Connections<'_, Worker>) -> Answer {
+    pub fn answer(
+        &self,
+        from: ConnectionId,
+        core: &Core,
+        connections: &mut Connections<'_, Worker>,
+    ) -> Answer {
         let now = connections.turn().now;
-        let filter = self.filter();
+        if let Self::Unblock { client_id, end } = self {
+            let id = core.clients.get(client_id).copied();
+            return Answer::Unblocked(id.is_some_and(|id| core.unblock(id, *end, connections)));
+        }
+        if matches!(self, Self::Purge) {
+            allocator::release_unused();
+            return Answer::Done;
+        }
+        let Some(filter) = self.filter() else {
+            core.follow_pause(now, connections);
+            return Answer::Done;
+        };
         let skips_asker = filter.skips_asker.unwrap_or(false);
         let mut meant = Vec::new();
         let mut lines = Vec::new();
@@ -95,7 +124,7 @@ impl Question {
                 Self::List(_) => {
                     lines.push((session.client_id, line::describe(session, info, now)));
                 }
-                Self::Kill(_) | Self::KillOne(_) => meant.push(id),
+                _ => meant.push(id),
             }
         });
         if matches!(self, Self::List(_)) {
@@ -134,15 +163,17 @@ pub fn collect(session: &mut Session, answer: Answer, output: &mut Output) -> Af
 
 fn finish(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>) -> After {
     let mut lines = Vec::new();
-    let mut killed = 0;
+    let mut count = 0;
     let mut kills_asker = false;
     for answer in answers {
         match answer {
             Answer::Lines(part) => lines.extend(part),
-            Answer::Killed { count, asker } => {
-                killed += count;
+            Answer::Killed { count: part, asker } => {
+                count += part;
                 kills_asker |= asker;
             }
+            Answer::Unblocked(unblocked) => count += usize::from(unblocked),
+            Answer::Done => {}
         }
     }
     match question {
@@ -151,9 +182,11 @@ fn finish(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>)
             let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
             reply.verbatim(*b"txt", text.as_bytes());
         }
-        Question::Kill(_) => reply.integer(i64::try_from(killed).unwrap_or(i64::MAX)),
-        Question::KillOne(_) if killed == 0 => reply.error(ServerError::NoSuchClient.to_string()),
-        Question::KillOne(_) => reply.ok(),
+        Question::Kill(_) | Question::Unblock { .. } => {
+            reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        Question::KillOne(_) if count == 0 => reply.error(ServerError::NoSuchClient.to_string()),
+        Question::KillOne(_) | Question::FollowPause | Question::Purge => reply.ok(),
     }
     if kills_asker { After::Closes } else { After::Resumes }
 }

@@ -5,13 +5,18 @@ use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS}
 use crate::job::Job;
 use crate::mail::{Mail, ShardPost};
 use crate::outbox::Outbox;
+use crate::pause::Pause;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
+use crate::request::Request;
 use crate::session::{Replies, Session, is_local};
 use crate::session_command::{Flow, SessionCall, SessionRun};
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::watch::latency::EXPIRE_CYCLE;
+use crate::watch::monitor::Lines;
+use crate::watch::{Cost, Thresholds};
 use darter_base::crc16::slot_of;
-use darter_base::{ShardId, WorkerId};
+use darter_base::{ShardId, UnixMillis, WorkerId};
 use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
 use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
 use darter_runtime::{
@@ -19,13 +24,20 @@ use darter_runtime::{
     Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
 };
 use darter_shard::Shard;
-use darter_txn::{Letter, Outcome, Ticket, Window};
+use darter_txn::{Letter, Outcome, Window};
 use hashbrown::HashMap;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Commands of one connection run before others have their turn.
 const COMMANDS_PER_TURN: usize = 2048;
+
+/// How often the largest buffers of connections are looked for, which takes a look at each.
+const BUFFERS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A pause or wait longer than this is looked at again meanwhile.
+const WAKE_MILLIS_MAX: u64 = 1000;
 
 /// How often background work looks whether there is any.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,6 +68,16 @@ pub struct Core {
     pub limits: CallLimits,
     /// Unsent output that clients may have, as of this tick.
     pub output_limits: OutputLimits,
+    /// From which cost on a command is remembered, as of this tick.
+    pub thresholds: Thresholds,
+    /// The pause in force.
+    pub pause: Cell<Option<Pause>>,
+    /// Clients whose next command is held back by it.
+    pub held_back: RefCell<Vec<ConnectionId>>,
+    /// Its clients that wait for a limited time, and until when.
+    pub waiting: RefCell<Vec<(UnixMillis, ConnectionId)>>,
+    /// Its clients that see every command.
+    pub monitors: RefCell<Vec<u64>>,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -78,7 +100,11 @@ pub struct Worker {
     batch: Batch,
     /// How far each of several connections served together has come; scratch.
     ahead: Vec<Ahead>,
+    /// Commands of the window to be remembered; scratch.
+    notable: Vec<(usize, Cost)>,
     background_due: Option<Instant>,
+    /// When the connections' buffers are looked at again.
+    buffers_due: Option<Instant>,
     config_version: u64,
 }
 
@@ -88,6 +114,8 @@ enum Barrier {
     Full,
     /// The rest of the input is no whole command.
     Incomplete,
+    /// A command that has to wait for a pause to end.
+    Paused,
     /// A command that does not run in a window, with its spans in the batch.
     Command { entry: &'static Entry, place: Place, begin: usize, end: usize, first_span: usize },
     /// An inline command, unescaped.
@@ -130,13 +158,20 @@ impl Worker {
                 post: context.post.clone(),
                 limits: config.call_limits(),
                 output_limits: config.output_limits,
+                thresholds: Thresholds::new(&config.watch),
+                pause: Cell::new(None),
+                held_back: RefCell::default(),
+                waiting: RefCell::default(),
+                monitors: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
             window: Window::new(shared.router().shard_count()),
             batch: Batch::default(),
             ahead: Vec::new(),
+            notable: Vec::new(),
             background_due: None,
+            buffers_due: None,
             config_version: shared.config.version(),
         }
     }
@@ -178,6 +213,9 @@ impl Worker {
                 Err(_) if is_http(args) => return Barrier::Attack,
                 Err(error) => return Barrier::Refused { error, begin, end, first_span },
             };
+            if self.core.holds_back(entry) {
+                return Barrier::Paused;
+            }
             let (shard, hash) = match self.core.place(entry, args) {
                 Place::Shard(shard, hash) => (shard, hash),
                 place => return Barrier::Command { entry, place, begin, end, first_span },
@@ -214,22 +252,22 @@ impl Worker {
             limits: self.core.limits,
             shared: self.core.shared,
             statistics: self.core.statistics(),
+            thresholds: self.core.thresholds,
+            ended: self.core.shared.stopwatch.now(),
+            ran: 0,
+            notable: &mut self.notable,
         };
-        let began_at = turn.elapsed_micros();
         let outcome = self.window.run(
             &mut commands,
             &self.core.shared.cells,
             self.core.worker,
             &ShardPost(&self.core.post),
         );
-        let next = match outcome {
-            Outcome::Finished => self.batch.operations.len(),
-            Outcome::Posted { next } => next,
-        };
-        self.share_time(next, turn.elapsed_micros() - began_at);
-        if outcome == Outcome::Finished {
-            return None;
+        let ran = commands.ran;
+        if !self.notable.is_empty() || self.core.shared.monitors.any() {
+            self.tell_of_window(seats, ran, turn);
         }
+        let Outcome::Posted { next } = outcome else { return None };
         let (session, _) = seats.at(self.batch.operations[next - 1].place);
         session.pending = Some(Pending::Posted);
         // What was parsed behind the posted commands is parsed again.
@@ -273,20 +311,23 @@ impl Worker {
         self.batch.clear();
     }
 
-    /// Notes the time the first `count` operations of a window took: an even share for each, the odd rest
-    /// for the first.
-    fn share_time(&self, count: usize, micros: u64) {
-        if micros == 0 {
-            return;
+    /// Remembers the commands of a window that are worth it, and shows the `ran` that have run here to
+    /// monitors.
+    #[cold]
+    fn tell_of_window(&mut self, seats: &mut impl Seats, ran: usize, turn: &Turn) {
+        for (index, cost) in self.notable.drain(..) {
+            let operation = &self.batch.operations[index];
+            let (session, io) = seats.at(operation.place);
+            let args = self.batch.args(operation, io.input);
+            self.core.remember(session, operation.entry, args, cost, turn.now);
         }
-        let operations = &self.batch.operations[..count];
-        let share = micros / count as u64;
-        let statistics = self.core.statistics();
-        statistics.took(operations[0].entry.id, micros % count as u64);
-        if share > 0 {
-            for operation in operations {
-                statistics.took(operation.entry.id, share);
+        if self.core.shared.monitors.any() {
+            let mut lines = Lines::default();
+            for operation in &self.batch.operations[..ran] {
+                let (session, io) = seats.at(operation.place);
+                lines.add(session, operation.entry, self.batch.args(operation, io.input), turn);
             }
+            self.core.send_to_monitors(lines);
         }
     }
 
@@ -294,90 +335,111 @@ impl Worker {
     fn run_single(
         &mut self,
         session: &mut Session,
-        entry: &'static Entry,
+        request: Request<'_>,
         place: Place,
-        args: Args<'_>,
         io: &mut Io<'_, Outbox>,
     ) -> Then {
-        session.note_command(entry);
-        let output = &mut io.output.0;
+        session.note_command(request.entry);
         match place {
-            Place::Shard(shard, _) => self.run_on(session, entry, args, vec![shard], io),
-            Place::Shards(shards) => self.run_on(session, entry, args, shards, io),
-            Place::Slices => {
-                let Handler::Sliced(begin) = entry.command.handler else {
-                    unreachable!("placed by its handler")
-                };
-                let call = darter_command_table::Call {
-                    command: entry.command,
-                    args,
-                    reply: ReplyWriter::new(output, session.protocol),
-                    db: session.db,
-                    now: io.turn.now,
-                    limits: self.core.limits,
-                    hasher: &self.core.shared.hasher,
-                    router: self.core.shared.router(),
-                };
-                let begun = begin(&call);
-                self.core.statistics().called(entry.id, &begun);
-                match begun {
-                    Ok(slice) => {
-                        session.pending = Some(Pending::Sliced(Box::new(Sliced::new(slice))));
-                        self.go_on(session, io)
-                    }
-                    Err(error) => {
-                        ReplyWriter::new(output, session.protocol).error(error.line());
-                        Then::Read
-                    }
-                }
+            Place::Shard(shard, _) => self.run_on(session, request, vec![shard], io),
+            Place::Shards(shards) => self.run_on(session, request, shards, io),
+            Place::Slices => self.run_slices(session, request, io),
+            Place::Session => self.run_alone(session, request, io),
+        }
+    }
+
+    fn run_slices(
+        &mut self,
+        session: &mut Session,
+        request: Request<'_>,
+        io: &mut Io<'_, Outbox>,
+    ) -> Then {
+        let Request { entry, args, .. } = request;
+        let Handler::Sliced(begin) = entry.command.handler else {
+            unreachable!("placed by its handler")
+        };
+        let output = &mut io.output.0;
+        let call = darter_command_table::Call {
+            command: entry.command,
+            args,
+            reply: ReplyWriter::new(output, session.protocol),
+            db: session.db,
+            now: io.turn.now,
+            limits: self.core.limits,
+            hasher: &self.core.shared.hasher,
+            router: self.core.shared.router(),
+        };
+        let begun = begin(&call);
+        self.core.statistics().called(entry.id, &begun);
+        match begun {
+            Ok(slice) => {
+                session.pending = Some(Pending::Sliced(Box::new(Sliced::new(request, slice))));
+                self.go_on(session, io)
             }
-            Place::Session => {
-                let Some(SessionRun::Alone(run)) = self.core.shared.session_run(entry.id) else {
-                    unreachable!("placed by how it runs")
-                };
-                let mut call = SessionCall {
-                    entry,
-                    args,
-                    output,
-                    session,
-                    id: io.id,
-                    shared: self.core.shared,
-                    post: &self.core.post,
-                    turn: io.turn,
-                };
-                let began_at = io.turn.elapsed_micros();
-                crash::note_command(&entry.full_name, args.len());
-                let result = run(&mut call);
-                self.core.statistics().called(entry.id, &result);
-                self.core.statistics().took(entry.id, io.turn.elapsed_micros() - began_at);
-                match result {
-                    Ok(Flow::Next) => Then::Read,
-                    Ok(Flow::Suspend) => Then::Await,
-                    Ok(Flow::Close) => Then::CloseAfterFlush,
-                    Ok(Flow::Hold(_)) => unreachable!("without shards there is nothing to keep"),
-                    Err(error) => {
-                        ReplyWriter::new(output, session.protocol).error(error.line());
-                        Then::Read
-                    }
-                }
+            Err(error) => {
+                ReplyWriter::new(output, session.protocol).error(error.line());
+                Then::Read
             }
         }
+    }
+
+    fn run_alone(
+        &mut self,
+        session: &mut Session,
+        request: Request<'_>,
+        io: &mut Io<'_, Outbox>,
+    ) -> Then {
+        let Request { entry, args, .. } = request;
+        let Some(SessionRun::Alone(run)) = self.core.shared.session_run(entry.id) else {
+            unreachable!("placed by how it runs")
+        };
+        let output = &mut io.output.0;
+        let unsent_before = output.len();
+        let begun = self.core.shared.stopwatch.now();
+        let mut call = SessionCall {
+            entry,
+            args,
+            output,
+            session,
+            id: io.id,
+            core: &self.core,
+            shared: self.core.shared,
+            post: &self.core.post,
+            turn: io.turn,
+        };
+        crash::note_command(&entry.full_name, args.len());
+        let result = run(&mut call);
+        let nanos = self.core.nanos_since(begun);
+        self.core.statistics().called(entry.id, &result);
+        let then = match result {
+            Ok(Flow::Next) => Then::Read,
+            Ok(Flow::Suspend) => Then::Await,
+            Ok(Flow::Wait) => Then::Suspend,
+            Ok(Flow::Close) => Then::CloseAfterFlush,
+            Ok(Flow::Hold(_)) => unreachable!("without shards there is nothing to keep"),
+            Err(error) => {
+                ReplyWriter::new(output, session.protocol).error(error.line());
+                Then::Read
+            }
+        };
+        // What it set counts for itself already.
+        self.follow_settings();
+        self.core.note(session, request, nanos, io.output.0.len() - unsent_before, io.turn);
+        then
     }
 
     fn run_on(
         &mut self,
         session: &mut Session,
-        entry: &'static Entry,
-        args: Args<'_>,
+        request: Request<'_>,
         shards: Vec<ShardId>,
         io: &mut Io<'_, Outbox>,
     ) -> Then {
-        match Coordinated::start(&self.core, session, entry, shards, args) {
+        match Coordinated::start(&self.core, session, request, shards) {
             Ok(gathering) => {
                 let output = &mut io.output.0;
-                let after = run_gathered(
-                    &self.core, session, entry, args, gathering, output, io.id, io.turn,
-                );
+                let after =
+                    run_gathered(&self.core, session, request, gathering, output, io.id, io.turn);
                 match after {
                     After::Resumes => Then::Read,
                     After::Waits => Then::Suspend,
@@ -391,13 +453,37 @@ impl Worker {
         }
     }
 
+    /// Suspends a client in front of a command that is held back.
+    fn hold_back(&self, session: &mut Session, id: ConnectionId) -> Then {
+        session.pending = Some(Pending::Paused);
+        // What was parsed of it is parsed again.
+        session.parser = RequestParser::new();
+        self.core.statistics().blocked_clients.add(1);
+        self.core.held_back.borrow_mut().push(id);
+        Then::Suspend
+    }
+
+    /// Brings what this worker derived from the configuration up to date.
+    #[inline]
+    fn follow_settings(&mut self) {
+        let version = self.core.shared.config.version();
+        if version != self.config_version {
+            self.config_version = version;
+            let settings = self.core.shared.config.current();
+            self.core.limits = settings.call_limits();
+            self.core.output_limits = settings.output_limits;
+            self.core.thresholds = Thresholds::new(&settings.watch);
+            let tracks = settings.watch.tracks_latency;
+            self.core.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
+        }
+    }
+
     /// Goes on with a sliced command. [`Then::Read`] when it has answered.
     fn go_on(&mut self, session: &mut Session, io: &mut Io<'_, Outbox>) -> Then {
         let Some(Pending::Sliced(mut sliced)) = session.pending.take() else {
             unreachable!("only sliced commands ask for another turn")
         };
-        let mut reply = ReplyWriter::new(&mut io.output.0, session.protocol);
-        if sliced.advance(&self.core, Ticket(session.client_id), io.turn, &mut reply) {
+        if sliced.advance(&self.core, session, io.turn, &mut io.output.0) {
             return Then::Read;
         }
         let then = if sliced.waits() { Then::Await } else { Then::Again };
@@ -451,10 +537,18 @@ impl Worker {
     fn finish(&mut self, job: Job, connections: &mut Connections<'_, Self>) {
         for packed in &job.commands {
             self.core.statistics().called(packed.entry.id, &packed.result);
+            self.core.statistics().took(packed.entry.id, packed.cost.nanos);
         }
+        let turn = *connections.turn();
         connections.with(job.origin, |session, output| {
             for packed in &job.commands {
                 session.note_command(packed.entry);
+                let request = Request {
+                    entry: packed.entry,
+                    args: packed.args.as_args(),
+                    bytes: packed.cost.request_bytes,
+                };
+                self.core.tell(session, request, packed.cost, &turn);
             }
             self.answer(session, output, |session, output| {
                 session.pending = None;
@@ -485,8 +579,7 @@ impl Worker {
             connections.with(id, |session, output| {
                 self.answer(session, output, |session, output| {
                     if let Some(Pending::Holding(holding)) = session.pending.take() {
-                        let mut reply = ReplyWriter::new(output, session.protocol);
-                        holding.finish(&self.core, &mut reply, turn);
+                        holding.finish(&self.core, session, output, turn);
                     }
                 });
             });
@@ -495,16 +588,39 @@ impl Worker {
         self.core.holders.borrow().iter().map(|(until, _)| *until).min()
     }
 
+    /// Notes the largest buffers of any connection, now and then.
+    fn look_at_buffers(&mut self, turn: &Turn, connections: &mut Connections<'_, Self>) {
+        if self.buffers_due.is_some_and(|due| turn.instant < due) {
+            return;
+        }
+        self.buffers_due = Some(turn.instant + BUFFERS_INTERVAL);
+        let (mut input, mut output) = (0, 0);
+        connections.for_each(|_, _, info| {
+            input = input.max(info.kept_input_bytes);
+            output = output.max(info.unsent_bytes);
+        });
+        let statistics = self.core.statistics();
+        statistics.recent_input_bytes_max.set(input as u64);
+        statistics.recent_output_bytes_max.set(output as u64);
+    }
+
     /// Looks after the shards this worker is home to. `true` when there is more to do at once.
     fn look_after_shards(&mut self, turn: &Turn) -> bool {
         let shared = self.core.shared;
-        let expire = shared.active_expire.load(std::sync::atomic::Ordering::Relaxed);
+        // A pause holds everything that changes data back, expiry too.
+        let expire =
+            shared.active_expire.load(Ordering::Relaxed) && self.core.pause.get().is_none();
         let mut more = false;
         for id in shared.router().shards_at_home(self.core.worker) {
             // Out means busy, for who knows how long: it comes round again after the interval.
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
             if expire {
+                let begun = shared.stopwatch.now();
                 more |= held.shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more;
+                let nanos = self.core.nanos_since(begun);
+                if self.core.thresholds.is_latency_event(nanos) {
+                    shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
+                }
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
@@ -650,11 +766,13 @@ impl Service for Worker {
     }
 
     fn receive(&mut self, session: &mut Session, io: Io<'_, Outbox>) -> Progress {
+        self.follow_settings();
         let unsent_before = io.output.0.len();
         self.receive_from(session, io, Ahead { consumed: 0, waits: false, unsent_before })
     }
 
     fn receive_all(&mut self, arrivals: &mut Arrivals<'_, Self>) {
+        self.follow_settings();
         self.ahead.clear();
         if arrivals.len() > 1 {
             self.run_ahead(arrivals);
@@ -677,9 +795,10 @@ impl Service for Worker {
         match mail {
             Mail::Shard(letter) => self.letter(letter, connections),
             Mail::Question { from, question } => {
-                let answer = question.answer(from, connections);
+                let answer = question.answer(from, &self.core, connections);
                 self.core.post.send(from.worker, Mail::Answer { to: from, answer });
             }
+            Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
                     self.answer(session, output, |session, output| {
@@ -703,30 +822,37 @@ impl Service for Worker {
         let turn = *connections.turn();
         self.core.statistics().ticks.add(1);
         self.core.statistics().buffer_bytes.set(connections.buffer_bytes() as u64);
-        let version = self.core.shared.config.version();
-        if version != self.config_version {
-            self.config_version = version;
-            let config = self.core.shared.config.current();
-            self.core.limits = config.call_limits();
-            self.core.output_limits = config.output_limits;
+        self.follow_settings();
+        if let Some(pause) = self.core.pause.get()
+            && turn.now >= pause.until
+        {
+            self.core.follow_pause(turn.now, connections);
         }
+        let wait_ends = self.core.end_overdue_waits(turn.now, connections);
         let next_release = self.release_held(&turn, connections);
         let mut due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant >= due {
-            if self.look_after_shards(&turn) {
+            let paused = self.core.shared.background_paused.load(Ordering::Relaxed);
+            if !paused && self.look_after_shards(&turn) {
                 return NextTick::Now;
             }
             if self.core.worker == WorkerId(0) {
                 self.core.shared.sample(turn.instant);
             }
+            self.look_at_buffers(&turn, connections);
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let wake = next_release.map_or(due, |release| release.min(due));
+        let mut wake = next_release.map_or(due, |release| release.min(due));
+        let pause_ends = self.core.pause.get().map(|pause| pause.until);
+        if let Some(until) = pause_ends.into_iter().chain(wait_ends).min() {
+            let millis = u64::try_from(until.0 - turn.now.0).unwrap_or(0);
+            wake = wake.min(turn.instant + Duration::from_millis(millis.min(WAKE_MILLIS_MAX)));
+        }
         NextTick::After(wake - turn.instant)
     }
 
-    fn closed(&mut self, _: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {
+    fn closed(&mut self, id: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {
         let statistics = self.core.statistics();
         statistics.connections_closed.add(1);
         match reason {
@@ -743,6 +869,12 @@ impl Service for Worker {
             _ => {}
         }
         self.core.clients.remove(&session.client_id);
+        self.core.end_monitoring(&mut session);
+        match &session.pending {
+            Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),
+            Some(Pending::Waiting(waiting)) => self.core.end_waiting(id, waiting),
+            _ => {}
+        }
         if let Some(pending) = session.pending.take() {
             pending.abandon(&self.core);
         }
@@ -787,6 +919,10 @@ impl Worker {
                 return Progress { consumed, then };
             }
         }
+        if matches!(session.pending, Some(Pending::Paused)) {
+            session.pending = None;
+            self.core.statistics().blocked_clients.remove(1);
+        }
         let mut commands = 0;
         loop {
             let mut at = consumed;
@@ -803,26 +939,36 @@ impl Worker {
             let then = match barrier {
                 Barrier::Full => Then::Read,
                 Barrier::Incomplete => break Progress { consumed, then: Then::Read },
+                Barrier::Paused => {
+                    break Progress { consumed, then: self.hold_back(session, io.id) };
+                }
                 Barrier::Command { entry, place, begin, end, first_span } => {
                     consumed = end;
                     commands += 1;
                     let batch = std::mem::take(&mut self.batch);
                     let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
-                    let then = session.run_muted(io, |session, io| {
-                        self.run_single(session, entry, place, args, io)
-                    });
+                    let request = Request { entry, args, bytes: end - begin };
+                    let then = session
+                        .run_muted(io, |session, io| self.run_single(session, request, place, io));
                     self.batch = batch;
                     then
                 }
                 Barrier::Inline { args, end } => {
-                    consumed = end;
+                    let begin = std::mem::replace(&mut consumed, end);
                     commands += 1;
                     let args = args.as_args();
                     match self.core.admit(session, args) {
+                        Ok(entry) if self.core.holds_back(entry) => {
+                            break Progress {
+                                consumed: begin,
+                                then: self.hold_back(session, io.id),
+                            };
+                        }
                         Ok(entry) => {
                             let place = self.core.place(entry, args);
+                            let request = Request { entry, args, bytes: end - begin };
                             session.run_muted(io, |session, io| {
-                                self.run_single(session, entry, place, args, io)
+                                self.run_single(session, request, place, io)
                             })
                         }
                         Err(_) if is_http(args) => {

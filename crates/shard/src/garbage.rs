@@ -67,6 +67,11 @@ impl Garbage {
         self.objects.is_empty() && self.tables.is_empty()
     }
 
+    /// Values, and databases each as one.
+    pub(crate) fn len(&self) -> usize {
+        self.objects.len() + self.tables.len()
+    }
+
     /// Bytes of heap, in good sizes. O(flushed databases).
     pub(crate) fn bytes(&self) -> usize {
         let queue_bytes = |capacity: usize, element: usize| match capacity {

@@ -213,6 +213,16 @@ impl Shard {
             + self.common.garbage.bytes()
     }
 
+    /// The part of [`used_bytes`](Self::used_bytes) that a database's table takes, its entries apart.
+    pub fn index_bytes(&self, db: DbIndex) -> usize {
+        self.databases[usize::from(db.0)].table.index_bytes()
+    }
+
+    /// Values and flushed databases whose memory is not freed yet.
+    pub fn garbage_len(&self) -> usize {
+        self.common.garbage.len()
+    }
+
     /// Number of keys in all databases. O(databases).
     pub fn len(&self) -> usize {
         self.databases.iter().map(|database| database.table.len()).sum()

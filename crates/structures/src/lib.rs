@@ -18,6 +18,7 @@
 //! Read [`block`] first, then [`table`]; `docs/memory-layout.md` has the drawings.
 
 mod allocation;
+pub mod allocator;
 pub mod block;
 pub mod deadline;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -8,6 +8,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
     ReplyResult, ShardView,
 };
+use darter_resp::Args;
 use darter_shard::{Expiry, Key};
 
 /// Sets a key.
@@ -62,9 +63,19 @@ pub(super) static SET: Command = Command {
         ("8.1.0", "Added the `IFEQ` option."),
         ("8.4.0", "Added the `IFNE`, `IFDEQ` and `IFDNE` options."),
     ],
+    access: Some(access_of_set),
     handler: Handler::Keyed(set),
     ..Command::BASE
 };
+
+/// With `GET` the old value is read.
+fn access_of_set(args: Args<'_>) -> Access {
+    if args.tail(3).iter().any(|word| word.eq_ignore_ascii_case(b"GET")) {
+        Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE)
+    } else {
+        Access::OVERWRITE.and(Access::UPDATE)
+    }
+}
 
 /// Sets a key if it is not there.
 pub(super) static SETNX: Command = Command {

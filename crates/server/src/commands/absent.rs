@@ -1,81 +1,14 @@
-//! Commands about what there is not yet: no scripts, no functions, no modules, one user.
+//! Commands about what there is not yet: no scripts, no functions.
 //!
 //! Clients and test suites ask for these before anything else. Their answers are true: there is
 //! nothing to flush and nothing to list.
 
 use crate::commands::error::ServerError;
-use crate::session::DEFAULT_USER;
-use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::session_command::{SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler};
 
 /// The containers and their subcommands.
-pub static COMMANDS: &[&SessionCommand] =
-    &[&ACL, &ACL_WHOAMI, &FUNCTION, &FUNCTION_FLUSH, &MODULE, &MODULE_LIST, &SCRIPT, &SCRIPT_FLUSH];
-
-/// Commands about users.
-static ACL: SessionCommand = SessionCommand::container(Command {
-    name: "ACL",
-    group: Group::Server,
-    since: "6.0.0",
-    summary: "A container for commands about users.",
-    complexity: "Depends on subcommand.",
-    arity: Arity::AtLeast(2),
-    subcommands: &[&ACL_WHOAMI.command],
-    ..Command::BASE
-});
-
-/// The user of the connection.
-static ACL_WHOAMI: SessionCommand = SessionCommand::alone(
-    Command {
-        name: "WHOAMI",
-        group: Group::Server,
-        since: "6.0.0",
-        summary: "The user of the connection.",
-        complexity: "O(1)",
-        arity: Arity::Exactly(2),
-        flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE),
-        handler: Handler::Session,
-        ..Command::BASE
-    },
-    |call| {
-        call.reply().bulk(DEFAULT_USER.as_bytes());
-        Ok(Flow::Next)
-    },
-)
-.within();
-
-/// Commands about modules.
-static MODULE: SessionCommand = SessionCommand::container(Command {
-    name: "MODULE",
-    group: Group::Server,
-    since: "4.0.0",
-    summary: "A container for commands about modules.",
-    complexity: "Depends on subcommand.",
-    arity: Arity::AtLeast(2),
-    subcommands: &[&MODULE_LIST.command],
-    ..Command::BASE
-});
-
-/// The modules that are loaded.
-static MODULE_LIST: SessionCommand = SessionCommand::alone(
-    Command {
-        name: "LIST",
-        group: Group::Server,
-        since: "4.0.0",
-        summary: "The modules that are loaded.",
-        complexity: "O(N) where N is the number of loaded modules",
-        arity: Arity::Exactly(2),
-        flags: Flags::ADMIN.and(Flags::NOSCRIPT),
-        tips: &["nondeterministic_output_order"],
-        handler: Handler::Session,
-        ..Command::BASE
-    },
-    |call| {
-        call.reply().array(0);
-        Ok(Flow::Next)
-    },
-)
-.within();
+pub static COMMANDS: &[&SessionCommand] = &[&FUNCTION, &FUNCTION_FLUSH, &SCRIPT, &SCRIPT_FLUSH];
 
 /// Commands about functions.
 static FUNCTION: SessionCommand = SessionCommand::container(Command {

@@ -8,7 +8,7 @@ use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::shared::REDIS_VERSION;
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError};
-use darter_resp::Protocol;
+use darter_resp::{Args, Protocol};
 
 /// Every command of this file.
 pub static COMMANDS: &[&SessionCommand] = &[&AUTH, &HELLO];
@@ -37,6 +37,7 @@ pub static AUTH: SessionCommand = SessionCommand::alone(
         arity: Arity::AtLeast(2),
         args: &[Arg::string("username").optional().since("6.0.0"), Arg::string("password")],
         history: &[("6.0.0", "Added ACL style (username and password).")],
+        secret: Some(|_, index| index > 0),
         ..BASE
     },
     auth,
@@ -63,6 +64,7 @@ fn authenticate(
 ) -> Result<(), ReplyError> {
     let settings = call.shared.config.current();
     if !is_allowed(&settings, user, password) {
+        call.statistics().wrong_passwords.add(1);
         return Err(ReplyError::WrongPass);
     }
     call.session.authenticated = true;
@@ -109,10 +111,20 @@ pub static HELLO: SessionCommand = SessionCommand::alone(
             "`protover` made optional; when called without arguments the command reports the \
              current connection's context.",
         )],
+        secret: Some(is_secret_of_hello),
         ..BASE
     },
     hello,
 );
+
+/// User and password.
+fn is_secret_of_hello(args: Args<'_>, index: usize) -> bool {
+    let behind_auth = |distance| {
+        let word = index.checked_sub(distance).filter(|at| *at >= 2).and_then(|at| args.get(at));
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH"))
+    };
+    behind_auth(1) || behind_auth(2)
+}
 
 fn hello(call: &mut SessionCall<'_>) -> SessionResult {
     let args = call.args;

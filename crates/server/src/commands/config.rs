@@ -4,8 +4,10 @@ use crate::commands::error::ServerError;
 use crate::config::SetError;
 use crate::config::rewrite::{Append, rewrite_file};
 use crate::config::special::reason;
+use crate::config::table::row_named;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
+use darter_resp::Args;
 use std::path::Path;
 
 /// The container and its subcommands.
@@ -70,11 +72,19 @@ static SET: SessionCommand = SessionCommand::alone(
         args: &[Arg::block("data", &[Arg::string("parameter"), Arg::string("value")]).multiple()],
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         history: &[("7.0.0", "Added the ability to set multiple parameters in one call.")],
+        secret: Some(is_secret_of_set),
         ..BASE
     },
     set,
 )
 .within();
+
+/// The values of parameters that are secret.
+fn is_secret_of_set(args: Args<'_>, index: usize) -> bool {
+    index >= 3
+        && index % 2 == 1
+        && row_named(args.at(index - 1)).is_some_and(|row| row.parameter.secret)
+}
 
 fn set(call: &mut SessionCall<'_>) -> SessionResult {
     let args: Vec<&[u8]> = call.args.tail(2).iter().collect();

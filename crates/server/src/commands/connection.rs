@@ -9,7 +9,8 @@ use darter_command_table::{
 };
 
 /// Every command of this file.
-pub static COMMANDS: &[&SessionCommand] = &[&ECHO, &PING, &QUIT, &RESET, &SELECT];
+pub static COMMANDS: &[&SessionCommand] =
+    &[&ECHO, &PING, &QUIT, &READONLY, &READWRITE, &RESET, &SELECT];
 
 /// What the commands of this file have in common.
 const BASE: Command = Command {
@@ -86,6 +87,41 @@ pub static QUIT: SessionCommand = SessionCommand::alone(
     },
 );
 
+/// Lets the connection read from a replica. Here it shows as a flag of the client.
+pub static READONLY: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "READONLY",
+        summary: "Lets the connection read from a replica of a cluster.",
+        ..READ_FROM_REPLICA
+    },
+    |call| {
+        call.session.facts.reads_from_replicas = true;
+        call.ok()
+    },
+);
+
+/// Lets the connection no longer read from a replica.
+pub static READWRITE: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "READWRITE",
+        summary: "Lets the connection no longer read from a replica of a cluster.",
+        ..READ_FROM_REPLICA
+    },
+    |call| {
+        call.session.facts.reads_from_replicas = false;
+        call.ok()
+    },
+);
+
+/// What both have in common.
+const READ_FROM_REPLICA: Command = Command {
+    group: Group::Cluster,
+    since: "3.0.0",
+    arity: Arity::Exactly(1),
+    flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+    ..BASE
+};
+
 /// Puts the connection back into the state it began in.
 pub static RESET: SessionCommand = SessionCommand::alone(
     Command {
@@ -104,6 +140,7 @@ pub static RESET: SessionCommand = SessionCommand::alone(
     |call| {
         let limits = call.shared.config.current().request_limits();
         call.session.reset(limits);
+        call.core.end_monitoring(call.session);
         call.reply().simple("RESET");
         Ok(Flow::Next)
     },

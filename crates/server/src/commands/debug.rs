@@ -4,6 +4,7 @@
 //! arguments is answered as an unknown subcommand is. Here the subcommands are in the table, those
 //! about keys among them, and answer alike.
 
+use crate::commands::acl::hexadecimal;
 use crate::commands::config::rewrite_config;
 use crate::commands::error::ServerError;
 use crate::config::rewrite::Append;
@@ -22,6 +23,8 @@ use std::time::Duration;
 
 /// The command and its subcommands about the server.
 pub static COMMANDS: &[&SessionCommand] = &[
+    &CHANGE_REPL_ID,
+    &CLIENT_ENFORCE_REPLY_LIST,
     &CONFIG_REWRITE_FORCE_ALL,
     &DEBUG,
     &DICT_RESIZING,
@@ -29,8 +32,10 @@ pub static COMMANDS: &[&SessionCommand] = &[
     &HELP,
     &LOG,
     &PANIC,
+    &PAUSE_CRON,
     &PROTOCOL,
     &QUICKLIST_PACKED_THRESHOLD,
+    &REPLYBUFFER,
     &SEGFAULT,
     &SET_ACTIVE_EXPIRE,
     &SLEEP,
@@ -58,14 +63,18 @@ pub static DEBUG: SessionCommand = SessionCommand::alone(
             &keys::DIGEST_VALUE,
             &keys::OBJECT,
             &keys::POPULATE,
+            &CHANGE_REPL_ID.command,
+            &CLIENT_ENFORCE_REPLY_LIST.command,
             &CONFIG_REWRITE_FORCE_ALL.command,
             &DICT_RESIZING.command,
             &ERROR.command,
             &HELP.command,
             &LOG.command,
             &PANIC.command,
+            &PAUSE_CRON.command,
             &PROTOCOL.command,
             &QUICKLIST_PACKED_THRESHOLD.command,
+            &REPLYBUFFER.command,
             &SEGFAULT.command,
             &SET_ACTIVE_EXPIRE.command,
             &SLEEP.command,
@@ -189,6 +198,68 @@ fn string_match(call: &mut SessionCall<'_>) -> SessionResult {
     call.reply().integer(matches.into());
     Ok(Flow::Next)
 }
+
+/// Gives the history of the data another name.
+static CHANGE_REPL_ID: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "CHANGE-REPL-ID",
+        summary: "Gives the history of the data another name.",
+        ..BASE
+    },
+    |call| {
+        if call.args.len() != 2 {
+            return Err(wrong_arguments(call));
+        }
+        let mut random = [0; 20];
+        getrandom::fill(&mut random).map_err(|_| ServerError::NoRandomness)?;
+        *call.shared.replication_id.lock().expect("replaced as a whole") = hexadecimal(&random);
+        call.ok()
+    },
+)
+.within();
+
+/// Stops the background work of all workers, or lets it go on.
+static PAUSE_CRON: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "PAUSE-CRON",
+        summary: "Stops background work, or lets it go on.",
+        args: &[Arg::integer("paused")],
+        ..BASE
+    },
+    |call| {
+        let paused = parse_i64(only_argument(call)?).unwrap_or(0) != 0;
+        call.shared.background_paused.store(paused, Ordering::Relaxed);
+        call.ok()
+    },
+)
+.within();
+
+/// Accepted for Valkey's tests; replies are kept in one way here.
+static CLIENT_ENFORCE_REPLY_LIST: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "CLIENT-ENFORCE-REPLY-LIST",
+        summary: "Accepted without effect: replies are kept in one way.",
+        args: &[Arg::integer("enabled")],
+        ..BASE
+    },
+    |call| {
+        only_argument(call)?;
+        call.ok()
+    },
+)
+.within();
+
+/// Accepted for Redis's tests; an idle client here has no buffer for replies.
+static REPLYBUFFER: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "REPLYBUFFER",
+        summary: "Accepted without effect: a client's buffer for replies lasts until they are sent.",
+        args: &[Arg::string("setting"), Arg::string("value")],
+        ..BASE
+    },
+    |call| if call.args.len() == 4 { call.ok() } else { Err(wrong_arguments(call)) },
+)
+.within();
 
 /// Accepted for Redis's tests; tables here need no such switch.
 static DICT_RESIZING: SessionCommand = SessionCommand::alone(
@@ -334,6 +405,11 @@ static HELP: SessionCommand = SessionCommand::alone(
 .within();
 
 const HELP_LINES: &[&str] = &[
+    "CHANGE-REPL-ID",
+    "    Change the replication IDs of the instance.",
+    "    Dangerous: should be used only for testing the replication subsystem.",
+    "CLIENT-ENFORCE-REPLY-LIST <0|1>",
+    "    Accepted without effect.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Like CONFIG REWRITE but writes all configuration options, including",
     "    keywords not listed in original configuration file or default values.",
@@ -353,6 +429,8 @@ const HELP_LINES: &[&str] = &[
     "    In `fast` mode, skip the calculation of `serializedlength`.",
     "PANIC",
     "    Crash the server simulating a panic.",
+    "PAUSE-CRON <0|1>",
+    "    Stop periodic background work.",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Create <count> string keys named key:<num>. If <prefix> is specified then",
     "    it is used instead of the 'key' prefix. These are not propagated to replicas.",
@@ -361,6 +439,8 @@ const HELP_LINES: &[&str] = &[
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted without effect.",
+    "REPLYBUFFER <setting> <value>",
     "    Accepted without effect.",
     "SEGFAULT",
     "    Crash the server with sigsegv.",

@@ -36,6 +36,68 @@ pub enum ServerError {
     AgeNotAnInteger(&'static str),
     /// An age or idle time that is not positive; which of them.
     AgeNotPositive(&'static str),
+    /// `CLIENT PAUSE` in a way there is not.
+    PauseMode,
+    /// A time that is no number.
+    TimeoutNotAnInteger,
+    /// A time before now.
+    TimeoutNegative,
+    /// A time that never comes.
+    TimeoutOutOfRange,
+    /// `CLIENT UNBLOCK` for a reason that is none.
+    UnblockReason,
+    /// `CLIENT TRACKING ON`.
+    NoTracking,
+    /// `CLIENT CACHING` of a client that is not tracked.
+    NotTracked,
+    /// `CLIENT IMPORT-SOURCE` without import mode.
+    NotInImportMode,
+    /// A count that is neither positive nor -1, for all.
+    LogCount,
+    /// `COMMANDLOG` with a kind of log that is none.
+    LogType,
+    /// `LATENCY GRAPH` of what has not happened.
+    NoLatencySamples(Vec<u8>),
+    /// `ACL CAT` of a category that is none.
+    UnknownCategory(Vec<u8>),
+    /// `ACL DELUSER` of the only one there is.
+    DefaultUserStays,
+    /// `ACL DRYRUN` for nobody.
+    UserNotFound(Vec<u8>),
+    /// `ACL DRYRUN` of a command that is none.
+    CommandNotFound(Vec<u8>),
+    /// `ACL GENPASS` with a length that is none.
+    PasswordBits,
+    /// The system has no random numbers.
+    NoRandomness,
+    /// `ACL LOAD` and `ACL SAVE` without a file.
+    NoUserFile,
+    /// `ACL SETUSER`.
+    NoOtherUsers,
+    /// `MODULE LOAD`.
+    NoModules,
+    /// `MODULE UNLOAD`.
+    NoSuchModule,
+    /// What needs files, of which there are none; the command.
+    NoPersistence(&'static str),
+    /// `BGSAVE CANCEL` without a save.
+    NoSaveToCancel,
+    /// What needs replication.
+    NoReplication,
+    /// `FAILOVER ABORT` without a failover.
+    NoFailover,
+    /// `FAILOVER` in no time.
+    FailoverTimeout,
+    /// `FAILOVER` to nobody.
+    NoReplicas,
+    /// The port of a primary that is none.
+    PrimaryPort,
+    /// A number that is negative or none.
+    NotPositive,
+    /// `WAITAOF` for a file that is not written.
+    NoJournalToWaitFor,
+    /// What was waited for did not come, because somebody asked not to wait for it.
+    Unblocked,
     /// Letters that stand for no flag of a client.
     UnknownFlags { negated: bool, flags: Vec<u8> },
     /// Letters that stand for no capability of a client.
@@ -64,6 +126,8 @@ pub enum ServerError {
     DebugNotAllowed,
     /// `DEBUG` with a subcommand it does not have, or not with these arguments.
     DebugArguments(Vec<u8>),
+    /// A subcommand with too few or too many arguments, where the command itself looks at them.
+    SubcommandArguments { command: &'static str, subcommand: Vec<u8> },
     /// `DEBUG PROTOCOL` with a type that is none.
     ProtocolType,
     /// Something RESP2 cannot say.
@@ -119,6 +183,68 @@ impl fmt::Display for ServerError {
                 return write!(formatter, "ERR No such user '{}'", echo(user));
             }
             Self::NoSuchClient => "ERR No such client",
+            Self::UnknownCategory(name) => {
+                return write!(formatter, "ERR Unknown category '{}'", echo(name));
+            }
+            Self::DefaultUserStays => "ERR The 'default' user cannot be removed",
+            Self::UserNotFound(user) => {
+                return write!(formatter, "ERR User '{}' not found", echo(user));
+            }
+            Self::CommandNotFound(command) => {
+                return write!(formatter, "ERR Command '{}' not found", echo(command));
+            }
+            Self::PasswordBits => {
+                "ERR ACL GENPASS argument must be the number of bits for the output password, a \
+                 positive number up to 4096"
+            }
+            Self::NoRandomness => "ERR the system gives no random numbers",
+            Self::NoUserFile => {
+                "ERR This instance is not configured to use an ACL file. You may want to specify \
+                 users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you \
+                 have a configuration file set) in order to store users in the configuration."
+            }
+            Self::NoOtherUsers => {
+                "ERR ACL SETUSER is not supported by this version: there is only the default user"
+            }
+            Self::NoModules => "ERR Error loading the extension: modules are not supported",
+            Self::NoSuchModule => "ERR Error unloading module: no such module with that name",
+            Self::NoPersistence(command) => {
+                return write!(
+                    formatter,
+                    "ERR {command} is not supported by this version: it keeps nothing on disk"
+                );
+            }
+            Self::NoSaveToCancel => {
+                "ERR Background saving is currently not in progress or scheduled"
+            }
+            Self::NoReplication => "ERR Replication is not supported by this version",
+            Self::NoFailover => "ERR No failover in progress.",
+            Self::FailoverTimeout => "ERR FAILOVER timeout must be greater than 0",
+            Self::NoReplicas => "ERR FAILOVER requires connected replicas.",
+            Self::PrimaryPort => "ERR Invalid master port",
+            Self::NotPositive => "ERR value is out of range, must be positive",
+            Self::NoJournalToWaitFor => {
+                "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+            }
+            Self::Unblocked => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+            Self::PauseMode => "ERR CLIENT PAUSE mode must be WRITE or ALL",
+            Self::TimeoutNotAnInteger => "ERR timeout is not an integer or out of range",
+            Self::TimeoutNegative => "ERR timeout is negative",
+            Self::TimeoutOutOfRange => "ERR timeout is out of range",
+            Self::UnblockReason => "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+            Self::NoTracking => "ERR CLIENT TRACKING is not supported by this version",
+            Self::NotTracked => {
+                "ERR CLIENT CACHING can be called only when the client is in tracking mode with \
+                 OPTIN or OPTOUT mode enabled"
+            }
+            Self::NotInImportMode => "ERR Server is not in import mode",
+            Self::LogCount => "ERR count should be greater than or equal to -1",
+            Self::LogType => {
+                "ERR type should be one of the following: slow, large-request, large-reply"
+            }
+            Self::NoLatencySamples(event) => {
+                return write!(formatter, "ERR No samples available for event '{}'", echo(event));
+            }
             Self::ClientId => "ERR client-id should be greater than 0",
             Self::AgeNotAnInteger(what) => {
                 return write!(formatter, "ERR {what} is not an integer or out of range");
@@ -197,6 +323,14 @@ impl fmt::Display for ServerError {
                 return write!(
                     formatter,
                     "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+                    echo(subcommand)
+                );
+            }
+            Self::SubcommandArguments { command, subcommand } => {
+                return write!(
+                    formatter,
+                    "ERR unknown subcommand or wrong number of arguments for '{}'. Try {command} \
+                     HELP.",
                     echo(subcommand)
                 );
             }

@@ -7,29 +7,47 @@
 #![allow(clippy::unnecessary_wraps, reason = "every command has the same signature")]
 
 pub mod absent;
+pub mod acl;
 pub mod auth;
 pub mod client;
 pub mod command;
+pub mod command_log;
 pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod error;
 pub mod info;
+pub mod latency;
+pub mod lolwut;
 pub mod memory;
+pub mod module;
+pub mod monitor;
+pub mod persistence;
+pub mod replication;
 pub mod server;
+pub mod wait;
 
 use crate::session_command::SessionCommand;
 
 /// Every session command and subcommand, containers included.
 pub static COMMANDS: &[&[&SessionCommand]] = &[
+    acl::COMMANDS,
     auth::COMMANDS,
     connection::COMMANDS,
     client::COMMANDS,
     command::COMMANDS,
+    command_log::COMMANDS,
     config::COMMANDS,
     info::COMMANDS,
+    latency::COMMANDS,
+    lolwut::COMMANDS,
     debug::COMMANDS,
     memory::COMMANDS,
+    module::COMMANDS,
+    monitor::COMMANDS,
     absent::COMMANDS,
+    persistence::COMMANDS,
+    replication::COMMANDS,
     server::COMMANDS,
+    wait::COMMANDS,
 ];

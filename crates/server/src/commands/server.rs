@@ -22,9 +22,7 @@ pub static TIME: SessionCommand = SessionCommand::alone(
         ..Command::BASE
     },
     |call| {
-        // The tick's time has milliseconds; what has passed since is known to the microsecond.
-        let elapsed = i64::try_from(call.turn.elapsed_micros()).unwrap_or(0);
-        let micros = call.turn.now.0 * 1000 + elapsed;
+        let micros = call.now_micros();
         let mut reply = call.reply();
         reply.array(2);
         reply.bulk_integer(micros / 1_000_000);

@@ -1,6 +1,7 @@
 //! The typed settings: what the rest of the server reads.
 
 use crate::session::Session;
+use crate::watch::thresholds::WatchSettings;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
 use darter_command_table::CallLimits;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub debug_command: Permission,
     /// Who may set protected parameters.
     pub protected_configs: Permission,
+    /// What is remembered about commands.
+    pub watch: WatchSettings,
 }
 
 impl Settings {
@@ -137,6 +140,7 @@ impl Default for Settings {
             encodings: EncodingLimits::default(),
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
+            watch: WatchSettings::default(),
         }
     }
 }

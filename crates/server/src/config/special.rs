@@ -138,6 +138,12 @@ pub(super) fn percentiles(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, 
     Ok(shown.join(" ").into_bytes())
 }
 
+/// The percentiles that [`percentiles`] has let pass.
+pub(super) fn shown_percentiles(text: &[u8]) -> Vec<f64> {
+    let words = text.split(|byte| *byte == b' ');
+    words.filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok()).collect()
+}
+
 /// Most addresses of `bind`.
 const BIND_ADDRESSES_MAX: usize = 16;
 

@@ -293,6 +293,11 @@ impl<E: Entry> Table<E> {
         self.directory.bytes() + self.overflow.bytes() + self.entry_bytes
     }
 
+    /// The part of [`bytes`](Self::bytes) that is the table's own: what finding entries costs.
+    pub fn index_bytes(&self) -> usize {
+        self.directory.bytes() + self.overflow.bytes()
+    }
+
     /// The hasher of the keys.
     pub const fn hasher(&self) -> &KeyHasher {
         &self.hasher

@@ -1,5 +1,6 @@
 //! A line of `CLIENT LIST`.
 
+use crate::pending::Pending;
 use crate::session::{DEFAULT_USER, Session};
 use darter_base::UnixMillis;
 use darter_resp::Protocol;
@@ -16,6 +17,14 @@ pub fn address(session: &Session, end: &PeerAddress) -> String {
     }
 }
 
+/// The path of the socket of a client that came over a unix socket.
+pub fn socket_path(session: &Session) -> String {
+    match &session.facts.peer.local {
+        PeerAddress::Unix(path) => path.display().to_string(),
+        PeerAddress::Tcp(_) => String::new(),
+    }
+}
+
 /// The letters of everything that is special about a client; `N` when nothing is.
 pub fn flags(session: &Session) -> String {
     let mut letters = String::new();
@@ -24,7 +33,10 @@ pub fn flags(session: &Session) -> String {
             letters.push(letter);
         }
     };
+    add(session.monitors, 'O');
+    add(matches!(session.pending, Some(Pending::Paused | Pending::Waiting(_))), 'b');
     add(session.closing, 'c');
+    add(session.facts.reads_from_replicas, 'r');
     add(session.is_unix(), 'U');
     add(session.facts.no_evict, 'e');
     add(session.facts.no_touch, 'T');

@@ -5,6 +5,8 @@ pub mod identity;
 pub mod line;
 pub mod modes;
 pub mod others;
+pub mod pause;
+pub mod tracking;
 
 use crate::session_command::SessionCommand;
 use darter_command_table::{Arity, Category, Command, Flags, Group, Handler};
@@ -12,18 +14,26 @@ use darter_command_table::{Arity, Category, Command, Flags, Group, Handler};
 /// The container and its subcommands.
 pub static COMMANDS: &[&SessionCommand] = &[
     &CLIENT,
+    &tracking::CACHING,
     &identity::CAPA,
     &identity::GETNAME,
+    &tracking::GETREDIR,
     &HELP,
     &identity::ID,
+    &tracking::IMPORT_SOURCE,
     &others::INFO,
     &others::KILL,
     &others::LIST,
     &modes::NO_EVICT,
     &modes::NO_TOUCH,
+    &pause::PAUSE,
     &modes::REPLY,
     &identity::SETINFO,
     &identity::SETNAME,
+    &tracking::TRACKING,
+    &tracking::TRACKINGINFO,
+    &pause::UNBLOCK,
+    &pause::UNPAUSE,
 ];
 
 /// What the subcommands have in common.
@@ -45,18 +55,26 @@ pub static CLIENT: SessionCommand = SessionCommand::container(Command {
     complexity: "Depends on subcommand.",
     arity: Arity::AtLeast(2),
     subcommands: &[
+        &tracking::CACHING.command,
         &identity::CAPA.command,
         &identity::GETNAME.command,
+        &tracking::GETREDIR.command,
         &HELP.command,
         &identity::ID.command,
+        &tracking::IMPORT_SOURCE.command,
         &others::INFO.command,
         &others::KILL.command,
         &others::LIST.command,
         &modes::NO_EVICT.command,
         &modes::NO_TOUCH.command,
+        &pause::PAUSE.command,
         &modes::REPLY.command,
         &identity::SETINFO.command,
         &identity::SETNAME.command,
+        &tracking::TRACKING.command,
+        &tracking::TRACKINGINFO.command,
+        &pause::UNBLOCK.command,
+        &pause::UNPAUSE.command,
     ],
     ..Command::BASE
 });
@@ -76,14 +94,20 @@ static HELP: SessionCommand = SessionCommand::alone(
 .within();
 
 const HELP_LINES: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Track the keys of the next command, or do not. Nobody is tracked yet.",
     "CAPA <option> [options...]",
     "    The client claims its some capability options. Options are:",
     "    * REDIRECT",
     "      The client can handle redirection during primary and replica failover in standalone mode.",
     "GETNAME",
     "    Return the name of the current connection.",
+    "GETREDIR",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
     "ID",
     "    Return the ID of the current connection.",
+    "IMPORT-SOURCE (ON|OFF)",
+    "    There is no import mode: only OFF is possible.",
     "INFO",
     "    Return information about the current client connection.",
     "KILL <ip:port>",
@@ -104,6 +128,8 @@ const HELP_LINES: &[&str] = &[
     "    Protect current client connection from eviction.",
     "NO-TOUCH (ON|OFF)",
     "    Will not touch LRU/LFU stats when this mode is on.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Control the replies sent to the current connection.",
     "SETINFO <option> <value>",
@@ -112,4 +138,13 @@ const HELP_LINES: &[&str] = &[
     "    * LIB-VER: the client lib version.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching. Only OFF is possible yet.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
 ];

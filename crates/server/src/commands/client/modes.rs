@@ -5,10 +5,12 @@ use crate::session::Replies;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
 
-const ON_OR_OFF: &[Arg] =
+/// The argument of a mode.
+pub(super) const ON_OR_OFF: &[Arg] =
     &[Arg::one_of("enabled", &[Arg::word("on", "ON"), Arg::word("off", "OFF")])];
 
-fn is_on(word: &[u8]) -> Result<bool, ReplyError> {
+/// Whether a mode is turned on.
+pub(super) fn is_on(word: &[u8]) -> Result<bool, ReplyError> {
     match &*word.to_ascii_lowercase() {
         b"on" => Ok(true),
         b"off" => Ok(false),

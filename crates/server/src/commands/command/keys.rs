@@ -73,7 +73,8 @@ fn keys_of(table: &Table, args: Args<'_>) -> Result<Vec<(usize, Access)>, ReplyE
     }
     let mut keys = Vec::new();
     for spec in command.keys.iter().filter(|spec| !spec.access.has(Access::NOT_KEY)) {
-        spec.each_key(args, |index| keys.push((index, spec.access)));
+        let access = command.access.map_or(spec.access, |access| access(args));
+        spec.each_key(args, |index| keys.push((index, access)));
     }
     if keys.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(ServerError::InvalidArguments.into());

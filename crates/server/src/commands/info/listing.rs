@@ -14,13 +14,17 @@ fn add_commands(info: &Snapshot, entries: &[Entry], text: &mut String) -> fmt::R
     for entry in entries {
         let totals = info.totals.command(entry.id);
         if totals.calls + totals.rejected > 0 {
-            let per_call =
-                if totals.calls == 0 { 0.0 } else { as_f64(totals.micros) / as_f64(totals.calls) };
+            let micros = as_f64(totals.nanos) / 1000.0;
+            let per_call = if totals.calls == 0 { 0.0 } else { micros / as_f64(totals.calls) };
             write!(
                 text,
                 "cmdstat_{}:calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},\
                  failed_calls={}\r\n",
-                entry.full_name, totals.calls, totals.micros, totals.rejected, totals.failed
+                entry.full_name,
+                totals.calls,
+                totals.nanos / 1000,
+                totals.rejected,
+                totals.failed
             )?;
         }
         add_commands(info, &entry.subcommands, text)?;
@@ -54,6 +58,31 @@ pub(super) fn keyspace(info: &Snapshot, text: &mut String) -> fmt::Result {
             database.expires,
             database.average_ttl_ms()
         )?;
+    }
+    Ok(())
+}
+
+/// A line with the percentiles of each command's run times.
+pub(super) fn latencies(info: &Snapshot, text: &mut String) -> fmt::Result {
+    if !info.settings.watch.tracks_latency {
+        return Ok(());
+    }
+    add_latencies(info, info.shared.table.commands(), text)
+}
+
+fn add_latencies(info: &Snapshot, entries: &[Entry], text: &mut String) -> fmt::Result {
+    for entry in entries {
+        let histogram = info.shared.latency_of(entry.id);
+        if histogram.count() > 0 {
+            write!(text, "latency_percentiles_usec_{}:", entry.full_name)?;
+            for (index, percentile) in info.settings.watch.percentiles.iter().enumerate() {
+                let comma = if index == 0 { "" } else { "," };
+                let nanos = histogram.percentile(*percentile);
+                write!(text, "{comma}p{percentile}={}.{:03}", nanos / 1000, nanos % 1000)?;
+            }
+            text.push_str("\r\n");
+        }
+        add_latencies(info, &entry.subcommands, text)?;
     }
     Ok(())
 }

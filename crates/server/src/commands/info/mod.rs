@@ -4,10 +4,10 @@
 //! `snapshot`, gathered over all shards and workers when the command runs. A field is only there
 //! if its value is true: what Darter does not measure is left out.
 
-mod field;
+pub(crate) mod field;
 mod listing;
 mod sections;
-mod snapshot;
+pub(crate) mod snapshot;
 mod system;
 
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};

@@ -33,7 +33,11 @@ pub(super) static SECTIONS: &[Section] = &[
         content: Content::Lines(listing::commands),
     },
     Section { title: "Errorstats", is_default: true, content: Content::Lines(listing::errors) },
-    Section { title: "Latencystats", is_default: false, content: Content::Lines(listing::nothing) },
+    Section {
+        title: "Latencystats",
+        is_default: false,
+        content: Content::Lines(listing::latencies),
+    },
     fields("Cluster", &[field("cluster_enabled", |_| Count(0))]),
     Section { title: "Keyspace", is_default: true, content: Content::Lines(listing::keyspace) },
 ];
@@ -43,10 +47,12 @@ static SERVER: &[Field] = &[
     field("darter_version", |info| Word(info.shared.identity.version)),
     field("redis_git_sha1", |info| Word(info.shared.identity.commit)),
     field("redis_git_dirty", |_| Count(0)),
+    field("redis_build_id", |info| Word(info.shared.identity.commit)),
     field("redis_mode", |_| Word("standalone")),
+    field("server_mode", |_| Word("standalone")),
     field("os", |_| Text(system::os())),
     field("arch_bits", |_| Count(u64::from(usize::BITS))),
-    field("monotonic_clock", |_| Word("POSIX clock_gettime")),
+    field("monotonic_clock", |info| Text(info.shared.stopwatch.description())),
     field("multiplexing_api", |_| Word("epoll")),
     field("darter_reactor", |info| {
         Text(info.shared.running.get().map_or(String::new(), |running| running.reactor.to_string()))
@@ -60,8 +66,8 @@ static SERVER: &[Field] = &[
     field("process_id", |info| Count(info.shared.identity.process_id.into())),
     field("process_supervised", |_| Word("no")),
     field("run_id", |info| Text(info.shared.identity.run_id.clone())),
-    field("tcp_port", |info| Count(info.shared.config.current().port.into())),
-    field("server_time_usec", |info| Signed(info.now.0 * 1000)),
+    field("tcp_port", |info| Count(info.settings.port.into())),
+    field("server_time_usec", |info| Signed(info.now_micros)),
     field("uptime_in_seconds", |info| Count(info.uptime_seconds())),
     field("uptime_in_days", |info| Count(info.uptime_seconds() / 86_400)),
     field("hz", |info| Count(info.config_number("hz"))),
@@ -77,11 +83,20 @@ static CLIENTS: &[Field] = &[
     field("connected_clients", |info| Count(info.connected_clients())),
     field("cluster_connections", |_| Count(0)),
     field("maxclients", |info| Count(info.settings.maxclients as u64)),
-    field("blocked_clients", |_| Count(0)),
+    field("client_recent_max_input_buffer", |info| Count(info.clients.recent_input_max)),
+    field("client_recent_max_output_buffer", |info| Count(info.clients.recent_output_max)),
+    field("blocked_clients", |info| Count(info.clients.blocked)),
+    field("monitor_clients", |info| Count(info.clients.monitors)),
     field("tracking_clients", |_| Count(0)),
     field("pubsub_clients", |_| Count(0)),
     field("watching_clients", |_| Count(0)),
-    field("clients_in_timeout_table", |_| Count(0)),
+    field("clients_in_timeout_table", |info| Count(info.clients.timed)),
+    field("total_watched_keys", |_| Count(0)),
+    field("total_blocking_keys", |_| Count(0)),
+    field("total_blocking_keys_on_nokey", |_| Count(0)),
+    field("paused_reason", |info| Word(info.pause.map_or("none", |_| "client_pause"))),
+    field("paused_actions", |info| Word(info.pause.map_or("none", |pause| pause.paused.name()))),
+    field("paused_timeout_milliseconds", |info| Count(info.pause_millis())),
 ];
 
 static MEMORY: &[Field] = &[
@@ -94,34 +109,69 @@ static MEMORY: &[Field] = &[
     field("used_memory_peak_perc", |info| {
         Percent(100.0 * as_f64(info.used_bytes()) / as_f64(info.peak_bytes.max(1)))
     }),
-    field("used_memory_overhead", |info| Count(info.buffer_bytes)),
-    field("used_memory_dataset", |info| Count(info.shards.used_bytes)),
-    field("used_memory_dataset_perc", |info| {
-        Percent(100.0 * as_f64(info.shards.used_bytes) / as_f64(info.used_bytes().max(1)))
-    }),
+    field("used_memory_overhead", |info| Count(info.overhead_bytes())),
+    field("used_memory_startup", |info| Count(info.startup_bytes)),
+    field("used_memory_dataset", |info| Count(info.dataset_bytes())),
+    field("used_memory_dataset_perc", |info| Percent(info.dataset_percent())),
+    field("allocator_allocated", |info| Count(info.used_bytes())),
+    field("allocator_active", |info| Count(info.committed_bytes)),
+    field("allocator_resident", |info| Count(info.resident_bytes)),
+    field("allocator_muzzy", |_| Count(0)),
     field("total_system_memory", |_| Count(total_memory_bytes())),
     field("total_system_memory_human", |_| Human(total_memory_bytes())),
+    field("used_memory_lua", |_| Count(0)),
+    field("used_memory_vm_eval", |_| Count(0)),
+    field("used_memory_lua_human", |_| Human(0)),
+    field("used_memory_scripts_eval", |_| Count(0)),
+    field("number_of_cached_scripts", |_| Count(0)),
+    field("number_of_functions", |_| Count(0)),
+    field("number_of_libraries", |_| Count(0)),
+    field("used_memory_vm_functions", |_| Count(0)),
+    field("used_memory_vm_total", |_| Count(0)),
+    field("used_memory_vm_total_human", |_| Human(0)),
+    field("used_memory_functions", |_| Count(0)),
+    field("used_memory_scripts", |_| Count(0)),
+    field("used_memory_scripts_human", |_| Human(0)),
     field("maxmemory", |info| Count(info.config_number("maxmemory"))),
     field("maxmemory_human", |info| Human(info.config_number("maxmemory"))),
     field("maxmemory_policy", |info| Text(info.config("maxmemory-policy"))),
-    field("mem_fragmentation_ratio", |info| {
-        Ratio(as_f64(info.resident_bytes) / as_f64(info.used_bytes().max(1)))
+    field("allocator_frag_ratio", |info| Ratio(info.allocator_ratio())),
+    field("allocator_frag_bytes", |info| {
+        Signed(info.committed_bytes.cast_signed() - info.used_bytes().cast_signed())
     }),
+    field("allocator_rss_ratio", |info| {
+        Ratio(as_f64(info.resident_bytes) / as_f64(info.committed_bytes.max(1)))
+    }),
+    field("allocator_rss_bytes", |info| {
+        Signed(info.resident_bytes.cast_signed() - info.committed_bytes.cast_signed())
+    }),
+    field("mem_fragmentation_ratio", |info| Ratio(info.fragmentation_ratio())),
     field("mem_fragmentation_bytes", |info| {
         Signed(info.resident_bytes.cast_signed() - info.used_bytes().cast_signed())
     }),
     field("mem_not_counted_for_evict", |_| Count(0)),
     field("mem_replication_backlog", |_| Count(0)),
+    field("mem_total_replication_buffers", |_| Count(0)),
+    field("mem_replicas_repl_buffer", |_| Count(0)),
     field("mem_clients_slaves", |_| Count(0)),
     field("mem_clients_normal", |info| Count(info.buffer_bytes)),
+    field("mem_cluster_links", |_| Count(0)),
     field("mem_aof_buffer", |_| Count(0)),
     field("mem_allocator", |info| Word(info.shared.identity.allocator)),
+    field("mem_overhead_db_hashtable_rehashing", |_| Count(0)),
     field("active_defrag_running", |_| Count(0)),
+    field("lazyfree_pending_objects", |info| Count(info.shards.garbage)),
 ];
 
 static PERSISTENCE: &[Field] = &[
     field("loading", |_| Count(0)),
     field("async_loading", |_| Count(0)),
+    field("current_cow_peak", |_| Count(0)),
+    field("current_cow_size", |_| Count(0)),
+    field("current_cow_size_age", |_| Count(0)),
+    field("current_fork_perc", |_| Ratio(0.0)),
+    field("current_save_keys_processed", |_| Count(0)),
+    field("current_save_keys_total", |_| Count(0)),
     field("rdb_changes_since_last_save", |info| Count(info.shards.changes)),
     field("rdb_bgsave_in_progress", |_| Count(0)),
     field("rdb_last_save_time", |info| Signed(info.shared.identity.started_at.0 / 1000)),
@@ -129,13 +179,21 @@ static PERSISTENCE: &[Field] = &[
     field("rdb_last_bgsave_time_sec", |_| Signed(-1)),
     field("rdb_current_bgsave_time_sec", |_| Signed(-1)),
     field("rdb_saves", |_| Count(0)),
+    field("rdb_last_cow_size", |_| Count(0)),
+    field("rdb_last_load_keys_expired", |_| Count(0)),
+    field("rdb_last_load_keys_loaded", |_| Count(0)),
     field("aof_enabled", |_| Count(0)),
     field("aof_rewrite_in_progress", |_| Count(0)),
     field("aof_rewrite_scheduled", |_| Count(0)),
     field("aof_last_rewrite_time_sec", |_| Signed(-1)),
     field("aof_current_rewrite_time_sec", |_| Signed(-1)),
     field("aof_last_bgrewrite_status", |_| Word("ok")),
+    field("aof_rewrites", |_| Count(0)),
+    field("aof_rewrites_consecutive_failures", |_| Count(0)),
     field("aof_last_write_status", |_| Word("ok")),
+    field("aof_last_cow_size", |_| Count(0)),
+    field("module_fork_in_progress", |_| Count(0)),
+    field("module_fork_last_cow_size", |_| Count(0)),
 ];
 
 static STATS: &[Field] = &[
@@ -144,12 +202,16 @@ static STATS: &[Field] = &[
     field("instantaneous_ops_per_sec", |info| Count(info.shared.rates.per_second().commands)),
     field("total_net_input_bytes", |info| Count(info.totals.input_bytes)),
     field("total_net_output_bytes", |info| Count(info.totals.output_bytes)),
+    field("total_net_repl_input_bytes", |_| Count(0)),
+    field("total_net_repl_output_bytes", |_| Count(0)),
     field("instantaneous_input_kbps", |info| {
         Ratio(as_f64(info.shared.rates.per_second().input_bytes) / 1024.0)
     }),
     field("instantaneous_output_kbps", |info| {
         Ratio(as_f64(info.shared.rates.per_second().output_bytes) / 1024.0)
     }),
+    field("instantaneous_input_repl_kbps", |_| Ratio(0.0)),
+    field("instantaneous_output_repl_kbps", |_| Ratio(0.0)),
     field("rejected_connections", |info| Count(info.totals.connections_refused)),
     field("sync_full", |_| Count(0)),
     field("sync_partial_ok", |_| Count(0)),
@@ -157,6 +219,9 @@ static STATS: &[Field] = &[
     field("expired_keys", |info| Count(info.shards.expired)),
     field("evicted_keys", |info| Count(info.shards.evicted)),
     field("evicted_clients", |_| Count(0)),
+    field("evicted_scripts", |_| Count(0)),
+    field("total_eviction_exceeded_time", |_| Count(0)),
+    field("current_eviction_exceeded_time", |_| Count(0)),
     field("keyspace_hits", |info| Count(info.shards.hits)),
     field("keyspace_misses", |info| Count(info.shards.misses)),
     field("pubsub_channels", |_| Count(0)),
@@ -165,11 +230,19 @@ static STATS: &[Field] = &[
     field("latest_fork_usec", |_| Count(0)),
     field("total_forks", |_| Count(0)),
     field("migrate_cached_sockets", |_| Count(0)),
+    field("slave_expires_tracked_keys", |_| Count(0)),
+    field("active_defrag_hits", |_| Count(0)),
+    field("active_defrag_misses", |_| Count(0)),
+    field("active_defrag_key_hits", |_| Count(0)),
+    field("active_defrag_key_misses", |_| Count(0)),
+    field("total_active_defrag_time", |_| Count(0)),
+    field("current_active_defrag_time", |_| Count(0)),
     field("tracking_total_keys", |_| Count(0)),
     field("tracking_total_items", |_| Count(0)),
     field("tracking_total_prefixes", |_| Count(0)),
     field("unexpected_error_replies", |_| Count(0)),
     field("total_error_replies", |info| Count(info.totals.errors)),
+    field("dump_payload_sanitizations", |_| Count(0)),
     field("total_reads_processed", |info| Count(info.totals.reads)),
     field("client_query_buffer_limit_disconnections", |info| {
         Count(info.totals.connections_overflowed)
@@ -177,6 +250,13 @@ static STATS: &[Field] = &[
     field("client_output_buffer_limit_disconnections", |info| {
         Count(info.totals.connections_unread)
     }),
+    field("io_threaded_reads_processed", |_| Count(0)),
+    field("io_threaded_writes_processed", |_| Count(0)),
+    field("eventloop_cycles", |info| Count(info.totals.ticks)),
+    field("acl_access_denied_auth", |info| Count(info.totals.wrong_passwords)),
+    field("acl_access_denied_cmd", |_| Count(0)),
+    field("acl_access_denied_key", |_| Count(0)),
+    field("acl_access_denied_channel", |_| Count(0)),
     field("darter_posted_operations", |info| Count(info.totals.posted)),
     field("darter_coordinated_operations", |info| Count(info.totals.coordinated)),
     field("darter_coordinated_waits", |info| Count(info.totals.coordinated_waits)),
@@ -185,8 +265,9 @@ static STATS: &[Field] = &[
 static REPLICATION: &[Field] = &[
     field("role", |_| Word("master")),
     field("connected_slaves", |_| Count(0)),
+    field("replicas_waiting_psync", |_| Count(0)),
     field("master_failover_state", |_| Word("no-failover")),
-    field("master_replid", |info| Text(info.shared.identity.replication_id.clone())),
+    field("master_replid", |info| Text(info.replication_id.clone())),
     field("master_replid2", |_| Word("0000000000000000000000000000000000000000")),
     field("master_repl_offset", |_| Count(0)),
     field("second_repl_offset", |_| Signed(-1)),
@@ -201,4 +282,10 @@ static CPU: &[Field] = &[
     field("used_cpu_user", |info| Micros(info.cpu.user)),
     field("used_cpu_sys_children", |info| Micros(info.cpu.children_system)),
     field("used_cpu_user_children", |info| Micros(info.cpu.children_user)),
+    // What the main thread does in Redis the workers do here.
+    field("used_cpu_sys_main_thread", |info| Micros(info.workers_cpu.system)),
+    field("used_cpu_user_main_thread", |info| Micros(info.workers_cpu.user)),
+    field("used_active_time_main_thread", |info| {
+        Micros(info.workers_cpu.system + info.workers_cpu.user)
+    }),
 ];

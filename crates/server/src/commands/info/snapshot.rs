@@ -1,13 +1,16 @@
 //! What INFO shows, gathered at one moment.
 
+use super::field::as_f64;
 use super::system::{self, CpuTimes};
 use crate::config::Settings;
+use crate::pause::Pause;
 use crate::session_command::SessionCall;
 use crate::shared::Shared;
 use crate::statistics::Totals;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::ShardView;
 use darter_shard::Shard;
+use darter_structures::allocator;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
@@ -16,16 +19,36 @@ use std::sync::Arc;
 pub(crate) struct Snapshot {
     pub(crate) shared: &'static Shared,
     pub(crate) settings: Arc<Settings>,
-    pub(super) now: UnixMillis,
+    pub(crate) replication_id: String,
+    pub(crate) now: UnixMillis,
+    /// The same to the microsecond.
+    pub(crate) now_micros: i64,
     /// Since the start.
-    pub(super) since_start: Totals,
+    pub(crate) since_start: Totals,
     /// Since the start or CONFIG RESETSTAT.
     pub(crate) totals: Totals,
     pub(crate) shards: ShardTotals,
-    pub(super) buffer_bytes: u64,
-    pub(super) peak_bytes: u64,
-    pub(super) resident_bytes: u64,
-    pub(super) cpu: CpuTimes,
+    pub(crate) clients: ClientLevels,
+    pub(crate) pause: Option<Pause>,
+    pub(crate) buffer_bytes: u64,
+    /// What is used when there is no key and no client.
+    pub(crate) startup_bytes: u64,
+    /// Set aside by the allocator.
+    pub(crate) committed_bytes: u64,
+    pub(crate) peak_bytes: u64,
+    pub(crate) resident_bytes: u64,
+    pub(crate) cpu: CpuTimes,
+    pub(crate) workers_cpu: CpuTimes,
+}
+
+/// The sums over all workers of what goes up and down.
+#[derive(Debug, Default)]
+pub(crate) struct ClientLevels {
+    pub(crate) blocked: u64,
+    pub(crate) timed: u64,
+    pub(crate) monitors: u64,
+    pub(crate) recent_input_max: u64,
+    pub(crate) recent_output_max: u64,
 }
 
 /// What shards have: one of them, or the sums over all.
@@ -37,6 +60,9 @@ pub(crate) struct ShardTotals {
     pub(crate) evicted: u64,
     pub(crate) changes: u64,
     pub(crate) used_bytes: u64,
+    /// Tables, their entries apart.
+    pub(crate) index_bytes: u64,
+    pub(crate) garbage: u64,
     /// By database number.
     pub(crate) databases: Vec<DatabaseTotals>,
 }
@@ -46,6 +72,7 @@ pub(crate) struct ShardTotals {
 pub(crate) struct DatabaseTotals {
     pub(crate) keys: u64,
     pub(crate) expires: u64,
+    pub(crate) index_bytes: u64,
     /// Mean times to live, each times the keys it is the mean of.
     ttl_millis: u128,
 }
@@ -59,7 +86,7 @@ impl DatabaseTotals {
 }
 
 impl Snapshot {
-    pub(super) fn gather(call: &SessionCall<'_>, view: &mut ShardView<'_>) -> Self {
+    pub(crate) fn gather(call: &SessionCall<'_>, view: &mut ShardView<'_>) -> Self {
         let databases = call.shared.config.current().databases;
         let now = call.turn.now;
         // The mean time to live is an estimate from a part of the table; which one may differ.
@@ -68,7 +95,7 @@ impl Snapshot {
         for shard in view.each() {
             shards += &ShardTotals::of(shard, databases, now, random);
         }
-        Self::new(call.shared, now, shards)
+        Self { now_micros: call.now_micros(), ..Self::new(call.shared, now, shards) }
     }
 
     /// With what all shards have, and what can be read at any time.
@@ -78,23 +105,71 @@ impl Snapshot {
         let totals = since_start.since(&shared.baseline());
         let buffer_bytes = shared.buffer_bytes();
         let peak_bytes = shared.note_peak(shards.used_bytes + buffer_bytes);
+        let mut clients = ClientLevels::default();
+        for worker in &shared.statistics {
+            clients.blocked += worker.blocked_clients.read();
+            clients.timed += worker.timed_clients.read();
+            clients.monitors += worker.monitors.read();
+            clients.recent_input_max =
+                clients.recent_input_max.max(worker.recent_input_bytes_max.read());
+            clients.recent_output_max =
+                clients.recent_output_max.max(worker.recent_output_bytes_max.read());
+        }
         Self {
             shared,
             settings,
             now,
+            now_micros: now.0 * 1000,
             since_start,
             totals,
             shards,
+            clients,
+            replication_id: shared.replication_id.lock().expect("replaced as a whole").clone(),
+            pause: shared.pause.at(now),
+            startup_bytes: shared.startup_bytes,
+            committed_bytes: as_u64(allocator::committed_bytes()),
             buffer_bytes,
             peak_bytes,
             resident_bytes: system::resident_bytes(),
             cpu: system::cpu_times(),
+            workers_cpu: system::worker_times(),
         }
     }
 
     /// Memory of keys, values and buffers.
     pub(crate) fn used_bytes(&self) -> u64 {
         self.shards.used_bytes + self.buffer_bytes
+    }
+
+    /// What is used besides keys and values.
+    pub(crate) fn overhead_bytes(&self) -> u64 {
+        self.shards.index_bytes + self.buffer_bytes + self.startup_bytes
+    }
+
+    /// Keys and values alone.
+    pub(crate) fn dataset_bytes(&self) -> u64 {
+        self.used_bytes().saturating_sub(self.overhead_bytes())
+    }
+
+    /// The share of keys and values in what was not used from the start, of a hundred.
+    pub(crate) fn dataset_percent(&self) -> f64 {
+        let net = self.used_bytes().saturating_sub(self.startup_bytes);
+        100.0 * as_f64(self.dataset_bytes()) / as_f64(net.max(1))
+    }
+
+    /// Memory in RAM for each byte used.
+    pub(crate) fn fragmentation_ratio(&self) -> f64 {
+        as_f64(self.resident_bytes) / as_f64(self.used_bytes().max(1))
+    }
+
+    /// Memory set aside by the allocator for each byte used.
+    pub(crate) fn allocator_ratio(&self) -> f64 {
+        as_f64(self.committed_bytes) / as_f64(self.used_bytes().max(1))
+    }
+
+    /// Milliseconds until the pause ends.
+    pub(crate) fn pause_millis(&self) -> u64 {
+        self.pause.map_or(0, |pause| u64::try_from(pause.until.0 - self.now.0).unwrap_or(0))
     }
 
     pub(crate) fn uptime_seconds(&self) -> u64 {
@@ -128,19 +203,22 @@ impl ShardTotals {
             evicted: statistics.evicted,
             changes: shard.changes(),
             used_bytes: as_u64(shard.used_bytes()),
+            index_bytes: 0,
+            garbage: as_u64(shard.garbage_len()),
             databases: vec![DatabaseTotals::default(); usize::from(databases)],
         };
         for db in 0..databases {
+            let database = &mut totals.databases[usize::from(db)];
+            database.index_bytes = as_u64(shard.index_bytes(DbIndex(db)));
+            totals.index_bytes += database.index_bytes;
             let keyspace = shard.keyspace(DbIndex(db), now);
             if keyspace.is_empty() {
                 continue;
             }
-            let expires = as_u64(keyspace.expires_len());
-            totals.databases[usize::from(db)] = DatabaseTotals {
-                keys: as_u64(keyspace.len()),
-                expires,
-                ttl_millis: u128::from(keyspace.average_ttl_ms(random)) * u128::from(expires),
-            };
+            database.keys = as_u64(keyspace.len());
+            database.expires = as_u64(keyspace.expires_len());
+            database.ttl_millis =
+                u128::from(keyspace.average_ttl_ms(random)) * u128::from(database.expires);
         }
         totals
     }
@@ -154,12 +232,15 @@ impl AddAssign<&Self> for ShardTotals {
         self.evicted += shard.evicted;
         self.changes += shard.changes;
         self.used_bytes += shard.used_bytes;
+        self.index_bytes += shard.index_bytes;
+        self.garbage += shard.garbage;
         if self.databases.len() < shard.databases.len() {
             self.databases.resize(shard.databases.len(), DatabaseTotals::default());
         }
         for (sum, database) in self.databases.iter_mut().zip(&shard.databases) {
             sum.keys += database.keys;
             sum.expires += database.expires;
+            sum.index_bytes += database.index_bytes;
             sum.ttl_millis += database.ttl_millis;
         }
     }

@@ -12,7 +12,7 @@ const TICKS_PER_SECOND: u64 = 100;
 
 /// Processor time in microseconds, in steps of a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct CpuTimes {
+pub(crate) struct CpuTimes {
     pub(super) user: u64,
     pub(super) system: u64,
     pub(super) children_user: u64,
@@ -31,6 +31,27 @@ fn resident_bytes_of(statm: &str) -> u64 {
 /// Processor time of this process.
 pub(super) fn cpu_times() -> CpuTimes {
     cpu_times_of(&read("/proc/self/stat"))
+}
+
+/// Processor time of the threads that serve clients, together.
+pub(super) fn worker_times() -> CpuTimes {
+    let mut sum = CpuTimes::default();
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    for thread in threads {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        if is_worker(&stat) {
+            let times = cpu_times_of(&stat);
+            sum.user += times.user;
+            sum.system += times.system;
+        }
+    }
+    sum
+}
+
+/// Whether a thread's line in `/proc` is that of a worker, by the name the runtime gives them.
+fn is_worker(stat: &str) -> bool {
+    let name = stat.split_once('(').map_or("", |(_, behind)| behind);
+    name.strip_prefix("darter-w").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn cpu_times_of(stat: &str) -> CpuTimes {
@@ -80,5 +101,6 @@ mod tests {
             }
         );
         assert_eq!(cpu_times_of(""), CpuTimes::default());
+        assert!(is_worker("7 (darter-w12) S 1") && !is_worker("7 (darter) S 1"));
     }
 }

@@ -49,23 +49,32 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("watchdog-period", 0, INT, "0", "Logs what takes longer.").unit("milliseconds").hidden(),
     number("slowlog-log-slower-than", -1, LONG, "10000", "Run time from which a command is slow.")
         .unit("microseconds")
-        .alias(&["commandlog-execution-slower-than"]),
+        .alias(&["commandlog-execution-slower-than"])
+        .sets(|to, value| to.watch.slow_micros = value.number()),
     number("slowlog-max-len", 0, LONG, "128", "Slow commands remembered.")
-        .alias(&["commandlog-slow-execution-max-len"]),
+        .alias(&["commandlog-slow-execution-max-len"])
+        .sets(|to, value| to.watch.slow_len_max = value.number()),
     number("commandlog-request-larger-than", -1, LONG, "1048576", "Size of a large request.")
-        .unit("bytes"),
-    number("commandlog-large-request-max-len", 0, LONG, "128", "Large requests remembered."),
+        .unit("bytes")
+        .sets(|to, value| to.watch.large_request_bytes = value.number()),
+    number("commandlog-large-request-max-len", 0, LONG, "128", "Large requests remembered.")
+        .sets(|to, value| to.watch.large_request_len_max = value.number()),
     number("commandlog-reply-larger-than", -1, LONG, "1048576", "Size of a large reply.")
-        .unit("bytes"),
-    number("commandlog-large-reply-max-len", 0, LONG, "128", "Large replies remembered."),
+        .unit("bytes")
+        .sets(|to, value| to.watch.large_reply_bytes = value.number()),
+    number("commandlog-large-reply-max-len", 0, LONG, "128", "Large replies remembered.")
+        .sets(|to, value| to.watch.large_reply_len_max = value.number()),
     number("latency-monitor-threshold", 0, LONG, "0", "Events remembered from here; 0: none.")
-        .unit("milliseconds"),
-    flag("latency-tracking", "yes", "Keeps histograms of commands' run times."),
+        .unit("milliseconds")
+        .sets(|to, value| to.watch.latency_millis = value.number()),
+    flag("latency-tracking", "yes", "Keeps histograms of commands' run times.")
+        .sets(|to, value| to.watch.tracks_latency = value.is_yes()),
     words(
         "latency-tracking-info-percentiles",
         special::percentiles,
         "50 99 99.9",
         "Percentiles of them that INFO shows.",
-    ),
+    )
+    .sets(|to, value| to.watch.percentiles = special::shown_percentiles(value.bytes())),
     formed("notify-keyspace-events", special::keyspace_events, "", "Which events are published."),
 ];

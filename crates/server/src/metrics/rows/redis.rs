@@ -413,7 +413,7 @@ pub(in crate::metrics) static COMMANDS: &[Row] = &[
         "Time each command took.",
         Given(|moment, samples| {
             each_command(moment, |name, calls| {
-                samples.put_labelled(&[("cmd", name)], seconds(calls.micros));
+                samples.put_labelled(&[("cmd", name)], seconds(calls.nanos / 1000));
             });
         }),
     )
