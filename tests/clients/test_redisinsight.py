@@ -60,6 +60,10 @@ class RedisInsight(unittest.TestCase):
         self.assertEqual(self.ask("STRLEN", "some:key"), 5)
         self.assertEqual(self.ask("GETRANGE", "some:key", "0", "4999"), "value")
 
+    def test_its_slow_log_page(self):
+        self.assertIsInstance(self.ask("SLOWLOG", "GET", "50"), list)
+        self.assertIn("slowlog-log-slower-than", self.client.config_get("slowlog*"))
+
 
 if __name__ == "__main__":
     unittest.main()

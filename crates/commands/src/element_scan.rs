@@ -13,13 +13,15 @@ pub(crate) enum Bare {
     Never,
     /// NOSCORES of ZSCAN.
     Scores,
+    /// NOVALUES of HSCAN.
+    Values,
 }
 
 /// One step of a scan of a collection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ElementScan<'a> {
     pub(crate) count: usize,
-    /// Whether NOSCORES was given.
+    /// Whether NOSCORES or NOVALUES was given.
     pub(crate) is_bare: bool,
     pattern: Option<&'a [u8]>,
 }
@@ -52,7 +54,11 @@ impl<'a> ElementScan<'a> {
                 scan.is_bare = true;
                 index += 1;
             } else if call.is_word(index, "NOVALUES") {
-                return Err(ReplyError::Text("ERR NOVALUES option can only be used in HSCAN"));
+                if bare != Bare::Values {
+                    return Err(ReplyError::Text("ERR NOVALUES option can only be used in HSCAN"));
+                }
+                scan.is_bare = true;
+                index += 1;
             } else {
                 return Err(ReplyError::Syntax);
             }

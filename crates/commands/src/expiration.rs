@@ -4,6 +4,7 @@ use darter_base::UnixMillis;
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Call, ReplyError};
 use darter_shard::Deadline;
+use std::ops::Range;
 
 /// The documentation of `EX`, `PX`, `EXAT` and `PXAT`.
 pub(crate) const TIME_ARGS: [Arg; 4] = [
@@ -97,5 +98,58 @@ impl NewDeadline {
     pub(crate) fn at(millis: i64, now: UnixMillis) -> Self {
         let deadline = Deadline::new(millis.max(0)).unwrap_or(Deadline::MAX);
         Self { deadline, passed: millis <= now.0 }
+    }
+}
+
+/// Which deadlines may be replaced: a set of the words `NX`, `XX`, `GT` and `LT`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions(u8);
+
+impl Conditions {
+    const ABSENT: u8 = 1 << 0;
+    const PRESENT: u8 = 1 << 1;
+    const GREATER: u8 = 1 << 2;
+    const LESS: u8 = 1 << 3;
+
+    const WORDS: [(&str, u8); 4] =
+        [("NX", Self::ABSENT), ("XX", Self::PRESENT), ("GT", Self::GREATER), ("LT", Self::LESS)];
+
+    /// Reads the arguments of `range`.
+    pub(crate) fn parse(call: &Call<'_>, range: Range<usize>) -> Result<Self, ReplyError> {
+        let mut conditions = Self(0);
+        for index in range {
+            let Some((_, bit)) = Self::WORDS.iter().find(|(word, _)| call.is_word(index, word))
+            else {
+                return Err(ReplyError::UnsupportedOption(call.args.at(index).to_vec()));
+            };
+            conditions.0 |= bit;
+        }
+        if conditions.has(Self::ABSENT) && conditions.0 != Self::ABSENT {
+            return Err(ReplyError::Text(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
+        }
+        if conditions.has(Self::GREATER) && conditions.has(Self::LESS) {
+            return Err(ReplyError::Text(
+                "ERR GT and LT options at the same time are not compatible",
+            ));
+        }
+        Ok(conditions)
+    }
+
+    const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// Whether a deadline at `new` may replace `old`. No deadline is later than any.
+    pub(crate) const fn admit(self, old: Option<i64>, new: i64) -> bool {
+        match old {
+            None => !self.has(Self::PRESENT) && !self.has(Self::GREATER),
+            Some(old) => {
+                !self.has(Self::ABSENT)
+                    && (!self.has(Self::GREATER) || new > old)
+                    && (!self.has(Self::LESS) || new < old)
+            }
+        }
     }
 }

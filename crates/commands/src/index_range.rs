@@ -28,7 +28,6 @@ impl IndexRange {
 }
 
 /// The element that `index` means among `len`, if there is one.
-#[cfg_attr(not(test), expect(dead_code, reason = "the families that need it come next"))]
 pub(crate) fn element_index(index: i64, len: usize) -> Option<usize> {
     usize::try_from(from_front(index, len)).ok().filter(|index| *index < len)
 }

@@ -10,8 +10,11 @@ pub mod bitmap;
 mod element_scan;
 mod expiration;
 pub mod generic;
+pub mod geo;
+pub mod hash;
 pub mod hyperloglog;
 mod index_range;
+pub mod list;
 mod many_keys;
 mod operands;
 mod reply;
@@ -29,7 +32,10 @@ use darter_command_table::Command;
 pub static FAMILIES: &[&[&Command]] = &[
     bitmap::COMMANDS,
     generic::COMMANDS,
+    geo::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
+    list::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,

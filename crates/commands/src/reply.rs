@@ -3,7 +3,7 @@
 use darter_command_table::{ReplyError, ReplyResult};
 use darter_resp::ReplyWriter;
 use darter_shard::{Object, ValueRef};
-use darter_value::Item;
+use darter_value::{Element, Item};
 
 /// Writes a string value, or answers `false` when it is none.
 #[inline]
@@ -17,7 +17,16 @@ pub(crate) fn write_string(reply: &mut ReplyWriter<'_>, value: ValueRef<'_>) -> 
     true
 }
 
-/// Writes an element of a collection.
+/// Writes an element of a list, or the value of a field.
+#[inline]
+pub(crate) fn write_element(reply: &mut ReplyWriter<'_>, element: Element<'_>) {
+    match element {
+        Element::Packed(item) => write_item(reply, item),
+        Element::Large(string) => reply.bulk_shared(&string.share()),
+    }
+}
+
+/// Writes an entry of a packed list.
 #[inline]
 pub(crate) fn write_item(reply: &mut ReplyWriter<'_>, item: Item<'_>) {
     match item {

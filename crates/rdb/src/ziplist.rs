@@ -93,8 +93,8 @@ fn read_integer(reader: &mut Reader<'_>, first: u8) -> Result<i64, Corrupt> {
 mod tests {
     use super::*;
 
-    /// RPUSH l 1 -5 hello 70000, as Redis 6 keeps it.
-    const RECORDED: &[u8] = b"\x1d\x00\x00\x00\x17\x00\x00\x00\x04\x00\
+    /// The list of 1, -5, hello and 70000, as Redis 6 keeps it.
+    const RECORDED: &[u8] = b"\x1c\x00\x00\x00\x16\x00\x00\x00\x04\x00\
         \x00\xf2\x02\xfe\xfb\x03\x05hello\x07\xf0\x70\x11\x01\xff";
 
     #[test]

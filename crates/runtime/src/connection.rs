@@ -51,6 +51,8 @@ pub(crate) struct Connection<S: Service> {
     pub(crate) active_at_seconds: u32,
     /// Since when its output is above the soft limit, in the same seconds.
     pub(crate) above_soft_since: Option<u32>,
+    /// Is in the list of connections above their soft limit.
+    pub(crate) soft_listed: bool,
     /// Its part of the worker's `buffer_bytes`.
     pub(crate) accounted_bytes: usize,
     pub(crate) received_bytes: u64,
@@ -97,6 +99,7 @@ impl<S: Service> Connection<S> {
             local,
             active_at_seconds: now_seconds,
             above_soft_since: None,
+            soft_listed: false,
             accounted_bytes: 0,
             received_bytes: 0,
             sent_bytes: 0,

@@ -700,7 +700,9 @@ impl<S: Service> Network<S> {
             connection.above_soft_since = None;
         } else if connection.above_soft_since.is_none() {
             connection.above_soft_since = Some(now_seconds);
-            self.above_soft.push(key);
+            if !mem::replace(&mut connection.soft_listed, true) {
+                self.above_soft.push(key);
+            }
         }
         let soft_for = connection.above_soft_since.map_or(0, |since| now_seconds - since);
         let above_hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
@@ -718,10 +720,10 @@ impl<S: Service> Network<S> {
         let mut listed = mem::take(&mut self.above_soft);
         listed.retain(|&key| {
             self.limit_output(service, key);
-            let connection = self.connections.get(key);
-            connection.is_some_and(|connection| {
-                connection.above_soft_since.is_some() && !connection.is_doomed()
-            })
+            let Some(connection) = self.connections.get_mut(key) else { return false };
+            connection.soft_listed =
+                connection.above_soft_since.is_some() && !connection.is_doomed();
+            connection.soft_listed
         });
         listed.append(&mut self.above_soft);
         self.above_soft = listed;

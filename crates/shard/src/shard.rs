@@ -73,6 +73,9 @@ pub enum FlushScope {
     All,
 }
 
+/// Segments of one hash whose expired fields one slice removes: the rest waits for the next one.
+const FIELD_SEGMENTS_PER_HASH: usize = 4;
+
 impl Shard {
     /// An empty shard.
     pub fn new(id: ShardId, options: &ShardOptions) -> Self {
@@ -174,12 +177,25 @@ impl Shard {
         for turn in 0..databases {
             let index = (self.expire_from + turn) % databases;
             let Database { table, hand, watches } = &mut self.databases[index];
-            let Common { garbage, versions, .. } = &mut self.common;
+            let Common { garbage, versions, statistics, changes, .. } = &mut self.common;
             let hasher = &self.hasher;
-            budget -= table.expire_slice(hand, now.0, budget, |block| {
+            budget -= table.expire_slice(hand, now.0, budget, |mut block| {
                 watches.bump(|| Key::new(hasher, block.view().key()), versions);
-                garbage.discard_block(block);
-                progress.expired += 1;
+                if is_due(block.view(), now) {
+                    garbage.discard_block(block);
+                    progress.expired += 1;
+                    return None;
+                }
+                // So something inside it is due.
+                if let Some(Object::Hash(hash)) = block.boxed_mut() {
+                    let fields = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH) as u64;
+                    statistics.expired_fields += fields;
+                    *changes += fields;
+                    if hash.is_empty() {
+                        return None;
+                    }
+                }
+                Some(block)
             });
             let more = table.next_deadline_ms().is_some_and(|next_ms| next_ms < now.0);
             if more && !progress.more {

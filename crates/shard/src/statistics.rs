@@ -9,6 +9,8 @@ pub struct Statistics {
     pub misses: u64,
     /// Keys deleted because their deadline passed (`expired_keys`).
     pub expired: u64,
+    /// Fields of hashes removed because their deadline passed (`expired_fields`).
+    pub expired_fields: u64,
     /// Keys deleted to make room (`evicted_keys`).
     pub evicted: u64,
 }

@@ -63,6 +63,12 @@ pub trait BlockValue {
 
     /// Whether to mark the slot of this value as a collection's.
     fn is_collection(&self) -> bool;
+
+    /// When something inside this value expires at the earliest. May change only while the value is
+    /// exclusively borrowed.
+    fn next_deadline(&self) -> Option<Deadline> {
+        None
+    }
 }
 
 /// A payload to put into a block.
@@ -532,6 +538,19 @@ impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
     }
 
     #[inline]
+    fn due(self) -> Option<Deadline> {
+        let own = BlockRef::deadline(self);
+        let inner = match self.payload() {
+            PayloadRef::Boxed(value) => value.next_deadline(),
+            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => None,
+        };
+        match (own, inner) {
+            (Some(own), Some(inner)) => Some(own.min(inner)),
+            (own, inner) => own.or(inner),
+        }
+    }
+
+    #[inline]
     fn bytes(self) -> usize {
         let boxed_bytes = match self.payload() {
             PayloadRef::Boxed(value) => good_size(size_of::<V>()) + value.heap_bytes(),
@@ -558,10 +577,13 @@ unsafe impl<V: BlockValue> Entry for Block<V> {
         if view.flags() & FLAG_DEADLINE != 0 {
             marks = marks.or(Marks::DEADLINE);
         }
-        if let PayloadRef::Boxed(value) = view.payload()
-            && value.is_collection()
-        {
-            marks = marks.or(Marks::COLLECTION);
+        if let PayloadRef::Boxed(value) = view.payload() {
+            if value.is_collection() {
+                marks = marks.or(Marks::COLLECTION);
+            }
+            if value.next_deadline().is_some() {
+                marks = marks.or(Marks::DEADLINE);
+            }
         }
         (block.address, marks)
     }

@@ -399,7 +399,10 @@ impl TableExercise {
             scan.forget(key);
             slices.forget(key);
         };
-        table.expire_slice(hand, now_ms, budget, |block| expired(block.view().key()));
+        table.expire_slice(hand, now_ms, budget, |block| {
+            expired(block.view().key());
+            None
+        });
         let next = table.next_deadline_ms();
         if *hand == 0 && next.is_none_or(|next_ms| next_ms >= now_ms) {
             let due = |expected: &Expected| expected.deadline.is_some_and(|at| at.is_due(now_ms));

@@ -9,6 +9,9 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+pub mod element;
+pub mod geo;
+pub mod hash;
 pub mod hyperloglog;
 pub mod integer;
 pub mod large;
@@ -22,9 +25,11 @@ pub mod stream;
 pub mod view;
 
 pub use darter_structures::{BlockValue, Item};
+pub use element::Element;
+pub use hash::Hash;
 pub use large::LargeString;
 pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
-pub use list::{Element, End, List};
+pub use list::{End, List};
 pub use object::{Collection, Contents, Object};
 pub use set::{Rules, Set, SetBoundary};
 pub use sorted_set::{ScoreChange, SortedSet};

@@ -1,7 +1,8 @@
 //! Values that live behind a pointer.
 
-use darter_structures::BlockValue;
+use darter_structures::{BlockValue, Deadline};
 
+use crate::hash::Hash;
 use crate::large::LargeString;
 use crate::list::List;
 use crate::set::Set;
@@ -80,12 +81,17 @@ macro_rules! objects {
         impl BlockValue for Object {
             #[inline]
             fn heap_bytes(&self) -> usize {
-                match self { $(Self::$variant(contents) => contents.heap_bytes(),)* }
+                match self { $(Self::$variant(contents) => Contents::heap_bytes(contents),)* }
             }
 
             #[inline]
             fn is_collection(&self) -> bool {
                 !matches!(self, Self::Large(_))
+            }
+
+            #[inline]
+            fn next_deadline(&self) -> Option<Deadline> {
+                if let Self::Hash(hash) = self { hash.next_deadline() } else { None }
             }
         }
     };
@@ -96,6 +102,8 @@ objects! {
     Large(LargeString),
     /// A list.
     List(List),
+    /// A hash.
+    Hash(Hash),
     /// A stream.
     Stream(Stream),
     /// A set.
@@ -133,5 +141,6 @@ macro_rules! collection {
 }
 
 collection!(List);
+collection!(Hash);
 collection!(Set);
 collection!(SortedSet);

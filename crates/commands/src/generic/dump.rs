@@ -1,15 +1,18 @@
 //! DUMP and RESTORE: values in the format of RDB files.
 
 use crate::expiration::NewDeadline;
+use crate::hash::fields::growth;
 use crate::set::rules;
+use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_rdb::{Payload, Texts, Value, Version, decode, payload};
+use darter_rdb::{HashField, Payload, Texts, Value, Version, decode, payload};
 use darter_shard::{Expiry, Key, Keyspace, Object, ValueRef};
+use darter_value::hash::FieldExpiry;
 use darter_value::integer::IntegerText;
-use darter_value::{Element, End, Item, List, Set, SortedSet};
+use darter_value::{Element, End, Hash, Item, List, Set, SortedSet};
 
 /// A value in bytes.
 pub(super) static DUMP: Command = Command {
@@ -61,14 +64,14 @@ fn dump(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     };
     let mut bytes = Vec::new();
-    let version = encode(&mut bytes, value);
+    let version = encode(&mut bytes, value, call.now);
     payload::seal(&mut bytes, version);
     call.reply.bulk(&bytes);
     Ok(())
 }
 
 /// Appends a value; the version it is in.
-fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) -> Version {
+fn encode(out: &mut Vec<u8>, value: ValueRef<'_>, now: UnixMillis) -> Version {
     let object = match value {
         ValueRef::Bytes(_) | ValueRef::Raw(_) | ValueRef::Integer(_) => {
             let mut text = IntegerText::new();
@@ -86,6 +89,7 @@ fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) -> Version {
                 Element::Large(string) => push(Item::Bytes(string.as_bytes())),
             });
         }),
+        Object::Hash(hash) => return encode_hash(out, hash, now),
         Object::Set(set) => darter_rdb::encode_set(out, set.len(), |push| set.for_each(push)),
         Object::SortedSet(set) => darter_rdb::encode_sorted_set(out, set.len(), |push| {
             set.iter().for_each(|(member, score)| push(member, score));
@@ -93,6 +97,25 @@ fn encode(out: &mut Vec<u8>, value: ValueRef<'_>) -> Version {
         Object::Stream(stream) => darter_rdb::encode_stream(out, stream),
     }
     Version::REDIS_7_0
+}
+
+/// Appends the fields that have not expired; the version they are in.
+fn encode_hash(out: &mut Vec<u8>, hash: &Hash, now: UnixMillis) -> Version {
+    let (mut len, mut expires) = (0, false);
+    hash.for_each(now.0, |field| {
+        len += 1;
+        expires |= field.deadline.is_some();
+    });
+    darter_rdb::encode_hash(out, len, expires, |push| {
+        hash.for_each(now.0, |field| {
+            let value = match field.value {
+                Element::Packed(item) => item,
+                Element::Large(string) => Item::Bytes(string.as_bytes()),
+            };
+            let deadline_ms = field.deadline.map(|at| at.millis().unsigned_abs());
+            push(field.name, value, deadline_ms);
+        });
+    })
 }
 
 /// The options of RESTORE.
@@ -190,7 +213,9 @@ fn put(
         Value::SortedSet(members, scores) => {
             keyspace.set_collection(key, sorted_set_of(call, &members, &scores), expiry);
         }
-        Value::Hash(..) => return Err(BAD_FORMAT),
+        Value::Hash(texts, deadlines) => {
+            keyspace.set_collection(key, hash_of(call, &texts, &deadlines), expiry);
+        }
         Value::Stream(stream) => keyspace.set_collection(key, stream, expiry),
     }
     Ok(())
@@ -216,6 +241,28 @@ fn set_of(call: &Call<'_>, texts: &Texts) -> Set {
     set
 }
 
+/// Without the fields that have expired.
+fn hash_of(call: &Call<'_>, texts: &Texts, deadlines: &[HashField]) -> Hash {
+    let (now, growth) = (call.now.0, growth(call));
+    let mut hash = Hash::default();
+    hash.prepare(texts.iter(), growth);
+    let mut expiring = deadlines.iter().peekable();
+    let mut words = texts.iter();
+    let mut index = 0;
+    while let (Some(field), Some(value)) = (words.next(), words.next()) {
+        let own = expiring.next_if(|next| next.index == index);
+        let new = own.map(|own| {
+            NewDeadline::at(i64::try_from(own.deadline_ms).unwrap_or(i64::MAX), call.now)
+        });
+        if !new.is_some_and(|new| new.passed) {
+            let expiry = new.map_or(FieldExpiry::Clear, |new| FieldExpiry::At(new.deadline));
+            hash.set(field, value, expiry, now, growth);
+        }
+        index += 1;
+    }
+    hash
+}
+
 fn sorted_set_of(call: &Call<'_>, members: &Texts, scores: &[f64]) -> SortedSet {
     let rules = rules(call);
     let mut set = SortedSet::default();
@@ -232,8 +279,11 @@ mod tests {
     use crate::testing::{Bench, shown};
     use darter_resp::OwnedArgs;
 
-    /// The bulk string in a reply.
+    /// The bulk string in a reply; empty if it is null.
     fn bulk_of(reply: &[u8]) -> Vec<u8> {
+        if reply == b"$-1\r\n" {
+            return Vec::new();
+        }
         let at = reply.windows(2).position(|pair| pair == b"\r\n").expect("a header") + 2;
         reply[at..reply.len() - 2].to_vec()
     }

@@ -1,6 +1,6 @@
 //! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT and PERSIST.
 
-use crate::expiration::{Base, NewDeadline, Unit};
+use crate::expiration::{Base, Conditions, NewDeadline, Unit};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
@@ -104,59 +104,6 @@ pub(super) static PERSIST: Command = Command {
     ..Command::BASE
 };
 
-/// Which deadlines may be replaced: a set of the words `NX`, `XX`, `GT` and `LT`.
-#[derive(Clone, Copy, Debug)]
-struct Conditions(u8);
-
-impl Conditions {
-    const ABSENT: u8 = 1 << 0;
-    const PRESENT: u8 = 1 << 1;
-    const GREATER: u8 = 1 << 2;
-    const LESS: u8 = 1 << 3;
-
-    const WORDS: [(&str, u8); 4] =
-        [("NX", Self::ABSENT), ("XX", Self::PRESENT), ("GT", Self::GREATER), ("LT", Self::LESS)];
-
-    /// Reads the arguments from 3 on.
-    fn parse(call: &Call<'_>) -> Result<Self, ReplyError> {
-        let mut conditions = Self(0);
-        for index in 3..call.args.len() {
-            let Some((_, bit)) = Self::WORDS.iter().find(|(word, _)| call.is_word(index, word))
-            else {
-                return Err(ReplyError::UnsupportedOption(call.args.at(index).to_vec()));
-            };
-            conditions.0 |= bit;
-        }
-        if conditions.has(Self::ABSENT) && conditions.0 != Self::ABSENT {
-            return Err(ReplyError::Text(
-                "ERR NX and XX, GT or LT options at the same time are not compatible",
-            ));
-        }
-        if conditions.has(Self::GREATER) && conditions.has(Self::LESS) {
-            return Err(ReplyError::Text(
-                "ERR GT and LT options at the same time are not compatible",
-            ));
-        }
-        Ok(conditions)
-    }
-
-    const fn has(self, bit: u8) -> bool {
-        self.0 & bit != 0
-    }
-
-    /// Whether a deadline at `new` may replace `old`. No deadline is later than any.
-    const fn admit(self, old: Option<i64>, new: i64) -> bool {
-        match old {
-            None => !self.has(Self::PRESENT) && !self.has(Self::GREATER),
-            Some(old) => {
-                !self.has(Self::ABSENT)
-                    && (!self.has(Self::GREATER) || new > old)
-                    && (!self.has(Self::LESS) || new < old)
-            }
-        }
-    }
-}
-
 fn expire(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     set_deadline(call, view, Unit::Seconds, Base::Now)
 }
@@ -179,7 +126,7 @@ fn set_deadline(
     unit: Unit,
     base: Base,
 ) -> ReplyResult {
-    let conditions = Conditions::parse(call)?;
+    let conditions = Conditions::parse(call, 3..call.args.len())?;
     let time = call.integer(2)?;
     // Times in the past are legal here: the key expires at once.
     let millis = unit

@@ -189,10 +189,10 @@ fn sintercard(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 
 /// The LIMIT of SINTERCARD and ZINTERCARD; 0 means none.
 pub(crate) fn parse_limit(call: &Call<'_>, index: usize) -> Result<usize, ReplyError> {
-    match usize::try_from(call.integer(index)?) {
-        Ok(0) => Ok(usize::MAX),
-        Ok(limit) => Ok(limit),
-        Err(_) => Err(ReplyError::Text("ERR LIMIT can't be negative")),
+    let limit = call.integer(index).ok().and_then(|limit| usize::try_from(limit).ok());
+    match limit.ok_or(ReplyError::Text("ERR LIMIT can't be negative"))? {
+        0 => Ok(usize::MAX),
+        limit => Ok(limit),
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
             SINTERCARD 2 a b LIMIT  => -ERR syntax error
             SINTERCARD 2 a b FOO    => -ERR syntax error
             SINTERCARD 2 a b LIMIT -1 => -ERR LIMIT can't be negative
-            SINTERCARD 2 a b LIMIT x => -ERR value is not an integer or out of range
+            SINTERCARD 2 a b LIMIT x => -ERR LIMIT can't be negative
             ",
         );
     }

@@ -173,8 +173,8 @@ fn sample<'s>(set: &'s Set, wanted: usize, random: &mut Random, mut emit: impl F
     });
 }
 
-/// The argument at `index` as a number of elements.
+/// The argument at `index` as a number of elements; the error is the same for whatever is none.
 pub(crate) fn positive_count(call: &Call<'_>, index: usize) -> Result<usize, ReplyError> {
-    usize::try_from(call.integer(index)?)
-        .map_err(|_| ReplyError::Text("ERR value is out of range, must be positive"))
+    let count = call.integer(index).ok().and_then(|count| usize::try_from(count).ok());
+    count.ok_or(ReplyError::Text("ERR value is out of range, must be positive"))
 }

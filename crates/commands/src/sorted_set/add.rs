@@ -59,24 +59,24 @@ pub(super) static ZINCRBY: Command = Command {
 /// The options of ZADD.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "words that are there or not")]
-struct Options {
+pub(crate) struct AddOptions {
     /// Only members that are absent.
-    nx: bool,
+    pub(crate) nx: bool,
     /// Only members that are there.
-    xx: bool,
+    pub(crate) xx: bool,
     /// Only to a greater score; likewise to a smaller one.
-    gt: bool,
-    lt: bool,
+    pub(crate) gt: bool,
+    pub(crate) lt: bool,
     /// Count changed scores as well.
-    ch: bool,
+    pub(crate) ch: bool,
     /// Add to the score.
-    incr: bool,
+    pub(crate) incr: bool,
 }
 
 /// Why a score is not changed.
 struct NotANumber;
 
-impl Options {
+impl AddOptions {
     /// The options from argument 2 on, and where they end.
     fn parse(call: &Call<'_>) -> (Self, usize) {
         let mut options = Self::default();
@@ -131,17 +131,17 @@ impl Options {
 }
 
 fn zadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let (options, from) = Options::parse(call);
+    let (options, from) = AddOptions::parse(call);
     let pairs = (call.args.len() - from) / 2;
     if pairs == 0 || !(call.args.len() - from).is_multiple_of(2) {
         return Err(ReplyError::Syntax);
     }
     options.check(pairs)?;
-    add(call, view, options, from)
+    add_pairs(call, view, options, from)
 }
 
 fn zincrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    add(call, view, Options { incr: true, ..Options::default() }, 2)
+    add_pairs(call, view, AddOptions { incr: true, ..AddOptions::default() }, 2)
 }
 
 /// What became of a ZADD.
@@ -155,18 +155,31 @@ struct Outcome {
 }
 
 /// Adds the pairs of score and member from argument `from` on.
-fn add(
+fn add_pairs(
     call: &mut Call<'_>,
     view: &mut ShardView<'_>,
-    options: Options,
+    options: AddOptions,
     from: usize,
 ) -> ReplyResult {
     let args = call.args;
-    let score_at = |index: usize| parse_f64(args.at(index)).ok_or(ReplyError::NotAFloat);
-    // Almost always there is one.
-    let first = score_at(from)?;
-    let others = (from + 2..args.len()).step_by(2).map(score_at).collect::<Result<Vec<_>, _>>()?;
-    let scores = std::iter::once(first).chain(others);
+    let pair_at = |index: usize| {
+        let score = parse_f64(args.at(index)).ok_or(ReplyError::NotAFloat)?;
+        Ok::<_, ReplyError>((score, args.at(index + 1)))
+    };
+    if args.len() == from + 2 {
+        return add_members(call, view, options, &[pair_at(from)?]);
+    }
+    let pairs = (from..args.len()).step_by(2).map(pair_at).collect::<Result<Vec<_>, _>>()?;
+    add_members(call, view, options, &pairs)
+}
+
+/// Adds members with scores, and answers as ZADD does.
+pub(crate) fn add_members(
+    call: &mut Call<'_>,
+    view: &mut ShardView<'_>,
+    options: AddOptions,
+    members: &[(f64, &[u8])],
+) -> ReplyResult {
     let key = call.key(1);
     let limits = call.limits.encodings;
     let rules = Rules { limits: &limits, hasher: call.hasher };
@@ -176,11 +189,10 @@ fn add(
         if set.is_empty() && options.xx {
             return Edit::unchanged(outcome);
         }
-        let members = (from + 1..args.len()).step_by(2).map(|index| args.at(index));
-        let bytes_max = members.clone().map(<[u8]>::len).max().unwrap_or(0);
+        let bytes_max = members.iter().map(|(_, member)| member.len()).max().unwrap_or(0);
         set.expect(members.len(), bytes_max, rules);
-        for (member, given) in members.zip(scores) {
-            let change = set.change(member, rules, |old| options.decide(old, given));
+        for (given, member) in members {
+            let change = set.change(member, rules, |old| options.decide(old, *given));
             match change {
                 Ok(ScoreChange { new: None, .. }) => {}
                 Ok(ScoreChange { old, new: Some(new) }) => {

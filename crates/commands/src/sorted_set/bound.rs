@@ -43,7 +43,6 @@ impl ScoreRange {
     }
 
     /// From `min` up to but not `end`.
-    #[expect(dead_code, reason = "for geo, which comes next")]
     pub(crate) const fn until(min: f64, end: f64) -> Self {
         Self {
             min: ScoreBound { score: min, is_excluded: false },

@@ -10,7 +10,10 @@ mod random;
 mod range;
 mod remove;
 mod scan;
-pub(crate) mod written;
+mod written;
+
+pub(crate) use add::{AddOptions, add_members};
+pub(crate) use bound::ScoreRange;
 
 use darter_command_table::Command;
 

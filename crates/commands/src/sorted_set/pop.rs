@@ -107,15 +107,18 @@ fn zmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     } else {
         return Err(ReplyError::Syntax);
     };
-    let count = match call.args.len() - at {
-        1 => 1,
-        3 if call.is_word(at + 1, "COUNT") => {
-            let count = call.integer(at + 2).ok().and_then(|count| usize::try_from(count).ok());
-            let error = ReplyError::Text("ERR count should be greater than 0");
-            count.filter(|count| *count > 0).ok_or(error)?
+    let mut count = None;
+    let mut index = at + 1;
+    while index < call.args.len() {
+        if count.is_some() || !call.is_word(index, "COUNT") || index + 1 == call.args.len() {
+            return Err(ReplyError::Syntax);
         }
-        _ => return Err(ReplyError::Syntax),
-    };
+        let given = call.integer(index + 1).ok().and_then(|count| usize::try_from(count).ok());
+        let error = ReplyError::Text("ERR count should be greater than 0");
+        count = Some(given.filter(|count| *count > 0).ok_or(error)?);
+        index += 2;
+    }
+    let count = count.unwrap_or(1);
     for index in 2..at {
         let key = call.key(index);
         let mut keyspace = call.keyspace(view, &key);
@@ -170,7 +173,7 @@ mod tests {
             ZPOPMAX z 9             => *4 $1 c $1 3 $1 b $1 2
             EXISTS z                => :0
             ZPOPMIN z -1            => -ERR value is out of range, must be positive
-            ZPOPMIN z x             => -ERR value is not an integer or out of range
+            ZPOPMIN z x             => -ERR value is out of range, must be positive
             ZPOPMIN z 1 2           => -ERR syntax error
             ZADD z 1 a 2 b 3 c      => :3
             @resp 3

@@ -29,6 +29,8 @@ pub(super) struct Section {
 pub(super) enum Kind {
     Gauge,
     Counter,
+    Summary,
+    Histogram,
 }
 
 impl Kind {
@@ -36,6 +38,8 @@ impl Kind {
         match self {
             Self::Gauge => "gauge",
             Self::Counter => "counter",
+            Self::Summary => "summary",
+            Self::Histogram => "histogram",
         }
     }
 }
@@ -59,6 +63,11 @@ impl Row {
 
     pub(super) const fn counter(name: &'static str, help: &'static str, source: Source) -> Self {
         Self { kind: Kind::Counter, ..Self::gauge(name, help, source) }
+    }
+
+    pub(super) const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     pub(super) const fn unit(mut self, unit: &'static str) -> Self {

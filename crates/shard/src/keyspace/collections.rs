@@ -14,26 +14,33 @@ use crate::key::{Expiry, Key, WrongType};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Edit<R> {
-    /// How many changes it counts for since the last save; 0 if nothing changed.
-    pub changes: u64,
+    /// Whether anything changed.
+    changed: bool,
+    /// How many changes it counts for since the last save.
+    changes: u64,
     /// What else it has to say.
-    pub result: R,
+    result: R,
 }
 
 impl<R> Edit<R> {
     /// Nothing changed.
     pub const fn unchanged(result: R) -> Self {
-        Self { changes: 0, result }
+        Self { changed: false, changes: 0, result }
     }
 
     /// One change.
     pub const fn changed(result: R) -> Self {
-        Self { changes: 1, result }
+        Self { changed: true, changes: 1, result }
     }
 
     /// As many changes, maybe none.
     pub const fn counted(changes: u64, result: R) -> Self {
-        Self { changes, result }
+        Self { changed: changes > 0, changes, result }
+    }
+
+    /// A change that is counted elsewhere.
+    pub const fn uncounted(result: R) -> Self {
+        Self { changed: true, changes: 0, result }
     }
 }
 
@@ -82,7 +89,7 @@ impl Keyspace<'_> {
             return Ok(self.edit_at(key, place.position, edit));
         }
         let mut collection = T::default();
-        let Edit { changes, result } = edit(&mut collection);
+        let Edit { changes, result, .. } = edit(&mut collection);
         if !collection.is_empty() {
             let payload = Payload::Boxed(Box::new(collection.into_object()));
             self.create(key, payload, Expiry::Clear);
@@ -107,7 +114,7 @@ impl Keyspace<'_> {
         position: Position,
         edit: impl FnOnce(&mut T) -> Edit<R>,
     ) -> R {
-        let (Edit { changes, result }, is_empty) =
+        let (Edit { changed, changes, result }, is_empty) =
             self.database.table.update(position, |mut block| {
                 let object = block.boxed_mut().expect("the type was checked");
                 let collection = T::of_mut(object).expect("the type was checked");
@@ -119,7 +126,7 @@ impl Keyspace<'_> {
             let block = self.database.table.remove(position);
             self.common.garbage.discard_block(block);
         }
-        if changes > 0 {
+        if changed {
             self.changed(key, changes);
         }
         result

@@ -145,6 +145,11 @@ impl Keyspace<'_> {
         self.common.changes += changes;
     }
 
+    /// Counts fields of hashes that a write found expired.
+    pub const fn count_expired_fields(&mut self, fields: u64) {
+        self.common.statistics.expired_fields += fields;
+    }
+
     /// Counts a hit or a miss, for commands that find a key by other means than
     /// [`read`](Self::read) and [`exists`](Self::exists) (TYPE, TTL).
     pub const fn count_lookup(&mut self, found: bool) {

@@ -8,12 +8,14 @@
 //! costs 8 bytes of memory traffic per segment of some hundred entries.
 
 use super::bucket;
-use super::word::{BUCKET_SLOTS, Marks};
-use super::{Entry, EntryView, NEVER, Position, Table, prefetch_entries};
+use super::word::{BUCKET_SLOTS, Marks, Word};
+use super::{Entry, EntryView, NEVER, Position, Table, prefetch_entries, with_own};
+use crate::deadline::Deadline;
 
 impl<E: Entry> Table<E> {
-    /// Removes entries whose deadline is before `now_ms` and hands them to `expired`, opening at most
-    /// `budget_segments` segments; returns how many it opened.
+    /// Hands entries that are due before `now_ms` to `expired`, which keeps them or gives back what
+    /// is to stay under the same key, opening at most `budget_segments` segments; returns how many it
+    /// opened.
     ///
     /// `hand` is the hash to go on at, 0 at first; a walk that reached the end sets it to 0 and renews
     /// [`next_deadline_ms`](Self::next_deadline_ms), which tells whether there is more to do.
@@ -22,7 +24,7 @@ impl<E: Entry> Table<E> {
         hand: &mut u64,
         now_ms: i64,
         budget_segments: usize,
-        mut expired: impl FnMut(E),
+        mut expired: impl FnMut(E) -> Option<E>,
     ) -> usize {
         let before_ms = u64::try_from(now_ms).unwrap_or(0);
         let mut opened = 0;
@@ -78,7 +80,12 @@ impl<E: Entry> Table<E> {
         self.directory.find_earlier(index, before_ms)
     }
 
-    fn expire_segment(&mut self, index: usize, before_ms: u64, expired: &mut impl FnMut(E)) {
+    fn expire_segment(
+        &mut self,
+        index: usize,
+        before_ms: u64,
+        expired: &mut impl FnMut(E) -> Option<E>,
+    ) {
         prefetch_entries(self.directory.buckets(index), Marks::DEADLINE);
         let mut earliest = NEVER;
         let mut removed = false;
@@ -104,29 +111,40 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    /// Removes the entry at `position` if it is due, leaving its slot empty; else accounts for its
-    /// deadline.
+    /// Takes out the entry at `position` if it is due, leaving its slot empty unless something comes back;
+    /// else accounts for when it is. Whether the slot became empty.
     fn expire_at(
         &mut self,
         position: Position,
         before_ms: u64,
         earliest: &mut u64,
-        expired: &mut impl FnMut(E),
+        expired: &mut impl FnMut(E) -> Option<E>,
     ) -> bool {
         let word = self.word(position);
         if !word.marks().contains(Marks::DEADLINE) {
             return false;
         }
         // The mark may mean something else to an entry that never has one.
-        let Some(deadline) = self.view_word(word).deadline() else { return false };
-        if deadline.to_bits() >= before_ms {
-            *earliest = (*earliest).min(deadline.to_bits());
+        let Some(due) = self.view_word(word).due() else { return false };
+        if due.to_bits() >= before_ms {
+            *earliest = (*earliest).min(due.to_bits());
             return false;
         }
-        let word = self.take_word(position);
+        let old_word = self.take_word(position);
         self.len -= 1;
         // SAFETY: the word was taken out of the table, which owned it.
-        expired(unsafe { E::from_parts(word.address(), word.marks()) });
-        true
+        let entry = unsafe { E::from_parts(old_word.address(), old_word.marks()) };
+        let Some(entry) = expired(entry) else { return true };
+        let (address, own_marks) = entry.into_parts();
+        // SAFETY: the parts were just made, and the table owns them now.
+        let view = unsafe { E::view(address, own_marks) };
+        let (bytes, has_deadline, due) = (view.bytes(), view.deadline().is_some(), view.due());
+        let marks = with_own::<E>(old_word.marks(), own_marks);
+        *self.word_mut(position) = Word::new(old_word.tag(), address, marks);
+        self.len += 1;
+        self.entry_bytes += bytes;
+        self.deadlines += usize::from(has_deadline);
+        *earliest = (*earliest).min(due.map_or(NEVER, Deadline::to_bits));
+        false
     }
 }

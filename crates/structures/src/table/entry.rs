@@ -44,10 +44,16 @@ pub trait EntryView<'a>: Copy {
     /// What it is found by.
     fn key(self) -> &'a [u8];
 
-    /// When it expires. The table keeps lower bounds of these, it never expires anything by itself. An entry
-    /// that can have one has [`Marks::DEADLINE`] among its own marks, set if it does.
+    /// When it expires.
     fn deadline(self) -> Option<Deadline> {
         None
+    }
+
+    /// When the expiry hand has to look at it: for its own deadline, or that of something inside it. The
+    /// table keeps lower bounds of these, it never expires anything by itself. An entry that can have one
+    /// has [`Marks::DEADLINE`] among its own marks, set if it does.
+    fn due(self) -> Option<Deadline> {
+        self.deadline()
     }
 
     /// Bytes of heap it owns, in good sizes. O(1).

@@ -132,7 +132,7 @@ impl<E: Entry> Table<E> {
                 }
                 let view = self.view_word(word);
                 let hash = self.hasher.hash(view.key());
-                let deadline_ms = view.deadline().map_or(NEVER, Deadline::to_bits);
+                let deadline_ms = view.due().map_or(NEVER, Deadline::to_bits);
                 let side = usize::from(hash & upper_half != 0);
                 earliest[side] = earliest[side].min(deadline_ms);
                 *first = first_bucket(hash, SEGMENT_BUCKETS) as u8;

@@ -124,14 +124,14 @@ impl<E: Entry> Table<E> {
         // SAFETY: the parts were just made, and the table owns them now.
         let view = unsafe { E::view(address, own_marks) };
         debug_assert_eq!(hash, self.hasher.hash(view.key()), "an entry was given a foreign hash");
-        let (bytes, deadline) = (view.bytes(), view.deadline());
+        let (bytes, has_deadline, due) = (view.bytes(), view.deadline().is_some(), view.due());
         let word = Word::new(Tag::of(hash), address, with_own::<E>(marks, own_marks));
         let position = self.place(hash, word);
         self.len += 1;
         self.entry_bytes += bytes;
-        if let Some(deadline) = deadline {
-            self.deadlines += 1;
-            self.note_deadline(position, deadline);
+        self.deadlines += usize::from(has_deadline);
+        if let Some(due) = due {
+            self.note_deadline(position, due);
         }
         position
     }
@@ -167,9 +167,10 @@ impl<E: Entry> Table<E> {
         *self.word_mut(position) = word;
         self.len += 1;
         self.entry_bytes += view.bytes();
-        if let Some(deadline) = view.deadline() {
-            self.deadlines += 1;
-            self.note_deadline(position, deadline);
+        let (has_deadline, due) = (view.deadline().is_some(), view.due());
+        self.deadlines += usize::from(has_deadline);
+        if let Some(due) = due {
+            self.note_deadline(position, due);
         }
         result
     }
@@ -344,10 +345,10 @@ impl<E: Entry> Table<E> {
                     let other = other_bucket(first, word.tag(), buckets.len());
                     assert!(bucket == first || bucket == other, "an entry in a foreign bucket");
                 }
-                if let Some(deadline) = view.deadline() {
+                deadlines += usize::from(view.deadline().is_some());
+                if let Some(deadline) = view.due() {
                     assert!(word.marks().contains(Marks::DEADLINE));
                     assert!(self.directory.earliest(index) <= deadline.to_bits());
-                    deadlines += 1;
                 }
                 len += 1;
                 entry_bytes += view.bytes();

@@ -1,5 +1,6 @@
 //! What replies of two servers may differ in.
 
+use super::contents::{same_encoding, sorted_pairs};
 use crate::Value;
 use crate::request::Command;
 
@@ -45,7 +46,20 @@ pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool
     match &*name {
         "TTL" | "EXPIRETIME" => near(reference, subject, TOLERANCE_MS / 1_000),
         "PTTL" | "PEXPIRETIME" => near(reference, subject, TOLERANCE_MS),
-        "KEYS" => same_elements(reference, subject),
+        "KEYS" | "HKEYS" | "HVALS" => same_elements(reference, subject),
+        "HGETALL" => sorted_pairs(reference) == sorted_pairs(subject),
+        // Which fields is each server's own.
+        "HRANDFIELD" => match (reference.elements(), subject.elements()) {
+            (Some(reference), Some(subject)) => reference.len() == subject.len(),
+            _ => reference.text().is_some() && subject.text().is_some(),
+        },
+        "HSCAN" => match (reference.elements(), subject.elements()) {
+            (Some([_, reference]), Some([_, subject])) => {
+                !is_whole_scan(command) || sorted_pairs(reference) == sorted_pairs(subject)
+            }
+            _ => false,
+        },
+        "OBJECT" if is_subcommand(command, "ENCODING") => same_encoding(reference, subject),
         "SCAN" => match (reference.elements(), subject.elements()) {
             // A page of a scan is each server's own.
             (Some([_, _]), Some([_, _])) if !is_whole_scan(command) => true,

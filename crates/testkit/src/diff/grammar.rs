@@ -4,6 +4,9 @@ use fastrand::Rng;
 
 use crate::request::{Command, words};
 
+mod hashes;
+mod lists;
+
 /// Databases in use.
 const DATABASES: u64 = 4;
 
@@ -21,7 +24,7 @@ pub struct Grammar {
 
 impl Grammar {
     pub fn new(seed: u64) -> Self {
-        let weight_total = RULES.iter().map(|rule| rule.weight).sum();
+        let weight_total = rules().map(|rule| rule.weight).sum();
         Self { rng: Rng::with_seed(seed), times: 0, weight_total }
     }
 
@@ -34,7 +37,7 @@ impl Grammar {
     fn command(&mut self) -> Command {
         let mut ticket = self.rng.u32(0..self.weight_total);
         let mut command = Command::new();
-        for rule in RULES {
+        for rule in rules() {
             if ticket < rule.weight {
                 command = (rule.make)(self);
                 break;
@@ -300,6 +303,11 @@ impl Grammar {
 struct Rule {
     weight: u32,
     make: fn(&mut Grammar) -> Command,
+}
+
+/// Every rule, family by family.
+fn rules() -> impl Iterator<Item = &'static Rule> {
+    [RULES, hashes::RULES, lists::RULES].into_iter().flatten()
 }
 
 const RULES: &[Rule] = &[

@@ -9,7 +9,7 @@ use std::ops::{ControlFlow, Range};
 
 use darter_structures::{Item, PackedList, PackedOr, PackedOrMut, PackedOrRef};
 
-use crate::large::LargeString;
+use crate::element::Element;
 use crate::limits::NodeLimit;
 use crate::object::Contents;
 use crate::packing::item_of;
@@ -32,25 +32,6 @@ pub enum End {
     Front,
     /// The last element's, `RIGHT`.
     Back,
-}
-
-/// An element, borrowed.
-#[derive(Clone, Copy, Debug)]
-pub enum Element<'a> {
-    /// One among others in a packed list.
-    Packed(Item<'a>),
-    /// One too big for that, which a reply can share.
-    Large(&'a LargeString),
-}
-
-impl Element<'_> {
-    /// Whether it is the bytes that `item` was made of.
-    pub fn equals(self, item: Item<'_>) -> bool {
-        match self {
-            Self::Packed(own) => own == item,
-            Self::Large(string) => matches!(item, Item::Bytes(bytes) if bytes == string.as_bytes()),
-        }
-    }
 }
 
 /// What a listpack has beside its entries: its header and its end. Counted for Redis's limits.

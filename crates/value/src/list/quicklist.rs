@@ -20,10 +20,11 @@ use std::ops::{ControlFlow, Range};
 
 use darter_structures::{Item, PackedList, good_size};
 
-use super::{Element, End, remove_equal, walk};
+use super::{End, remove_equal, walk};
+use crate::element::Element;
 use crate::large::LargeString;
 use crate::limits::NodeLimit;
-use crate::object::Contents as _;
+use crate::object::Contents;
 use crate::packing::item_of;
 
 /// Nodes freed in one slice.
@@ -74,7 +75,7 @@ impl Node {
     fn heap_bytes(&self) -> usize {
         match self {
             Self::Packed { list, .. } => list.heap_bytes(),
-            Self::Large(string) => string.heap_bytes(),
+            Self::Large(string) => Contents::heap_bytes(string),
         }
     }
 

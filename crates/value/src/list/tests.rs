@@ -1,12 +1,8 @@
 use super::*;
 use crate::integer::IntegerText;
-use crate::packing::bytes_of;
 
 fn bytes(element: Element<'_>) -> Vec<u8> {
-    match element {
-        Element::Packed(item) => bytes_of(item, &mut IntegerText::new()).to_vec(),
-        Element::Large(string) => string.as_bytes().to_vec(),
-    }
+    element.bytes(&mut IntegerText::new()).to_vec()
 }
 
 fn contents(list: &List, end: End) -> Vec<Vec<u8>> {

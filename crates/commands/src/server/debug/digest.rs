@@ -13,7 +13,6 @@ use darter_command_table::{
 use darter_resp::ReplyWriter;
 use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, Object, Type, ValueRef};
 use darter_value::integer::IntegerText;
-use darter_value::packing::bytes_of;
 use darter_value::stream::StreamId;
 use darter_value::{Element, Item};
 use sha1::{Digest, Sha1};
@@ -64,29 +63,41 @@ impl Signature {
         self.mix(&number_of(value.value_type()).to_be_bytes());
         match value {
             ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => self.mix(bytes),
-            ValueRef::Integer(integer) => self.mix_item(Item::Integer(integer)),
+            ValueRef::Integer(integer) => {
+                self.mix_element(Element::Packed(Item::Integer(integer)));
+            }
             ValueRef::Object(Object::Large(string)) => self.mix(string.as_bytes()),
-            ValueRef::Object(Object::List(list)) => list.for_each(|element| match element {
-                Element::Packed(item) => self.mix_item(item),
-                Element::Large(string) => self.mix(string.as_bytes()),
+            ValueRef::Object(Object::List(list)) => {
+                list.for_each(|element| self.mix_element(element));
+            }
+            ValueRef::Object(Object::Hash(hash)) => hash.for_each(i64::MIN, |field| {
+                let mut own = Self::default();
+                own.mix_element(Element::Packed(field.name));
+                own.mix_element(field.value);
+                if field.deadline.is_some() {
+                    own.add(b"!!hexpire!!");
+                }
+                self.add(&own.0);
             }),
             ValueRef::Object(Object::Stream(stream)) => {
                 for entry in stream.log().entries(StreamId::MIN, StreamId::MAX) {
                     let id = entry.id();
                     self.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
                     for (field, value) in entry.fields() {
-                        self.mix_item(field);
-                        self.mix_item(value);
+                        self.mix_element(Element::Packed(field));
+                        self.mix_element(Element::Packed(value));
                     }
                 }
             }
             ValueRef::Object(Object::Set(set)) => {
-                set.for_each(|member| self.add(bytes_of(member, &mut IntegerText::new())));
+                set.for_each(|member| {
+                    self.add(Element::Packed(member).bytes(&mut IntegerText::new()));
+                });
             }
             ValueRef::Object(Object::SortedSet(set)) => {
                 for (member, score) in set {
                     let mut pair = Self::default();
-                    pair.mix_item(member);
+                    pair.mix_element(Element::Packed(member));
                     pair.mix(&format_f64(score));
                     self.add(&pair.0);
                 }
@@ -98,8 +109,8 @@ impl Signature {
     }
 
     /// Mixes in an element.
-    fn mix_item(&mut self, item: Item<'_>) {
-        self.mix(bytes_of(item, &mut IntegerText::new()));
+    fn mix_element(&mut self, element: Element<'_>) {
+        self.mix(element.bytes(&mut IntegerText::new()));
     }
 
     fn write(self, reply: &mut ReplyWriter<'_>) {

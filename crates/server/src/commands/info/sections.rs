@@ -217,6 +217,7 @@ static STATS: &[Field] = &[
     field("sync_partial_ok", |_| Count(0)),
     field("sync_partial_err", |_| Count(0)),
     field("expired_keys", |info| Count(info.shards.expired)),
+    field("expired_fields", |info| Count(info.shards.expired_fields)),
     field("evicted_keys", |info| Count(info.shards.evicted)),
     field("evicted_clients", |_| Count(0)),
     field("evicted_scripts", |_| Count(0)),

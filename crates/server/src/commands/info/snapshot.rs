@@ -57,6 +57,7 @@ pub(crate) struct ShardTotals {
     pub(crate) hits: u64,
     pub(crate) misses: u64,
     pub(crate) expired: u64,
+    pub(crate) expired_fields: u64,
     pub(crate) evicted: u64,
     pub(crate) changes: u64,
     pub(crate) used_bytes: u64,
@@ -200,6 +201,7 @@ impl ShardTotals {
             hits: statistics.hits,
             misses: statistics.misses,
             expired: statistics.expired,
+            expired_fields: statistics.expired_fields,
             evicted: statistics.evicted,
             changes: shard.changes(),
             used_bytes: as_u64(shard.used_bytes()),
@@ -229,6 +231,7 @@ impl AddAssign<&Self> for ShardTotals {
         self.hits += shard.hits;
         self.misses += shard.misses;
         self.expired += shard.expired;
+        self.expired_fields += shard.expired_fields;
         self.evicted += shard.evicted;
         self.changes += shard.changes;
         self.used_bytes += shard.used_bytes;

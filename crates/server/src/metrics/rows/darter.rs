@@ -1,9 +1,10 @@
 //! What only Darter has.
 
-use crate::commands::info::ShardTotals;
+use super::redis::each_entry;
+use crate::commands::info::{ShardTotals, as_f64};
 use crate::metrics::page::{Moment, Samples};
-use crate::metrics::row::Row;
 use crate::metrics::row::Source::Samples as Given;
+use crate::metrics::row::{Kind, Row};
 use crate::statistics::WorkerStatistics;
 
 pub(in crate::metrics) static WORKERS: &[Row] = &[
@@ -185,6 +186,49 @@ pub(in crate::metrics) static SHARDS: &[Row] = &[
     )
     .labels(&["shard"]),
 ];
+
+/// Bounds of the histogram's buckets, in nanoseconds: from a fast command to a second.
+const BOUNDS: [u64; 12] = [
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    250_000,
+    1_000_000,
+    5_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
+
+pub(in crate::metrics) static COMMANDS: &[Row] = &[Row::gauge(
+    "darter_command_duration_seconds",
+    "Time each command took, to the six percent its buckets are wide.",
+    Given(durations),
+)
+.kind(Kind::Histogram)
+.unit("seconds")
+.labels(&["cmd", "le"])];
+
+fn durations(moment: &Moment, samples: &mut Samples<'_>) {
+    each_entry(moment, |name, entry| {
+        let histogram = moment.info.shared.latency_of(entry.id);
+        let count = histogram.count();
+        if count == 0 {
+            return;
+        }
+        for bound in BOUNDS {
+            let labels = [("cmd", name), ("le", &(as_f64(bound) / 1e9).to_string())];
+            samples.put_with("_bucket", &labels, histogram.count_up_to(bound));
+        }
+        samples.put_with("_bucket", &[("cmd", name), ("le", "+Inf")], count);
+        let nanos = moment.info.totals.command(entry.id).nanos;
+        samples.put_with("_sum", &[("cmd", name)], as_f64(nanos) / 1e9);
+        samples.put_with("_count", &[("cmd", name)], count);
+    });
+}
 
 fn each_worker(
     moment: &Moment,

@@ -18,6 +18,7 @@ pub(super) static SECTIONS: &[Section] = &[
     Section { title: "Databases", rows: redis::DATABASES },
     Section { title: "Darter's workers", rows: darter::WORKERS },
     Section { title: "Darter's shards", rows: darter::SHARDS },
+    Section { title: "Darter's commands", rows: darter::COMMANDS },
 ];
 
 #[cfg(test)]
@@ -37,10 +38,16 @@ mod tests {
         redis_db_avg_ttl_seconds redis_connected_slaves redis_master_repl_offset \
         redis_master_link_up redis_slave_info redis_rdb_last_bgsave_status \
         redis_rdb_changes_since_last_save redis_rdb_last_save_timestamp_seconds redis_aof_enabled \
-        redis_rejected_connections_total redis_instance_info redis_start_time_seconds";
+        redis_slowlog_length redis_latency_percentiles_usec redis_rejected_connections_total \
+        redis_instance_info redis_start_time_seconds";
 
     /// Fields of INFO that are there in some states of the server only.
-    const SOMETIMES: &[&str] = &["master_link_status", "master_last_io_seconds_ago"];
+    const SOMETIMES: &[&str] = &[
+        "master_link_status",
+        "master_last_io_seconds_ago",
+        "expired_stale_perc",
+        "expired_time_cap_reached_count",
+    ];
 
     #[test]
     fn every_name_that_dashboards_use_has_a_row() {

@@ -2,8 +2,10 @@
 
 use crate::commands::info::{self, Shown};
 use crate::metrics::page::{Moment, Samples, seconds};
-use crate::metrics::row::Row;
 use crate::metrics::row::Source::{Info, InfoMicros, Samples as Given};
+use crate::metrics::row::{Kind, Row};
+use crate::statistics::CommandTotals;
+use crate::watch::{CommandLog, LogKind};
 use darter_command_table::Entry;
 
 /// Databases that are on the page even without keys.
@@ -98,6 +100,18 @@ pub(in crate::metrics) static CLIENTS: &[Row] = &[
     ),
     Row::gauge("redis_pubsub_channels", "Channels with subscribers.", Info("pubsub_channels")),
     Row::gauge("redis_pubsub_patterns", "Patterns with subscribers.", Info("pubsub_patterns")),
+    Row::gauge(
+        "redis_client_recent_max_input_buffer_bytes",
+        "Largest input buffer of late.",
+        Info("client_recent_max_input_buffer"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_client_recent_max_output_buffer_bytes",
+        "Largest output buffer of late.",
+        Info("client_recent_max_output_buffer"),
+    )
+    .unit("bytes"),
 ];
 
 pub(in crate::metrics) static MEMORY: &[Row] = &[
@@ -171,6 +185,66 @@ pub(in crate::metrics) static MEMORY: &[Row] = &[
         "1: values are being moved to give memory back.",
         Info("active_defrag_running"),
     ),
+    Row::gauge(
+        "redis_memory_used_startup_bytes",
+        "Memory used before the first key and client.",
+        Info("used_memory_startup"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_memory_used_lua_bytes",
+        "Memory of the script engine.",
+        Info("used_memory_lua"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_memory_used_scripts_bytes",
+        "Memory of cached scripts.",
+        Info("used_memory_scripts"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_number_of_cached_scripts",
+        "Cached scripts.",
+        Info("number_of_cached_scripts"),
+    ),
+    Row::gauge(
+        "redis_allocator_allocated_bytes",
+        "Memory the allocator has given out.",
+        Info("allocator_allocated"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_allocator_active_bytes",
+        "Memory it holds for that.",
+        Info("allocator_active"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_allocator_resident_bytes",
+        "Memory it holds in RAM.",
+        Info("allocator_resident"),
+    )
+    .unit("bytes"),
+    Row::gauge("redis_allocator_frag_ratio", "Held to given out.", Info("allocator_frag_ratio")),
+    Row::gauge("redis_allocator_frag_bytes", "Held less given out.", Info("allocator_frag_bytes"))
+        .unit("bytes"),
+    Row::gauge("redis_allocator_rss_ratio", "In RAM to held.", Info("allocator_rss_ratio")),
+    Row::gauge("redis_allocator_rss_bytes", "In RAM less held.", Info("allocator_rss_bytes"))
+        .unit("bytes"),
+    Row::gauge(
+        "redis_lazyfree_pending_objects",
+        "Values that wait to be freed.",
+        Info("lazyfree_pending_objects"),
+    ),
+    Row::gauge(
+        "redis_defrag_hits",
+        "Values that defragmentation moved.",
+        Info("active_defrag_hits"),
+    ),
+    Row::gauge("redis_defrag_misses", "Values that it left.", Info("active_defrag_misses")),
+    Row::gauge("redis_defrag_key_hits", "Keys that it moved.", Info("active_defrag_key_hits")),
+    Row::gauge("redis_defrag_key_misses", "Keys that it left.", Info("active_defrag_key_misses")),
 ];
 
 pub(in crate::metrics) static PERSISTENCE: &[Row] = &[
@@ -241,6 +315,29 @@ pub(in crate::metrics) static PERSISTENCE: &[Row] = &[
         "1: the log could be written.",
         Info("aof_last_write_status"),
     ),
+    Row::gauge(
+        "redis_rdb_last_cow_size_bytes",
+        "Always 0: Darter does not fork.",
+        Info("rdb_last_cow_size"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_aof_last_cow_size_bytes",
+        "Always 0: Darter does not fork.",
+        Info("aof_last_cow_size"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_module_fork_in_progress",
+        "Always 0: Darter does not fork.",
+        Info("module_fork_in_progress"),
+    ),
+    Row::gauge(
+        "redis_module_fork_last_cow_size",
+        "Always 0: Darter does not fork.",
+        Info("module_fork_last_cow_size"),
+    )
+    .unit("bytes"),
 ];
 
 pub(in crate::metrics) static STATISTICS: &[Row] = &[
@@ -302,6 +399,31 @@ pub(in crate::metrics) static STATISTICS: &[Row] = &[
         Info("unexpected_error_replies"),
     ),
     Row::counter("redis_total_error_replies", "Errors answered.", Info("total_error_replies")),
+    Row::counter(
+        "redis_io_threaded_reads_processed",
+        "Reads by network threads.",
+        Info("io_threaded_reads_processed"),
+    ),
+    Row::counter(
+        "redis_io_threaded_writes_processed",
+        "Writes by network threads.",
+        Info("io_threaded_writes_processed"),
+    ),
+    Row::counter(
+        "redis_dump_payload_sanitizations",
+        "Payloads of RESTORE that were checked.",
+        Info("dump_payload_sanitizations"),
+    ),
+    Row::gauge(
+        "redis_expired_stale_percentage",
+        "Share of keys that have expired and are still there.",
+        Info("expired_stale_perc"),
+    ),
+    Row::gauge(
+        "redis_expired_time_cap_reached_total",
+        "Times the search for them ran out of time.",
+        Info("expired_time_cap_reached_count"),
+    ),
 ];
 
 pub(in crate::metrics) static REPLICATION: &[Row] = &[
@@ -370,6 +492,11 @@ pub(in crate::metrics) static REPLICATION: &[Row] = &[
         Info("master_last_io_seconds_ago"),
     )
     .unit("seconds"),
+    Row::gauge(
+        "redis_slave_expires_tracked_keys",
+        "On a replica that takes writes, its own keys that expire.",
+        Info("slave_expires_tracked_keys"),
+    ),
 ];
 
 pub(in crate::metrics) static PROCESSOR: &[Row] = &[
@@ -395,6 +522,18 @@ pub(in crate::metrics) static PROCESSOR: &[Row] = &[
         "redis_cpu_user_children_seconds_total",
         "The same of child processes.",
         Info("used_cpu_user_children"),
+    )
+    .unit("seconds"),
+    Row::counter(
+        "redis_cpu_sys_main_thread_seconds_total",
+        "The same of the workers alone, in the kernel.",
+        Info("used_cpu_sys_main_thread"),
+    )
+    .unit("seconds"),
+    Row::counter(
+        "redis_cpu_user_main_thread_seconds_total",
+        "The same of the workers alone.",
+        Info("used_cpu_user_main_thread"),
     )
     .unit("seconds"),
 ];
@@ -449,6 +588,35 @@ pub(in crate::metrics) static COMMANDS: &[Row] = &[
         }),
     )
     .labels(&["err"]),
+    Row::gauge(
+        "redis_latency_percentiles_usec",
+        "Time each command took, in microseconds, by percentile.",
+        Given(latency_percentiles),
+    )
+    .kind(Kind::Summary)
+    .unit("microseconds")
+    .labels(&["cmd", "quantile"]),
+    Row::gauge(
+        "redis_slowlog_length",
+        "Commands in the slow log.",
+        Given(|moment, samples| samples.put(slow_log(moment).len())),
+    ),
+    Row::gauge(
+        "redis_slowlog_last_id",
+        "Number of the latest of them; 0 without one.",
+        Given(|moment, samples| {
+            samples.put(slow_log(moment).latest(1).first().map_or(0, |(number, _)| *number));
+        }),
+    ),
+    Row::gauge(
+        "redis_last_slow_execution_duration_seconds",
+        "How long the latest of them took; 0 without one.",
+        Given(|moment, samples| {
+            let latest = slow_log(moment).latest(1);
+            samples.put(seconds(latest.first().map_or(0, |(_, entry)| entry.value)));
+        }),
+    )
+    .unit("seconds"),
 ];
 
 pub(in crate::metrics) static DATABASES: &[Row] = &[
@@ -488,6 +656,31 @@ pub(in crate::metrics) static DATABASES: &[Row] = &[
     .labels(&["db"]),
 ];
 
+fn slow_log(moment: &Moment) -> &'static CommandLog {
+    moment.info.shared.command_logs.log(LogKind::Slow)
+}
+
+fn latency_percentiles(moment: &Moment, samples: &mut Samples<'_>) {
+    let settings = &moment.info.settings.watch;
+    if !settings.tracks_latency {
+        return;
+    }
+    each_entry(moment, |name, entry| {
+        let shared = moment.info.shared;
+        let histogram = shared.latency_of(entry.id);
+        if histogram.count() == 0 {
+            return;
+        }
+        for percentile in &settings.percentiles {
+            let labels = [("cmd", name), ("quantile", &percentile.to_string())];
+            samples.put_labelled(&labels, info::as_f64(histogram.percentile(*percentile)) / 1e3);
+        }
+        let totals = moment.info.totals.command(entry.id);
+        samples.put_with("_sum", &[("cmd", name)], totals.nanos / 1000);
+        samples.put_with("_count", &[("cmd", name)], totals.calls);
+    });
+}
+
 fn field(moment: &Moment, name: &str) -> String {
     info::value(&moment.info, name).as_ref().map_or(String::new(), Shown::to_string)
 }
@@ -525,13 +718,20 @@ fn replica(moment: &Moment, samples: &mut Samples<'_>) {
 }
 
 /// What has been done with each command that was called or refused, by its full name.
-fn each_command(moment: &Moment, mut give: impl FnMut(&str, crate::statistics::CommandTotals)) {
-    let mut rest: Vec<&Entry> = moment.info.shared.table.commands().iter().rev().collect();
-    while let Some(entry) = rest.pop() {
+fn each_command(moment: &Moment, mut give: impl FnMut(&str, CommandTotals)) {
+    each_entry(moment, |name, entry| {
         let totals = moment.info.totals.command(entry.id);
         if totals.calls + totals.rejected > 0 {
-            give(&entry.full_name, totals);
+            give(name, totals);
         }
+    });
+}
+
+/// Every command and subcommand, by its full name.
+pub(super) fn each_entry(moment: &Moment, mut give: impl FnMut(&str, &Entry)) {
+    let mut rest: Vec<&Entry> = moment.info.shared.table.commands().iter().rev().collect();
+    while let Some(entry) = rest.pop() {
+        give(&entry.full_name, entry);
         rest.extend(entry.subcommands.iter().rev());
     }
 }

@@ -1,0 +1,18 @@
+//! The ends of a list as clients name them.
+
+use darter_command_table::{Arg, Call, ReplyError};
+use darter_value::End;
+
+/// The documentation of `LEFT` and `RIGHT`.
+pub(super) const CHOICES: &[Arg] = &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")];
+
+/// The end that the argument at `index` names.
+pub(super) fn parse(call: &Call<'_>, index: usize) -> Result<End, ReplyError> {
+    if call.is_word(index, "LEFT") {
+        Ok(End::Front)
+    } else if call.is_word(index, "RIGHT") {
+        Ok(End::Back)
+    } else {
+        Err(ReplyError::Syntax)
+    }
+}

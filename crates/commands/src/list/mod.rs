@@ -1,0 +1,32 @@
+//! Commands on lists. The forms that wait for an element are the blocking commands' matter.
+
+mod edit;
+mod end;
+mod moving;
+mod pop;
+mod position;
+mod push;
+mod range;
+
+use darter_command_table::Command;
+
+/// Every command of the group.
+pub static COMMANDS: &[&Command] = &[
+    &edit::LINSERT,
+    &edit::LREM,
+    &edit::LSET,
+    &moving::LMOVE,
+    &moving::RPOPLPUSH,
+    &pop::LMPOP,
+    &pop::LPOP,
+    &pop::RPOP,
+    &position::LPOS,
+    &push::LPUSH,
+    &push::LPUSHX,
+    &push::RPUSH,
+    &push::RPUSHX,
+    &range::LINDEX,
+    &range::LLEN,
+    &range::LRANGE,
+    &range::LTRIM,
+];
