@@ -259,11 +259,6 @@ impl Hash {
         }
     }
 
-    /// Whether a field has a deadline.
-    pub fn expires(&self) -> bool {
-        self.next_deadline().is_some()
-    }
-
     /// When a field may expire next: nothing expires before. `None` if no field has a deadline.
     #[inline]
     pub fn next_deadline(&self) -> Option<Deadline> {
