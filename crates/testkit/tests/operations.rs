@@ -58,8 +58,7 @@ fn a_monitor_that_does_not_read_is_closed() {
 #[test]
 fn monitors_see_the_clients_of_every_worker() {
     let server = darter();
-    let mut clients: Vec<Client> =
-        (0..8).map(|_| server.connect().expect("connects")).collect();
+    let mut clients: Vec<Client> = (0..8).map(|_| server.connect().expect("connects")).collect();
     let mut monitor = server.connect().expect("connects");
     assert_eq!(call(&mut monitor, "MONITOR"), Value::Simple("OK".into()));
     for round in 0..10 {

@@ -19,7 +19,14 @@ fn darter() -> Server {
 fn cli(server: &Server, arguments: &[&str]) -> Command {
     let mut command = Command::new("stdbuf");
     // Into a pipe it would write page by page.
-    command.args(["-oL", "redis-cli", "-h", "127.0.0.1", "-p", &server.address().port().to_string()]);
+    command.args([
+        "-oL",
+        "redis-cli",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &server.address().port().to_string(),
+    ]);
     command.args(arguments).stdin(Stdio::null());
     command
 }
@@ -133,7 +140,8 @@ fn a_pipe_of_raw_commands_is_loaded() {
     let mut commands = String::new();
     for key in 0..10_000 {
         let key = key.to_string();
-        commands.push_str(&format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$1\r\nv\r\n", key.len()));
+        let len = key.len().to_string();
+        commands.extend(["*3\r\n$3\r\nSET\r\n$", &len, "\r\n", &key, "\r\n$1\r\nv\r\n"]);
     }
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(commands.as_bytes()).expect("it reads");
@@ -153,7 +161,10 @@ fn monitor_shows_what_others_do() {
     let mut client = server.connect().expect("connects");
     client.call(&["SET", "watched", "a b"]).expect("replies");
     let line = monitor.line(|line| line.contains("watched"));
-    assert!(line.contains(" [0 127.0.0.1:") && line.ends_with("\"SET\" \"watched\" \"a b\""), "{line}");
+    assert!(
+        line.contains(" [0 127.0.0.1:") && line.ends_with("\"SET\" \"watched\" \"a b\""),
+        "{line}"
+    );
 }
 
 #[test]
@@ -171,8 +182,7 @@ fn hints_come_from_the_documentation_of_commands() {
     // redis-cli 7.0 shows hints on terminals only; valkey-cli can be asked for one.
     let port = server.address().port().to_string();
     let hint = |line: &str| {
-        let command =
-            Command::new("valkey-cli").args(["-p", &port, "--test_hint", line]).output();
+        let command = Command::new("valkey-cli").args(["-p", &port, "--test_hint", line]).output();
         command.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(get) = hint("GET ") else {

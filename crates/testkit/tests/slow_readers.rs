@@ -96,7 +96,8 @@ fn a_client_above_its_hard_limit_is_closed_and_counted() {
         client.call(&["CLIENT", "SETNAME", "greedy"]).unwrap();
         client.send(&["GET", "big"]).unwrap();
         client.read_end().unwrap();
-        assert_eq!(field(&mut watcher, "stats", COUNTER), 1);
+        // By its worker, once the socket is closed.
+        wait_for("it is counted", || field(&mut watcher, "stats", COUNTER) == 1);
         wait_for("it is logged", || server.log().contains("overcoming of output buffer limits"));
 
         // The other classes have limits of their own, and none is none.

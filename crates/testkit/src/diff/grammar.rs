@@ -87,6 +87,13 @@ impl Grammar {
         if has_deadline && odd == b"9223372036854775807" {
             odd = b"9223372036854775808".to_vec();
         }
+        // Counts of list elements may not be the least integer, as in Valkey 9; the transcripts say so.
+        let is_list_search = command.first().is_some_and(|name| {
+            name.eq_ignore_ascii_case(b"LREM") || name.eq_ignore_ascii_case(b"LPOS")
+        });
+        if is_list_search && odd == b"-9223372036854775808" {
+            odd = b"-9223372036854775809".to_vec();
+        }
         match self.rng.u8(0..4) {
             0 if command.len() > 1 => {
                 let at = self.rng.usize(1..command.len());
