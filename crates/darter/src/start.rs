@@ -148,13 +148,6 @@ fn serve(
             return Err(error);
         }
     };
-    tracing::info!("Server initialized");
-    if handle.addresses().iter().flatten().any(|it| matches!(it, PeerAddress::Tcp(_))) {
-        tracing::info!("Ready to accept connections tcp");
-    }
-    if settings.unix_socket.is_some() {
-        tracing::info!("Ready to accept connections unix");
-    }
     supervisor.ready();
     let result = handle.join();
     supervisor.stopping();
@@ -321,13 +314,22 @@ fn hexadecimal(bytes: [u8; 20]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Opens the sockets of the start.
+/// Opens the sockets of the start. The log says so before the first client is served.
 fn listen(listen: &ListenHandle, settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
-    let addresses = listen
-        .change(&listeners::of(settings)?)
+    let opened = |addresses: &[Option<PeerAddress>]| {
+        listeners::give_to_group(settings);
+        show_addresses(addresses);
+        tracing::info!("Server initialized");
+        if addresses.iter().flatten().any(|it| matches!(it, PeerAddress::Tcp(_))) {
+            tracing::info!("Ready to accept connections tcp");
+        }
+        if settings.unix_socket.is_some() {
+            tracing::info!("Ready to accept connections unix");
+        }
+    };
+    listen
+        .change_after(&listeners::of(settings)?, opened)
         .map_err(|error| listeners::describe(&error, settings))?;
-    listeners::give_to_group(settings);
-    show_addresses(&addresses);
     Ok(())
 }
 

@@ -87,13 +87,17 @@ pub struct ListenHandle {
     change: Arc<ListenChange>,
 }
 
-type ListenChange =
-    dyn Fn(&[ListenerConfig]) -> Result<Vec<Option<PeerAddress>>, StartError> + Send + Sync;
+type ListenChange = dyn Fn(
+        &[ListenerConfig],
+        &mut dyn FnMut(&[Option<PeerAddress>]),
+    ) -> Result<Vec<Option<PeerAddress>>, StartError>
+    + Send
+    + Sync;
 
 impl ListenHandle {
     pub(crate) fn new<M: Send + 'static>(shared: &Arc<Shared<M>>) -> Self {
         let shared = Arc::clone(shared);
-        Self { change: Arc::new(move |configs| shared.listen(configs)) }
+        Self { change: Arc::new(move |configs, opened| shared.listen(configs, opened)) }
     }
 
     /// Listens on `configs` and nothing else, and returns the addresses as
@@ -103,7 +107,17 @@ impl ListenHandle {
         &self,
         configs: &[ListenerConfig],
     ) -> Result<Vec<Option<PeerAddress>>, StartError> {
-        (self.change)(configs)
+        self.change_after(configs, |_| ())
+    }
+
+    /// As [`ListenHandle::change`]; `opened` hears of the addresses when all are open and before the
+    /// first client is served.
+    pub fn change_after(
+        &self,
+        configs: &[ListenerConfig],
+        mut opened: impl FnMut(&[Option<PeerAddress>]),
+    ) -> Result<Vec<Option<PeerAddress>>, StartError> {
+        (self.change)(configs, &mut opened)
     }
 }
 

@@ -26,10 +26,12 @@ impl Listening {
     /// An address that is in the way of a new one (`127.0.0.1` after `*`) is given up first; if the
     /// new one fails nevertheless, everything is as it was before.
     ///
-    /// `publish` gets the new listeners for the acceptor, before anybody else can change them.
+    /// `opened` hears of the addresses when all are open and nobody has been accepted yet. `publish`
+    /// gets the new listeners for the acceptor, before anybody else can change them.
     pub(crate) fn change(
         &self,
         configs: &[ListenerConfig],
+        opened: impl FnOnce(&[Option<PeerAddress>]),
         publish: impl FnOnce(Listeners),
     ) -> Result<Vec<Option<PeerAddress>>, StartError> {
         let mut places = self.lock();
@@ -62,8 +64,12 @@ impl Listening {
             }
         }
         *places = changed;
+        let addresses = addresses(&places);
+        if outcome.is_ok() {
+            opened(&addresses);
+        }
         publish(places.iter().map(|place| place.listener.clone()).collect());
-        outcome.map(|()| addresses(&places))
+        outcome.map(|()| addresses)
     }
 
     pub(crate) fn addresses(&self) -> Vec<Option<PeerAddress>> {
@@ -137,9 +143,10 @@ mod tests {
     fn an_address_that_stays_keeps_its_socket() {
         let listening = Listening::default();
         let first = tcp("127.0.0.1", 0);
-        let before = listening.change(std::slice::from_ref(&first), |_| {}).unwrap();
+        let before = listening.change(std::slice::from_ref(&first), |_| {}, |_| {}).unwrap();
         let both = [tcp("127.0.0.1", 0), tcp("::1", 0)];
-        let after = listening.change(&both, |listeners| assert_eq!(listeners.len(), 2)).unwrap();
+        let after =
+            listening.change(&both, |_| {}, |listeners| assert_eq!(listeners.len(), 2)).unwrap();
         assert_eq!(after[0], before[0]);
         assert_eq!(listening.addresses(), after);
     }
@@ -147,11 +154,11 @@ mod tests {
     #[test]
     fn a_wider_address_gives_way_to_a_narrower_one() {
         let listening = Listening::default();
-        let port = port_of(&listening.change(&[tcp("*", 0)], |_| {}).unwrap());
+        let port = port_of(&listening.change(&[tcp("*", 0)], |_| {}, |_| {}).unwrap());
         let wide = [tcp("*", port)];
-        listening.change(&[], |_| {}).unwrap();
-        listening.change(&wide, |_| {}).unwrap();
-        listening.change(&[tcp("127.0.0.1", port)], |_| {}).unwrap();
+        listening.change(&[], |_| {}, |_| {}).unwrap();
+        listening.change(&wide, |_| {}, |_| {}).unwrap();
+        listening.change(&[tcp("127.0.0.1", port)], |_| {}, |_| {}).unwrap();
         TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
         assert!(TcpStream::connect(SocketAddr::from(([127, 0, 0, 2], port))).is_err());
     }
@@ -159,14 +166,18 @@ mod tests {
     #[test]
     fn a_change_that_fails_changes_nothing() {
         let listening = Listening::default();
-        let port = port_of(&listening.change(&[tcp("*", 0)], |_| {}).unwrap());
-        listening.change(&[], |_| {}).unwrap();
+        let port = port_of(&listening.change(&[tcp("*", 0)], |_| {}, |_| {}).unwrap());
+        listening.change(&[], |_| {}, |_| {}).unwrap();
         let wide = [tcp("*", port)];
-        listening.change(&wide, |_| {}).unwrap();
+        listening.change(&wide, |_| {}, |_| {}).unwrap();
         let foreign = [tcp("127.0.0.1", port), tcp("192.0.2.1", port)];
         let mut published = None;
-        let error =
-            listening.change(&foreign, |listeners| published = Some(listeners)).unwrap_err();
+        let error = listening.change(
+            &foreign,
+            |_| panic!("not open"),
+            |listeners| published = Some(listeners),
+        );
+        let error = error.unwrap_err();
         assert!(error.to_string().contains("192.0.2.1"), "{error}");
         assert_eq!(listening.addresses().len(), 1);
         TcpStream::connect(SocketAddr::from(([127, 0, 0, 2], port))).unwrap();

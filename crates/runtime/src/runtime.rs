@@ -63,7 +63,7 @@ where
     let choice = ReactorChoice::decide(config.reactor, worker_count)
         .map_err(StartError::ReactorUnavailable)?;
     let (shared, polls) = share::<S::Mail>(config, worker_count)?;
-    shared.listen(&config.listeners)?;
+    shared.listen(&config.listeners, |_| ())?;
     let shutdown = ShutdownHandle::new(&shared);
     let mut threads = start_threads(config, choice, &shared, polls, &Arc::new(factory))?;
     let signals = if config.handle_signals {

@@ -59,9 +59,10 @@ impl<M> Shared<M> {
     pub(crate) fn listen(
         &self,
         configs: &[ListenerConfig],
+        opened: impl FnOnce(&[Option<PeerAddress>]),
     ) -> Result<Vec<Option<PeerAddress>>, StartError> {
         let desk = &self.desks[0];
-        self.listening.change(configs, |listeners| {
+        self.listening.change(configs, opened, |listeners| {
             desk.mailbox.push(Letter::Listen(listeners));
             desk.bell.ring();
         })
