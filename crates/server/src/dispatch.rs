@@ -1,6 +1,8 @@
 //! From connections' input to windows of commands, and running them over shards.
 
+use crate::blocking::{Serving, serve_ready};
 use crate::job::{Job, PackedCommand};
+use crate::mail::{Mail, ShardPost};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -8,9 +10,11 @@ use crate::statistics::WorkerStatistics;
 use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
+use darter_command_table::{
+    Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, WaitSlot,
+};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{Arrivals, Io, Ticks, crash};
+use darter_runtime::{Arrivals, Io, Post, Ticks, crash};
 use darter_shard::{KeyHasher, Shard};
 use darter_txn::{Held, Program, View, Window};
 
@@ -108,6 +112,8 @@ pub struct Commands<'a, S> {
     pub limits: CallLimits,
     pub shared: &'static Shared,
     pub statistics: &'static WorkerStatistics,
+    /// Mailboxes.
+    pub post: &'a Post<Mail>,
     /// From which cost on a command is remembered.
     pub thresholds: Thresholds,
     /// When the latest command had run, or the first one began.
@@ -130,6 +136,22 @@ impl Client {
     #[inline]
     fn of(session: &Session) -> Self {
         Self { db: session.db, protocol: session.protocol }
+    }
+}
+
+impl<S> Commands<'_, S> {
+    #[cold]
+    fn serve(&self, held: &mut Held<Shard>) {
+        let carrier = ShardPost(self.post);
+        let serving = Serving {
+            shared: self.shared,
+            now: self.now,
+            limits: self.limits,
+            carrier: Some(&carrier),
+        };
+        for (to, mail) in serve_ready(&mut View::one(held, self.shared.router()), &serving) {
+            self.post.send(to, mail);
+        }
     }
 }
 
@@ -186,6 +208,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             &self.shared.hasher,
             &mut View::one(held, self.shared.router()),
             &mut io.output.0,
+            None,
         );
         let stopwatch = &self.shared.stopwatch;
         let ended = stopwatch.now();
@@ -200,6 +223,10 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         self.statistics.took(operation.entry.id, cost.nanos);
         if self.thresholds.is_notable(cost) {
             self.notable.push((index, cost));
+        }
+        // Those who wait for a key get it before the next command of the window sees it.
+        if held.shard.has_ready() {
+            self.serve(held);
         }
     }
 
@@ -224,12 +251,15 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             now: self.now,
             limits: Box::new(self.limits),
             commands,
+            errand: None,
             output: Output::new(),
+            letters: Vec::new(),
         }
     }
 }
 
-/// Runs one command over the shards of `view` and writes its reply, an error included.
+/// Runs one command over the shards of `view` and writes its reply, an error included. It may wait if it is given
+/// where to say so.
 #[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 #[inline]
 pub fn run_command(
@@ -241,13 +271,31 @@ pub fn run_command(
     hasher: &KeyHasher,
     view: &mut ShardView<'_>,
     output: &mut Output,
+    waits: Option<&mut WaitSlot>,
 ) -> ReplyResult {
-    let (Handler::Keyed(handler) | Handler::AllShards(handler)) = entry.command.handler else {
+    crash::note_command(&entry.full_name, args.len());
+    run_handler(entry.command, args, client, now, limits, hasher, view, output, waits)
+}
+
+/// The same without a note of it for the crash report.
+#[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
+#[inline]
+pub fn run_handler(
+    command: &'static Command,
+    args: Args<'_>,
+    client: Client,
+    now: UnixMillis,
+    limits: CallLimits,
+    hasher: &KeyHasher,
+    view: &mut ShardView<'_>,
+    output: &mut Output,
+    waits: Option<&mut WaitSlot>,
+) -> ReplyResult {
+    let (Handler::Keyed(handler) | Handler::AllShards(handler)) = command.handler else {
         unreachable!("only commands over shards are dispatched to shards")
     };
-    crash::note_command(&entry.full_name, args.len());
     let mut call = Call {
-        command: entry.command,
+        command,
         args,
         reply: ReplyWriter::new(output, client.protocol),
         db: client.db,
@@ -255,6 +303,7 @@ pub fn run_command(
         limits,
         hasher,
         router: view.router(),
+        waits,
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 pub mod commands;
 pub mod config;
 pub mod dispatch;

@@ -1,5 +1,6 @@
 //! What workers of the server send each other.
 
+use crate::blocking::{Blocked, Served};
 use crate::job::Job;
 use crate::survey::{Answer, Question};
 use darter_base::WorkerId;
@@ -15,6 +16,10 @@ pub enum Mail {
     Shard(Letter<Shard, Job>),
     /// Something about the receiver's clients, for a client of the sender.
     Question { from: ConnectionId, question: Arc<Question> },
+    /// The answer to a command that waited for keys.
+    Served(Box<Served>),
+    /// A command of the receiver's client that waits for keys has to be tried over all its shards.
+    Retry(Arc<Blocked>),
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
     /// The answer, to the client that asked.
@@ -26,7 +31,10 @@ pub enum Mail {
 pub struct ShardPost<'a>(pub &'a Post<Mail>);
 
 impl Carrier<Shard, Job> for ShardPost<'_> {
-    fn deliver(&self, to: WorkerId, letter: Letter<Shard, Job>) {
+    fn deliver(&self, to: WorkerId, mut letter: Letter<Shard, Job>) {
+        if let Letter::Done(job) = &mut letter {
+            job.send_letters(self.0);
+        }
         self.0.send(to, Mail::Shard(letter));
     }
 }

@@ -1,6 +1,7 @@
 //! Commands that cannot finish within the call that read them: those over several shards while one
 //! is out, those in slices, and questions to all workers.
 
+use crate::blocking::clients::BlockedClient;
 use crate::dispatch::{Client, run_command};
 use crate::mail::ShardPost;
 use crate::request::{OwnedRequest, Request};
@@ -10,7 +11,7 @@ use crate::survey::Survey;
 use crate::waiting::Waiting;
 use crate::worker::Core;
 use darter_base::ShardId;
-use darter_command_table::{Progress, Slice};
+use darter_command_table::{Progress, Slice, WaitSlot};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Ticks, Turn};
 use darter_shard::Shard;
@@ -32,6 +33,8 @@ pub enum Pending {
     Holding(Box<Holding>),
     /// Held back by a pause.
     Paused,
+    /// Waiting for keys.
+    Blocked(Box<BlockedClient>),
     /// Waiting for other servers or files.
     Waiting(Waiting),
 }
@@ -109,6 +112,8 @@ impl Coordinated {
 pub enum After {
     /// It waits for another shard.
     Waits,
+    /// It waits for other clients, which can take for ever.
+    Blocks,
     /// The connection goes on.
     Resumes,
     /// The connection closes once its output is sent.
@@ -158,6 +163,8 @@ pub fn run_gathered(
         }
     } else {
         let client = Client { db: session.db, protocol: session.protocol };
+        let may_wait = entry.command.waits.is_some_and(|waits| (waits.when)(args));
+        let mut slot = WaitSlot::default();
         let result = run_command(
             entry,
             args,
@@ -167,10 +174,21 @@ pub fn run_gathered(
             &core.shared.hasher,
             &mut view,
             output,
+            may_wait.then_some(&mut slot),
         );
+        if let Some(wait) = slot.wait {
+            let nanos = core.nanos_since(begun);
+            core.begin_blocking(session, request, &mut view, wait, id, nanos);
+            core.serve(&mut view, turn.now);
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+            // It is counted when it has its answer.
+            core.show_to_all_monitors(session, request, turn);
+            return After::Blocks;
+        }
         core.statistics().called(entry.id, &result);
     }
     let nanos = core.nanos_since(begun);
+    core.serve(&mut view, turn.now);
     gathering.release(&core.shared.cells, &ShardPost(&core.post));
     core.note(session, request, nanos, output.len() - unsent_before, turn);
     after
@@ -204,6 +222,7 @@ impl Sliced {
             let begun = core.shared.stopwatch.now();
             self.next = self.slice.run(gathering.view(&core.shared.cells).first(), turn.now);
             self.nanos += core.nanos_since(begun);
+            core.serve(&mut gathering.view(&core.shared.cells), turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
         }
         if self.next != Progress::Done {
@@ -257,6 +276,11 @@ impl Pending {
                 }
                 if waits { After::Waits } else { After::Resumes }
             }
+            Some(Self::Blocked(mut blocked)) if blocked.gathering.is_some() => {
+                let after = blocked.granted(core, session.client_id, held, turn);
+                session.pending = Some(Self::Blocked(blocked));
+                after
+            }
             other => {
                 session.pending = other;
                 core.shared.cells.put_back(held, &ShardPost(&core.post));
@@ -271,6 +295,7 @@ impl Pending {
             Self::Gathering(coordinated) => Some(coordinated.gathering),
             Self::Sliced(sliced) => sliced.gathering,
             Self::Holding(holding) => Some(holding.gathering),
+            Self::Blocked(blocked) => blocked.gathering,
             Self::Posted | Self::Survey(_) | Self::Paused | Self::Waiting(_) => None,
         };
         if let Some(mut gathering) = gathering {

@@ -77,9 +77,14 @@ impl Core {
         if self.thresholds.is_notable(cost) {
             self.remember(session, entry, args, cost, turn.now);
         }
+        self.show_to_all_monitors(session, request, turn);
+    }
+
+    /// Shows a command to those who want to see every one.
+    pub fn show_to_all_monitors(&self, session: &Session, request: Request<'_>, turn: &Turn) {
         if self.shared.monitors.any() {
             let mut lines = Lines::default();
-            lines.add(session, entry, args, turn);
+            lines.add(session, request.entry, request.args, turn);
             self.send_to_monitors(lines);
         }
     }

@@ -89,6 +89,8 @@ pub struct Shared {
     pub latency: LatencyEvents,
     /// Who sees every command.
     pub monitors: Monitors,
+    /// Waits for keys that have ended: places in queues may be worth nothing now.
+    pub waits_ended: AtomicU64,
     /// `CLIENT PAUSE`.
     pub pause: SharedPause,
     /// 40 hexadecimal digits that name the history of this data set.
@@ -177,6 +179,7 @@ impl Shared {
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),
             monitors: Monitors::default(),
+            waits_ended: AtomicU64::new(0),
             pause: SharedPause::default(),
             background_paused: AtomicBool::new(false),
             running: OnceLock::new(),

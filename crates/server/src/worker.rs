@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::blocking::Deadlines;
 use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
@@ -16,7 +17,7 @@ use crate::watch::latency::EXPIRE_CYCLE;
 use crate::watch::monitor::Lines;
 use crate::watch::{Cost, Thresholds};
 use darter_base::crc16::slot_of;
-use darter_base::{ShardId, UnixMillis, WorkerId};
+use darter_base::{ShardId, WorkerId};
 use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
 use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
 use darter_runtime::{
@@ -24,7 +25,7 @@ use darter_runtime::{
     Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
 };
 use darter_shard::Shard;
-use darter_txn::{Letter, Outcome, Window};
+use darter_txn::{Letter, Outcome, View, Window};
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
@@ -44,6 +45,9 @@ const BACKGROUND_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Segments of a shard's tables that one slice of the expiry hand visits.
 const EXPIRE_SEGMENTS_PER_SLICE: usize = 16;
+
+/// How often queues are looked through for those who wait no longer, if there may be any.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of garbage that one slice frees.
 const GARBAGE_ENTRIES_PER_SLICE: usize = 2048;
@@ -74,8 +78,8 @@ pub struct Core {
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
     pub held_back: RefCell<Vec<ConnectionId>>,
-    /// Its clients that wait for a limited time, and until when.
-    pub waiting: RefCell<Vec<(UnixMillis, ConnectionId)>>,
+    /// Its clients that wait for a limited time.
+    pub deadlines: RefCell<Deadlines>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
     /// Its clients' connections by client id.
@@ -105,6 +109,10 @@ pub struct Worker {
     background_due: Option<Instant>,
     /// When the connections' buffers are looked at again.
     buffers_due: Option<Instant>,
+    /// When queues are looked through for places that are worth nothing, and the number of waits that had
+    /// ended the last time.
+    sweep_due: Option<Instant>,
+    waits_swept: u64,
     config_version: u64,
 }
 
@@ -148,6 +156,11 @@ enum Place {
 }
 
 impl Worker {
+    /// What it has besides its scratch space.
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// The service of the worker that `context` describes.
     pub fn new(shared: &'static Shared, context: &WorkerContext<Mail>) -> Self {
         let config = shared.config.current();
@@ -161,7 +174,7 @@ impl Worker {
                 thresholds: Thresholds::new(&config.watch),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
-                waiting: RefCell::default(),
+                deadlines: RefCell::default(),
                 monitors: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
@@ -172,6 +185,8 @@ impl Worker {
             notable: Vec::new(),
             background_due: None,
             buffers_due: None,
+            sweep_due: None,
+            waits_swept: 0,
             config_version: shared.config.version(),
         }
     }
@@ -252,6 +267,7 @@ impl Worker {
             limits: self.core.limits,
             shared: self.core.shared,
             statistics: self.core.statistics(),
+            post: &self.core.post,
             thresholds: self.core.thresholds,
             ended: self.core.shared.stopwatch.now(),
             ran: 0,
@@ -368,6 +384,7 @@ impl Worker {
             limits: self.core.limits,
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
+            waits: None,
         };
         let begun = begin(&call);
         self.core.statistics().called(entry.id, &begun);
@@ -442,7 +459,7 @@ impl Worker {
                     run_gathered(&self.core, session, request, gathering, output, io.id, io.turn);
                 match after {
                     After::Resumes => Then::Read,
-                    After::Waits => Then::Suspend,
+                    After::Waits | After::Blocks => Then::Suspend,
                     After::Closes => Then::CloseAfterFlush,
                 }
             }
@@ -524,6 +541,9 @@ impl Worker {
                     Some(After::Closes) => {
                         connections.close(id, true);
                     }
+                    Some(After::Blocks) => {
+                        connections.suspend(id);
+                    }
                     Some(After::Waits) | None => {}
                 }
             }
@@ -534,7 +554,11 @@ impl Worker {
     }
 
     /// Hands a finished job's replies to its connection, which goes on.
-    fn finish(&mut self, job: Job, connections: &mut Connections<'_, Self>) {
+    fn finish(&mut self, mut job: Job, connections: &mut Connections<'_, Self>) {
+        job.send_letters(&self.core.post);
+        if job.errand.is_some() {
+            return;
+        }
         for packed in &job.commands {
             self.core.statistics().called(packed.entry.id, &packed.result);
             self.core.statistics().took(packed.entry.id, packed.cost.nanos);
@@ -604,8 +628,20 @@ impl Worker {
         statistics.recent_output_bytes_max.set(output as u64);
     }
 
+    /// Whether queues of waiters are to be swept, because some have ended without being served.
+    fn sweeps_waiters(&mut self, turn: &Turn) -> bool {
+        let ended = self.core.shared.waits_ended.load(Ordering::Relaxed);
+        if ended == self.waits_swept || self.sweep_due.is_some_and(|due| turn.instant < due) {
+            return false;
+        }
+        self.waits_swept = ended;
+        self.sweep_due = Some(turn.instant + SWEEP_INTERVAL);
+        true
+    }
+
     /// Looks after the shards this worker is home to. `true` when there is more to do at once.
     fn look_after_shards(&mut self, turn: &Turn) -> bool {
+        let sweeps_waiters = self.sweeps_waiters(turn);
         let shared = self.core.shared;
         // A pause holds everything that changes data back, expiry too.
         let expire =
@@ -617,10 +653,14 @@ impl Worker {
             if expire {
                 let begun = shared.stopwatch.now();
                 more |= held.shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more;
+                self.core.serve(&mut View::one(&mut held, shared.router()), turn.now);
                 let nanos = self.core.nanos_since(begun);
                 if self.core.thresholds.is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
                 }
+            }
+            if sweeps_waiters {
+                held.shard.sweep_waiters();
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
@@ -689,7 +729,15 @@ impl Core {
             return Place::Shard(shard, self.shared.hasher.hash(key));
         }
         match entry.command.handler {
-            Handler::Keyed(_) => self.place_of_keys(entry, args),
+            Handler::Keyed(_) => match self.place_of_keys(entry, args) {
+                // What may wait is not run in a window, which could not stop there.
+                Place::Shard(shard, _)
+                    if entry.command.waits.is_some_and(|waits| (waits.when)(args)) =>
+                {
+                    Place::Shards(vec![shard])
+                }
+                place => place,
+            },
             Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
             Handler::AllShards(_) => Place::Shards(router.shards().collect()),
             Handler::Sliced(_) => Place::Slices,
@@ -795,9 +843,14 @@ impl Service for Worker {
         match mail {
             Mail::Shard(letter) => self.letter(letter, connections),
             Mail::Question { from, question } => {
-                let answer = question.answer(from, &self.core, connections);
-                self.core.post.send(from.worker, Mail::Answer { to: from, answer });
+                let (to, mail) = match question.answer(from, &self.core, connections) {
+                    Some(answer) => (from.worker, Mail::Answer { to: from, answer }),
+                    None => (self.core.worker, Mail::Question { from, question }),
+                };
+                self.core.post.send(to, mail);
             }
+            Mail::Served(served) => self.deliver(*served, connections),
+            Mail::Retry(waiter) => self.retry(&waiter, connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
@@ -852,7 +905,7 @@ impl Service for Worker {
         NextTick::After(wake - turn.instant)
     }
 
-    fn closed(&mut self, id: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {
+    fn closed(&mut self, _: ConnectionId, mut session: Session, reason: CloseReason, turn: &Turn) {
         let statistics = self.core.statistics();
         statistics.connections_closed.add(1);
         match reason {
@@ -872,7 +925,10 @@ impl Service for Worker {
         self.core.end_monitoring(&mut session);
         match &session.pending {
             Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),
-            Some(Pending::Waiting(waiting)) => self.core.end_waiting(id, waiting),
+            Some(Pending::Waiting(waiting)) => {
+                self.core.end_waiting(session.client_id, waiting);
+            }
+            Some(Pending::Blocked(blocked)) => self.core.leave_blocked(&session, blocked, turn),
             _ => {}
         }
         if let Some(pending) = session.pending.take() {
@@ -1004,7 +1060,7 @@ impl Worker {
     }
 
     /// Lets `write` answer a client whose command was under way, and counts what it wrote.
-    fn answer<R>(
+    pub(crate) fn answer<R>(
         &self,
         session: &mut Session,
         output: &mut Outbox,

@@ -34,7 +34,7 @@ pub fn flags(session: &Session) -> String {
         }
     };
     add(session.monitors, 'O');
-    add(matches!(session.pending, Some(Pending::Paused | Pending::Waiting(_))), 'b');
+    add(matches!(session.pending, Some(Pending::Paused | Pending::Waiting(_) | Pending::Blocked(_))), 'b');
     add(session.closing, 'c');
     add(session.facts.reads_from_replicas, 'r');
     add(session.is_unix(), 'U');
