@@ -171,7 +171,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
     }
 
     #[inline]
-    fn run(&mut self, index: usize, held: &mut Held<Shard>) {
+    fn run(&mut self, index: usize, mut view: View<'_, Shard>) {
         let operation = &self.batch.operations[index];
         let (session, io) = self.seats.at(operation.place);
         crash::note_client(session.client_id);
