@@ -213,7 +213,7 @@ impl Worker {
             core.end_blocking(session.client_id, &blocked);
             let cost = (blocked.nanos + nanos, reply.len());
             core.note_finished(session, &blocked, &result, cost, &turn);
-            self.answer(session, output, |_, output| output.append(reply));
+            core.answer(session, output, |_, output| output.append(reply));
         });
         match undelivered {
             None => debug_assert!(delivered.is_some(), "it was delivered to somebody"),
