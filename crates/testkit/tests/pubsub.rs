@@ -43,7 +43,8 @@ fn every_subscriber_gets_every_message_once_and_each_publishers_in_order() {
         let subscribers: Vec<Client> = (0..SUBSCRIBERS)
             .map(|index| {
                 let mut client = server.connect().unwrap();
-                let command = if index % 2 == 0 { ["SUBSCRIBE", "news"] } else { ["PSUBSCRIBE", "n*s"] };
+                let command =
+                    if index % 2 == 0 { ["SUBSCRIBE", "news"] } else { ["PSUBSCRIBE", "n*s"] };
                 client.call(&command).unwrap();
                 client
             })
