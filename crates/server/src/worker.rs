@@ -735,7 +735,7 @@ impl Core {
             }
             Ok(entry)
         });
-        if session.authenticated & !session.confined {
+        if session.authenticated && !session.confined {
             return found;
         }
         self.admit_some(session, args, found)

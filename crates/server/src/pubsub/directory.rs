@@ -43,10 +43,13 @@ impl Audience {
     }
 }
 
+/// Who subscribed to each name.
+pub type Audiences = HashMap<Arc<[u8]>, Audience>;
+
 /// Names with subscribers.
 #[derive(Debug)]
 struct Names {
-    stripes: Box<[Mutex<HashMap<Arc<[u8]>, Audience>>]>,
+    stripes: Box<[Mutex<Audiences>]>,
     count: AtomicUsize,
 }
 
@@ -58,7 +61,7 @@ impl Names {
         }
     }
 
-    fn stripe(&self, hash: u64) -> MutexGuard<'_, HashMap<Arc<[u8]>, Audience>> {
+    fn stripe(&self, hash: u64) -> MutexGuard<'_, Audiences> {
         // STRIPES is small: what is left fits.
         let index = usize::try_from(hash % STRIPES as u64).unwrap_or(0);
         lock(&self.stripes[index])

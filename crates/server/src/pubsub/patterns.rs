@@ -5,7 +5,7 @@
 //! such beginnings have: `user:1:*` and ten thousand like it cost one look-up, not ten thousand
 //! matches. Patterns that begin with a star all lie under nothing and are all tried.
 
-use super::directory::Audience;
+use super::directory::{Audience, Audiences};
 use darter_base::WorkerId;
 use darter_base::glob::{Case, glob_matches};
 use hashbrown::HashMap;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Patterns {
     /// By the literal beginning. No inner map is empty.
-    by_beginning: HashMap<Box<[u8]>, HashMap<Arc<[u8]>, Audience>>,
+    by_beginning: HashMap<Box<[u8]>, Audiences>,
     /// How many beginnings there are of each length.
     lengths: BTreeMap<usize, usize>,
     count: usize,
