@@ -66,7 +66,7 @@ fn every_subscriber_gets_every_message_once_and_each_publishers_in_order() {
                     for number in 0..MESSAGES {
                         let text = format!("{publisher} {number}");
                         let received = client.call(&["PUBLISH", "news", &text]).unwrap();
-                        assert_eq!(received, Value::Integer(SUBSCRIBERS as i64));
+                        assert_eq!(received, Value::Integer(SUBSCRIBERS.try_into().unwrap()));
                     }
                 });
             }
@@ -149,7 +149,10 @@ fn thousands_of_channels_and_patterns() {
             }
         }
         let mut client = server.connect().unwrap();
-        assert_eq!(client.call(&["PUBSUB", "NUMPAT"]).unwrap(), Value::Integer(NAMES as i64));
+        assert_eq!(
+            client.call(&["PUBSUB", "NUMPAT"]).unwrap(),
+            Value::Integer(NAMES.try_into().unwrap())
+        );
         assert_eq!(client.call(&["PUBLISH", "channel:77", "x"]).unwrap(), Value::Integer(1));
         assert_eq!(client.call(&["PUBLISH", "pattern:a:4999", "x"]).unwrap(), Value::Integer(1));
         assert_eq!(subscriber.read_reply().unwrap().value.elements().unwrap().len(), 3);
