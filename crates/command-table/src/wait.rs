@@ -93,7 +93,10 @@ impl Call<'_> {
         if millis <= -1.0 {
             return Err(ReplyError::Text(NEGATIVE));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the range was checked, and `as` saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the range was checked, and `as` saturates"
+        )]
         self.until(millis as i64)
     }
 

@@ -60,12 +60,8 @@ impl Work<Shard> for Job {
         let stopwatch = &self.shared.stopwatch;
         let mut begun = stopwatch.now();
         // Other shards are not taken here: there is no way to give them back.
-        let serving = Serving {
-            shared: self.shared,
-            now: self.now,
-            limits: *self.limits,
-            carrier: None,
-        };
+        let serving =
+            Serving { shared: self.shared, now: self.now, limits: *self.limits, carrier: None };
         for packed in &mut self.commands {
             let unsent_before = self.output.len();
             packed.result = run_command(

@@ -2,6 +2,7 @@
 
 use crate::blocking::{Blocked, Served};
 use crate::job::Job;
+use crate::pubsub::Publication;
 use crate::survey::{Answer, Question};
 use darter_base::WorkerId;
 use darter_runtime::{ConnectionId, Post};
@@ -20,6 +21,12 @@ pub enum Mail {
     Served(Box<Served>),
     /// A command of the receiver's client that waits for keys has to be tried over all its shards.
     Retry(Arc<Blocked>),
+    /// A message for the receiver's subscribers.
+    Published(Arc<Publication>),
+    /// One of the receiver's clients became a subscriber, who may be idle, or is none any more.
+    SetIdleExempt { id: ConnectionId, exempt: bool },
+    /// To itself: what came before has been read, and the client may go on.
+    Resume(ConnectionId),
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
     /// The answer, to the client that asked.

@@ -5,6 +5,7 @@ use crate::histogram::Histogram;
 use crate::job::Job;
 use crate::metrics::Figures;
 use crate::pause::SharedPause;
+use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics, latency_of};
@@ -87,6 +88,8 @@ pub struct Shared {
     pub command_logs: CommandLogs,
     /// What took longer than it should.
     pub latency: LatencyEvents,
+    /// Who subscribed to what.
+    pub pubsub: Directory,
     /// Who sees every command.
     pub monitors: Monitors,
     /// Waits for keys that have ended: places in queues may be worth nothing now.
@@ -159,7 +162,6 @@ impl Shared {
         Ok(Self {
             cells,
             startup_bytes,
-            hasher,
             session_runs,
             config,
             statistics: (0..router.worker_count())
@@ -178,6 +180,8 @@ impl Shared {
             stopwatch: Stopwatch::new(),
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),
+            pubsub: Directory::new(hasher.clone(), usize::from(router.worker_count())),
+            hasher,
             monitors: Monitors::default(),
             waits_ended: AtomicU64::new(0),
             pause: SharedPause::default(),

@@ -213,8 +213,7 @@ impl Waiters {
     /// Number of keys that are waited for, and of those whose going is waited for as well. Exact after
     /// [`sweep`](Self::sweep). O(places).
     pub(crate) fn count_keys(&self) -> (usize, usize) {
-        let on_anything =
-            self.keys.iter().filter(|waited| waited.queue.want_anything > 0);
+        let on_anything = self.keys.iter().filter(|waited| waited.queue.want_anything > 0);
         (self.keys.len(), on_anything.count())
     }
 

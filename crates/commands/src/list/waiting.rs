@@ -39,10 +39,7 @@ pub(super) static BLPOP: Command = Command {
     name: "BLPOP",
     summary: "Removes the first element of the first list that is there and returns it; waits for one \
               if there is none.",
-    waits: Some(Waits {
-        when: |_| true,
-        give_back: Some(|_, taken| undo(&push::LPUSH, taken)),
-    }),
+    waits: Some(Waits { when: |_| true, give_back: Some(|_, taken| undo(&push::LPUSH, taken)) }),
     handler: Handler::Keyed(|call, view| pop(call, view, End::Front)),
     ..POP
 };
@@ -52,10 +49,7 @@ pub(super) static BRPOP: Command = Command {
     name: "BRPOP",
     summary: "Removes the last element of the first list that is there and returns it; waits for one \
               if there is none.",
-    waits: Some(Waits {
-        when: |_| true,
-        give_back: Some(|_, taken| undo(&push::RPUSH, taken)),
-    }),
+    waits: Some(Waits { when: |_| true, give_back: Some(|_, taken| undo(&push::RPUSH, taken)) }),
     handler: Handler::Keyed(|call, view| pop(call, view, End::Back)),
     ..POP
 };

@@ -38,7 +38,8 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// Parses all arguments; `for_group` for XREADGROUP.
     pub(super) fn parse(call: &Call<'a>, for_group: bool) -> Result<Self, ReplyError> {
-        let mut request = Self { count: 0, block: None, group: None, no_ack: false, keys_at: 0, len: 0 };
+        let mut request =
+            Self { count: 0, block: None, group: None, no_ack: false, keys_at: 0, len: 0 };
         let args_len = call.args.len();
         let mut index = 1;
         while index < args_len {

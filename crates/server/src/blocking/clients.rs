@@ -167,8 +167,9 @@ impl Core {
         granted: Option<Held<Shard>>,
         now: UnixMillis,
     ) {
-        let gathering =
-            blocked.gathering.get_or_insert_with(|| Gathering::new(self.shards_of(&blocked.waiter)));
+        let gathering = blocked
+            .gathering
+            .get_or_insert_with(|| Gathering::new(self.shards_of(&blocked.waiter)));
         if let Some(held) = granted {
             gathering.accept(held);
         }
@@ -238,7 +239,13 @@ impl Worker {
 
 impl BlockedClient {
     /// What becomes of one that was granted a shard.
-    pub fn granted(&mut self, core: &Core, client_id: u64, held: Held<Shard>, turn: &Turn) -> After {
+    pub fn granted(
+        &mut self,
+        core: &Core,
+        client_id: u64,
+        held: Held<Shard>,
+        turn: &Turn,
+    ) -> After {
         core.advance_retry(client_id, self, Some(held), turn.now);
         After::Waits
     }

@@ -8,8 +8,8 @@ use crate::job::Job;
 use crate::mail::ShardPost;
 use crate::worker::Core;
 use darter_base::ShardId;
-use darter_base::crc16::slot_of;
 use darter_base::UnixMillis;
+use darter_base::crc16::slot_of;
 use darter_command_table::{Command, ShardView};
 use darter_resp::{Output, OwnedArgs};
 use darter_shard::Key;
@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn what_was_taken_is_read_from_the_reply() {
-        let taken = |words: &[&str]| Some(words.iter().map(|word| word.as_bytes().to_vec()).collect());
+        let taken =
+            |words: &[&str]| Some(words.iter().map(|word| word.as_bytes().to_vec()).collect());
         assert_eq!(scalars(b"*2\r\n$1\r\nk\r\n$4\r\na\r\nb\r\n"), taken(&["k", "a\r\nb"]));
         assert_eq!(
             scalars(b"*2\r\n$1\r\nk\r\n*2\r\n*2\r\n$1\r\na\r\n,1.5\r\n*2\r\n$0\r\n\r\n,inf\r\n"),

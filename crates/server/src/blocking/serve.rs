@@ -80,7 +80,8 @@ fn serve_beyond(
         if lent.contains(&held.id) {
             view.put_in(held);
         } else {
-            let carrier = serving.carrier.expect("shards are taken only with a way to give them back");
+            let carrier =
+                serving.carrier.expect("shards are taken only with a way to give them back");
             serving.shared.cells.put_back(held, carrier);
         }
     }
@@ -167,11 +168,7 @@ fn take_ready(view: &mut ShardView<'_>) -> Option<(ShardId, DbIndex, ReadyQueue)
 }
 
 /// Runs a waiter's command again; `None` when it goes on waiting.
-fn run(
-    waiter: &Arc<Blocked>,
-    view: &mut ShardView<'_>,
-    serving: &Serving<'_>,
-) -> Option<Served> {
+fn run(waiter: &Arc<Blocked>, view: &mut ShardView<'_>, serving: &Serving<'_>) -> Option<Served> {
     let stopwatch = &serving.shared.stopwatch;
     let begun = stopwatch.now();
     crash::note_client(0);

@@ -156,12 +156,8 @@ impl Blocked {
         let mut state = self.state.load(Ordering::Acquire);
         loop {
             let (after, result) = next(state);
-            let exchanged = self.state.compare_exchange_weak(
-                state,
-                after,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
+            let exchanged =
+                self.state.compare_exchange_weak(state, after, Ordering::AcqRel, Ordering::Acquire);
             match exchanged {
                 Ok(_) => return result,
                 Err(found) => state = found,
