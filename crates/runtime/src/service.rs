@@ -8,7 +8,8 @@
 //! 2. sleeping workers that got letters are kicked;
 //! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
 //! 4. [`Service::tick`];
-//! 5. input of connections that 3 and 4 resumed, then output that 3 and 4 wrote is sent;
+//! 5. input of connections that 3 and 4 resumed, then output that 3 and 4 wrote is sent, and
+//!    [`Service::served`];
 //! 6. [`Service::closed`] for connections that ended;
 //! 7. sleeping workers that got letters meanwhile are kicked;
 //! 8. a slice of the background futures, and kicks for their letters; the worker may sleep.
@@ -73,6 +74,10 @@ pub trait Service: Sized + 'static {
     /// Called once per tick, after input and letters, also when there were none. Background work
     /// goes here in slices. The answer is how long the worker may sleep.
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick;
+
+    /// The connections resumed by letters and by [`Service::tick`] have been served: whatever was kept
+    /// for them can be let go of. Called once per tick.
+    fn served(&mut self) {}
 
     /// The connection is gone; nothing more can be sent. Called exactly once per opened session.
     fn closed(

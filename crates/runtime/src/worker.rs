@@ -81,6 +81,7 @@ impl<S: Service> Worker<S> {
         self.next_tick = self.service.tick(&mut Connections::new(&mut self.network));
         self.follow_shutdown();
         self.network.finish_letters(&mut self.service);
+        self.service.served();
         self.network.limit_listed(&self.service);
         self.network.close_idle();
         self.network.reap(&mut self.service);

@@ -12,7 +12,7 @@ use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardV
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
 use darter_runtime::{Arrivals, Io, Ticks, crash};
 use darter_shard::{KeyHasher, Shard};
-use darter_txn::{Held, Program, View, Window};
+use darter_txn::{Program, View, Window};
 
 /// Commands taken together: enough to overlap the cache misses of their lookups, few enough that
 /// the shards they hold are soon back.
@@ -54,7 +54,7 @@ impl Seats for Alone<'_, '_> {
     }
 }
 
-/// One command of a window, on one shard.
+/// One command of a window.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
     /// Whose command it is.
@@ -69,8 +69,10 @@ pub struct Operation {
     pub spans: (usize, usize),
     /// The database its client selected.
     pub db: DbIndex,
-    /// The shard all its keys are in.
+    /// The shard all its keys are in; the lowest of several.
     pub shard: ShardId,
+    /// The other shards its keys are in, ascending, in the window's list: first and one past the last.
+    pub others: (usize, usize),
     /// The hash of its only key, to fetch memory ahead; 0 when it has none or several.
     pub hash: u64,
 }
@@ -89,6 +91,8 @@ pub struct Batch {
     pub operations: Vec<Operation>,
     /// Relative to each operation's beginning.
     pub spans: Vec<Span>,
+    /// The shards of the operations that have several.
+    pub shards: Vec<ShardId>,
 }
 
 impl Batch {
@@ -96,6 +100,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.operations.clear();
         self.spans.clear();
+        self.shards.clear();
     }
 }
 
@@ -124,6 +129,23 @@ impl Batch {
         let spans = &self.spans[operation.spans.0..operation.spans.1];
         Args::new(&input[operation.begin..operation.end], spans)
     }
+
+    /// The shards of an operation besides its lowest.
+    #[inline]
+    pub fn others_of(&self, operation: &Operation) -> &[ShardId] {
+        &self.shards[operation.others.0..operation.others.1]
+    }
+
+    /// All shards of the operations from `first` on that are of the same connection, with repetitions.
+    pub fn shards_from(&self, first: usize) -> Vec<ShardId> {
+        let place = self.operations[first].place;
+        let of_same = self.operations[first..].iter().filter(|operation| operation.place == place);
+        of_same
+            .flat_map(|operation| {
+                [operation.shard].into_iter().chain(self.others_of(operation).iter().copied())
+            })
+            .collect()
+    }
 }
 
 impl Client {
@@ -143,6 +165,11 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
     #[inline]
     fn shard_of(&self, index: usize) -> ShardId {
         self.batch.operations[index].shard
+    }
+
+    #[inline]
+    fn others_of(&self, index: usize) -> &[ShardId] {
+        self.batch.others_of(&self.batch.operations[index])
     }
 
     #[inline]
@@ -171,7 +198,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
     }
 
     #[inline]
-    fn run(&mut self, index: usize, held: &mut Held<Shard>) {
+    fn run(&mut self, index: usize, mut view: View<'_, Shard>) {
         let operation = &self.batch.operations[index];
         let (session, io) = self.seats.at(operation.place);
         crash::note_client(session.client_id);
@@ -184,7 +211,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             self.now,
             self.limits,
             &self.shared.hasher,
-            &mut View::one(held, self.shared.router()),
+            &mut view,
             &mut io.output.0,
         );
         let stopwatch = &self.shared.stopwatch;
@@ -196,6 +223,9 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         };
         self.ended = ended;
         self.ran = index + 1;
+        if operation.others.0 != operation.others.1 {
+            self.statistics.coordinated.add(1);
+        }
         self.statistics.called(operation.entry.id, &result);
         self.statistics.took(operation.entry.id, cost.nanos);
         if self.thresholds.is_notable(cost) {

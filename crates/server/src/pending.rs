@@ -14,7 +14,7 @@ use darter_command_table::{Progress, Slice};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Ticks, Turn};
 use darter_shard::Shard;
-use darter_txn::{Gathering, Held, Step, Ticket};
+use darter_txn::{Gathering, Held, Step, Ticket, Window};
 use std::fmt;
 
 /// A client's command under way.
@@ -24,6 +24,8 @@ pub enum Pending {
     Posted,
     /// Collecting its shards.
     Gathering(Box<Coordinated>),
+    /// To be run once letters have been read.
+    Deferred(Box<OwnedRequest>),
     /// Running in slices.
     Sliced(Box<Sliced>),
     /// Asking all workers.
@@ -115,12 +117,18 @@ pub enum After {
     Closes,
 }
 
-/// Runs a command for which all shards are held, and gives them back.
+/// Commands for which shards that had to be waited for are kept: enough to pay for the hand-over, few
+/// enough that the others who wait have them soon.
+const KEPT_COMMANDS: usize = 256;
+
+/// Runs a command for which all shards are held, and gives them back, or to `keeper`.
+#[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 pub fn run_gathered(
     core: &Core,
     session: &mut Session,
     request: Request<'_>,
     mut gathering: Gathering<Shard>,
+    keeper: Option<&mut Window<Shard>>,
     output: &mut Output,
     id: ConnectionId,
     turn: &Turn,
@@ -153,7 +161,7 @@ pub fn run_gathered(
                 session.pending = Some(Pending::Holding(Box::new(holding)));
                 return After::Waits;
             }
-            Ok(Flow::Next | Flow::Suspend | Flow::Wait) => {}
+            Ok(Flow::Next | Flow::Yield | Flow::Defer | Flow::Suspend | Flow::Wait) => {}
             Err(error) => ReplyWriter::new(output, protocol).error(error.line()),
         }
     } else {
@@ -171,7 +179,10 @@ pub fn run_gathered(
         core.statistics().called(entry.id, &result);
     }
     let nanos = core.nanos_since(begun);
-    gathering.release(&core.shared.cells, &ShardPost(&core.post));
+    match keeper {
+        Some(window) => gathering.hand_over(window, KEPT_COMMANDS),
+        None => gathering.release(&core.shared.cells, &ShardPost(&core.post)),
+    }
     core.note(session, request, nanos, output.len() - unsent_before, turn);
     after
 }
@@ -223,11 +234,14 @@ impl Sliced {
 }
 
 impl Pending {
-    /// Gives a granted shard to the command that reserved it, and runs it if that was the last.
+    /// Gives a granted shard to the command that reserved it, and runs it if that was the last. Its
+    /// shards are kept in `window` for what its connection, and others that are served in this tick, go on
+    /// with.
     pub fn granted(
         core: &Core,
         session: &mut Session,
         held: Held<Shard>,
+        window: &mut Window<Shard>,
         output: &mut Output,
         id: ConnectionId,
         turn: &Turn,
@@ -242,7 +256,8 @@ impl Pending {
                     return After::Waits;
                 }
                 let Coordinated { request, gathering } = *coordinated;
-                run_gathered(core, session, request.as_request(), gathering, output, id, turn)
+                let request = request.as_request();
+                run_gathered(core, session, request, gathering, Some(window), output, id, turn)
             }
             Some(Self::Sliced(mut sliced)) => {
                 sliced
@@ -271,7 +286,11 @@ impl Pending {
             Self::Gathering(coordinated) => Some(coordinated.gathering),
             Self::Sliced(sliced) => sliced.gathering,
             Self::Holding(holding) => Some(holding.gathering),
-            Self::Posted | Self::Survey(_) | Self::Paused | Self::Waiting(_) => None,
+            Self::Posted
+            | Self::Deferred(_)
+            | Self::Survey(_)
+            | Self::Paused
+            | Self::Waiting(_) => None,
         };
         if let Some(mut gathering) = gathering {
             gathering.release(&core.shared.cells, &ShardPost(&core.post));

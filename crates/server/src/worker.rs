@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::commands::error::ServerError;
 use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
@@ -7,6 +8,7 @@ use crate::mail::{Mail, ShardPost};
 use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
+use crate::pubsub::Registry;
 use crate::request::Request;
 use crate::session::{Replies, Session, is_local};
 use crate::session_command::{Flow, SessionCall, SessionRun};
@@ -78,6 +80,8 @@ pub struct Core {
     pub waiting: RefCell<Vec<(UnixMillis, ConnectionId)>>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
+    /// Its clients that have subscriptions, by what they subscribed to.
+    pub subscribers: RefCell<Registry>,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -142,9 +146,30 @@ struct Ahead {
 /// Where a command has to run.
 enum Place {
     Shard(ShardId, u64),
-    Shards(Vec<ShardId>),
+    /// Its keys are in these shards, ascending.
+    Several(Vec<ShardId>),
+    /// It is about all shards.
+    All,
     Slices,
     Session,
+}
+
+/// How far a connection's window came.
+enum Ran {
+    All,
+    /// Up to here, and what the connection does next.
+    Part {
+        consumed: usize,
+        then: Then,
+    },
+}
+
+/// Why a window stopped early.
+enum Stop {
+    /// Commands were posted, up to this one: the connection they are of waits.
+    Posted(usize),
+    /// This command's shards have to be gathered.
+    NeedsGathering(usize),
 }
 
 impl Worker {
@@ -163,6 +188,7 @@ impl Worker {
                 held_back: RefCell::default(),
                 waiting: RefCell::default(),
                 monitors: RefCell::default(),
+                subscribers: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
@@ -216,8 +242,13 @@ impl Worker {
             if self.core.holds_back(entry) {
                 return Barrier::Paused;
             }
+            let begin_others = self.batch.shards.len();
             let (shard, hash) = match self.core.place(entry, args) {
                 Place::Shard(shard, hash) => (shard, hash),
+                Place::Several(shards) => {
+                    self.batch.shards.extend_from_slice(&shards[1..]);
+                    (shards[0], 0)
+                }
                 place => return Barrier::Command { entry, place, begin, end, first_span },
             };
             self.batch.operations.push(Operation {
@@ -228,6 +259,7 @@ impl Worker {
                 spans: (first_span, self.batch.spans.len()),
                 db: session.db,
                 shard,
+                others: (begin_others, self.batch.shards.len()),
                 hash,
             });
             *at = end;
@@ -235,16 +267,8 @@ impl Worker {
         Barrier::Full
     }
 
-    /// Runs the collected window of one connection. `Some` when it has to wait, with the input consumed.
-    fn run_window(&mut self, session: &mut Session, io: &mut Io<'_, Outbox>) -> Option<usize> {
-        let turn = io.turn;
-        let next = self.run_seats(&mut Alone { session, io }, turn)?;
-        Some(self.batch.operations[next - 1].end)
-    }
-
-    /// Runs the collected window. `Some` when operations were posted, with the index behind them: the
-    /// connection they are of waits.
-    fn run_seats(&mut self, seats: &mut impl Seats, turn: &Turn) -> Option<usize> {
+    /// Runs the collected window, of which `None` is left unless it stopped early.
+    fn run_seats(&mut self, seats: &mut impl Seats, turn: &Turn) -> Option<Stop> {
         let mut commands = Commands {
             batch: &self.batch,
             seats,
@@ -267,12 +291,44 @@ impl Worker {
         if !self.notable.is_empty() || self.core.shared.monitors.any() {
             self.tell_of_window(seats, ran, turn);
         }
-        let Outcome::Posted { next } = outcome else { return None };
-        let (session, _) = seats.at(self.batch.operations[next - 1].place);
-        session.pending = Some(Pending::Posted);
-        // What was parsed behind the posted commands is parsed again.
+        let (last, stop) = match outcome {
+            Outcome::Finished => return None,
+            Outcome::Posted { next } => (next - 1, Stop::Posted(next)),
+            Outcome::NeedsGathering { at } => (at, Stop::NeedsGathering(at)),
+        };
+        let (session, _) = seats.at(self.batch.operations[last].place);
+        if matches!(stop, Stop::Posted(_)) {
+            session.pending = Some(Pending::Posted);
+        }
+        // What was parsed behind is parsed again.
         session.parser = RequestParser::new();
-        Some(next)
+        Some(stop)
+    }
+
+    /// Runs the collected window of one connection, to where it has to wait.
+    fn run_window(&mut self, session: &mut Session, io: &mut Io<'_, Outbox>) -> Ran {
+        let turn = io.turn;
+        match self.run_seats(&mut Alone { session, io }, turn) {
+            None => Ran::All,
+            Some(Stop::Posted(next)) => {
+                Ran::Part { consumed: self.batch.operations[next - 1].end, then: Then::Await }
+            }
+            Some(Stop::NeedsGathering(at)) => {
+                let shards = self.batch.shards_from(at);
+                let batch = std::mem::take(&mut self.batch);
+                let operation = &batch.operations[at];
+                let request = Request {
+                    entry: operation.entry,
+                    args: batch.args(operation, io.input),
+                    bytes: operation.request_bytes(),
+                };
+                session.note_command(request.entry);
+                let then = self.run_on(session, request, shards, io);
+                let consumed = operation.end;
+                self.batch = batch;
+                Ran::Part { consumed, then }
+            }
+        }
     }
 
     /// Runs what several connections' input begins with in windows they share: the shards are taken once
@@ -301,10 +357,21 @@ impl Worker {
     fn run_shared(&mut self, arrivals: &mut Arrivals<'_, Self>) {
         let turn = *arrivals.turn();
         while !self.batch.operations.is_empty() {
-            let Some(next) = self.run_seats(arrivals, &turn) else { break };
-            let Operation { place, end, .. } = self.batch.operations[next - 1];
-            let ahead = &mut self.ahead[place];
-            (ahead.consumed, ahead.waits) = (end, true);
+            let next = match self.run_seats(arrivals, &turn) {
+                None => break,
+                Some(Stop::Posted(next)) => {
+                    let Operation { place, end, .. } = self.batch.operations[next - 1];
+                    let ahead = &mut self.ahead[place];
+                    (ahead.consumed, ahead.waits) = (end, true);
+                    next
+                }
+                Some(Stop::NeedsGathering(at)) => {
+                    let Operation { place, begin, .. } = self.batch.operations[at];
+                    self.ahead[place].consumed = begin;
+                    at + 1
+                }
+            };
+            let place = self.batch.operations[next - 1].place;
             self.batch.operations.drain(..next);
             self.batch.operations.retain(|operation| operation.place != place);
         }
@@ -342,7 +409,11 @@ impl Worker {
         session.note_command(request.entry);
         match place {
             Place::Shard(shard, _) => self.run_on(session, request, vec![shard], io),
-            Place::Shards(shards) => self.run_on(session, request, shards, io),
+            Place::Several(shards) => self.run_on(session, request, shards, io),
+            Place::All => {
+                let shards = self.core.shared.router().shards().collect();
+                self.run_on(session, request, shards, io)
+            }
             Place::Slices => self.run_slices(session, request, io),
             Place::Session => self.run_alone(session, request, io),
         }
@@ -409,10 +480,18 @@ impl Worker {
         };
         crash::note_command(&entry.full_name, args.len());
         let result = run(&mut call);
+        if matches!(result, Ok(Flow::Defer)) {
+            return self.defer(session, request, io.id);
+        }
         let nanos = self.core.nanos_since(begun);
         self.core.statistics().called(entry.id, &result);
         let then = match result {
             Ok(Flow::Next) => Then::Read,
+            Ok(Flow::Yield) => {
+                self.core.post.send(self.core.worker, Mail::Resume(io.id));
+                Then::Await
+            }
+            Ok(Flow::Defer) => unreachable!("dealt with"),
             Ok(Flow::Suspend) => Then::Await,
             Ok(Flow::Wait) => Then::Suspend,
             Ok(Flow::Close) => Then::CloseAfterFlush,
@@ -428,6 +507,13 @@ impl Worker {
         then
     }
 
+    /// Runs a command again when the letters that are there now have been read.
+    fn defer(&self, session: &mut Session, request: Request<'_>, id: ConnectionId) -> Then {
+        session.pending = Some(Pending::Deferred(Box::new(request.to_owned())));
+        self.core.post.send(self.core.worker, Mail::Resume(id));
+        Then::Await
+    }
+
     fn run_on(
         &mut self,
         session: &mut Session,
@@ -438,8 +524,9 @@ impl Worker {
         match Coordinated::start(&self.core, session, request, shards) {
             Ok(gathering) => {
                 let output = &mut io.output.0;
-                let after =
-                    run_gathered(&self.core, session, request, gathering, output, io.id, io.turn);
+                let after = run_gathered(
+                    &self.core, session, request, gathering, None, output, io.id, io.turn,
+                );
                 match after {
                     After::Resumes => Then::Read,
                     After::Waits => Then::Suspend,
@@ -506,11 +593,12 @@ impl Worker {
                 };
                 let turn = *connections.turn();
                 let core = &self.core;
+                let window = &mut self.window;
                 let mut held = Some(held);
                 let after = connections.with(id, |session, output| {
                     let held = held.take().expect("called once");
-                    self.answer(session, output, |session, output| {
-                        Pending::granted(core, session, held, output, id, &turn)
+                    core.answer(session, output, |session, output| {
+                        Pending::granted(core, session, held, window, output, id, &turn)
                     })
                 });
                 if let Some(held) = held {
@@ -550,7 +638,7 @@ impl Worker {
                 };
                 self.core.tell(session, request, packed.cost, &turn);
             }
-            self.answer(session, output, |session, output| {
+            self.core.answer(session, output, |session, output| {
                 session.pending = None;
                 output.append(job.output);
             });
@@ -577,7 +665,7 @@ impl Worker {
         });
         for id in over {
             connections.with(id, |session, output| {
-                self.answer(session, output, |session, output| {
+                self.core.answer(session, output, |session, output| {
                     if let Some(Pending::Holding(holding)) = session.pending.take() {
                         holding.finish(&self.core, session, output, turn);
                     }
@@ -647,7 +735,28 @@ impl Core {
             }
             Ok(entry)
         });
-        if session.authenticated { found } else { self.without_auth(args, found) }
+        if session.authenticated && !session.confined {
+            return found;
+        }
+        self.admit_some(session, args, found)
+    }
+
+    /// What a client may run that may not run everything.
+    #[cold]
+    fn admit_some(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        found: Result<&'static Entry, ReplyError>,
+    ) -> Result<&'static Entry, ReplyError> {
+        if !session.authenticated {
+            return self.without_auth(args, found);
+        }
+        let entry = found?;
+        if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
+            return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
+        }
+        Ok(entry)
     }
 
     /// Before authentication nothing is told about commands but that they need it, not even whether
@@ -663,6 +772,20 @@ impl Core {
             Some(entry) if entry.command.flags.has(Flags::NO_AUTH) => found,
             _ => Err(ReplyError::NoAuth),
         }
+    }
+
+    /// Lets `write` answer a client whose command was under way, and counts what it wrote.
+    fn answer<R>(
+        &self,
+        session: &mut Session,
+        output: &mut Outbox,
+        write: impl FnOnce(&mut Session, &mut Output) -> R,
+    ) -> R {
+        let unsent_before = output.0.len();
+        let result =
+            session.finish_pending(output, |session, output| write(session, &mut output.0));
+        self.statistics().output_bytes.add((output.0.len() - unsent_before) as u64);
+        result
     }
 
     /// Counts a command that was not admitted.
@@ -691,10 +814,10 @@ impl Core {
         match entry.command.handler {
             Handler::Keyed(_) => self.place_of_keys(entry, args),
             Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
-            Handler::AllShards(_) => Place::Shards(router.shards().collect()),
+            Handler::AllShards(_) => Place::All,
             Handler::Sliced(_) => Place::Slices,
             Handler::Session | Handler::Container => match self.shared.session_run(entry.id) {
-                Some(SessionRun::AllShards(_)) => Place::Shards(router.shards().collect()),
+                Some(SessionRun::AllShards(_)) => Place::All,
                 _ => Place::Session,
             },
         }
@@ -730,7 +853,7 @@ impl Core {
             // Arguments without a key are the handler's to refuse; any shard will do for that.
             Place::Shard(only.unwrap_or(ShardId(0)), 0)
         } else {
-            Place::Shards(several)
+            Place::Several(several)
         }
     }
 }
@@ -798,10 +921,15 @@ impl Service for Worker {
                 let answer = question.answer(from, &self.core, connections);
                 self.core.post.send(from.worker, Mail::Answer { to: from, answer });
             }
+            Mail::Published(publication) => self.core.deliver(&publication, connections),
+            Mail::SetIdleExempt { id, exempt } => connections.set_idle_exempt(id, exempt),
+            Mail::Resume(id) => {
+                connections.resume(id);
+            }
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
-                    self.answer(session, output, |session, output| {
+                    self.core.answer(session, output, |session, output| {
                         crate::survey::collect(session, answer, output)
                     })
                 });
@@ -816,6 +944,10 @@ impl Service for Worker {
                 }
             }
         }
+    }
+
+    fn served(&mut self) {
+        self.window.release(&self.core.shared.cells, &ShardPost(&self.core.post));
     }
 
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
@@ -870,6 +1002,7 @@ impl Service for Worker {
         }
         self.core.clients.remove(&session.client_id);
         self.core.end_monitoring(&mut session);
+        self.core.end_subscriptions(&mut session, id);
         match &session.pending {
             Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),
             Some(Pending::Waiting(waiting)) => self.core.end_waiting(id, waiting),
@@ -919,6 +1052,16 @@ impl Worker {
                 return Progress { consumed, then };
             }
         }
+        if let Some(Pending::Deferred(request)) =
+            session.pending.take_if(|pending| matches!(pending, Pending::Deferred(_)))
+        {
+            let then = session.finish_pending(io, |session, io| {
+                self.run_alone(session, request.as_request(), io)
+            });
+            if then != Then::Read {
+                return Progress { consumed, then };
+            }
+        }
         if matches!(session.pending, Some(Pending::Paused)) {
             session.pending = None;
             self.core.statistics().blocked_clients.remove(1);
@@ -930,9 +1073,13 @@ impl Worker {
             let barrier = self.collect(session, io.input, &mut at, 0);
             if !self.batch.operations.is_empty() {
                 commands += self.batch.operations.len();
-                let waiting_at = session.run_muted(io, |session, io| self.run_window(session, io));
-                if let Some(waiting_at) = waiting_at {
-                    break Progress { consumed: waiting_at, then: Then::Await };
+                let ran = session.run_muted(io, |session, io| self.run_window(session, io));
+                if let Ran::Part { consumed: ran_to, then } = ran {
+                    consumed = ran_to;
+                    if then == Then::Read {
+                        continue;
+                    }
+                    break Progress { consumed, then };
                 }
             }
             consumed = at;
@@ -1001,20 +1148,6 @@ impl Worker {
                 break Progress { consumed, then: Then::Again };
             }
         }
-    }
-
-    /// Lets `write` answer a client whose command was under way, and counts what it wrote.
-    fn answer<R>(
-        &self,
-        session: &mut Session,
-        output: &mut Outbox,
-        write: impl FnOnce(&mut Session, &mut Output) -> R,
-    ) -> R {
-        let unsent_before = output.0.len();
-        let result =
-            session.finish_pending(output, |session, output| write(session, &mut output.0));
-        self.core.statistics().output_bytes.add((output.0.len() - unsent_before) as u64);
-        result
     }
 }
 

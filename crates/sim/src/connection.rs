@@ -4,11 +4,15 @@
 use crate::coverage::Path;
 use crate::defect::{Defect, SpoiltGathering};
 use crate::plan::Client;
-use crate::stage::{now, preemption_point};
+use crate::stage::{choose, now, preemption_point};
 use crate::toy::{Op, OpId, Reply, Toy, execute};
 use crate::world::{Post, Posted, World};
 use darter_base::ShardId;
 use darter_txn::{Gathering, Held, Outcome, Program, Step, Ticket, View, Window};
+use std::ops::Range;
+
+/// Operations for which a window keeps what a gathering brought: now more than come, now fewer.
+const KEPT_OPERATIONS: usize = 3;
 
 /// Where a connection stands.
 #[derive(Debug)]
@@ -97,7 +101,7 @@ impl Connection {
     pub fn serve(&mut self, window: &mut Window<Toy>, world: &World, post: &Post) {
         self.send(world, post);
         if self.next == self.end_of_window(world) {
-            self.gather(world, post);
+            self.gather(self.next..self.next + 1, world, post);
         } else {
             run_window(&mut [self], window, world, post);
         }
@@ -133,10 +137,16 @@ impl Connection {
         }
     }
 
-    /// Where the one-shard operations end that the pipeline goes on with.
+    /// Where the operations end that the pipeline goes on with and a window can run.
     fn end_of_window(&self, world: &World) -> usize {
         let plan = self.plan(world);
         let pipeline = &plan.pipelines[self.pipeline];
+        // The pipeline that overtakes has one wait under way when it begins the next: a coordinator's
+        // would be lost, which is another defect.
+        if world.plan.style.windows_take_several && world.defect != Some(Defect::OvertakingPipeline)
+        {
+            return pipeline.end;
+        }
         (self.next..pipeline.end)
             .find(|&index| plan.ops[index].only_shard(world.router()).is_none())
             .unwrap_or(pipeline.end)
@@ -157,30 +167,33 @@ impl Connection {
         self.go_on(world);
     }
 
-    /// A reserved shard has come. Whoever gets it back must put it into its seat.
+    /// A reserved shard has come. Whoever gets it back must put it into its seat. `window` may keep
+    /// the shards for what comes next.
     #[must_use = "a shard that is dropped is lost"]
     pub fn take_grant(
         &mut self,
         ticket: Ticket,
         held: Held<Toy>,
+        window: &mut Window<Toy>,
         world: &World,
         post: &Post,
     ) -> Option<Held<Toy>> {
         let State::Gathering(coordinator) = &mut self.state else { return Some(held) };
         assert_eq!(coordinator.ticket(), ticket, "one reservation at a time");
         coordinator.accept(held);
-        self.advance(world, post);
+        self.advance(Some(window), world, post);
         None
     }
 
-    fn gather(&mut self, world: &World, post: &Post) {
-        let op = &self.plan(world).ops[self.next];
-        self.state = State::Gathering(Coordinator::new(op, self.id(self.next), world));
-        self.advance(world, post);
+    /// Collects the shards for the first of the operations `ops`, and those of the others with them.
+    fn gather(&mut self, ops: Range<usize>, world: &World, post: &Post) {
+        let ops = &self.plan(world).ops[ops];
+        self.state = State::Gathering(Coordinator::new(ops, self.id(self.next), world));
+        self.advance(None, world, post);
     }
 
     /// Goes on collecting shards, and runs the operation when all are there.
-    fn advance(&mut self, world: &World, post: &Post) {
+    fn advance(&mut self, window: Option<&mut Window<Toy>>, world: &World, post: &Post) {
         let id = self.id(self.next);
         let op = &self.plan(world).ops[self.next];
         let State::Gathering(coordinator) = &mut self.state else {
@@ -194,7 +207,12 @@ impl Connection {
         let reply = coordinator.run(op, id, world);
         world.say(post.me, || format!("client {} ran {op}: {reply:?}", self.client));
         world.responded(id, reply);
-        coordinator.release(world, post);
+        match window {
+            Some(window) if choose(|choices| choices.one_in(2)) => {
+                coordinator.hand_over(window, world, post);
+            }
+            _ => coordinator.release(world, post),
+        }
         self.next += 1;
         self.go_on(world);
     }
@@ -230,7 +248,7 @@ impl Connection {
     }
 }
 
-/// Runs the one-shard operations that each of `connections` goes on with, in a window they share.
+/// Runs the operations that each of `connections` goes on with, in a window they share.
 fn run_window(
     connections: &mut [&mut Connection],
     window: &mut Window<Toy>,
@@ -242,17 +260,26 @@ fn run_window(
         indices.map(|index| connection.id(index)).collect()
     };
     let mut ops: Vec<OpId> = connections.iter().flat_map(upcoming).collect();
+    let mut gathers = Vec::new();
     let shared = connections.len() > 1;
     while !ops.is_empty() {
-        let mut script = Script { ops: &ops, packed: 0, post, world };
+        let mut script = Script::new(&ops, post, world);
         let (ran, waits) = match window.run(&mut script, &world.cells, post.me, post) {
             Outcome::Finished => (ops.len(), None),
             Outcome::Posted { next } => (next, Some(ops[next - 1].client)),
+            Outcome::NeedsGathering { at } => {
+                world.took(Path::WindowNeedsGathering);
+                let client = ops[at].client;
+                let end = ops.iter().filter(|id| id.client == client).map(|id| id.index + 1).max();
+                gathers.push((client, ops[at].index..end.expect("it is among them")));
+                let ran: Vec<OpId> = ops.drain(..at).collect();
+                note_ran(connections, &ran);
+                ops.retain(|id| id.client != client);
+                continue;
+            }
         };
-        for id in ops.drain(..ran) {
-            let of = connections.iter_mut().find(|connection| connection.client == id.client);
-            of.expect("its operations are in the window").next += 1;
-        }
+        let ran: Vec<OpId> = ops.drain(..ran).collect();
+        note_ran(connections, &ran);
         world.took(match (waits, shared) {
             (None, false) => Path::WindowFinished,
             (None, true) => Path::SharedFinished,
@@ -267,13 +294,26 @@ fn run_window(
         }
     }
     for connection in connections {
-        connection.go_on(world);
+        match gathers.iter().find(|(client, _)| *client == connection.client) {
+            Some((_, ops)) => connection.gather(ops.clone(), world, post),
+            None => connection.go_on(world),
+        }
     }
 }
 
-/// One-shard operations that come next, connection by connection.
+/// Notes that operations have run or been posted.
+fn note_ran(connections: &mut [&mut Connection], ran: &[OpId]) {
+    for id in ran {
+        let of = connections.iter_mut().find(|connection| connection.client == id.client);
+        of.expect("its operations are in the window").next += 1;
+    }
+}
+
+/// Operations that come next, connection by connection.
 struct Script<'a> {
     ops: &'a [OpId],
+    /// The shards of each, ascending.
+    shards: Vec<Vec<ShardId>>,
     /// Operations below this index have been packed.
     packed: usize,
     post: &'a Post,
@@ -281,6 +321,13 @@ struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
+    fn new(ops: &'a [OpId], post: &'a Post, world: &'a World) -> Self {
+        let mut script = Self { ops, shards: vec![], packed: 0, post, world };
+        let shards = |index| script.op(index).shards_ascending(world.router());
+        script.shards = (0..ops.len()).map(shards).collect();
+        script
+    }
+
     fn op(&self, index: usize) -> &'a Op {
         let OpId { client, index } = self.ops[index];
         &self.world.plan.clients[client].ops[index]
@@ -295,7 +342,11 @@ impl Program<Toy> for Script<'_> {
     }
 
     fn shard_of(&self, index: usize) -> ShardId {
-        self.op(index).only_shard(self.world.router()).expect("one-shard operations")
+        self.shards[index][0]
+    }
+
+    fn others_of(&self, index: usize) -> &[ShardId] {
+        &self.shards[index][1..]
     }
 
     fn origin_of(&self, index: usize) -> usize {
@@ -306,13 +357,13 @@ impl Program<Toy> for Script<'_> {
         preemption_point();
     }
 
-    fn run(&mut self, index: usize, held: &mut Held<Toy>) {
+    fn run(&mut self, index: usize, mut view: View<'_, Toy>) {
         if index < self.packed {
             self.world.took(Path::PackedInVain);
             self.packed = 0;
         }
         let (op, id) = (self.op(index), self.ops[index]);
-        let reply = execute(op, id, &mut View::one(held, self.world.router()));
+        let reply = execute(op, id, &mut view);
         self.world.say(self.post.me, || format!("client {} ran {op}: {reply:?}", id.client));
         self.world.responded(id, reply);
     }
@@ -342,12 +393,16 @@ enum Kind {
 }
 
 impl Coordinator {
-    fn new(op: &Op, id: OpId, world: &World) -> Self {
+    /// For the first of `ops`, with the shards of the others.
+    fn new(ops: &[Op], id: OpId, world: &World) -> Self {
         let gathering = match world.defect {
             Some(defect) if defect.spoils_coordinator_of(id.client) => {
-                Kind::Spoilt(SpoiltGathering::new(op, world))
+                Kind::Spoilt(SpoiltGathering::new(&ops[0], world))
             }
-            _ => Kind::Real(Gathering::new(op.shards(world.router()))),
+            _ => {
+                let shards = ops.iter().flat_map(|op| op.shards(world.router())).collect();
+                Kind::Real(Gathering::new(shards))
+            }
         };
         Self { gathering, ticket: ticket_of(id) }
     }
@@ -374,6 +429,16 @@ impl Coordinator {
         match &mut self.gathering {
             Kind::Real(gathering) => execute(op, id, &mut gathering.view(&world.cells)),
             Kind::Spoilt(gathering) => gathering.run(op, id, world),
+        }
+    }
+
+    fn hand_over(&mut self, window: &mut Window<Toy>, world: &World, post: &Post) {
+        match &mut self.gathering {
+            Kind::Real(gathering) => {
+                world.took(Path::WindowKept);
+                gathering.hand_over(window, KEPT_OPERATIONS);
+            }
+            Kind::Spoilt(gathering) => gathering.release(world, post),
         }
     }
 

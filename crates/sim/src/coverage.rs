@@ -14,6 +14,10 @@ pub enum Path {
     SharedFinished,
     /// A window of several connections posted an operation of one.
     SharedPosted,
+    /// A window stopped at an operation over several shards, one of which was out.
+    WindowNeedsGathering,
+    /// A window kept what a gathering had brought.
+    WindowKept,
     /// A shard came back while an operation was packed for it.
     PackedInVain,
     /// A letter said that posted work is done.
@@ -44,11 +48,13 @@ pub enum Path {
 
 impl Path {
     /// Every path, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::WindowFinished,
         Self::WindowPosted,
         Self::SharedFinished,
         Self::SharedPosted,
+        Self::WindowNeedsGathering,
+        Self::WindowKept,
         Self::PackedInVain,
         Self::Done,
         Self::DoneLate,

@@ -50,6 +50,8 @@ pub struct Style {
     pub mail: Mail,
     /// Whether letters between two workers keep their order.
     pub in_order: bool,
+    /// Whether windows run operations over several shards too; otherwise each of these is gathered for.
+    pub windows_take_several: bool,
 }
 
 /// When a worker looks into its mailbox.
@@ -80,6 +82,7 @@ impl Plan {
             reweigh_one_in: choices.choose(&[4, 20, 100]),
             mail: choices.choose(&[Mail::First, Mail::Last, Mail::Any, Mail::Any]),
             in_order: choices.one_in(2),
+            windows_take_several: !choices.one_in(3),
         };
         Self { router, clients, style, choices }
     }

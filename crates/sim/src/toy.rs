@@ -76,6 +76,14 @@ impl Op {
         &self.keys[..self.key_count]
     }
 
+    /// The shards of the keys, ascending, each once.
+    pub fn shards_ascending(&self, router: Router) -> Vec<ShardId> {
+        let mut shards = self.shards(router);
+        shards.sort_unstable();
+        shards.dedup();
+        shards
+    }
+
     /// The shards of the keys, in that order, perhaps with repetitions.
     pub fn shards(&self, router: Router) -> Vec<ShardId> {
         self.keys().iter().map(|key| key.shard(router)).collect()

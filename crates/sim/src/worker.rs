@@ -54,7 +54,11 @@ impl Worker {
     pub fn work(mut self) {
         while !self.world.over.get() {
             preemption_point();
-            match self.next_turn() {
+            let turn = self.next_turn();
+            if turn.is_none() || choose(|choices| choices.one_in(3)) {
+                self.window.release(&self.world.cells, &*self.post);
+            }
+            match turn {
                 Some(Turn::Letter) => self.open_letter(),
                 Some(Turn::Serve(position)) => {
                     self.connections[position].serve(&mut self.window, &self.world, &self.post);
@@ -73,6 +77,7 @@ impl Worker {
                 }
             }
         }
+        self.window.release(&self.world.cells, &*self.post);
         for connection in &mut self.connections {
             connection.abandon(&self.world, &self.post);
         }
@@ -127,8 +132,10 @@ impl Worker {
             Letter::Granted { ticket, held } => {
                 let id = held.id;
                 let post = Rc::clone(&self.post);
-                let returned =
-                    self.connection(client_of(ticket)).take_grant(ticket, held, &world, &post);
+                let client = client_of(ticket);
+                let connection = self.connections.iter_mut().find(|it| it.client() == client);
+                let connection = connection.expect("letters go to the worker that has it");
+                let returned = connection.take_grant(ticket, held, &mut self.window, &world, &post);
                 world.say(post.me, || match &returned {
                     None => format!("got {id:?} for client {}", client_of(ticket)),
                     Some(_) => format!("got {id:?} too late for client {}", client_of(ticket)),

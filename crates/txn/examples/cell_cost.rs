@@ -8,7 +8,8 @@
 
 use darter_base::{ShardId, WorkerId};
 use darter_txn::{
-    Carrier, Cells, Gathering, Held, Letter, Program, Router, Routing, Step, Ticket, Window, Work,
+    Carrier, Cells, Gathering, Held, Letter, Program, Router, Routing, Step, Ticket, View, Window,
+    Work,
 };
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -58,8 +59,8 @@ impl Program<Shard> for Sixteen {
 
     fn prepare(&mut self, _: &Window<Shard>) {}
 
-    fn run(&mut self, _: usize, held: &mut Held<Shard>) {
-        held.shard.operations += 1;
+    fn run(&mut self, _: usize, mut view: View<'_, Shard>) {
+        view.first().operations += 1;
     }
 
     fn pack(&mut self, _: usize, _: usize) -> NoWork {

@@ -2,6 +2,7 @@
 
 use crate::cell::{Carrier, Cells, Ticket, Work};
 use crate::view::{Held, View};
+use crate::window::Window;
 use darter_base::{ShardId, WorkerId};
 
 /// What a [`Gathering`] needs next.
@@ -83,6 +84,16 @@ impl<S> Gathering<S> {
     pub fn view<W: Work<S>>(&mut self, cells: &Cells<S, W>) -> View<'_, S> {
         assert_eq!(self.held.len(), self.wanted.len(), "every shard is held");
         View::several(&mut self.held, cells.router())
+    }
+
+    /// Hands all shards over to `window`, which keeps them for the next `operations` operations.
+    ///
+    /// # Panics
+    /// When not all shards are held.
+    pub fn hand_over(&mut self, window: &mut Window<S>, operations: usize) {
+        assert_eq!(self.held.len(), self.wanted.len(), "every shard is held");
+        self.wanted.clear();
+        window.keep(self.held.drain(..), operations);
     }
 
     /// Gives every held shard back, highest first, and forgets what was still wanted. May be called

@@ -1,13 +1,14 @@
-//! Running one-shard operations, each connection's in program order.
+//! Running operations without waiting, each connection's in program order.
 //!
 //! Taking shards per window of 16 to 32 commands instead of per command costs 1.4 to 1.8 times
 //! less, because the lock is paid once and the memory of the whole window can be fetched ahead.
 
 use crate::cell::{Carrier, Cells, Work};
-use crate::view::Held;
+use crate::view::{Held, View};
 use darter_base::{ShardId, WorkerId};
+use std::iter;
 
-/// A run of operations, each on one shard, in the order the clients sent them.
+/// A run of operations, most of them on one shard, in the order the clients sent them.
 pub trait Program<S> {
     /// What is left in an inbox for operations whose shard is out.
     type Work: Work<S>;
@@ -20,8 +21,14 @@ pub trait Program<S> {
         self.len() == 0
     }
 
-    /// The shard of operation `index`.
+    /// The shard of operation `index`; the lowest if it has several.
     fn shard_of(&self, index: usize) -> ShardId;
+
+    /// The other shards of operation `index`, if it has several.
+    fn others_of(&self, index: usize) -> &[ShardId] {
+        let _ = index;
+        &[]
+    }
 
     /// Whose operation `index` is. Operations of one origin stand in the order they were sent; between
     /// origins there is none.
@@ -33,10 +40,10 @@ pub trait Program<S> {
     /// Called once, after the free shards have been taken: fetch memory ahead.
     fn prepare(&mut self, held: &Window<S>);
 
-    /// Runs operation `index`.
-    fn run(&mut self, index: usize, held: &mut Held<S>);
+    /// Runs operation `index`. The view spans its shards, and may span more if it has several.
+    fn run(&mut self, index: usize, view: View<'_, S>);
 
-    /// Packs operations `from..to`, all of one shard and one origin, to be run elsewhere. Must leave the program
+    /// Packs operations `from..to`, all of the same one shard and one origin, to be run elsewhere. Must leave the program
     /// able to run them: when the shard comes back meanwhile, the packed work is dropped unrun.
     fn pack(&mut self, from: usize, to: usize) -> Self::Work;
 }
@@ -49,18 +56,24 @@ pub enum Outcome {
     /// Operations up to `next` have run, the last of them been posted. The rest of their origin must
     /// wait for those; what other origins have left can be run again as a program.
     Posted { next: usize },
+    /// Operations before `at` have run. That one has several shards, of which one is out: it needs a
+    /// [`Gathering`](crate::Gathering), for which its origin waits. What other origins have left can
+    /// be run again as a program.
+    NeedsGathering { at: usize },
 }
 
-/// The shards a worker holds while it runs a program. Scratch space, one per worker; holds nothing
-/// between programs.
+/// The shards a worker holds while it runs a program. One per worker; holds nothing between programs,
+/// unless it was told to keep what a gathering brought.
 #[derive(Debug)]
 pub struct Window<S> {
-    /// In order of taking.
+    /// Ascending.
     held: Vec<Held<S>>,
     /// Per shard: its position in `held`, plus one; 0 when it is not held.
     position: Box<[u16]>,
     /// Shards the program needs, ascending; scratch.
     needed: Vec<ShardId>,
+    /// Operations to be run before it gives back what it holds.
+    keeps_for: usize,
 }
 
 impl<S> Window<S> {
@@ -70,6 +83,7 @@ impl<S> Window<S> {
             held: Vec::new(),
             position: vec![0; usize::from(shard_count)].into_boxed_slice(),
             needed: Vec::new(),
+            keeps_for: 0,
         }
     }
 
@@ -80,7 +94,26 @@ impl<S> Window<S> {
         Some(&self.held[usize::from(position)].shard)
     }
 
-    /// Runs `program` as far as it goes without waiting. Holds nothing afterwards.
+    /// Keeps `held` for the programs of the next `operations` operations, so that those who waited for
+    /// several shards get more out of it than one operation. Ends early when an operation must wait.
+    /// Whoever calls this calls [`Window::release`] before it waits for anything.
+    pub(crate) fn keep(&mut self, held: impl IntoIterator<Item = Held<S>>, operations: usize) {
+        for held in held {
+            self.add(held);
+        }
+        self.keeps_for = operations;
+    }
+
+    /// Gives back what is kept, if anything.
+    #[inline]
+    pub fn release<W: Work<S>>(&mut self, cells: &Cells<S, W>, carrier: &impl Carrier<S, W>) {
+        if !self.held.is_empty() {
+            self.put_back_all(cells, carrier);
+        }
+    }
+
+    /// Runs `program` as far as it goes without waiting. Holds nothing afterwards, unless it keeps
+    /// shards for what comes next.
     pub fn run<P: Program<S>>(
         &mut self,
         program: &mut P,
@@ -88,11 +121,14 @@ impl<S> Window<S> {
         me: WorkerId,
         carrier: &impl Carrier<S, P::Work>,
     ) -> Outcome {
-        debug_assert!(self.held.is_empty(), "a window holds nothing between programs");
+        debug_assert!(self.held.is_empty() || self.keeps_for > 0, "a window holds what it keeps");
         self.take_free(program, cells, me);
         program.prepare(self);
         let outcome = self.run_in_order(program, cells, me, carrier);
-        self.put_back_all(cells, carrier);
+        self.keeps_for = self.keeps_for.saturating_sub(program.len());
+        if self.keeps_for == 0 {
+            self.put_back_all(cells, carrier);
+        }
         outcome
     }
 
@@ -101,13 +137,15 @@ impl<S> Window<S> {
     fn take_free<P: Program<S>>(&mut self, program: &P, cells: &Cells<S, P::Work>, me: WorkerId) {
         self.needed.clear();
         for index in 0..program.len() {
-            let id = program.shard_of(index);
-            if !cells.router().may_run(me, id) {
+            let (id, others) = (program.shard_of(index), program.others_of(index));
+            if others.is_empty() && !cells.router().may_run(me, id) {
                 break;
             }
-            if self.position[id.index()] == 0 {
-                self.position[id.index()] = u16::MAX;
-                self.needed.push(id);
+            for id in iter::once(id).chain(others.iter().copied()) {
+                if self.position[id.index()] == 0 {
+                    self.position[id.index()] = u16::MAX;
+                    self.needed.push(id);
+                }
             }
         }
         self.needed.sort_unstable();
@@ -130,6 +168,16 @@ impl<S> Window<S> {
         let mut index = 0;
         while index < program.len() {
             let id = program.shard_of(index);
+            let others = program.others_of(index);
+            if !others.is_empty() {
+                if !self.take_several(id, others, cells) {
+                    self.put_back_all(cells, carrier);
+                    return Outcome::NeedsGathering { at: index };
+                }
+                program.run(index, View::several(&mut self.held, cells.router()));
+                index += 1;
+                continue;
+            }
             if self.held(id).is_none() {
                 if !cells.router().may_run(me, id) {
                     self.put_back_all(cells, carrier);
@@ -151,20 +199,37 @@ impl<S> Window<S> {
                 }
             }
             let position = usize::from(self.position[id.index()]) - 1;
-            program.run(index, &mut self.held[position]);
+            program.run(index, View::one(&mut self.held[position], cells.router()));
             index += 1;
         }
         Outcome::Finished
     }
 
+    /// Holds all of these, if none of them is out.
+    fn take_several<W: Work<S>>(
+        &mut self,
+        first: ShardId,
+        others: &[ShardId],
+        cells: &Cells<S, W>,
+    ) -> bool {
+        iter::once(first).chain(others.iter().copied()).all(|id| {
+            self.held(id).is_some()
+                || cells.cell(id).try_take().map(|held| self.add(held)).is_some()
+        })
+    }
+
+    /// Shards mostly come in ascending order.
     fn add(&mut self, held: Held<S>) {
-        let id = held.id;
-        self.held.push(held);
-        self.position[id.index()] =
-            u16::try_from(self.held.len()).expect("no more shards are held than exist, a u16");
+        let place = self.held.partition_point(|other| other.id < held.id);
+        self.held.insert(place, held);
+        for (place, held) in self.held.iter().enumerate().skip(place) {
+            self.position[held.id.index()] =
+                u16::try_from(place + 1).expect("no more shards are held than exist, a u16");
+        }
     }
 
     fn put_back_all<W: Work<S>>(&mut self, cells: &Cells<S, W>, carrier: &impl Carrier<S, W>) {
+        self.keeps_for = 0;
         while let Some(held) = self.held.pop() {
             self.position[held.id.index()] = 0;
             cells.put_back(held, carrier);
@@ -175,7 +240,8 @@ impl<S> Window<S> {
 /// Where the run of operations of one origin on the same shard that begins at `from` ends.
 fn end_of_run<S>(program: &impl Program<S>, from: usize) -> usize {
     let of = |index| (program.shard_of(index), program.origin_of(index));
-    (from + 1..program.len()).find(|&index| of(index) != of(from)).unwrap_or(program.len())
+    let belongs = |index| of(index) == of(from) && program.others_of(index).is_empty();
+    (from + 1..program.len()).find(|&index| !belongs(index)).unwrap_or(program.len())
 }
 
 #[cfg(all(test, not(loom)))]

@@ -13,7 +13,7 @@
 
 use darter_base::{ShardId, WorkerId};
 use darter_txn::{
-    Carrier, Cells, Gathering, Held, Letter, Outcome, Program, Router, Routing, Step, Ticket,
+    Carrier, Cells, Gathering, Held, Letter, Outcome, Program, Router, Routing, Step, Ticket, View,
     Window, Work,
 };
 use loom::sync::Arc;
@@ -95,6 +95,35 @@ impl Worker {
             tape.push(mark);
         }
         gathering.release(&self.cells, &self.post);
+    }
+
+    /// A coordinated operation over all shards whose shards a window keeps for `script`.
+    fn run_on_all_and_keep(&mut self, mark: u8, mut script: Script) {
+        let mut gathering = Gathering::new(self.cells.router().shards().collect());
+        let ticket = Ticket(u64::from(mark));
+        while gathering.advance(&self.cells, self.me, ticket) == Step::Waiting {
+            gathering.accept(self.wait_for_grant(ticket));
+        }
+        for tape in gathering.view(&self.cells).each() {
+            tape.push(mark);
+        }
+        let mut window = Window::new(self.cells.router().shard_count());
+        gathering.hand_over(&mut window, usize::MAX);
+        let outcome = window.run(&mut script, &self.cells, self.me, &self.post);
+        assert_eq!(outcome, Outcome::Finished, "everything is held");
+        window.release(&self.cells, &self.post);
+    }
+
+    /// One operation over all shards, in a window if they are free, else by a coordinator.
+    fn run_on_all_in_a_window(&mut self, mark: u8) {
+        let mut window = Window::new(self.cells.router().shard_count());
+        let others = self.cells.router().shards().skip(1).collect();
+        let mut program = OverAll { mark, others };
+        match window.run(&mut program, &self.cells, self.me, &self.post) {
+            Outcome::Finished => {}
+            Outcome::NeedsGathering { at: 0 } => self.run_on_all(mark),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// A coordinator that gives up instead of waiting; its grant, if one comes, goes straight back.
@@ -189,12 +218,46 @@ impl Program<Tape> for Script {
 
     fn prepare(&mut self, _: &Window<Tape>) {}
 
-    fn run(&mut self, index: usize, held: &mut Held<Tape>) {
-        held.shard.push(self.0[index].0);
+    fn run(&mut self, index: usize, mut view: View<'_, Tape>) {
+        view.first().push(self.0[index].0);
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
         Marks(self.0[from..to].iter().map(|&(mark, _)| mark).collect())
+    }
+}
+
+/// One operation that leaves its mark on all shards.
+struct OverAll {
+    mark: u8,
+    others: Vec<ShardId>,
+}
+
+impl Program<Tape> for OverAll {
+    type Work = Marks;
+
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn shard_of(&self, _: usize) -> ShardId {
+        ShardId(0)
+    }
+
+    fn others_of(&self, _: usize) -> &[ShardId] {
+        &self.others
+    }
+
+    fn prepare(&mut self, _: &Window<Tape>) {}
+
+    fn run(&mut self, _: usize, mut view: View<'_, Tape>) {
+        for tape in view.each() {
+            tape.push(self.mark);
+        }
+    }
+
+    fn pack(&mut self, _: usize, _: usize) -> Marks {
+        panic!("it is over several shards")
     }
 }
 
@@ -376,6 +439,45 @@ fn a_coordinator_meets_a_window_that_goes_the_other_way() {
         if tapes[1][0] == 1 {
             assert_eq!(tapes[0], [1, 6]);
         }
+    });
+}
+
+#[test]
+fn operations_over_several_shards_in_windows_agree_on_an_order() {
+    const ROLES: &[Role] = &[
+        |worker| worker.run_on_all_in_a_window(1),
+        |worker| worker.run_on_all_in_a_window(2),
+        |worker| worker.run_window(Script(vec![(5, 1), (6, 0)])),
+    ];
+    explore(Routing::Auto, 2, ROLES, |tapes| {
+        let coordinated =
+            |tape: &Tape| -> Tape { tape.iter().copied().filter(|mark| *mark < 3).collect() };
+        assert_eq!(sorted(&tapes[0]), [1, 2, 6]);
+        assert_eq!(sorted(&tapes[1]), [1, 2, 5]);
+        assert_eq!(coordinated(&tapes[0]), coordinated(&tapes[1]), "one after the other");
+        for mark in [1, 2] {
+            let before = |tape: &Tape, single| {
+                tape.iter().position(|it| *it == mark) > tape.iter().position(|it| *it == single)
+            };
+            // Whoever saw the second operation of the pipeline saw the first.
+            assert!(!before(&tapes[0], 6) || before(&tapes[1], 5));
+        }
+    });
+}
+
+#[test]
+fn a_window_that_keeps_its_shards_meets_others() {
+    const ROLES: &[Role] = &[
+        |worker| worker.run_on_all_and_keep(1, Script(vec![(3, 1), (4, 0)])),
+        |worker| worker.run_on_all_in_a_window(2),
+        |worker| worker.run_window(Script(vec![(5, 1)])),
+    ];
+    explore(Routing::Auto, 2, ROLES, |tapes| {
+        assert_eq!(sorted(&tapes[0]), [1, 2, 4]);
+        assert_eq!(sorted(&tapes[1]), [1, 2, 3, 5]);
+        // Nobody gets in between what the keeping window does on a shard.
+        assert!(tapes[0].windows(2).any(|pair| pair == [1, 4]));
+        assert!(tapes[1].windows(2).any(|pair| pair == [1, 3]));
     });
 }
 

@@ -1,11 +1,14 @@
 use super::*;
 use crate::cell::Ticket;
+use crate::gathering::{Gathering, Step};
 use crate::route::Routing;
 use crate::testing::{ALICE, BOB, Log, Marks, Post, cells, log_of, mark};
 
-/// Operation `index` leaves `index` as its mark on its shard.
+/// Operation `index` leaves `index` as its mark on its shards.
 struct Script {
     shards: Vec<u16>,
+    /// The other shards of operations that have several, by index.
+    others: Vec<(usize, Vec<ShardId>)>,
     /// Operations run here rather than packed.
     ran: Vec<usize>,
     /// Which shards were held when the program was prepared.
@@ -15,7 +18,19 @@ struct Script {
 
 impl Script {
     fn over(shards: &[u16]) -> Self {
-        Self { shards: shards.to_vec(), ran: vec![], prepared: vec![], packed: vec![] }
+        Self {
+            shards: shards.to_vec(),
+            others: vec![],
+            ran: vec![],
+            prepared: vec![],
+            packed: vec![],
+        }
+    }
+
+    /// Operation `index` has these shards besides.
+    fn and(mut self, index: usize, others: &[u16]) -> Self {
+        self.others.push((index, others.iter().map(|id| ShardId(*id)).collect()));
+        self
     }
 }
 
@@ -30,6 +45,10 @@ impl Program<Log> for Script {
         ShardId(self.shards[index])
     }
 
+    fn others_of(&self, index: usize) -> &[ShardId] {
+        self.others.iter().find(|(of, _)| *of == index).map_or(&[], |(_, others)| others)
+    }
+
     fn prepare(&mut self, window: &Window<Log>) {
         let mut held: Vec<u16> = self.shards.clone();
         held.retain(|&id| window.held(ShardId(id)).is_some());
@@ -38,9 +57,11 @@ impl Program<Log> for Script {
         self.prepared.push(Some(held));
     }
 
-    fn run(&mut self, index: usize, held: &mut Held<Log>) {
-        assert_eq!(held.id, self.shard_of(index), "an operation runs on its own shard");
-        held.shard.push(u32::try_from(index).expect("small"));
+    fn run(&mut self, index: usize, mut view: View<'_, Log>) {
+        let ids = [self.shard_of(index)];
+        for id in ids.iter().chain(self.others_of(index)) {
+            view.shard(*id).push(u32::try_from(index).expect("small"));
+        }
         self.ran.push(index);
     }
 
@@ -121,8 +142,8 @@ impl Program<Log> for Shared {
         self.script.prepare(window);
     }
 
-    fn run(&mut self, index: usize, held: &mut Held<Log>) {
-        self.script.run(index, held);
+    fn run(&mut self, index: usize, view: View<'_, Log>) {
+        self.script.run(index, view);
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
@@ -177,8 +198,8 @@ impl Program<Log> for Returning<'_> {
         self.script.prepare(window);
     }
 
-    fn run(&mut self, index: usize, held: &mut Held<Log>) {
-        self.script.run(index, held);
+    fn run(&mut self, index: usize, view: View<'_, Log>) {
+        self.script.run(index, view);
         self.come_back(index);
     }
 
@@ -248,8 +269,8 @@ impl Program<Log> for Visited<'_> {
         assert!(self.1.cell(ShardId(1)).take_or_post(BOB, || mark(77)).is_none());
     }
 
-    fn run(&mut self, index: usize, held: &mut Held<Log>) {
-        self.0.run(index, held);
+    fn run(&mut self, index: usize, view: View<'_, Log>) {
+        self.0.run(index, view);
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
@@ -282,4 +303,91 @@ fn queue_routing_posts_what_is_not_at_home_and_holds_nothing_meanwhile() {
     cells.cell(ShardId(1)).answer_knock(&carrier);
     carrier.expect_done(ALICE, &Marks(vec![2, 3]));
     assert_eq!(log_of(&cells, ShardId(1)), [2, 3]);
+}
+
+#[test]
+fn an_operation_over_several_free_shards_runs_among_the_others() {
+    for routing in [Routing::Auto, Routing::Queue] {
+        let (cells, carrier) = (cells(4, routing), Post::default());
+        let (mut window, mut script) = (Window::new(4), Script::over(&[0, 1, 2]).and(1, &[2, 3]));
+        let outcome = window.run(&mut script, &cells, ALICE, &carrier);
+        assert_eq!(outcome, Outcome::Finished);
+        assert_holds_nothing(&window);
+        assert_eq!(log_of(&cells, ShardId(1)), [1]);
+        assert_eq!(log_of(&cells, ShardId(2)), [1, 2]);
+        assert_eq!(log_of(&cells, ShardId(3)), [1]);
+    }
+}
+
+#[test]
+fn an_operation_over_several_shards_of_which_one_is_out_needs_a_gathering() {
+    let (cells, carrier) = (cells(4, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(3)).try_take().unwrap();
+    let mut script = Script::over(&[0, 1, 1]).and(1, &[2, 3]);
+    let mut window = Window::new(4);
+    let outcome = window.run(&mut script, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::NeedsGathering { at: 1 });
+    assert_eq!(script.ran, [0]);
+    assert_holds_nothing(&window);
+    cells.put_back(out, &carrier);
+    assert!(carrier.is_empty());
+}
+
+#[test]
+fn one_over_several_shards_is_not_posted_with_those_before_it() {
+    let (cells, carrier) = (cells(2, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(0)).try_take().unwrap();
+    let mut script = Script::over(&[0, 0, 0]).and(1, &[1]);
+    let outcome = Window::new(2).run(&mut script, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Posted { next: 1 });
+    cells.put_back(out, &carrier);
+    carrier.expect_done(ALICE, &mark(0));
+}
+
+/// A window that keeps shards 1 and 3.
+fn keeping(cells: &Cells<Log, Marks>, operations: usize) -> Window<Log> {
+    let mut gathering = Gathering::new(vec![ShardId(3), ShardId(1)]);
+    assert_eq!(gathering.advance(cells, ALICE, Ticket(1)), Step::Ready);
+    let mut window = Window::new(4);
+    gathering.hand_over(&mut window, operations);
+    window
+}
+
+#[test]
+fn what_a_gathering_brought_is_kept_for_so_many_operations() {
+    let (cells, carrier) = (cells(4, Routing::Auto), Post::default());
+    let mut window = keeping(&cells, 3);
+    assert_eq!(window.run(&mut Script::over(&[1, 2]), &cells, ALICE, &carrier), Outcome::Finished);
+    for kept in 1..4 {
+        assert!(cells.cell(ShardId(kept)).try_take().is_none(), "kept, or taken besides");
+    }
+    window.run(&mut Script::over(&[3]), &cells, ALICE, &carrier);
+    assert_holds_nothing(&window);
+    assert_eq!(log_of(&cells, ShardId(1)), [0]);
+    assert_eq!(log_of(&cells, ShardId(2)), [1]);
+    assert_eq!(log_of(&cells, ShardId(3)), [0]);
+}
+
+#[test]
+fn what_is_kept_is_given_back_before_anything_is_waited_for() {
+    let (cells, carrier) = (cells(4, Routing::Auto), Post::default());
+    let mut window = keeping(&cells, 100);
+    let out = cells.cell(ShardId(0)).try_take().unwrap();
+    let outcome = window.run(&mut Script::over(&[1, 0]), &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::Posted { next: 2 });
+    assert_holds_nothing(&window);
+    cells.put_back(out, &carrier);
+    carrier.expect_done(ALICE, &mark(1));
+
+    let mut window = keeping(&cells, 100);
+    let out = cells.cell(ShardId(0)).try_take().unwrap();
+    let mut script = Script::over(&[0]).and(0, &[1]);
+    let outcome = window.run(&mut script, &cells, ALICE, &carrier);
+    assert_eq!(outcome, Outcome::NeedsGathering { at: 0 });
+    assert_holds_nothing(&window);
+    cells.put_back(out, &carrier);
+
+    let mut window = keeping(&cells, 100);
+    window.release(&cells, &carrier);
+    assert_holds_nothing(&window);
 }
