@@ -59,6 +59,8 @@ flags! {
     MOVABLEKEYS = 19, "movablekeys";
     /// Allowed while a script overruns its time.
     ALLOW_BUSY = 20, "allow_busy";
+    /// Allowed to a RESP2 client that has subscriptions.
+    FOR_SUBSCRIBERS = 24, "";
 }
 
 impl Flags {

@@ -37,6 +37,15 @@ impl Ledger {
         self.settle();
     }
 
+    /// A value was begun that will hold `len` others, and that nobody has to have announced.
+    pub(crate) fn further_aggregate(&mut self, len: u64) {
+        if self.open.is_empty() {
+            self.values += 1;
+        }
+        self.open.push(Open::Missing(len));
+        self.settle();
+    }
+
     /// `len` values about the value after them were announced.
     pub(crate) fn attribute(&mut self, len: u64) {
         self.open.push(Open::Missing(len));
@@ -100,6 +109,7 @@ impl Ledger {
 impl Ledger {
     pub(crate) const fn scalar(&mut self) {}
     pub(crate) const fn aggregate(&mut self, _len: u64) {}
+    pub(crate) const fn further_aggregate(&mut self, _len: u64) {}
     pub(crate) const fn attribute(&mut self, _len: u64) {}
     pub(crate) const fn deferred(&mut self) {}
     pub(crate) const fn end_deferred(&mut self, _len: u64) {}

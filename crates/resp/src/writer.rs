@@ -187,6 +187,13 @@ impl<'a> ReplyWriter<'a> {
         self.aggregate(if self.is_resp3() { b'>' } else { b'*' }, len);
     }
 
+    /// A [`push`](Self::push) after the first one of a command that answers with several. Within an
+    /// array, such as the replies of EXEC, it is one element more than was declared, as in Redis.
+    pub fn further_push(&mut self, len: usize) {
+        self.out.ledger.further_aggregate(len as u64);
+        self.header(if self.is_resp3() { b'>' } else { b'*' }, len as u64);
+    }
+
     /// `len` pairs about the value that comes after them; both must follow. RESP3 only: a RESP2 client
     /// would take the pairs for the value.
     pub fn attribute(&mut self, len: usize) {

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod outbox;
 pub mod pause;
 pub mod pending;
+pub mod pubsub;
 pub mod rates;
 pub mod request;
 pub mod session;

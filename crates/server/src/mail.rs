@@ -1,6 +1,7 @@
 //! What workers of the server send each other.
 
 use crate::job::Job;
+use crate::pubsub::Publication;
 use crate::survey::{Answer, Question};
 use darter_base::WorkerId;
 use darter_runtime::{ConnectionId, Post};
@@ -15,6 +16,12 @@ pub enum Mail {
     Shard(Letter<Shard, Job>),
     /// Something about the receiver's clients, for a client of the sender.
     Question { from: ConnectionId, question: Arc<Question> },
+    /// A message for the receiver's subscribers.
+    Published(Arc<Publication>),
+    /// One of the receiver's clients became a subscriber, who may be idle, or is none any more.
+    SetIdleExempt { id: ConnectionId, exempt: bool },
+    /// To itself: what came before has been read, and the client may go on.
+    Resume(ConnectionId),
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
     /// The answer, to the client that asked.

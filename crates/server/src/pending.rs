@@ -24,6 +24,8 @@ pub enum Pending {
     Posted,
     /// Collecting its shards.
     Gathering(Box<Coordinated>),
+    /// To be run once letters have been read.
+    Deferred(Box<OwnedRequest>),
     /// Running in slices.
     Sliced(Box<Sliced>),
     /// Asking all workers.
@@ -159,7 +161,7 @@ pub fn run_gathered(
                 session.pending = Some(Pending::Holding(Box::new(holding)));
                 return After::Waits;
             }
-            Ok(Flow::Next | Flow::Suspend | Flow::Wait) => {}
+            Ok(Flow::Next | Flow::Yield | Flow::Defer | Flow::Suspend | Flow::Wait) => {}
             Err(error) => ReplyWriter::new(output, protocol).error(error.line()),
         }
     } else {
@@ -284,7 +286,11 @@ impl Pending {
             Self::Gathering(coordinated) => Some(coordinated.gathering),
             Self::Sliced(sliced) => sliced.gathering,
             Self::Holding(holding) => Some(holding.gathering),
-            Self::Posted | Self::Survey(_) | Self::Paused | Self::Waiting(_) => None,
+            Self::Posted
+            | Self::Deferred(_)
+            | Self::Survey(_)
+            | Self::Paused
+            | Self::Waiting(_) => None,
         };
         if let Some(mut gathering) = gathering {
             gathering.release(&core.shared.cells, &ShardPost(&core.post));

@@ -2,6 +2,7 @@
 
 use crate::outbox::Outbox;
 use crate::pending::Pending;
+use crate::pubsub::Subscriptions;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::Entry;
 use darter_resp::{Limits, Output, Protocol, RequestParser};
@@ -21,6 +22,12 @@ pub struct Session {
     pub protocol: Protocol,
     /// Whether it may run commands that need authentication.
     pub authenticated: bool,
+    /// Whether it has subscriptions.
+    pub subscribes: bool,
+    /// Whether it may run few commands only: it has subscriptions and speaks RESP2.
+    pub confined: bool,
+    /// Whether the command that runs is heard whatever [`Replies`] it wants.
+    pub is_heard: bool,
     /// Closes once its output is sent; nothing it still sends is looked at.
     pub closing: bool,
     /// Gets a line for every command of every client (`MONITOR`).
@@ -95,6 +102,10 @@ pub struct Facts {
     pub takes_redirects: bool,
     /// When it connected.
     pub connected_at: UnixMillis,
+    /// What it subscribed to; made with the first subscription.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Whether the letters were read that the command under way had to let come first.
+    pub has_read_letters: bool,
 }
 
 /// The only user there is until there are access-control lists.
@@ -109,6 +120,9 @@ impl Session {
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             authenticated: !limits.unauthenticated,
+            subscribes: false,
+            confined: false,
+            is_heard: false,
             closing: false,
             monitors: false,
             replies: Replies::On,
@@ -127,6 +141,8 @@ impl Session {
                 reads_from_replicas: false,
                 takes_redirects: false,
                 connected_at: now,
+                subscriptions: None,
+                has_read_letters: false,
             }),
         }
     }
@@ -138,11 +154,18 @@ impl Session {
         self.authenticated = !limits.unauthenticated;
         self.db = DbIndex(0);
         self.protocol = Protocol::Resp2;
+        self.confine();
         self.replies = Replies::On;
         self.facts.name.clear();
         self.facts.no_evict = false;
         self.facts.no_touch = false;
         self.facts.reads_from_replicas = false;
+    }
+
+    /// Notes what follows from its protocol and its subscriptions: a RESP2 client could not tell
+    /// messages from replies.
+    pub fn confine(&mut self) {
+        self.confined = self.subscribes && self.protocol == Protocol::Resp2;
     }
 
     /// Notes that it runs a command.
@@ -178,11 +201,13 @@ impl Session {
         let result = run(self, target);
         let written = std::mem::replace(target.output(), kept);
         self.mutes_pending = self.pending.is_some();
-        match self.replies {
-            // CLIENT REPLY ON is heard itself.
-            Replies::On => target.output().append(written),
-            Replies::SkipThis => self.replies = Replies::On,
-            Replies::Off | Replies::SkipNext => {}
+        let is_heard = std::mem::take(&mut self.is_heard);
+        // CLIENT REPLY ON is heard itself.
+        if is_heard || self.replies == Replies::On {
+            target.output().append(written);
+        }
+        if self.replies == Replies::SkipThis {
+            self.replies = Replies::On;
         }
         result
     }
@@ -199,7 +224,10 @@ impl Session {
         }
         let kept = target.output().take();
         let result = finish(self, target);
-        *target.output() = kept;
+        let written = std::mem::replace(target.output(), kept);
+        if std::mem::take(&mut self.is_heard) {
+            target.output().append(written);
+        }
         self.mutes_pending = self.pending.is_some();
         result
     }

@@ -67,6 +67,10 @@ pub type SessionResult = Result<Flow, ReplyError>;
 pub enum Flow {
     /// The next command.
     Next,
+    /// The next command, once this worker's letters have been read.
+    Yield,
+    /// The same command again, once this worker's letters have been read. Nothing was answered yet.
+    Defer,
     /// Nothing until [`Session::pending`] is dealt with.
     Suspend,
     /// Nothing until [`Session::pending`] is dealt with, which can take for ever.

@@ -5,6 +5,7 @@ use crate::histogram::Histogram;
 use crate::job::Job;
 use crate::metrics::Figures;
 use crate::pause::SharedPause;
+use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics, latency_of};
@@ -87,6 +88,8 @@ pub struct Shared {
     pub command_logs: CommandLogs,
     /// What took longer than it should.
     pub latency: LatencyEvents,
+    /// Who subscribed to what.
+    pub pubsub: Directory,
     /// Who sees every command.
     pub monitors: Monitors,
     /// `CLIENT PAUSE`.
@@ -157,7 +160,6 @@ impl Shared {
         Ok(Self {
             cells,
             startup_bytes,
-            hasher,
             session_runs,
             config,
             statistics: (0..router.worker_count())
@@ -176,6 +178,8 @@ impl Shared {
             stopwatch: Stopwatch::new(),
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),
+            pubsub: Directory::new(hasher.clone(), usize::from(router.worker_count())),
+            hasher,
             monitors: Monitors::default(),
             pause: SharedPause::default(),
             background_paused: AtomicBool::new(false),

@@ -82,6 +82,8 @@ pub struct WorkerStatistics {
     pub timed_clients: Counter,
     /// Clients that get a line for every command. A level.
     pub monitors: Counter,
+    /// Clients that have subscriptions. A level.
+    pub subscribers: Counter,
     /// The most kept input of one connection lately, in bytes. A level.
     pub recent_input_bytes_max: Counter,
     /// The most unsent output of one connection lately, in bytes. A level.
@@ -129,6 +131,7 @@ impl WorkerStatistics {
             blocked_clients: Counter::default(),
             timed_clients: Counter::default(),
             monitors: Counter::default(),
+            subscribers: Counter::default(),
             recent_input_bytes_max: Counter::default(),
             recent_output_bytes_max: Counter::default(),
             wrong_passwords: Counter::default(),

@@ -30,6 +30,8 @@ pub enum Question {
     KillOne(Filter),
     /// Put the pause into force that there is now, or is no longer.
     FollowPause,
+    /// Deliver what was published before; then the publisher hears how many received it.
+    CatchUp { receivers: i64 },
     /// Give unused memory back to the system.
     Purge,
     /// Let the client with this number go on, if it waits.
@@ -69,6 +71,11 @@ impl Survey {
         Self::ask(call, std::iter::once(call.id.worker), question);
     }
 
+    /// Asks these workers.
+    pub fn start_at(call: &mut SessionCall<'_>, workers: &[WorkerId], question: Question) {
+        Self::ask(call, workers.iter().copied(), question);
+    }
+
     fn ask(
         call: &mut SessionCall<'_>,
         workers: impl ExactSizeIterator<Item = WorkerId>,
@@ -89,7 +96,7 @@ impl Question {
     fn filter(&self) -> Option<&Filter> {
         match self {
             Self::List(filter) | Self::Kill(filter) | Self::KillOne(filter) => Some(filter),
-            Self::FollowPause | Self::Purge | Self::Unblock { .. } => None,
+            Self::FollowPause | Self::CatchUp { .. } | Self::Purge | Self::Unblock { .. } => None,
         }
     }
 
@@ -104,6 +111,10 @@ impl Question {
         if let Self::Unblock { client_id, end } = self {
             let id = core.clients.get(client_id).copied();
             return Answer::Unblocked(id.is_some_and(|id| core.unblock(id, *end, connections)));
+        }
+        if matches!(self, Self::CatchUp { .. }) {
+            // Letters are read in order: it has been delivered.
+            return Answer::Done;
         }
         if matches!(self, Self::Purge) {
             allocator::release_unused();
@@ -185,6 +196,7 @@ fn finish(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>)
         Question::Kill(_) | Question::Unblock { .. } => {
             reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        Question::CatchUp { receivers } => reply.integer(*receivers),
         Question::KillOne(_) if count == 0 => reply.error(ServerError::NoSuchClient.to_string()),
         Question::KillOne(_) | Question::FollowPause | Question::Purge => reply.ok(),
     }

@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::commands::error::ServerError;
 use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
@@ -7,6 +8,7 @@ use crate::mail::{Mail, ShardPost};
 use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
+use crate::pubsub::Registry;
 use crate::request::Request;
 use crate::session::{Replies, Session, is_local};
 use crate::session_command::{Flow, SessionCall, SessionRun};
@@ -78,6 +80,8 @@ pub struct Core {
     pub waiting: RefCell<Vec<(UnixMillis, ConnectionId)>>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
+    /// Its clients that have subscriptions, by what they subscribed to.
+    pub subscribers: RefCell<Registry>,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -184,6 +188,7 @@ impl Worker {
                 held_back: RefCell::default(),
                 waiting: RefCell::default(),
                 monitors: RefCell::default(),
+                subscribers: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
@@ -475,10 +480,18 @@ impl Worker {
         };
         crash::note_command(&entry.full_name, args.len());
         let result = run(&mut call);
+        if matches!(result, Ok(Flow::Defer)) {
+            return self.defer(session, request, io.id);
+        }
         let nanos = self.core.nanos_since(begun);
         self.core.statistics().called(entry.id, &result);
         let then = match result {
             Ok(Flow::Next) => Then::Read,
+            Ok(Flow::Yield) => {
+                self.core.post.send(self.core.worker, Mail::Resume(io.id));
+                Then::Await
+            }
+            Ok(Flow::Defer) => unreachable!("dealt with"),
             Ok(Flow::Suspend) => Then::Await,
             Ok(Flow::Wait) => Then::Suspend,
             Ok(Flow::Close) => Then::CloseAfterFlush,
@@ -492,6 +505,13 @@ impl Worker {
         self.follow_settings();
         self.core.note(session, request, nanos, io.output.0.len() - unsent_before, io.turn);
         then
+    }
+
+    /// Runs a command again when the letters that are there now have been read.
+    fn defer(&self, session: &mut Session, request: Request<'_>, id: ConnectionId) -> Then {
+        session.pending = Some(Pending::Deferred(Box::new(request.to_owned())));
+        self.core.post.send(self.core.worker, Mail::Resume(id));
+        Then::Await
     }
 
     fn run_on(
@@ -715,7 +735,28 @@ impl Core {
             }
             Ok(entry)
         });
-        if session.authenticated { found } else { self.without_auth(args, found) }
+        if session.authenticated && !session.confined {
+            return found;
+        }
+        self.admit_some(session, args, found)
+    }
+
+    /// What a client may run that may not run everything.
+    #[cold]
+    fn admit_some(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        found: Result<&'static Entry, ReplyError>,
+    ) -> Result<&'static Entry, ReplyError> {
+        if !session.authenticated {
+            return self.without_auth(args, found);
+        }
+        let entry = found?;
+        if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
+            return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
+        }
+        Ok(entry)
     }
 
     /// Before authentication nothing is told about commands but that they need it, not even whether
@@ -883,6 +924,11 @@ impl Service for Worker {
                 let answer = question.answer(from, &self.core, connections);
                 self.core.post.send(from.worker, Mail::Answer { to: from, answer });
             }
+            Mail::Published(publication) => self.core.deliver(&publication, connections),
+            Mail::SetIdleExempt { id, exempt } => connections.set_idle_exempt(id, exempt),
+            Mail::Resume(id) => {
+                connections.resume(id);
+            }
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
@@ -959,6 +1005,7 @@ impl Service for Worker {
         }
         self.core.clients.remove(&session.client_id);
         self.core.end_monitoring(&mut session);
+        self.core.end_subscriptions(&mut session, id);
         match &session.pending {
             Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),
             Some(Pending::Waiting(waiting)) => self.core.end_waiting(id, waiting),
@@ -1004,6 +1051,16 @@ impl Worker {
         session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
         if matches!(session.pending, Some(Pending::Sliced(_))) {
             let then = session.finish_pending(io, |session, io| self.go_on(session, io));
+            if then != Then::Read {
+                return Progress { consumed, then };
+            }
+        }
+        if let Some(Pending::Deferred(request)) =
+            session.pending.take_if(|pending| matches!(pending, Pending::Deferred(_)))
+        {
+            let then = session.finish_pending(io, |session, io| {
+                self.run_alone(session, request.as_request(), io)
+            });
             if then != Then::Read {
                 return Progress { consumed, then };
             }

@@ -160,6 +160,7 @@ fn hello(call: &mut SessionCall<'_>) -> SessionResult {
         call.session.facts.name = name.to_vec();
     }
     call.session.protocol = protocol;
+    call.session.confine();
     greet(call);
     Ok(Flow::Next)
 }

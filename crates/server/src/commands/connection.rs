@@ -44,7 +44,7 @@ pub static PING: SessionCommand = SessionCommand::alone(
         name: "PING",
         summary: "Tells whether the server answers.",
         arity: Arity::AtLeast(1),
-        flags: Flags::FAST,
+        flags: Flags::FAST.and(Flags::FOR_SUBSCRIBERS),
         args: &[Arg::string("message").optional()],
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         ..BASE
@@ -55,6 +55,15 @@ pub static PING: SessionCommand = SessionCommand::alone(
 fn ping(call: &mut SessionCall<'_>) -> SessionResult {
     if call.args.len() > 2 {
         return Err(ReplyError::WrongArity(call.entry.full_name.clone()));
+    }
+    if call.session.confined {
+        // Only replies of the shape of messages fit between messages.
+        let message = call.args.get(1).unwrap_or_default();
+        let mut reply = call.reply();
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(message);
+        return Ok(Flow::Next);
     }
     match call.args.get(1) {
         Some(message) => call.reply().bulk(message),
@@ -74,7 +83,8 @@ pub static QUIT: SessionCommand = SessionCommand::alone(
             .and(Flags::STALE)
             .and(Flags::FAST)
             .and(Flags::NO_AUTH)
-            .and(Flags::ALLOW_BUSY),
+            .and(Flags::ALLOW_BUSY)
+            .and(Flags::FOR_SUBSCRIBERS),
         deprecated: Some(Deprecation {
             since: "7.2.0",
             replaced_by: "just closing the connection",
@@ -134,13 +144,15 @@ pub static RESET: SessionCommand = SessionCommand::alone(
             .and(Flags::STALE)
             .and(Flags::FAST)
             .and(Flags::NO_AUTH)
-            .and(Flags::ALLOW_BUSY),
+            .and(Flags::ALLOW_BUSY)
+            .and(Flags::FOR_SUBSCRIBERS),
         ..BASE
     },
     |call| {
         let limits = call.shared.config.current().request_limits();
         call.session.reset(limits);
         call.core.end_monitoring(call.session);
+        call.core.end_subscriptions(call.session, call.id);
         call.reply().simple("RESET");
         Ok(Flow::Next)
     },

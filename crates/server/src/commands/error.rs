@@ -128,6 +128,8 @@ pub enum ServerError {
     DebugArguments(Vec<u8>),
     /// A subcommand with too few or too many arguments, where the command itself looks at them.
     SubcommandArguments { command: &'static str, subcommand: Vec<u8> },
+    /// A command that a RESP2 client with subscriptions may not run.
+    OnlyForSubscribers(&'static str),
     /// `DEBUG PROTOCOL` with a type that is none.
     ProtocolType,
     /// Something RESP2 cannot say.
@@ -332,6 +334,13 @@ impl fmt::Display for ServerError {
                     "ERR unknown subcommand or wrong number of arguments for '{}'. Try {command} \
                      HELP.",
                     echo(subcommand)
+                );
+            }
+            Self::OnlyForSubscribers(command) => {
+                return write!(
+                    formatter,
+                    "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING \
+                     / QUIT / RESET are allowed in this context"
                 );
             }
             Self::ProtocolType => {

@@ -23,6 +23,7 @@ pub mod memory;
 pub mod module;
 pub mod monitor;
 pub mod persistence;
+pub mod pubsub;
 pub mod replication;
 pub mod server;
 pub mod wait;
@@ -47,6 +48,7 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     monitor::COMMANDS,
     absent::COMMANDS,
     persistence::COMMANDS,
+    pubsub::COMMANDS,
     replication::COMMANDS,
     server::COMMANDS,
     wait::COMMANDS,

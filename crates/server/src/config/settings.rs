@@ -456,7 +456,7 @@ impl OutputLimits {
         if session.limits.unauthenticated {
             return UNAUTHENTICATED_OUTPUT;
         }
-        self.normal.for_runtime()
+        if session.subscribes { self.pubsub.for_runtime() } else { self.normal.for_runtime() }
     }
 
     /// The limits as [`fmt::Display`] shows them.

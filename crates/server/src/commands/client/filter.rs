@@ -206,7 +206,9 @@ impl Condition {
             Self::IdleAtLeast(seconds) => {
                 i64::try_from(info.idle.as_secs()).is_ok_and(|idle| idle >= *seconds)
             }
-            Self::Class(class) => *class == Class::Normal,
+            Self::Class(class) => {
+                *class == if session.subscribes { Class::Pubsub } else { Class::Normal }
+            }
             Self::Address(address) => {
                 line::address(session, &facts.peer.remote).as_bytes() == address
             }

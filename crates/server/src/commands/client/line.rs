@@ -1,6 +1,7 @@
 //! A line of `CLIENT LIST`.
 
 use crate::pending::Pending;
+use crate::pubsub::Kind;
 use crate::session::{DEFAULT_USER, Session};
 use darter_base::UnixMillis;
 use darter_resp::Protocol;
@@ -34,6 +35,7 @@ pub fn flags(session: &Session) -> String {
         }
     };
     add(session.monitors, 'O');
+    add(session.subscribes, 'P');
     add(matches!(session.pending, Some(Pending::Paused | Pending::Waiting(_))), 'b');
     add(session.closing, 'c');
     add(session.facts.reads_from_replicas, 'r');
@@ -62,6 +64,8 @@ pub fn age_seconds(session: &Session, now: UnixMillis) -> i64 {
 /// apart (`obl`) and limits what is beyond (`omem`, in `oll` blocks): so many bytes are shown there.
 pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> String {
     let facts = &*session.facts;
+    let held = facts.subscriptions.as_ref();
+    let subscriptions = |kind| held.map_or(0, |held| held.of(kind).len());
     let lossy = String::from_utf8_lossy;
     let resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 };
     let last = if session.last_command.is_empty() { "NULL" } else { session.last_command };
@@ -69,7 +73,7 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
     let written = write!(
         line,
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
-         flags={flags} capa={capa} db={db} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf={qbuf} \
+         flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi=-1 watch=0 qbuf={qbuf} \
          qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
          tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir=-1 resp={resp} \
          lib-name={lib_name} lib-ver={lib_version} tot-net-in={received} tot-net-out={sent} \
@@ -84,6 +88,9 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         flags = flags(session),
         capa = capabilities(session),
         db = session.db.0,
+        sub = subscriptions(Kind::Channel),
+        psub = subscriptions(Kind::Pattern),
+        ssub = subscriptions(Kind::ShardChannel),
         qbuf = info.kept_input_bytes,
         direct = info.unsent_bytes - info.limited_bytes(),
         listed = info.limited_bytes().div_ceil(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES),

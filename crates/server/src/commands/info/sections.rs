@@ -6,6 +6,7 @@ use super::field::Shown::{Count, Human, Micros, Percent, Ratio, Signed, Text, Wo
 use super::field::{Content, Field, Section, as_f64, field};
 use super::{listing, system};
 use crate::config::memory_limit;
+use crate::pubsub::Kind;
 use crate::shared::REDIS_VERSION;
 use darter_txn::Routing;
 
@@ -88,7 +89,7 @@ static CLIENTS: &[Field] = &[
     field("blocked_clients", |info| Count(info.clients.blocked)),
     field("monitor_clients", |info| Count(info.clients.monitors)),
     field("tracking_clients", |_| Count(0)),
-    field("pubsub_clients", |_| Count(0)),
+    field("pubsub_clients", |info| Count(info.clients.subscribers)),
     field("watching_clients", |_| Count(0)),
     field("clients_in_timeout_table", |info| Count(info.clients.timed)),
     field("total_watched_keys", |_| Count(0)),
@@ -225,9 +226,9 @@ static STATS: &[Field] = &[
     field("current_eviction_exceeded_time", |_| Count(0)),
     field("keyspace_hits", |info| Count(info.shards.hits)),
     field("keyspace_misses", |info| Count(info.shards.misses)),
-    field("pubsub_channels", |_| Count(0)),
-    field("pubsub_patterns", |_| Count(0)),
-    field("pubsubshard_channels", |_| Count(0)),
+    field("pubsub_channels", |info| Count(info.subscribed(Kind::Channel))),
+    field("pubsub_patterns", |info| Count(info.subscribed(Kind::Pattern))),
+    field("pubsubshard_channels", |info| Count(info.subscribed(Kind::ShardChannel))),
     field("latest_fork_usec", |_| Count(0)),
     field("total_forks", |_| Count(0)),
     field("migrate_cached_sockets", |_| Count(0)),

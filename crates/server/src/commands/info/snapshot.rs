@@ -4,6 +4,7 @@ use super::field::as_f64;
 use super::system::{self, CpuTimes};
 use crate::config::Settings;
 use crate::pause::Pause;
+use crate::pubsub::Kind;
 use crate::session_command::SessionCall;
 use crate::shared::Shared;
 use crate::statistics::Totals;
@@ -47,6 +48,7 @@ pub(crate) struct ClientLevels {
     pub(crate) blocked: u64,
     pub(crate) timed: u64,
     pub(crate) monitors: u64,
+    pub(crate) subscribers: u64,
     pub(crate) recent_input_max: u64,
     pub(crate) recent_output_max: u64,
 }
@@ -111,6 +113,7 @@ impl Snapshot {
             clients.blocked += worker.blocked_clients.read();
             clients.timed += worker.timed_clients.read();
             clients.monitors += worker.monitors.read();
+            clients.subscribers += worker.subscribers.read();
             clients.recent_input_max =
                 clients.recent_input_max.max(worker.recent_input_bytes_max.read());
             clients.recent_output_max =
@@ -179,6 +182,11 @@ impl Snapshot {
 
     pub(crate) fn connected_clients(&self) -> u64 {
         self.since_start.connections - self.since_start.connections_closed
+    }
+
+    /// How many different names of a kind have subscribers.
+    pub(crate) fn subscribed(&self, kind: Kind) -> u64 {
+        self.shared.pubsub.count(kind) as u64
     }
 
     /// A parameter's value as text.

@@ -101,6 +101,12 @@ pub(in crate::metrics) static CLIENTS: &[Row] = &[
     Row::gauge("redis_pubsub_channels", "Channels with subscribers.", Info("pubsub_channels")),
     Row::gauge("redis_pubsub_patterns", "Patterns with subscribers.", Info("pubsub_patterns")),
     Row::gauge(
+        "redis_pubsubshard_channels",
+        "Shard channels with subscribers.",
+        Info("pubsubshard_channels"),
+    ),
+    Row::gauge("redis_pubsub_clients", "Clients with subscriptions.", Info("pubsub_clients")),
+    Row::gauge(
         "redis_client_recent_max_input_buffer_bytes",
         "Largest input buffer of late.",
         Info("client_recent_max_input_buffer"),

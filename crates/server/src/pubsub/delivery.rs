@@ -1,0 +1,135 @@
+//! Subscribing, publishing and delivering, as a worker does them.
+
+use super::{Kind, Publication};
+use crate::mail::Mail;
+use crate::session::Session;
+use crate::worker::{Core, Worker};
+use darter_base::WorkerId;
+use darter_runtime::{ConnectionId, ConnectionInfo, Connections};
+use std::sync::Arc;
+
+/// What became of a message.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// How many subscriptions it reaches.
+    pub receivers: usize,
+    /// Workers to which so much is under way that the publisher should wait for them.
+    pub behind: Vec<WorkerId>,
+}
+
+impl Core {
+    /// Adds a subscription, unless the client has it.
+    pub fn subscribe(&self, session: &mut Session, id: ConnectionId, kind: Kind, name: &[u8]) {
+        let subscriptions = session.facts.subscriptions.get_or_insert_default();
+        if subscriptions.of(kind).contains(name) {
+            return;
+        }
+        let name = self.subscribers.borrow_mut().add(kind, name, id);
+        self.shared.pubsub.add(kind, &name, self.worker);
+        subscriptions.of_mut(kind).insert(name);
+        self.follow_subscriptions(session, id);
+    }
+
+    /// Ends a subscription, if the client has it.
+    pub fn unsubscribe(&self, session: &mut Session, id: ConnectionId, kind: Kind, name: &[u8]) {
+        let Some(subscriptions) = &mut session.facts.subscriptions else { return };
+        if !subscriptions.of_mut(kind).remove(name) {
+            return;
+        }
+        self.subscribers.borrow_mut().remove(kind, name, id);
+        self.shared.pubsub.remove(kind, name, self.worker);
+        self.follow_subscriptions(session, id);
+    }
+
+    /// Ends all subscriptions without a word: the client is gone, or wants to be as new.
+    pub fn end_subscriptions(&self, session: &mut Session, id: ConnectionId) {
+        let Some(mut subscriptions) = session.facts.subscriptions.take() else { return };
+        for kind in [Kind::Channel, Kind::Pattern, Kind::ShardChannel] {
+            for name in subscriptions.of_mut(kind).drain() {
+                self.subscribers.borrow_mut().remove(kind, &name, id);
+                self.shared.pubsub.remove(kind, &name, self.worker);
+            }
+        }
+        self.follow_subscriptions(session, id);
+    }
+
+    /// Does what follows from a client having become a subscriber, or being none any more.
+    fn follow_subscriptions(&self, session: &mut Session, id: ConnectionId) {
+        let subscribes = session.facts.subscriptions.as_ref().is_some_and(|held| !held.is_empty());
+        if session.subscribes == subscribes {
+            return;
+        }
+        session.subscribes = subscribes;
+        session.confine();
+        if subscribes {
+            self.statistics().subscribers.add(1);
+        } else {
+            self.statistics().subscribers.remove(1);
+        }
+        self.post.send(self.worker, Mail::SetIdleExempt { id, exempt: subscribes });
+    }
+
+    /// Sends a message to the workers that have subscribers.
+    pub fn publish(&self, kind: Kind, channel: &[u8], payload: &[u8]) -> Published {
+        let directory = &self.shared.pubsub;
+        let reach = directory.reach(kind, channel);
+        if reach.workers.is_empty() {
+            return Published::default();
+        }
+        let publication = Arc::new(Publication::new(kind, channel, payload, reach.patterns));
+        let mut behind = Vec::new();
+        for worker in reach.workers {
+            let transit = directory.transit(worker);
+            transit.send(publication.cost_bytes());
+            if transit.is_behind() {
+                behind.push(worker);
+            }
+            self.post.send(worker, Mail::Published(Arc::clone(&publication)));
+        }
+        Published { receivers: reach.receivers, behind }
+    }
+
+    /// Writes a message to this worker's subscribers. One that reads too slowly is closed.
+    pub fn deliver(&self, publication: &Publication, connections: &mut Connections<'_, Worker>) {
+        let subscribers = self.subscribers.borrow();
+        let mut bytes = 0;
+        let mut write = |kind, name: &[u8], mut message: super::publication::Message<'_>| {
+            for id in subscribers.subscribers(kind, name).into_iter().flatten() {
+                let unsent = connections.with(*id, |session, output| {
+                    message.write(&mut output.0, session.protocol);
+                    output.0.len()
+                });
+                if let Some(unsent) = unsent {
+                    bytes += message.bytes() as u64;
+                    self.limit_subscriber(*id, unsent, connections);
+                }
+            }
+        };
+        write(publication.kind, publication.channel(), publication.to_channel());
+        for pattern in &publication.patterns {
+            write(Kind::Pattern, pattern, publication.to_pattern(pattern));
+        }
+        self.statistics().output_bytes.add(bytes);
+        self.shared.pubsub.transit(self.worker).deliver(publication.cost_bytes());
+    }
+
+    /// Closes a subscriber that is above the hard limit of its class. The runtime looks at limits
+    /// before it sends; many messages can come in between.
+    #[inline]
+    fn limit_subscriber(
+        &self,
+        id: ConnectionId,
+        unsent: usize,
+        connections: &mut Connections<'_, Worker>,
+    ) {
+        let hard = self.output_limits.pubsub.hard_bytes;
+        let unsent = unsent.saturating_sub(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES);
+        if hard > 0 && unsent as u64 >= hard && connections.close(id, false) {
+            self.statistics().connections_unread.add(1);
+            tracing::warn!(
+                ?id,
+                "closed a subscriber for overcoming of output buffer limits: it reads too slowly"
+            );
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Subscribers and publishers on many workers.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::{Duration, Instant};
+
+use darter_testkit::mode::{SERVER_MODES, darter_binary};
+use darter_testkit::{Client, Server, ServerSpec, Value};
+
+const PUBLISHERS: usize = 4;
+const SUBSCRIBERS: usize = 8;
+const MESSAGES: usize = 2000;
+
+fn specs() -> impl Iterator<Item = ServerSpec> {
+    let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
+    [SERVER_MODES[0], SERVER_MODES[6]].into_iter().map(move |mode| mode.spec(&program))
+}
+
+fn start(spec: &ServerSpec) -> Server {
+    Server::start(spec).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < patience, "in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn message(client: &mut Client) -> (usize, usize) {
+    let reply = client.read_reply().unwrap().value;
+    let payload = reply.elements().unwrap().last().unwrap().text().unwrap().to_vec();
+    let text = String::from_utf8(payload).unwrap();
+    let (publisher, number) = text.split_once(' ').unwrap();
+    (publisher.parse().unwrap(), number.parse().unwrap())
+}
+
+#[test]
+fn every_subscriber_gets_every_message_once_and_each_publishers_in_order() {
+    for spec in specs() {
+        let server = start(&spec);
+        let subscribers: Vec<Client> = (0..SUBSCRIBERS)
+            .map(|index| {
+                let mut client = server.connect().unwrap();
+                let command =
+                    if index % 2 == 0 { ["SUBSCRIBE", "news"] } else { ["PSUBSCRIBE", "n*s"] };
+                client.call(&command).unwrap();
+                client
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            for mut subscriber in subscribers {
+                scope.spawn(move || {
+                    let mut next = [0; PUBLISHERS];
+                    for _ in 0..PUBLISHERS * MESSAGES {
+                        let (publisher, number) = message(&mut subscriber);
+                        assert_eq!(number, next[publisher], "of publisher {publisher}");
+                        next[publisher] += 1;
+                    }
+                });
+            }
+            for publisher in 0..PUBLISHERS {
+                let mut client = server.connect().unwrap();
+                scope.spawn(move || {
+                    for number in 0..MESSAGES {
+                        let text = format!("{publisher} {number}");
+                        let received = client.call(&["PUBLISH", "news", &text]).unwrap();
+                        assert_eq!(received, Value::Integer(SUBSCRIBERS.try_into().unwrap()));
+                    }
+                });
+            }
+        });
+        // They are gone, and with them what they subscribed to.
+        let mut client = server.connect().unwrap();
+        wait_for("nobody listens", || {
+            client.call(&["PUBLISH", "news", "x"]).unwrap() == Value::Integer(0)
+        });
+        assert_eq!(client.call(&["PUBSUB", "CHANNELS"]).unwrap(), Value::Array(Vec::new()));
+        assert_eq!(client.call(&["PUBSUB", "NUMPAT"]).unwrap(), Value::Integer(0));
+    }
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_is_closed_at_the_limit_of_its_class() {
+    for spec in specs() {
+        let server = start(&spec);
+        let mut client = server.connect().unwrap();
+        let limit = "pubsub 262144 0 0";
+        client.call(&["CONFIG", "SET", "client-output-buffer-limit", limit]).unwrap();
+        let mut sleeper = server.connect().unwrap();
+        sleeper.call(&["SUBSCRIBE", "news"]).unwrap();
+        // It has read less than the sockets' buffers hold by the time it is closed.
+        let payload = "x".repeat(32 << 10);
+        let mut published = 0;
+        wait_for("the subscriber is closed", || {
+            published += 1;
+            client.call(&["PUBLISH", "news", &payload]).unwrap() == Value::Integer(0)
+        });
+        assert!(published > 8, "closed before its limit");
+        let info = client.call(&["INFO", "stats"]).unwrap();
+        let info = String::from_utf8(info.text().unwrap().to_vec()).unwrap();
+        assert!(info.contains("client_output_buffer_limit_disconnections:1\r\n"), "{info}");
+    }
+}
+
+#[test]
+fn a_publisher_far_ahead_waits_and_loses_nothing() {
+    const LARGE: usize = 64;
+    for spec in specs() {
+        let server = start(&spec);
+        let mut subscriber = server.connect().unwrap();
+        subscriber.call(&["SUBSCRIBE", "news"]).unwrap();
+        let mut client = server.connect().unwrap();
+        client.call(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0"]).unwrap();
+        let payload = "x".repeat(1 << 20);
+        let request = format!("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n${}\r\n{payload}\r\n", 1 << 20);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..LARGE {
+                    let reply = subscriber.read_reply().unwrap().value;
+                    let received = reply.elements().unwrap()[2].text().unwrap();
+                    assert_eq!(received.len(), payload.len());
+                }
+            });
+            for _ in 0..LARGE {
+                client.send_bytes(request.as_bytes()).unwrap();
+            }
+            for _ in 0..LARGE {
+                assert_eq!(client.read_reply().unwrap().value, Value::Integer(1));
+            }
+        });
+    }
+}
+
+#[test]
+fn thousands_of_channels_and_patterns() {
+    const NAMES: usize = 5000;
+    for spec in specs() {
+        let server = start(&spec);
+        let mut subscriber = server.connect().unwrap();
+        for (command, prefix) in [("SUBSCRIBE", "channel:"), ("PSUBSCRIBE", "pattern:*:")] {
+            let mut words = vec![command.to_owned()];
+            words.extend((0..NAMES).map(|number| format!("{prefix}{number}")));
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            subscriber.call(&words).unwrap();
+            for _ in 1..NAMES {
+                subscriber.read_reply().unwrap();
+            }
+        }
+        let mut client = server.connect().unwrap();
+        assert_eq!(
+            client.call(&["PUBSUB", "NUMPAT"]).unwrap(),
+            Value::Integer(NAMES.try_into().unwrap())
+        );
+        assert_eq!(client.call(&["PUBLISH", "channel:77", "x"]).unwrap(), Value::Integer(1));
+        assert_eq!(client.call(&["PUBLISH", "pattern:a:4999", "x"]).unwrap(), Value::Integer(1));
+        assert_eq!(subscriber.read_reply().unwrap().value.elements().unwrap().len(), 3);
+        assert_eq!(subscriber.read_reply().unwrap().value.elements().unwrap().len(), 4);
+        drop(subscriber);
+        wait_for("the names are forgotten", || {
+            client.call(&["PUBSUB", "NUMPAT"]).unwrap() == Value::Integer(0)
+                && client.call(&["PUBSUB", "CHANNELS"]).unwrap() == Value::Array(Vec::new())
+        });
+    }
+}
