@@ -110,6 +110,9 @@ impl Core {
         if router.shard_count() == 1 {
             return Place::Shard(ShardId(0), 0);
         }
+        if entry.command.reaches_beyond.is_some_and(|reaches_beyond| reaches_beyond(args)) {
+            return Place::All;
+        }
         let mut only = None;
         // One entry per shard, not per key: there can be very many keys.
         let mut several = Vec::new();
