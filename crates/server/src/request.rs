@@ -39,6 +39,11 @@ impl Request<'_> {
 }
 
 impl OwnedRequest {
+    /// Bytes of memory, its own place included.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.args.memory_bytes()
+    }
+
     /// To run it, or to tell of it.
     pub fn as_request(&self) -> Request<'_> {
         Request { entry: self.entry, args: self.args.as_args(), bytes: self.bytes }
@@ -77,11 +82,11 @@ impl Core {
         if self.thresholds.is_notable(cost) {
             self.remember(session, entry, args, cost, turn.now);
         }
-        self.show_to_all_monitors(session, request, turn);
+        self.show(session, request, turn);
     }
 
-    /// Shows a command to those who want to see every one.
-    pub fn show_to_all_monitors(&self, session: &Session, request: Request<'_>, turn: &Turn) {
+    /// Shows a command to those who want to see every command.
+    pub fn show(&self, session: &Session, request: Request<'_>, turn: &Turn) {
         if self.shared.monitors.any() {
             let mut lines = Lines::default();
             lines.add(session, request.entry, request.args, turn);

@@ -3,6 +3,7 @@
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
+use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::Entry;
 use darter_resp::{Limits, Output, Protocol, RequestParser};
@@ -44,6 +45,8 @@ pub struct Session {
     pub last_command: &'static str,
     /// A command of its that is under way somewhere; the connection is suspended or comes again.
     pub pending: Option<Pending>,
+    /// What it has queued since MULTI; the connection's windows are for clients without.
+    pub transaction: Option<Box<Transaction>>,
     /// What is seldom looked at.
     pub facts: Box<Facts>,
 }
@@ -100,6 +103,8 @@ pub struct Facts {
     pub reads_from_replicas: bool,
     /// `CLIENT CAPA redirect`.
     pub takes_redirects: bool,
+    /// Keys that must not change before its next EXEC.
+    pub watches: Watches,
     /// When it connected.
     pub connected_at: UnixMillis,
     /// What it subscribed to; made with the first subscription.
@@ -131,6 +136,7 @@ impl Session {
             commands: 0,
             last_command: "",
             pending: None,
+            transaction: None,
             facts: Box::new(Facts {
                 peer,
                 name: Vec::new(),
@@ -140,6 +146,7 @@ impl Session {
                 no_touch: false,
                 reads_from_replicas: false,
                 takes_redirects: false,
+                watches: Watches::default(),
                 connected_at: now,
                 subscriptions: None,
                 has_read_letters: false,
@@ -160,6 +167,12 @@ impl Session {
         self.facts.no_evict = false;
         self.facts.no_touch = false;
         self.facts.reads_from_replicas = false;
+    }
+
+    /// Whether its commands run in windows that connections share.
+    #[inline]
+    pub fn runs_in_windows(&self) -> bool {
+        self.pending.is_none() && self.transaction.is_none() && self.replies == Replies::On
     }
 
     /// Notes what follows from its protocol and its subscriptions: a RESP2 client could not tell

@@ -239,9 +239,10 @@ impl Shared {
         self.baseline.lock().expect("the baseline is replaced, never half changed")
     }
 
-    /// Memory of all connections' buffers, in bytes.
+    /// Memory of all connections' buffers and of the commands they have queued, in bytes.
     pub fn buffer_bytes(&self) -> u64 {
-        self.statistics.iter().map(|worker| worker.buffer_bytes.read()).sum()
+        let workers = self.statistics.iter();
+        workers.map(|worker| worker.buffer_bytes.read() + worker.queued_bytes.read()).sum()
     }
 
     /// Notes what a shard uses.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use darter_testkit::queues::workload::{Plan, run};
 use darter_testkit::mode::{self, SERVER_MODES};
+use darter_testkit::queues::workload::{Plan, run};
 use darter_testkit::{Server, ServerSpec};
 
 /// Runs producers and consumers against a server, some of which go while they wait, and checks what came.

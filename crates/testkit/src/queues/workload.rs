@@ -109,11 +109,7 @@ fn name(key: usize) -> Vec<u8> {
 /// What tells a consumer that the round is over.
 const STOP: &[u8] = b"stop";
 
-fn play_round(
-    address: SocketAddr,
-    plan: Plan,
-    round: usize,
-) -> Result<(History, usize), Failure> {
+fn play_round(address: SocketAddr, plan: Plan, round: usize) -> Result<(History, usize), Failure> {
     let started = Instant::now();
     let at_work = AtomicUsize::new(plan.consumers);
     let mut history = History { gives_back: plan.deaths_per_mille > 0, ..History::default() };

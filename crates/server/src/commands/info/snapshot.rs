@@ -48,6 +48,7 @@ pub(crate) struct ClientLevels {
     pub(crate) blocked: u64,
     pub(crate) timed: u64,
     pub(crate) monitors: u64,
+    pub(crate) watching: u64,
     pub(crate) subscribers: u64,
     pub(crate) recent_input_max: u64,
     pub(crate) recent_output_max: u64,
@@ -70,6 +71,7 @@ pub(crate) struct ShardTotals {
     pub(crate) waited_keys: u64,
     /// Those of them whose going is waited for as well.
     pub(crate) waited_keys_on_anything: u64,
+    pub(crate) watched_keys: u64,
     /// By database number.
     pub(crate) databases: Vec<DatabaseTotals>,
 }
@@ -121,6 +123,7 @@ impl Snapshot {
             clients.blocked += worker.blocked_clients.read();
             clients.timed += worker.timed_clients.read();
             clients.monitors += worker.monitors.read();
+            clients.watching += worker.watching_clients.read();
             clients.subscribers += worker.subscribers.read();
             clients.recent_input_max =
                 clients.recent_input_max.max(worker.recent_input_bytes_max.read());
@@ -225,6 +228,7 @@ impl ShardTotals {
             garbage: as_u64(shard.garbage_len()),
             waited_keys: 0,
             waited_keys_on_anything: 0,
+            watched_keys: as_u64(shard.watched_len()),
             databases: vec![DatabaseTotals::default(); usize::from(databases)],
         };
         for db in 0..databases {
@@ -257,6 +261,7 @@ impl AddAssign<&Self> for ShardTotals {
         self.garbage += shard.garbage;
         self.waited_keys += shard.waited_keys;
         self.waited_keys_on_anything += shard.waited_keys_on_anything;
+        self.watched_keys += shard.watched_keys;
         if self.databases.len() < shard.databases.len() {
             self.databases.resize(shard.databases.len(), DatabaseTotals::default());
         }
