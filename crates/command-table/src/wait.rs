@@ -8,7 +8,7 @@ use darter_base::crc16::slot_of;
 use darter_base::extended::Extended;
 use darter_base::float::parse_f64;
 use darter_base::number::parse_i64;
-use darter_resp::{Args, OwnedArgs};
+use darter_resp::{Args, OwnedArgs, ReplyWriter};
 use darter_shard::{Key, Wanted};
 use std::ops::Range;
 
@@ -20,8 +20,11 @@ pub struct Waits {
     /// For commands whose answer is all that is left of what they took: the command that puts it back
     /// where it came from, made of the arguments and of the scalars of the reply. It is run when the
     /// client turns out to be gone before the reply could be given to it.
-    pub give_back: Option<fn(Args<'_>, Args<'_>) -> (&'static Command, OwnedArgs)>,
+    pub give_back: Option<GiveBack>,
 }
+
+/// Makes a command of another one's arguments and of the scalars of its reply.
+pub type GiveBack = fn(Args<'_>, Args<'_>) -> (&'static Command, OwnedArgs);
 
 /// What a command waits for that has found nothing.
 #[derive(Debug)]
@@ -46,12 +49,12 @@ pub struct WaitSlot {
     pub wait: Option<Wait>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// Waits as `wait` says if this call may, else writes the answer of one whose time is up.
     pub fn wait_or(
         &mut self,
         wait: impl FnOnce() -> Wait,
-        otherwise: impl FnOnce(&mut darter_resp::ReplyWriter<'_>),
+        otherwise: impl FnOnce(&mut ReplyWriter<'a>),
     ) {
         match &mut self.waits {
             Some(slot) => slot.wait = Some(wait()),

@@ -31,7 +31,7 @@ pub struct Job {
     /// The commands, in order.
     pub commands: Vec<PackedCommand>,
     /// What else is to be done; then there are no commands.
-    pub errand: Option<(Arc<Blocked>, Errand)>,
+    pub errand: Option<Box<(Arc<Blocked>, Errand)>>,
     /// Their replies, in order.
     pub output: Output,
     /// What came of it for others: answers to those who waited for the shard's keys.
@@ -94,7 +94,7 @@ impl Work<Shard> for Job {
 impl Job {
     #[cold]
     fn run_errand(&mut self, view: &mut ShardView<'_>) {
-        match self.errand.as_ref() {
+        match self.errand.as_deref() {
             Some((waiter, Errand::Wake)) => signal_keys(waiter, view),
             Some((_, Errand::GiveBack(command, args))) => {
                 // Only its effect is wanted. It fails if somebody has made something else of the key.

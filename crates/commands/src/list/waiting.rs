@@ -11,7 +11,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
     ReplyResult, ShardView, Wait, Waits,
 };
-use darter_resp::{Args, OwnedArgs};
+use darter_resp::{Args, OwnedArgs, ReplyWriter};
 use darter_shard::{Edit, Type, Wanted};
 use darter_value::{End, List};
 use std::ops::Range;
@@ -150,7 +150,7 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
         Ok(popped.is_some())
     })?;
     if !popped {
-        call.wait_or(|| wait_for_list(until, keys), |reply| reply.null_array());
+        call.wait_or(|| wait_for_list(until, keys), ReplyWriter::null_array);
     }
     Ok(())
 }
@@ -159,7 +159,7 @@ fn blmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let many = ManyPop::parse(call, 2)?;
     let until = call.until_seconds(1)?;
     if !many.run(call, view)? {
-        call.wait_or(|| wait_for_list(until, many.keys), |reply| reply.null_array());
+        call.wait_or(|| wait_for_list(until, many.keys), ReplyWriter::null_array);
     }
     Ok(())
 }
@@ -177,7 +177,7 @@ fn move_or_wait(
 ) -> ReplyResult {
     let until = call.until_seconds(timeout_at)?;
     if !move_element(call, view, from, to)? {
-        call.wait_or(|| wait_for_list(until, 1..2), |reply| reply.null());
+        call.wait_or(|| wait_for_list(until, 1..2), ReplyWriter::null);
     }
     Ok(())
 }

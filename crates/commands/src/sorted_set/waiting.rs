@@ -9,7 +9,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView, Wait, Waits,
 };
-use darter_resp::{Args, OwnedArgs};
+use darter_resp::{Args, OwnedArgs, ReplyWriter};
 use darter_shard::{Edit, Type, Wanted};
 use darter_value::SortedSet;
 use std::ops::Range;
@@ -97,7 +97,7 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
         Ok(popped.is_some())
     })?;
     if !popped {
-        call.wait_or(|| wait_for_set(until, keys), |reply| reply.null_array());
+        call.wait_or(|| wait_for_set(until, keys), ReplyWriter::null_array);
     }
     Ok(())
 }
@@ -106,7 +106,7 @@ fn bzmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let many = ManyPop::parse(call, 2)?;
     let until = call.until_seconds(1)?;
     if !many.run(call, view)? {
-        call.wait_or(|| wait_for_set(until, many.keys), |reply| reply.null_array());
+        call.wait_or(|| wait_for_set(until, many.keys), ReplyWriter::null_array);
     }
     Ok(())
 }

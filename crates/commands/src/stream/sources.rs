@@ -5,7 +5,7 @@ use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Begin, Call, Find, KeySpec, ReplyError, ShardView, Wait, until_nul,
 };
-use darter_resp::Args;
+use darter_resp::{Args, ReplyWriter};
 use darter_shard::{Key, Type, Wanted};
 use darter_value::stream::{Stream, StreamId};
 
@@ -24,8 +24,10 @@ pub(super) const fn keys_from(from: i32) -> KeySpec {
 pub(super) struct Request<'a> {
     /// Most entries of each stream; 0: all.
     pub(super) count: usize,
-    /// BLOCK: until when it waits, `None` for ever.
-    block: Option<Option<UnixMillis>>,
+    /// Whether it waits (BLOCK).
+    blocks: bool,
+    /// Until when; `None`: for ever.
+    until: Option<UnixMillis>,
     /// Group and consumer.
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     pub(super) no_ack: bool,
@@ -38,15 +40,23 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// Parses all arguments; `for_group` for XREADGROUP.
     pub(super) fn parse(call: &Call<'a>, for_group: bool) -> Result<Self, ReplyError> {
-        let mut request =
-            Self { count: 0, block: None, group: None, no_ack: false, keys_at: 0, len: 0 };
+        let mut request = Self {
+            count: 0,
+            blocks: false,
+            until: None,
+            group: None,
+            no_ack: false,
+            keys_at: 0,
+            len: 0,
+        };
         let args_len = call.args.len();
         let mut index = 1;
         while index < args_len {
             let operands = args_len - index - 1;
             if call.is_word(index, "BLOCK") && operands >= 1 {
                 index += 1;
-                request.block = Some(call.until_millis(index)?);
+                request.until = call.until_millis(index)?;
+                request.blocks = true;
             } else if call.is_word(index, "COUNT") && operands >= 1 {
                 index += 1;
                 request.count = usize::try_from(call.integer(index)?).unwrap_or(0);
@@ -101,14 +111,16 @@ impl<'a> Request<'a> {
         anything: bool,
         meant: impl FnOnce() -> Vec<(usize, Vec<u8>)>,
     ) {
-        let Some(until) = self.block else { return call.reply.null_array() };
+        if !self.blocks {
+            return call.reply.null_array();
+        }
         let wait = || Wait {
-            until,
+            until: self.until,
             wanted: Wanted { kind: Type::Stream, anything },
             keys: self.keys_at..self.keys_at + self.len,
             meant: meant(),
         };
-        call.wait_or(wait, |reply| reply.null_array());
+        call.wait_or(wait, ReplyWriter::null_array);
     }
 
     /// The argument that says what is asked of the stream `index`.

@@ -55,7 +55,7 @@ impl Core {
             now,
             limits: Box::new(self.limits),
             commands: Vec::new(),
-            errand: Some((Arc::clone(waiter), errand)),
+            errand: Some(Box::new((Arc::clone(waiter), errand))),
             output: Output::new(),
             letters: Vec::new(),
         };

@@ -10,7 +10,7 @@ use darter_base::{DbIndex, ShardId, UnixMillis, WorkerId};
 use darter_command_table::{CallLimits, ReplyResult, ShardView, WaitSlot};
 use darter_resp::Output;
 use darter_runtime::crash;
-use darter_shard::{ReadyQueue, Shard, ShardOptions, Waiter};
+use darter_shard::{ReadyQueue, Shard, ShardOptions, ValueRef, Waiter};
 use darter_txn::{Held, View};
 use std::any::Any;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ fn serve_within(
         let mut extra = None;
         loop {
             let found = view.shard(id).look_up(db, serving.now, &queue.key());
-            let found = found.map(|value| value.value_type());
+            let found = found.map(ValueRef::value_type);
             let Some(waiter) = queue.next(found) else { break };
             let waiter = blocked(waiter);
             match waiter.begin_trial() {

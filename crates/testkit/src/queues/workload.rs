@@ -170,7 +170,9 @@ fn stop_all<T>(
     consumers: &[thread::ScopedJoinHandle<'_, T>],
 ) -> Result<(), Failure> {
     let mut client = connect(address)?;
-    while at_work.load(Ordering::Relaxed) > 0 && !consumers.iter().all(|it| it.is_finished()) {
+    while at_work.load(Ordering::Relaxed) > 0
+        && !consumers.iter().all(thread::ScopedJoinHandle::is_finished)
+    {
         for key in 0..plan.keys {
             client.call(&[b"RPUSH".as_slice(), &name(key), STOP])?;
         }
