@@ -9,6 +9,7 @@ use darter_structures::{Block, BlockRef, Deadline, Marks, PayloadRef, Position};
 use darter_value::{Object, ValueRef};
 
 use crate::key::{Key, Lifetime};
+use crate::news::Interest;
 use crate::shard::{Common, Database};
 use crate::watch::Version;
 
@@ -163,7 +164,10 @@ impl Keyspace<'_> {
         let statistics = &mut self.common.statistics;
         match place {
             Some(_) => statistics.hits += 1,
-            None => statistics.misses += 1,
+            None => {
+                statistics.misses += 1;
+                self.note(Interest::MISSED, "keymiss", key);
+            }
         }
         place
     }
@@ -184,6 +188,7 @@ impl Keyspace<'_> {
         self.common.garbage.discard_block(block);
         self.common.statistics.expired += 1;
         self.database.watches.bump(|| *key, &mut self.common.versions);
+        self.note_gone(Interest::EXPIRED, "expired", key);
     }
 }
 
