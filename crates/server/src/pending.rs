@@ -165,17 +165,12 @@ pub fn run_gathered(
             Err(error) => ReplyWriter::new(output, protocol).error(error.line()),
         }
     } else {
-        let client = Client { db: session.db, protocol: session.protocol };
-        let result = run_command(
-            entry,
-            args,
-            client,
-            turn.now,
-            core.limits,
-            &core.shared.hasher,
-            &mut view,
-            output,
-        );
+        let client = Client::of(session, id);
+        let result =
+            run_command(entry, args, client, turn.now, core.limits, core.shared, &mut view, output);
+        if core.limits.interest.any() {
+            session.remember = session.remember.after_command();
+        }
         core.statistics().called(entry.id, &result);
     }
     let nanos = core.nanos_since(begun);

@@ -3,6 +3,7 @@
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
+use crate::tracking::{Remember, Tracking};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::Entry;
 use darter_resp::{Limits, Output, Protocol, RequestParser};
@@ -32,6 +33,8 @@ pub struct Session {
     pub closing: bool,
     /// Gets a line for every command of every client (`MONITOR`).
     pub monitors: bool,
+    /// Whether keys that its next command reads are remembered for it.
+    pub remember: Remember,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
     /// Whether the reply of the pending command is not wanted.
@@ -104,6 +107,8 @@ pub struct Facts {
     pub connected_at: UnixMillis,
     /// What it subscribed to; made with the first subscription.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// How it is tracked, if it is.
+    pub tracking: Option<Box<Tracking>>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
 }
@@ -125,6 +130,7 @@ impl Session {
             is_heard: false,
             closing: false,
             monitors: false,
+            remember: Remember::Never,
             replies: Replies::On,
             mutes_pending: false,
             client_id,
@@ -142,6 +148,7 @@ impl Session {
                 takes_redirects: false,
                 connected_at: now,
                 subscriptions: None,
+                tracking: None,
                 has_read_letters: false,
             }),
         }

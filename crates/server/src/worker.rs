@@ -1,10 +1,12 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::commands;
 use crate::commands::error::ServerError;
 use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
 use crate::mail::{Mail, ShardPost};
+use crate::observed::work_observed;
 use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
@@ -25,9 +27,9 @@ use darter_runtime::{
     Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit, PeerInfo, Post,
     Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
 };
-use darter_shard::Shard;
+use darter_shard::{Interest, Shard};
 use darter_txn::{Letter, Outcome, Window};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -82,6 +84,8 @@ pub struct Core {
     pub monitors: RefCell<Vec<u64>>,
     /// Its clients that have subscriptions, by what they subscribed to.
     pub subscribers: RefCell<Registry>,
+    /// Its clients that are tracked.
+    pub trackers: RefCell<HashSet<ConnectionId>>,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -176,6 +180,7 @@ impl Worker {
     /// The service of the worker that `context` describes.
     pub fn new(shared: &'static Shared, context: &WorkerContext<Mail>) -> Self {
         let config = shared.config.current();
+        shared.set_post(&context.post);
         Self {
             core: Core {
                 worker: context.worker,
@@ -189,6 +194,7 @@ impl Worker {
                 waiting: RefCell::default(),
                 monitors: RefCell::default(),
                 subscribers: RefCell::default(),
+                trackers: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
@@ -483,6 +489,9 @@ impl Worker {
         if matches!(result, Ok(Flow::Defer)) {
             return self.defer(session, request, io.id);
         }
+        if session.facts.tracking.is_some() && !commands::client::has(entry) {
+            session.remember = session.remember.after_command();
+        }
         let nanos = self.core.nanos_since(begun);
         self.core.statistics().called(entry.id, &result);
         let then = match result {
@@ -554,10 +563,17 @@ impl Worker {
     #[inline]
     fn follow_settings(&mut self) {
         let version = self.core.shared.config.version();
-        if version != self.config_version {
+        let is_tracking = self.core.shared.tracking.any();
+        if version != self.config_version
+            || is_tracking != self.core.limits.interest.has(Interest::CHANGES)
+        {
             self.config_version = version;
             let settings = self.core.shared.config.current();
             self.core.limits = settings.call_limits();
+            if is_tracking {
+                let interest = self.core.limits.interest;
+                self.core.limits.interest = interest.and(Interest::CHANGES);
+            }
             self.core.output_limits = settings.output_limits;
             self.core.thresholds = Thresholds::new(&settings.watch);
             let tracks = settings.watch.tracks_latency;
@@ -704,7 +720,10 @@ impl Worker {
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
             if expire {
                 let begun = shared.stopwatch.now();
-                more |= held.shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more;
+                let interest = self.core.limits.interest;
+                more |= work_observed(shared, interest, &mut held.shard, |shard| {
+                    shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
+                });
                 let nanos = self.core.nanos_since(begun);
                 if self.core.thresholds.is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
@@ -731,7 +750,7 @@ impl Core {
         let found = shared.table.find(args).and_then(|entry| {
             let flags = entry.command.flags;
             if flags.has(Flags::PROTECTED) {
-                crate::commands::debug::check_permission(shared, session)?;
+                commands::debug::check_permission(shared, session)?;
             }
             Ok(entry)
         });
@@ -885,6 +904,7 @@ impl Service for Worker {
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();
         self.core.clients.insert(client_id, id);
+        self.core.shared.add_connection(client_id, id);
         Ok(Session::new(client_id, peer.clone(), turn.now, config.request_limits()))
     }
 
@@ -922,6 +942,12 @@ impl Service for Worker {
                 self.core.post.send(from.worker, Mail::Answer { to: from, answer });
             }
             Mail::Published(publication) => self.core.deliver(&publication, connections),
+            Mail::Invalidate(invalidation) => {
+                self.core.deliver_invalidation(&invalidation, connections);
+            }
+            Mail::Redirected { to, what } => {
+                self.core.deliver_redirected(to, &what, connections);
+            }
             Mail::SetIdleExempt { id, exempt } => connections.set_idle_exempt(id, exempt),
             Mail::Resume(id) => {
                 connections.resume(id);
@@ -1001,8 +1027,10 @@ impl Service for Worker {
             _ => {}
         }
         self.core.clients.remove(&session.client_id);
+        self.core.shared.remove_connection(session.client_id);
         self.core.end_monitoring(&mut session);
         self.core.end_subscriptions(&mut session, id);
+        self.core.end_tracking(&mut session, id);
         match &session.pending {
             Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),
             Some(Pending::Waiting(waiting)) => self.core.end_waiting(id, waiting),

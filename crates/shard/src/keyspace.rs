@@ -162,12 +162,11 @@ impl Keyspace<'_> {
     fn locate_counted(&mut self, key: &Key<'_>) -> Option<Place> {
         let place = self.locate(key);
         let statistics = &mut self.common.statistics;
-        match place {
-            Some(_) => statistics.hits += 1,
-            None => {
-                statistics.misses += 1;
-                self.note(Interest::MISSED, "keymiss", key);
-            }
+        if place.is_some() {
+            statistics.hits += 1;
+        } else {
+            statistics.misses += 1;
+            self.note(Interest::MISSED, "keymiss", key);
         }
         place
     }

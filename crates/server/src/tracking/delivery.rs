@@ -62,7 +62,7 @@ impl Shared {
             let mut keys = keys;
             keys.sort_unstable();
             keys.dedup();
-            self.send_invalidations(Invalidated::Keys(keys.into()), clients, true, by);
+            self.send_invalidations(&Invalidated::Keys(keys.into()), clients, true, by);
         });
     }
 
@@ -72,12 +72,12 @@ impl Shared {
         readers: &HashSet<ConnectionId>,
         by: Option<ConnectionId>,
     ) {
-        self.send_invalidations(Invalidated::Keys(Arc::from([key])), readers, false, by);
+        self.send_invalidations(&Invalidated::Keys(Arc::from([key])), readers, false, by);
     }
 
     fn send_invalidations(
         &self,
-        what: Invalidated,
+        what: &Invalidated,
         clients: &HashSet<ConnectionId>,
         is_broadcast: bool,
         by: Option<ConnectionId>,
@@ -148,9 +148,8 @@ impl Core {
             Invalidated::Keys(_) => Vec::new(),
         };
         for id in all.iter().chain(&invalidation.to) {
-            let redirect = connections.with(*id, |session, output| {
-                self.tell_tracked(session, output, *id, invalidation)
-            });
+            let redirect = connections
+                .with(*id, |session, output| self.tell_tracked(session, output, *id, invalidation));
             if let Some(Some(redirect)) = redirect {
                 let what = invalidation.what.clone();
                 if redirect.worker == self.worker {
