@@ -151,6 +151,9 @@ pub struct Deprecation {
     pub replaced_by: &'static str,
 }
 
+/// Calls the function with the index of each of some keys among the arguments.
+pub type EachKey = fn(darter_resp::Args<'_>, &mut dyn FnMut(usize));
+
 /// A command: everything the server, its clients and its documentation know of it.
 #[derive(Debug)]
 pub struct Command {
@@ -184,6 +187,11 @@ pub struct Command {
     pub tips: &'static [&'static str],
     /// What happens to its keys with these arguments, where key-specs can only say that it varies.
     pub access: Option<fn(darter_resp::Args<'_>) -> Access>,
+    /// The keys among the arguments that key-specs cannot find. What happens to them is what the last spec
+    /// says.
+    pub further_keys: Option<EachKey>,
+    /// Whether these arguments make it touch keys that are none of them. Then it runs over all shards.
+    pub reaches_beyond: Option<fn(darter_resp::Args<'_>) -> bool>,
     /// Whether the argument at an index is nobody's business: logs and MONITOR do not show it.
     pub secret: Option<fn(darter_resp::Args<'_>, usize) -> bool>,
     /// Where and how it runs.
@@ -208,6 +216,8 @@ impl Command {
         history: &[],
         tips: &[],
         access: None,
+        further_keys: None,
+        reaches_beyond: None,
         secret: None,
         handler: Handler::Container,
     };
@@ -240,6 +250,9 @@ impl Command {
         let mut complete = true;
         for spec in self.keys {
             complete &= spec.each_key(args, &mut visit);
+        }
+        if let Some(further_keys) = self.further_keys {
+            further_keys(args, &mut visit);
         }
         complete
     }

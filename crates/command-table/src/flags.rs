@@ -59,6 +59,8 @@ flags! {
     MOVABLEKEYS = 19, "movablekeys";
     /// Allowed while a script overruns its time.
     ALLOW_BUSY = 20, "allow_busy";
+    /// Runs at once where other commands are queued for a transaction.
+    AT_ONCE = 21, "";
     /// Allowed to a RESP2 client that has subscriptions.
     FOR_SUBSCRIBERS = 24, "";
 }

@@ -132,7 +132,8 @@ impl Bench {
     }
 
     fn shards_for(&self, entry: &Entry, args: Args<'_>) -> Vec<ShardId> {
-        if !matches!(entry.command.handler, Handler::Keyed(_)) {
+        let reaches_beyond = entry.command.reaches_beyond.is_some_and(|it| it(args));
+        if reaches_beyond || !matches!(entry.command.handler, Handler::Keyed(_)) {
             return self.router.shards().collect();
         }
         let mut ids = Vec::new();

@@ -109,8 +109,6 @@ fn the_families_of_this_crate_are_complete() {
     /// These need what no shard has: other servers, the journal, the file format, or somebody to wait.
     const ELSEWHERE: &[&str] = &[
         "migrate",
-        "sort",
-        "sort_ro",
         "wait",
         "waitaof",
         "blmove",

@@ -254,10 +254,12 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
                 result: Ok(()),
             })
             .collect();
+        let client = Client::of(session, io.id);
+        session.remember = session.remember.after_command();
         Job {
             origin: io.id,
             shared: self.shared,
-            client: Client::of(session, io.id),
+            client,
             now: self.now,
             limits: Box::new(self.limits),
             commands,

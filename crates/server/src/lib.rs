@@ -11,17 +11,22 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admission;
+pub mod barrier;
+pub mod caller;
 pub mod commands;
 pub mod config;
 pub mod dispatch;
 pub mod histogram;
 pub mod job;
+pub mod late_reply;
 pub mod mail;
 pub mod metrics;
 pub mod observed;
 pub mod outbox;
 pub mod pause;
 pub mod pending;
+pub mod place;
 pub mod pubsub;
 pub mod rates;
 pub mod request;
@@ -31,6 +36,7 @@ pub mod shared;
 pub mod statistics;
 pub mod survey;
 pub mod tracking;
+pub mod transaction;
 pub mod waiting;
 pub mod watch;
 pub mod worker;

@@ -39,10 +39,9 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Whether a command is held back by it.
-    fn holds(self, entry: &Entry) -> bool {
-        let flags = entry.command.flags;
-        self.paused == Paused::Everything
+    /// Whether a command with these flags is held back by it.
+    pub const fn holds(self, flags: Flags) -> bool {
+        matches!(self.paused, Paused::Everything)
             || flags.has(Flags::WRITE)
             || flags.has(Flags::MAY_REPLICATE)
     }
@@ -90,7 +89,7 @@ impl Core {
     /// Whether the command has to wait for a pause to end.
     #[inline]
     pub fn holds_back(&self, entry: &Entry) -> bool {
-        self.pause.get().is_some_and(|pause| pause.holds(entry))
+        self.pause.get().is_some_and(|pause| pause.holds(entry.command.flags))
     }
 
     /// Puts the pause into force that all workers share now, and lets go on who waited for one that

@@ -1,12 +1,13 @@
 //! Commands that cannot finish within the call that read them: those over several shards while one
 //! is out, those in slices, and questions to all workers.
 
-use crate::dispatch::{Client, run_command};
+use crate::caller::Caller;
+use crate::late_reply::LateReply;
 use crate::mail::ShardPost;
 use crate::request::{OwnedRequest, Request};
 use crate::session::Session;
-use crate::session_command::{Flow, SessionCall, SessionRun};
-use crate::survey::Survey;
+use crate::session_command::Flow;
+use crate::survey::Collection;
 use crate::waiting::Waiting;
 use crate::worker::Core;
 use darter_base::ShardId;
@@ -29,7 +30,7 @@ pub enum Pending {
     /// Running in slices.
     Sliced(Box<Sliced>),
     /// Asking all workers.
-    Survey(Box<Survey>),
+    Survey(Box<Collection>),
     /// Keeping shards from others for a while.
     Holding(Box<Holding>),
     /// Held back by a pause.
@@ -51,17 +52,26 @@ pub struct Holding {
     request: OwnedRequest,
     gathering: Gathering<Shard>,
     since: Ticks,
+    reply: Box<LateReply>,
 }
 
 impl Holding {
     /// Gives the shards back and answers.
-    pub fn finish(mut self, core: &Core, session: &Session, output: &mut Output, turn: &Turn) {
+    pub fn finish(
+        mut self,
+        core: &Core,
+        session: &mut Session,
+        output: &mut Output,
+        id: ConnectionId,
+        turn: &Turn,
+    ) -> After {
         self.gathering.release(&core.shared.cells, &ShardPost(&core.post));
         let unsent_before = output.len();
-        ReplyWriter::new(output, session.protocol).ok();
+        let after = self.reply.go_on(core, session, id, output);
         let reply_bytes = output.len() - unsent_before;
         let nanos = core.nanos_since(self.since);
         core.note(session, self.request.as_request(), nanos, reply_bytes, turn);
+        after
     }
 }
 
@@ -133,51 +143,27 @@ pub fn run_gathered(
     id: ConnectionId,
     turn: &Turn,
 ) -> After {
-    let Request { entry, args, .. } = request;
-    let mut after = After::Resumes;
     let unsent_before = output.len();
     let begun = core.shared.stopwatch.now();
     let mut view = gathering.view(&core.shared.cells);
-    if let Some(SessionRun::AllShards(run)) = core.shared.session_run(entry.id) {
-        let protocol = session.protocol;
-        let mut call = SessionCall {
-            entry,
-            args,
-            output,
-            session,
-            id,
-            core,
-            shared: core.shared,
-            post: &core.post,
-            turn,
-        };
-        let result = run(&mut call, &mut view);
-        core.statistics().called(entry.id, &result);
-        match result {
-            Ok(Flow::Close) => after = After::Closes,
-            Ok(Flow::Hold(duration)) => {
-                core.holders.borrow_mut().push((turn.instant + duration, id));
-                let holding = Holding { request: request.to_owned(), gathering, since: begun };
-                session.pending = Some(Pending::Holding(Box::new(holding)));
-                return After::Waits;
-            }
-            Ok(Flow::Next | Flow::Yield | Flow::Defer | Flow::Suspend | Flow::Wait) => {}
-            Err(error) => ReplyWriter::new(output, protocol).error(error.line()),
+    let result = Caller::new(core, session, id, turn).run(request, &mut view, output);
+    let (reply, after) = match result {
+        Ok(Flow::Later(reply)) if !reply.held_for.is_zero() => {
+            core.holders.borrow_mut().push((turn.instant + reply.held_for, id));
+            let holding = Holding { request: request.to_owned(), gathering, since: begun, reply };
+            session.pending = Some(Pending::Holding(Box::new(holding)));
+            return After::Waits;
         }
-    } else {
-        let client = Client::of(session, id);
-        let result =
-            run_command(entry, args, client, turn.now, core.limits, core.shared, &mut view, output);
-        if core.limits.interest.any() {
-            session.remember = session.remember.after_command();
-        }
-        core.statistics().called(entry.id, &result);
-    }
+        Ok(Flow::Later(reply)) => (Some(reply), After::Resumes),
+        Ok(Flow::Close) => (None, After::Closes),
+        Ok(Flow::Next | Flow::Yield | Flow::Defer | Flow::Wait) | Err(_) => (None, After::Resumes),
+    };
     let nanos = core.nanos_since(begun);
     match keeper {
         Some(window) => gathering.hand_over(window, KEPT_COMMANDS),
         None => gathering.release(&core.shared.cells, &ShardPost(&core.post)),
     }
+    let after = reply.map_or(after, |reply| reply.go_on(core, session, id, output));
     core.note(session, request, nanos, output.len() - unsent_before, turn);
     after
 }

@@ -39,6 +39,11 @@ impl Request<'_> {
 }
 
 impl OwnedRequest {
+    /// Bytes of memory, its own place included.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.args.memory_bytes()
+    }
+
     /// To run it, or to tell of it.
     pub fn as_request(&self) -> Request<'_> {
         Request { entry: self.entry, args: self.args.as_args(), bytes: self.bytes }
@@ -77,9 +82,14 @@ impl Core {
         if self.thresholds.is_notable(cost) {
             self.remember(session, entry, args, cost, turn.now);
         }
+        self.show(session, request, turn);
+    }
+
+    /// Shows a command to those who want to see every command.
+    pub fn show(&self, session: &Session, request: Request<'_>, turn: &Turn) {
         if self.shared.monitors.any() {
             let mut lines = Lines::default();
-            lines.add(session, entry, args, turn);
+            lines.add(session, request.entry, request.args, turn);
             self.send_to_monitors(lines);
         }
     }

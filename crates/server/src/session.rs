@@ -3,7 +3,8 @@
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
-use crate::tracking::{Remember, Tracking};
+use crate::tracking::{Invalidated, Remember, Tracking};
+use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::Entry;
 use darter_resp::{Limits, Output, Protocol, RequestParser};
@@ -47,6 +48,8 @@ pub struct Session {
     pub last_command: &'static str,
     /// A command of its that is under way somewhere; the connection is suspended or comes again.
     pub pending: Option<Pending>,
+    /// What it has queued since MULTI; the connection's windows are for clients without.
+    pub transaction: Option<Box<Transaction>>,
     /// What is seldom looked at.
     pub facts: Box<Facts>,
 }
@@ -103,12 +106,16 @@ pub struct Facts {
     pub reads_from_replicas: bool,
     /// `CLIENT CAPA redirect`.
     pub takes_redirects: bool,
+    /// Keys that must not change before its next EXEC.
+    pub watches: Watches,
     /// When it connected.
     pub connected_at: UnixMillis,
     /// What it subscribed to; made with the first subscription.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// How it is tracked, if it is.
     pub tracking: Option<Box<Tracking>>,
+    /// Keys that its own command under way elsewhere changed, to be told behind that command's reply.
+    pub late_invalidations: Vec<Invalidated>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
 }
@@ -137,6 +144,7 @@ impl Session {
             commands: 0,
             last_command: "",
             pending: None,
+            transaction: None,
             facts: Box::new(Facts {
                 peer,
                 name: Vec::new(),
@@ -146,9 +154,11 @@ impl Session {
                 no_touch: false,
                 reads_from_replicas: false,
                 takes_redirects: false,
+                watches: Watches::default(),
                 connected_at: now,
                 subscriptions: None,
                 tracking: None,
+                late_invalidations: Vec::new(),
                 has_read_letters: false,
             }),
         }
@@ -167,6 +177,12 @@ impl Session {
         self.facts.no_evict = false;
         self.facts.no_touch = false;
         self.facts.reads_from_replicas = false;
+    }
+
+    /// Whether its commands run in windows that connections share.
+    #[inline]
+    pub fn runs_in_windows(&self) -> bool {
+        self.pending.is_none() && self.transaction.is_none() && self.replies == Replies::On
     }
 
     /// Notes what follows from its protocol and its subscriptions: a RESP2 client could not tell

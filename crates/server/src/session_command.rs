@@ -1,14 +1,16 @@
 //! Commands about the client and the server rather than about keys.
 
+use crate::late_reply::LateReply;
 use crate::mail::Mail;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::survey::{Question, Survey};
 use crate::worker::Core;
+use darter_base::WorkerId;
 use darter_command_table::{Command, Entry, ReplyError, ShardView};
 use darter_resp::{Args, Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, Turn};
-use std::time::Duration;
 
 /// A session command: what it is, and how it runs.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct SessionCommand {
 pub enum SessionRun {
     /// By itself.
     Alone(fn(&mut SessionCall<'_>) -> SessionResult),
+    /// Over the shards of its keys.
+    Keyed(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
+    /// Over the shards of the keys that the client watches and of the commands it has queued.
+    Queued(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
     /// Over all shards at once.
     AllShards(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
     /// Not at all: only its subcommands do.
@@ -36,6 +42,22 @@ impl SessionCommand {
     /// A command that runs by itself.
     pub const fn alone(command: Command, run: fn(&mut SessionCall<'_>) -> SessionResult) -> Self {
         Self { command, run: SessionRun::Alone(run), is_subcommand: false }
+    }
+
+    /// A command that runs over the shards of its keys.
+    pub const fn keyed(
+        command: Command,
+        run: fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult,
+    ) -> Self {
+        Self { command, run: SessionRun::Keyed(run), is_subcommand: false }
+    }
+
+    /// A command that runs over the shards of what the client watches and has queued.
+    pub const fn queued(
+        command: Command,
+        run: fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult,
+    ) -> Self {
+        Self { command, run: SessionRun::Queued(run), is_subcommand: false }
     }
 
     /// A command that runs over all shards at once.
@@ -63,23 +85,22 @@ impl SessionCommand {
 pub type SessionResult = Result<Flow, ReplyError>;
 
 /// What happens to the connection after a session command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Flow {
     /// The next command.
     Next,
     /// The next command, once this worker's letters have been read.
     Yield,
-    /// The same command again, once this worker's letters have been read. Nothing was answered yet.
+    /// The same command again, once this worker's letters have been read. Nothing was answered yet. Not
+    /// of a part of another command.
     Defer,
-    /// Nothing until [`Session::pending`] is dealt with.
-    Suspend,
+    /// The next command once this reply is complete; nothing else was written. Only a command over
+    /// shards can keep them for a while before.
+    Later(Box<LateReply>),
     /// Nothing until [`Session::pending`] is dealt with, which can take for ever.
     Wait,
     /// Close once the reply is sent.
     Close,
-    /// Answer `+OK` after this long, and keep the shards until then. Only of a command over all
-    /// shards.
-    Hold(Duration),
 }
 
 /// One session command of one client.
@@ -103,6 +124,9 @@ pub struct SessionCall<'a> {
     pub post: &'a Post<Mail>,
     /// The time.
     pub turn: &'a Turn,
+    /// Whether it is a part of a transaction or a script. Then it must write exactly one value, and
+    /// must not wait.
+    pub nested: bool,
 }
 
 impl SessionCall<'_> {
@@ -115,6 +139,24 @@ impl SessionCall<'_> {
     pub fn ok(&mut self) -> SessionResult {
         self.reply().ok();
         Ok(Flow::Next)
+    }
+
+    /// Answers what all workers say to a question.
+    pub fn ask(&self, question: Question) -> SessionResult {
+        let survey = Survey::of_everybody(question, self.session.protocol);
+        Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
+    }
+
+    /// Answers what the client's own worker says to a question.
+    pub fn ask_own_worker(&self, question: Question) -> SessionResult {
+        let survey = Survey::of_own_worker(question, self.session.protocol);
+        Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
+    }
+
+    /// Answers what these workers say to a question.
+    pub fn ask_workers(&self, workers: Vec<WorkerId>, question: Question) -> SessionResult {
+        let survey = Survey::of_workers(workers, question, self.session.protocol);
+        Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
     }
 
     /// Answers `text` under a format of three letters, as verbatim text.

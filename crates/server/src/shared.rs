@@ -14,10 +14,12 @@ use crate::tracking::TrackingTable;
 use crate::watch::monitor::Monitors;
 use crate::watch::{CommandLogs, LatencyEvents};
 use darter_base::{ShardId, UnixMillis, WorkerId};
-use darter_command_table::{Command, CommandId, Entry, Handler, Rename, RenameError, Table};
+use darter_command_table::{
+    CallLimits, Command, CommandId, Entry, Handler, Rename, RenameError, Table,
+};
 use darter_runtime::handle::ShutdownHandle;
 use darter_runtime::{ConnectionId, Post, ReactorChoice, RemotePost, Stopwatch};
-use darter_shard::{KeyHasher, Shard, ShardOptions};
+use darter_shard::{Interest, KeyHasher, Shard, ShardOptions};
 use darter_txn::{Cells, Router};
 use hashbrown::HashMap;
 use std::fmt;
@@ -211,6 +213,15 @@ impl Shared {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// What commands depend on now.
+    pub fn call_limits(&self) -> CallLimits {
+        let mut limits = self.config.current().call_limits();
+        if self.tracking.any() {
+            limits.interest = limits.interest.and(Interest::CHANGES);
+        }
+        limits
+    }
+
     /// Notes where a client's connection is.
     pub fn add_connection(&self, client_id: u64, id: ConnectionId) {
         self.lock_connections().insert(client_id, id);
@@ -280,9 +291,10 @@ impl Shared {
         self.baseline.lock().expect("the baseline is replaced, never half changed")
     }
 
-    /// Memory of all connections' buffers, in bytes.
+    /// Memory of all connections' buffers and of the commands they have queued, in bytes.
     pub fn buffer_bytes(&self) -> u64 {
-        self.statistics.iter().map(|worker| worker.buffer_bytes.read()).sum()
+        let workers = self.statistics.iter();
+        workers.map(|worker| worker.buffer_bytes.read() + worker.queued_bytes.read()).sum()
     }
 
     /// Notes what a shard uses.

@@ -76,6 +76,10 @@ pub struct WorkerStatistics {
     pub ticks: Counter,
     /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
+    /// Memory of commands that clients have queued since MULTI, in bytes. A level.
+    pub queued_bytes: Counter,
+    /// Clients that watch keys. A level.
+    pub watching_clients: Counter,
     /// Clients that wait: for a pause to end, or for data. A level.
     pub blocked_clients: Counter,
     /// Those of them that wait for a limited time. A level.
@@ -128,6 +132,8 @@ impl WorkerStatistics {
             reads: Counter::default(),
             ticks: Counter::default(),
             buffer_bytes: Counter::default(),
+            queued_bytes: Counter::default(),
+            watching_clients: Counter::default(),
             blocked_clients: Counter::default(),
             timed_clients: Counter::default(),
             monitors: Counter::default(),

@@ -1,20 +1,21 @@
 //! Questions to the clients of all workers: `CLIENT LIST`, `CLIENT KILL`.
 //!
 //! Sessions live on their workers, so the asking client is suspended, every worker (its own too)
-//! gets the question by mail, and the reply is written once the last answer is in. A client that
-//! goes away meanwhile takes its survey with it; answers that still come are dropped.
+//! gets the question by mail, and the reply is written once the last answer is in. No answer needs a
+//! shard. A client that goes away meanwhile takes its survey with it; answers that still come are
+//! dropped.
 
 use crate::commands::client::filter::Filter;
 use crate::commands::client::line;
 use crate::commands::error::ServerError;
+use crate::late_reply::LateReply;
 use crate::mail::Mail;
 use crate::pending::{After, Pending};
 use crate::session::Session;
-use crate::session_command::SessionCall;
 use crate::waiting::End;
 use crate::worker::{Core, Worker};
 use darter_base::WorkerId;
-use darter_resp::{Output, ReplyWriter};
+use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections};
 use darter_structures::allocator;
 use std::sync::Arc;
@@ -51,45 +52,73 @@ pub enum Answer {
     Done,
 }
 
-/// Answers being collected for one client.
+/// Which workers are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    Everybody,
+    /// That of the asking client.
+    Own,
+    These(Vec<WorkerId>),
+}
+
+/// A question of a client, and how its answer is written.
 #[derive(Debug)]
 pub struct Survey {
-    question: Arc<Question>,
-    outstanding: usize,
-    answers: Vec<Answer>,
+    question: Question,
+    asked: Asked,
+    protocol: Protocol,
 }
 
 impl Survey {
-    /// Asks every worker on behalf of the calling client, which must then be suspended.
-    pub fn start(call: &mut SessionCall<'_>, question: Question) {
-        let workers = u16::try_from(call.post.worker_count()).expect("worker numbers fit 16 bits");
-        Self::ask(call, (0..workers).map(WorkerId), question);
+    /// A question to every worker.
+    pub const fn of_everybody(question: Question, protocol: Protocol) -> Self {
+        Self { question, asked: Asked::Everybody, protocol }
     }
 
-    /// Asks the worker of the calling client only.
-    pub fn start_here(call: &mut SessionCall<'_>, question: Question) {
-        Self::ask(call, std::iter::once(call.id.worker), question);
+    /// A question to the worker of the asking client only.
+    pub const fn of_own_worker(question: Question, protocol: Protocol) -> Self {
+        Self { question, asked: Asked::Own, protocol }
     }
 
-    /// Asks these workers.
-    pub fn start_at(call: &mut SessionCall<'_>, workers: &[WorkerId], question: Question) {
-        Self::ask(call, workers.iter().copied(), question);
-    }
-
-    fn ask(
-        call: &mut SessionCall<'_>,
-        workers: impl ExactSizeIterator<Item = WorkerId>,
+    /// A question to these workers.
+    pub const fn of_workers(
+        workers: Vec<WorkerId>,
         question: Question,
-    ) {
+        protocol: Protocol,
+    ) -> Self {
+        Self { question, asked: Asked::These(workers), protocol }
+    }
+
+    /// Asks on behalf of the client `from`. `reply` is what its answer is a part of.
+    pub fn ask(self, core: &Core, from: ConnectionId, reply: Box<LateReply>) -> Box<Collection> {
+        let Self { question, asked, protocol } = self;
         let question = Arc::new(question);
+        let workers = match asked {
+            Asked::Own => vec![from.worker],
+            Asked::These(workers) => workers,
+            Asked::Everybody => {
+                let count = core.post.worker_count();
+                let count = u16::try_from(count).expect("worker numbers fit 16 bits");
+                (0..count).map(WorkerId).collect()
+            }
+        };
         let outstanding = workers.len();
         for worker in workers {
-            let mail = Mail::Question { from: call.id, question: Arc::clone(&question) };
-            call.post.send(worker, mail);
+            let mail = Mail::Question { from, question: Arc::clone(&question) };
+            core.post.send(worker, mail);
         }
-        let survey = Self { question, outstanding, answers: Vec::new() };
-        call.session.pending = Some(Pending::Survey(Box::new(survey)));
+        Box::new(Collection { question, protocol, outstanding, answers: Vec::new(), reply })
     }
+}
+
+/// Answers being collected for one client.
+#[derive(Debug)]
+pub struct Collection {
+    question: Arc<Question>,
+    protocol: Protocol,
+    outstanding: usize,
+    answers: Vec<Answer>,
+    reply: Box<LateReply>,
 }
 
 impl Question {
@@ -153,26 +182,36 @@ impl Question {
     }
 }
 
-/// Adds one worker's answer; writes the reply after the last one.
-pub fn collect(session: &mut Session, answer: Answer, output: &mut Output) -> After {
-    let mut survey = match session.pending.take() {
-        Some(Pending::Survey(survey)) => survey,
+/// Adds one worker's answer. After the last one the reply goes on.
+pub fn collect(
+    core: &Core,
+    session: &mut Session,
+    answer: Answer,
+    id: ConnectionId,
+    output: &mut Output,
+) -> After {
+    let mut collection = match session.pending.take() {
+        Some(Pending::Survey(collection)) => collection,
         other => {
             session.pending = other;
             return After::Waits;
         }
     };
-    survey.answers.push(answer);
-    survey.outstanding -= 1;
-    if survey.outstanding > 0 {
-        session.pending = Some(Pending::Survey(survey));
+    collection.answers.push(answer);
+    collection.outstanding -= 1;
+    if collection.outstanding > 0 {
+        session.pending = Some(Pending::Survey(collection));
         return After::Waits;
     }
-    let reply = ReplyWriter::new(output, session.protocol);
-    finish(&survey.question, survey.answers, reply)
+    let Collection { question, protocol, answers, mut reply, .. } = *collection;
+    if write(&question, answers, ReplyWriter::new(reply.answer(), protocol)) {
+        reply.close();
+    }
+    reply.go_on(core, session, id, output)
 }
 
-fn finish(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>) -> After {
+/// Writes the answer of all; whether the asking client is to be closed.
+fn write(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>) -> bool {
     let mut lines = Vec::new();
     let mut count = 0;
     let mut kills_asker = false;
@@ -200,5 +239,5 @@ fn finish(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>)
         Question::KillOne(_) if count == 0 => reply.error(ServerError::NoSuchClient.to_string()),
         Question::KillOne(_) | Question::FollowPause | Question::Purge => reply.ok(),
     }
-    if kills_asker { After::Closes } else { After::Resumes }
+    kills_asker
 }

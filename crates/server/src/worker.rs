@@ -1,7 +1,9 @@
 //! One worker's service: reading its clients' commands and running them.
 
-use crate::commands;
+use crate::barrier::{Barrier, is_http};
+use crate::caller::Caller;
 use crate::commands::error::ServerError;
+use crate::commands::pubsub::subscribe::must_read_letters;
 use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
@@ -10,27 +12,29 @@ use crate::observed::work_observed;
 use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
+use crate::place::Place;
 use crate::pubsub::Registry;
 use crate::request::Request;
 use crate::session::{Replies, Session, is_local};
-use crate::session_command::{Flow, SessionCall, SessionRun};
+use crate::session_command::Flow;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::transaction::{self, WatchedKey};
 use crate::watch::latency::EXPIRE_CYCLE;
 use crate::watch::monitor::Lines;
 use crate::watch::{Cost, Thresholds};
-use darter_base::crc16::slot_of;
 use darter_base::{ShardId, UnixMillis, WorkerId};
-use darter_command_table::{CallLimits, Entry, Flags, Handler, ReplyError};
-use darter_resp::{Args, Output, OwnedArgs, Parsed, ProtocolError, ReplyWriter, RequestParser};
+use darter_command_table::{CallLimits, Handler, ReplyError};
+use darter_resp::{Args, Output, Parsed, ReplyWriter, RequestParser};
 use darter_runtime::{
     Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit, PeerInfo, Post,
     Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
 };
 use darter_shard::{Interest, Shard};
-use darter_txn::{Letter, Outcome, Window};
+use darter_txn::{Letter, Outcome, View, Window};
 use hashbrown::{HashMap, HashSet};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -70,6 +74,8 @@ pub struct Core {
     pub post: Post<Mail>,
     /// The configuration that commands look at, as of this tick.
     pub limits: CallLimits,
+    /// Bytes of commands not run that a client may have sent, as of this tick.
+    pub query_bytes_max: usize,
     /// Unsent output that clients may have, as of this tick.
     pub output_limits: OutputLimits,
     /// From which cost on a command is remembered, as of this tick.
@@ -86,6 +92,8 @@ pub struct Core {
     pub subscribers: RefCell<Registry>,
     /// Its clients that are tracked.
     pub trackers: RefCell<HashSet<ConnectionId>>,
+    /// Watches that are to be taken out of their shards.
+    pub given_back: RefCell<BTreeMap<ShardId, Vec<WatchedKey>>>,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -116,26 +124,6 @@ pub struct Worker {
     config_version: u64,
 }
 
-/// What ended the collection of a window.
-enum Barrier {
-    /// The window is full.
-    Full,
-    /// The rest of the input is no whole command.
-    Incomplete,
-    /// A command that has to wait for a pause to end.
-    Paused,
-    /// A command that does not run in a window, with its spans in the batch.
-    Command { entry: &'static Entry, place: Place, begin: usize, end: usize, first_span: usize },
-    /// An inline command, unescaped.
-    Inline { args: OwnedArgs, end: usize },
-    /// A command that is refused, with its spans in the batch.
-    Refused { error: ReplyError, begin: usize, end: usize, first_span: usize },
-    /// A request that is none.
-    Malformed(ProtocolError),
-    /// An HTTP request: somebody makes a browser talk to us.
-    Attack,
-}
-
 /// How far a connection has come in a window it shared with others.
 #[derive(Clone, Copy, Debug)]
 struct Ahead {
@@ -145,17 +133,6 @@ struct Ahead {
     waits: bool,
     /// Bytes of output there were before.
     unsent_before: usize,
-}
-
-/// Where a command has to run.
-enum Place {
-    Shard(ShardId, u64),
-    /// Its keys are in these shards, ascending.
-    Several(Vec<ShardId>),
-    /// It is about all shards.
-    All,
-    Slices,
-    Session,
 }
 
 /// How far a connection's window came.
@@ -187,6 +164,7 @@ impl Worker {
                 shared,
                 post: context.post.clone(),
                 limits: config.call_limits(),
+                query_bytes_max: config.query_buffer_limit_bytes,
                 output_limits: config.output_limits,
                 thresholds: Thresholds::new(&config.watch),
                 pause: Cell::new(None),
@@ -195,6 +173,7 @@ impl Worker {
                 monitors: RefCell::default(),
                 subscribers: RefCell::default(),
                 trackers: RefCell::default(),
+                given_back: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
@@ -242,8 +221,7 @@ impl Worker {
             let args = Args::new(&input[begin..end], &self.batch.spans[first_span..]);
             let entry = match self.core.admit(session, args) {
                 Ok(entry) => entry,
-                Err(_) if is_http(args) => return Barrier::Attack,
-                Err(error) => return Barrier::Refused { error, begin, end, first_span },
+                Err(error) => return Barrier::of_refusal(error, args, (begin, end), first_span),
             };
             if self.core.holds_back(entry) {
                 return Barrier::Paused;
@@ -346,7 +324,7 @@ impl Worker {
             let (session, io) = arrivals.at(place);
             crash::note_client(session.client_id);
             let mut consumed = 0;
-            if session.pending.is_none() && session.replies == Replies::On {
+            if session.runs_in_windows() {
                 session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
                 self.collect(session, io.input, &mut consumed, place);
             }
@@ -415,12 +393,15 @@ impl Worker {
         session.note_command(request.entry);
         match place {
             Place::Shard(shard, _) => self.run_on(session, request, vec![shard], io),
-            Place::Several(shards) => self.run_on(session, request, shards, io),
+            Place::Several(shards) | Place::Gathered(shards) => {
+                self.run_on(session, request, shards, io)
+            }
             Place::All => {
                 let shards = self.core.shared.router().shards().collect();
                 self.run_on(session, request, shards, io)
             }
             Place::Slices => self.run_slices(session, request, io),
+            Place::Queued => self.run_queued(session, request, io),
             Place::Session => self.run_alone(session, request, io),
         }
     }
@@ -466,53 +447,54 @@ impl Worker {
         request: Request<'_>,
         io: &mut Io<'_, Outbox>,
     ) -> Then {
-        let Request { entry, args, .. } = request;
-        let Some(SessionRun::Alone(run)) = self.core.shared.session_run(entry.id) else {
-            unreachable!("placed by how it runs")
-        };
         let output = &mut io.output.0;
         let unsent_before = output.len();
         let begun = self.core.shared.stopwatch.now();
-        let mut call = SessionCall {
-            entry,
-            args,
-            output,
-            session,
-            id: io.id,
-            core: &self.core,
-            shared: self.core.shared,
-            post: &self.core.post,
-            turn: io.turn,
-        };
-        crash::note_command(&entry.full_name, args.len());
-        let result = run(&mut call);
+        let mut view = View::several(&mut [], self.core.shared.router());
+        let mut caller = Caller::new(&self.core, session, io.id, io.turn);
+        let result = caller.run(request, &mut view, output);
         if matches!(result, Ok(Flow::Defer)) {
             return self.defer(session, request, io.id);
         }
-        if session.facts.tracking.is_some() && !commands::client::has(entry) {
-            session.remember = session.remember.after_command();
-        }
         let nanos = self.core.nanos_since(begun);
-        self.core.statistics().called(entry.id, &result);
         let then = match result {
-            Ok(Flow::Next) => Then::Read,
+            Ok(Flow::Later(reply)) => match reply.go_on(&self.core, session, io.id, output) {
+                After::Resumes => Then::Read,
+                After::Waits => Then::Await,
+                After::Closes => Then::CloseAfterFlush,
+            },
             Ok(Flow::Yield) => {
                 self.core.post.send(self.core.worker, Mail::Resume(io.id));
                 Then::Await
             }
             Ok(Flow::Defer) => unreachable!("dealt with"),
-            Ok(Flow::Suspend) => Then::Await,
             Ok(Flow::Wait) => Then::Suspend,
             Ok(Flow::Close) => Then::CloseAfterFlush,
-            Ok(Flow::Hold(_)) => unreachable!("without shards there is nothing to keep"),
-            Err(error) => {
-                ReplyWriter::new(output, session.protocol).error(error.line());
-                Then::Read
-            }
+            Ok(Flow::Next) | Err(_) => Then::Read,
         };
         // What it set counts for itself already.
         self.follow_settings();
         self.core.note(session, request, nanos, io.output.0.len() - unsent_before, io.turn);
+        then
+    }
+
+    /// Runs a command over the shards of what the client watches and has queued.
+    fn run_queued(
+        &mut self,
+        session: &mut Session,
+        request: Request<'_>,
+        io: &mut Io<'_, Outbox>,
+    ) -> Then {
+        let subscribes = session.transaction.as_ref().is_some_and(|queue| queue.subscribes());
+        if subscribes && must_read_letters(&self.core, session) {
+            return self.defer(session, request, io.id);
+        }
+        let shards = transaction::shards_of(session);
+        if shards.is_empty() {
+            return self.run_alone(session, request, io);
+        }
+        let then = self.run_on(session, request, shards, io);
+        self.follow_settings();
         then
     }
 
@@ -538,7 +520,10 @@ impl Worker {
                 );
                 match after {
                     After::Resumes => Then::Read,
-                    After::Waits => Then::Suspend,
+                    After::Waits if matches!(session.pending, Some(Pending::Holding(_))) => {
+                        Then::Suspend
+                    }
+                    After::Waits => Then::Await,
                     After::Closes => Then::CloseAfterFlush,
                 }
             }
@@ -569,11 +554,8 @@ impl Worker {
         {
             self.config_version = version;
             let settings = self.core.shared.config.current();
-            self.core.limits = settings.call_limits();
-            if is_tracking {
-                let interest = self.core.limits.interest;
-                self.core.limits.interest = interest.and(Interest::CHANGES);
-            }
+            self.core.limits = self.core.shared.call_limits();
+            self.core.query_bytes_max = settings.query_buffer_limit_bytes;
             self.core.output_limits = settings.output_limits;
             self.core.thresholds = Thresholds::new(&settings.watch);
             let tracks = settings.watch.tracks_latency;
@@ -621,15 +603,7 @@ impl Worker {
                     // The connection is closing; its `closed` has released the rest, or will.
                     self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
                 }
-                match after {
-                    Some(After::Resumes) => {
-                        connections.resume(id);
-                    }
-                    Some(After::Closes) => {
-                        connections.close(id, true);
-                    }
-                    Some(After::Waits) | None => {}
-                }
+                go_on(after, id, connections);
             }
             Letter::Knock(shard) => {
                 self.core.shared.cells.cell(shard).answer_knock(&ShardPost(&self.core.post));
@@ -658,6 +632,9 @@ impl Worker {
                 session.pending = None;
                 output.append(job.output);
             });
+            if !session.facts.late_invalidations.is_empty() {
+                self.core.tell_late(session, &mut output.0);
+            }
         });
         connections.resume(job.origin);
     }
@@ -680,14 +657,18 @@ impl Worker {
             !is_over
         });
         for id in over {
-            connections.with(id, |session, output| {
-                self.core.answer(session, output, |session, output| {
-                    if let Some(Pending::Holding(holding)) = session.pending.take() {
-                        holding.finish(&self.core, session, output, turn);
+            let after = connections.with(id, |session, output| {
+                self.core.answer(session, output, |session, output| match session.pending.take() {
+                    Some(Pending::Holding(holding)) => {
+                        holding.finish(&self.core, session, output, id, turn)
                     }
-                });
+                    other => {
+                        session.pending = other;
+                        After::Waits
+                    }
+                })
             });
-            connections.resume(id);
+            go_on(after, id, connections);
         }
         self.core.holders.borrow().iter().map(|(until, _)| *until).min()
     }
@@ -742,57 +723,6 @@ impl Worker {
 }
 
 impl Core {
-    /// The command these arguments ask for, if this client may run it. Whoever answers a refusal counts
-    /// it ([`Core::count_refusal`]).
-    #[inline]
-    fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Entry, ReplyError> {
-        let shared: &'static Shared = self.shared;
-        let found = shared.table.find(args).and_then(|entry| {
-            let flags = entry.command.flags;
-            if flags.has(Flags::PROTECTED) {
-                commands::debug::check_permission(shared, session)?;
-            }
-            Ok(entry)
-        });
-        if session.authenticated && !session.confined {
-            return found;
-        }
-        self.admit_some(session, args, found)
-    }
-
-    /// What a client may run that may not run everything.
-    #[cold]
-    fn admit_some(
-        &self,
-        session: &Session,
-        args: Args<'_>,
-        found: Result<&'static Entry, ReplyError>,
-    ) -> Result<&'static Entry, ReplyError> {
-        if !session.authenticated {
-            return self.without_auth(args, found);
-        }
-        let entry = found?;
-        if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
-            return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
-        }
-        Ok(entry)
-    }
-
-    /// Before authentication nothing is told about commands but that they need it, not even whether
-    /// they exist.
-    fn without_auth(
-        &self,
-        args: Args<'_>,
-        found: Result<&'static Entry, ReplyError>,
-    ) -> Result<&'static Entry, ReplyError> {
-        let shared: &'static Shared = self.shared;
-        let named = shared.table.named(args.at(0));
-        match named {
-            Some(entry) if entry.command.flags.has(Flags::NO_AUTH) => found,
-            _ => Err(ReplyError::NoAuth),
-        }
-    }
-
     /// Lets `write` answer a client whose command was under way, and counts what it wrote.
     fn answer<R>(
         &self,
@@ -806,81 +736,6 @@ impl Core {
         self.statistics().output_bytes.add((output.0.len() - unsent_before) as u64);
         result
     }
-
-    /// Counts a command that was not admitted.
-    #[cold]
-    fn count_refusal(&self, args: Args<'_>, error: &ReplyError) {
-        let statistics = self.statistics();
-        let Some(mut entry) = self.shared.table.named(args.at(0)) else {
-            return statistics.error(error);
-        };
-        if let Some(subcommand) = args.get(1).and_then(|name| entry.subcommand(name)) {
-            entry = subcommand;
-        }
-        statistics.refused(entry.id, error);
-    }
-
-    /// Where the command runs.
-    #[inline]
-    fn place(&self, entry: &'static Entry, args: Args<'_>) -> Place {
-        let router = self.shared.router();
-        if let Some(index) = entry.single_key {
-            let key = args.at(usize::from(index));
-            let shard =
-                if router.shard_count() == 1 { ShardId(0) } else { router.shard_of(slot_of(key)) };
-            return Place::Shard(shard, self.shared.hasher.hash(key));
-        }
-        match entry.command.handler {
-            Handler::Keyed(_) => self.place_of_keys(entry, args),
-            Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
-            Handler::AllShards(_) => Place::All,
-            Handler::Sliced(_) => Place::Slices,
-            Handler::Session | Handler::Container => match self.shared.session_run(entry.id) {
-                Some(SessionRun::AllShards(_)) => Place::All,
-                _ => Place::Session,
-            },
-        }
-    }
-
-    fn place_of_keys(&self, entry: &'static Entry, args: Args<'_>) -> Place {
-        let router = self.shared.router();
-        if router.shard_count() == 1 {
-            return Place::Shard(ShardId(0), 0);
-        }
-        let mut only = None;
-        // One entry per shard, not per key: there can be very many keys.
-        let mut several = Vec::new();
-        entry.command.each_key(args, |index| {
-            if several.len() == usize::from(router.shard_count()) {
-                return;
-            }
-            let shard = router.shard_of(slot_of(args.at(index)));
-            match only {
-                None => only = Some(shard),
-                Some(first) if first == shard => {}
-                Some(first) => {
-                    if several.is_empty() {
-                        several.push(first);
-                    }
-                    if let Err(place) = several.binary_search(&shard) {
-                        several.insert(place, shard);
-                    }
-                }
-            }
-        });
-        if several.is_empty() {
-            // Arguments without a key are the handler's to refuse; any shard will do for that.
-            Place::Shard(only.unwrap_or(ShardId(0)), 0)
-        } else {
-            Place::Several(several)
-        }
-    }
-}
-
-/// Whether an unknown command is the first line of an HTTP request, or a header of one.
-fn is_http(args: Args<'_>) -> bool {
-    let name = args.at(0);
-    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
 impl Service for Worker {
@@ -956,18 +811,10 @@ impl Service for Worker {
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
                     self.core.answer(session, output, |session, output| {
-                        crate::survey::collect(session, answer, output)
+                        crate::survey::collect(&self.core, session, answer, to, output)
                     })
                 });
-                match finished {
-                    Some(After::Resumes) => {
-                        connections.resume(to);
-                    }
-                    Some(After::Closes) => {
-                        connections.close(to, true);
-                    }
-                    _ => {}
-                }
+                go_on(finished, to, connections);
             }
         }
     }
@@ -986,6 +833,7 @@ impl Service for Worker {
         {
             self.core.follow_pause(turn.now, connections);
         }
+        self.core.give_watches_back(turn.now);
         let wait_ends = self.core.end_overdue_waits(turn.now, connections);
         let next_release = self.release_held(&turn, connections);
         let mut due = *self.background_due.get_or_insert(turn.instant);
@@ -1010,7 +858,7 @@ impl Service for Worker {
         NextTick::After(wake - turn.instant)
     }
 
-    fn closed(&mut self, id: ConnectionId, mut session: Session, reason: CloseReason, _: &Turn) {
+    fn closed(&mut self, id: ConnectionId, mut session: Session, reason: CloseReason, turn: &Turn) {
         let statistics = self.core.statistics();
         statistics.connections_closed.add(1);
         match reason {
@@ -1029,6 +877,7 @@ impl Service for Worker {
         self.core.clients.remove(&session.client_id);
         self.core.shared.remove_connection(session.client_id);
         self.core.end_monitoring(&mut session);
+        self.core.discard(&mut session, turn.now);
         self.core.end_subscriptions(&mut session, id);
         self.core.end_tracking(&mut session, id);
         match &session.pending {
@@ -1083,8 +932,13 @@ impl Worker {
         if let Some(Pending::Deferred(request)) =
             session.pending.take_if(|pending| matches!(pending, Pending::Deferred(_)))
         {
+            let request = request.as_request();
             let then = session.finish_pending(io, |session, io| {
-                self.run_alone(session, request.as_request(), io)
+                if self.core.runs_queue(request.entry) {
+                    self.run_queued(session, request, io)
+                } else {
+                    self.run_alone(session, request, io)
+                }
             });
             if then != Then::Read {
                 return Progress { consumed, then };
@@ -1098,7 +952,16 @@ impl Worker {
         loop {
             let mut at = consumed;
             self.batch.clear();
-            let barrier = self.collect(session, io.input, &mut at, 0);
+            let barrier = if session.transaction.is_some() {
+                let begun_at = session.commands;
+                let barrier = session.run_muted(io, |session, io| {
+                    self.core.collect_queued(session, io, &mut self.batch.spans, &mut at)
+                });
+                commands += usize::try_from(session.commands - begun_at).unwrap_or(usize::MAX);
+                barrier
+            } else {
+                self.collect(session, io.input, &mut at, 0)
+            };
             if !self.batch.operations.is_empty() {
                 commands += self.batch.operations.len();
                 let ran = session.run_muted(io, |session, io| self.run_window(session, io));
@@ -1132,12 +995,19 @@ impl Worker {
                     let begin = std::mem::replace(&mut consumed, end);
                     commands += 1;
                     let args = args.as_args();
-                    match self.core.admit(session, args) {
-                        Ok(entry) if self.core.holds_back(entry) => {
+                    match self.core.admit_in(session, args) {
+                        Ok(entry) if self.core.holds_back_in(session, entry) => {
                             break Progress {
                                 consumed: begin,
                                 then: self.hold_back(session, io.id),
                             };
+                        }
+                        Ok(entry) if self.core.queues(session, entry) => {
+                            let request = Request { entry, args, bytes: end - begin };
+                            session.run_muted(io, |session, io| {
+                                self.core.queue(session, request, io.output);
+                            });
+                            Then::Read
                         }
                         Ok(entry) => {
                             let place = self.core.place(entry, args);
@@ -1150,23 +1020,22 @@ impl Worker {
                             break refuse_attack(io, session);
                         }
                         Err(error) => {
-                            self.core.count_refusal(args, &error);
-                            session.run_muted(io, |session, io| refuse(session, &error, io));
+                            self.refuse(session, args, &error, io);
                             Then::Read
                         }
                     }
                 }
                 Barrier::Refused { error, begin, end, first_span } => {
                     consumed = end;
-                    let spans = &self.batch.spans[first_span..];
-                    self.core.count_refusal(Args::new(&io.input[begin..end], spans), &error);
-                    session.run_muted(io, |session, io| refuse(session, &error, io));
+                    let args = Args::new(&io.input[begin..end], &self.batch.spans[first_span..]);
+                    self.refuse(session, args, &error, io);
                     Then::Read
                 }
                 Barrier::Malformed(error) => {
                     ReplyWriter::new(&mut io.output.0, session.protocol).error(error.message());
                     break Progress { consumed: io.input.len(), then: Then::CloseAfterFlush };
                 }
+                Barrier::QueueOverflow => break self.refuse_overflow(session, consumed),
                 Barrier::Attack => break refuse_attack(io, session),
             };
             if then != Then::Read {
@@ -1177,11 +1046,58 @@ impl Worker {
             }
         }
     }
+
+    /// Answers a command that was not admitted, and counts it. Of a transaction it was to be part of
+    /// nothing runs, and when it was to run one, that is over.
+    #[cold]
+    fn refuse(
+        &self,
+        session: &mut Session,
+        args: Args<'_>,
+        error: &ReplyError,
+        io: &mut Io<'_, Outbox>,
+    ) {
+        self.core.count_refusal(args, error);
+        let refusal = match self.core.shared.table.named(args.at(0)) {
+            Some(entry) if self.core.runs_queue(entry) => {
+                self.core.discard(session, io.turn.now);
+                self.core.show(session, Request { entry, args, bytes: 0 }, io.turn);
+                ServerError::exec_refused(error).to_string().into_bytes().into()
+            }
+            _ => {
+                self.core.refuse_transaction(session);
+                error.line()
+            }
+        };
+        session.run_muted(io, |session, io| {
+            ReplyWriter::new(&mut io.output.0, session.protocol).error(refusal);
+        });
+    }
+
+    /// A client that queues without end is closed as one is that sends without end.
+    #[cold]
+    fn refuse_overflow(&self, session: &Session, consumed: usize) -> Progress {
+        self.core.statistics().connections_overflowed.add(1);
+        tracing::warn!(
+            client = session.client_id,
+            peer = ?session.facts.peer.remote,
+            "closed a client that reached the limit of its query buffer with queued commands"
+        );
+        Progress { consumed, then: Then::Close }
+    }
 }
 
-/// Writes the error of a command that was not admitted; it has been counted.
-fn refuse(session: &Session, error: &ReplyError, io: &mut Io<'_, Outbox>) {
-    ReplyWriter::new(&mut io.output.0, session.protocol).error(error.line());
+/// Does with a connection what became of its pending command; nothing if the connection is gone.
+fn go_on(after: Option<After>, id: ConnectionId, connections: &mut Connections<'_, Worker>) {
+    match after {
+        Some(After::Resumes) => {
+            connections.resume(id);
+        }
+        Some(After::Closes) => {
+            connections.close(id, true);
+        }
+        Some(After::Waits) | None => {}
+    }
 }
 
 /// Redis aborts such a connection without a word.

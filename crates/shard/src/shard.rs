@@ -268,6 +268,11 @@ impl Shard {
         self.common.garbage.len()
     }
 
+    /// Keys that somebody watches. O(databases).
+    pub fn watched_len(&self) -> usize {
+        self.databases.iter().map(|database| database.watches.len()).sum()
+    }
+
     /// Number of keys in all databases. O(databases).
     pub fn len(&self) -> usize {
         self.databases.iter().map(|database| database.table.len()).sum()

@@ -102,6 +102,11 @@ impl Watches {
         }
     }
 
+    /// Watched keys.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Bytes of heap, in good sizes.
     pub(crate) fn heap_bytes(&self) -> usize {
         if self.keys.capacity() == 0 {

@@ -12,13 +12,14 @@ pub struct Held<S> {
     pub shard: Box<S>,
 }
 
-/// The shards an operation may touch: one for most, several for a coordinated one.
+/// The shards an operation may touch: one for most, several for a coordinated one, none for one about
+/// no keys.
 ///
 /// Handlers are written once against a view; they ask for the shard of a slot and neither know nor
 /// care how many shards there are.
 #[derive(Debug)]
 pub struct View<'a, S> {
-    /// Ascending by id, at least one.
+    /// Ascending by id.
     held: &'a mut [Held<S>],
     router: Router,
 }
@@ -30,7 +31,7 @@ impl<'a, S> View<'a, S> {
         Self { held: std::slice::from_mut(held), router }
     }
 
-    /// A view over several held shards, ascending by id.
+    /// A view over any number of held shards, ascending by id.
     pub fn several(held: &'a mut [Held<S>], router: Router) -> Self {
         debug_assert!(held.is_sorted_by_key(|held| held.id), "shards ascend");
         Self { held, router }
@@ -84,6 +85,9 @@ impl<'a, S> View<'a, S> {
     }
 
     /// The only shard of a view over one shard, or the lowest of several.
+    ///
+    /// # Panics
+    /// When there is none.
     #[inline]
     pub fn first(&mut self) -> &mut S {
         &mut self.held[0].shard
@@ -94,7 +98,12 @@ impl<'a, S> View<'a, S> {
         self.held.iter_mut().map(|held| &mut *held.shard)
     }
 
-    /// How many shards the view spans; at least 1.
+    /// Whether the shard is part of the view.
+    pub fn spans(&self, id: ShardId) -> bool {
+        self.held.binary_search_by_key(&id, |held| held.id).is_ok()
+    }
+
+    /// How many shards the view spans.
     pub fn shard_count(&self) -> usize {
         self.held.len()
     }
@@ -128,6 +137,7 @@ mod tests {
         }
         assert_eq!(view.each().map(|shard| *shard).collect::<Vec<_>>(), [0, 10, 30]);
         assert_eq!(*view.first(), 0);
+        assert!(view.spans(ShardId(3)) && !view.spans(ShardId(2)));
         assert_eq!(view.router().shard_count(), 4);
     }
 

@@ -10,6 +10,7 @@ mod object;
 mod random_key;
 mod rename;
 pub(crate) mod scan;
+mod sort;
 mod time_to_live;
 
 use darter_command_table::Command;
@@ -36,6 +37,8 @@ pub static COMMANDS: &[&Command] = &[
     &rename::RENAME,
     &rename::RENAMENX,
     &scan::SCAN,
+    &sort::SORT,
+    &sort::SORT_RO,
     &time_to_live::EXPIRETIME,
     &time_to_live::PEXPIRETIME,
     &time_to_live::PTTL,

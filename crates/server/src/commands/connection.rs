@@ -84,6 +84,7 @@ pub static QUIT: SessionCommand = SessionCommand::alone(
             .and(Flags::FAST)
             .and(Flags::NO_AUTH)
             .and(Flags::ALLOW_BUSY)
+            .and(Flags::AT_ONCE)
             .and(Flags::FOR_SUBSCRIBERS),
         deprecated: Some(Deprecation {
             since: "7.2.0",
@@ -145,10 +146,12 @@ pub static RESET: SessionCommand = SessionCommand::alone(
             .and(Flags::FAST)
             .and(Flags::NO_AUTH)
             .and(Flags::ALLOW_BUSY)
+            .and(Flags::AT_ONCE)
             .and(Flags::FOR_SUBSCRIBERS),
         ..BASE
     },
     |call| {
+        call.core.discard(call.session, call.turn.now);
         let limits = call.shared.config.current().request_limits();
         call.session.reset(limits);
         call.core.end_monitoring(call.session);

@@ -8,6 +8,7 @@ use crate::commands::acl::hexadecimal;
 use crate::commands::config::rewrite_config;
 use crate::commands::error::ServerError;
 use crate::config::rewrite::Append;
+use crate::late_reply::LateReply;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::shared::Shared;
@@ -16,7 +17,7 @@ use darter_base::glob::{Case, glob_matches};
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Command, Group, Handler, ReplyError, ShardView};
 use darter_commands::server::debug as keys;
-use darter_resp::Protocol;
+use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_runtime::crash;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -137,7 +138,10 @@ const SLEEP_SECONDS_MAX: f64 = 3600.0;
 
 fn sleep(call: &mut SessionCall<'_>, _: &mut ShardView<'_>) -> SessionResult {
     let seconds = parse_f64(only_argument(call)?).unwrap_or(0.0);
-    Ok(Flow::Hold(Duration::from_secs_f64(seconds.clamp(0.0, SLEEP_SECONDS_MAX))))
+    let duration = Duration::from_secs_f64(seconds.clamp(0.0, SLEEP_SECONDS_MAX));
+    let mut reply = Output::new();
+    ReplyWriter::new(&mut reply, call.session.protocol).ok();
+    Ok(Flow::Later(Box::new(LateReply::held(duration, reply))))
 }
 
 /// Answers an error of the caller's choice.

@@ -8,6 +8,18 @@ use std::fmt;
 pub enum ServerError {
     /// A number outside of 32 bits.
     NotAnInt,
+    /// `EXEC` of a client that queues nothing.
+    ExecWithoutMulti,
+    /// `EXEC` after a command was refused.
+    ExecAborted,
+    /// `EXEC` that is refused itself, for the reason given.
+    ExecRefused(String),
+    /// `DISCARD` of a client that queues nothing.
+    DiscardWithoutMulti,
+    /// A command that cannot be queued.
+    NotInTransaction(String),
+    /// `MONITOR` in a transaction.
+    MonitorInTransaction,
     /// `HELLO` with a number that is no protocol.
     UnsupportedProtocol,
     /// `HELLO` with something that is no number.
@@ -162,6 +174,15 @@ pub enum ServerError {
     ShutdownFailed,
 }
 
+impl ServerError {
+    /// `EXEC` that is refused for the same reason as any other command.
+    pub fn exec_refused(error: &ReplyError) -> Self {
+        let text = error.to_string();
+        let reason = text.strip_prefix("ERR ").unwrap_or(&text);
+        Self::ExecRefused(reason.to_owned())
+    }
+}
+
 impl fmt::Display for ServerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = |negated: &bool| if *negated { "NOT-" } else { "" };
@@ -169,6 +190,19 @@ impl fmt::Display for ServerError {
             Self::NotAnInt => {
                 "ERR value is out of range, value must between -2147483648 and 2147483647"
             }
+            Self::ExecWithoutMulti => "ERR EXEC without MULTI",
+            Self::ExecAborted => "EXECABORT Transaction discarded because of previous errors.",
+            Self::ExecRefused(reason) => {
+                return write!(formatter, "EXECABORT Transaction discarded because of: {reason}");
+            }
+            Self::DiscardWithoutMulti => "ERR DISCARD without MULTI",
+            Self::NotInTransaction(command) => {
+                return write!(
+                    formatter,
+                    "ERR Command '{command}' not allowed inside a transaction"
+                );
+            }
+            Self::MonitorInTransaction => "ERR MONITOR isn't allowed for DENY BLOCKING client",
             Self::UnsupportedProtocol => "NOPROTO unsupported protocol version",
             Self::ProtocolNotAnInteger => "ERR Protocol version is not an integer or out of range",
             Self::HelloOption(option) => {

@@ -3,7 +3,7 @@
 use crate::commands::info::field::as_f64;
 use crate::commands::info::snapshot::Snapshot;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use crate::survey::{Question, Survey};
+use crate::survey::Question;
 use darter_command_table::{Arity, Command, Flags, Group, Handler, ShardView};
 use darter_commands::server::memory as keys;
 use darter_resp::ReplyWriter;
@@ -137,10 +137,7 @@ static PURGE: SessionCommand = SessionCommand::alone(
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         ..BASE
     },
-    |call| {
-        Survey::start(call, Question::Purge);
-        Ok(Flow::Suspend)
-    },
+    |call| call.ask(Question::Purge),
 )
 .within();
 

@@ -26,6 +26,7 @@ pub mod persistence;
 pub mod pubsub;
 pub mod replication;
 pub mod server;
+pub mod transaction;
 pub mod wait;
 
 use crate::session_command::SessionCommand;
@@ -51,5 +52,6 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     pubsub::COMMANDS,
     replication::COMMANDS,
     server::COMMANDS,
+    transaction::COMMANDS,
     wait::COMMANDS,
 ];

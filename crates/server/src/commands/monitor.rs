@@ -1,6 +1,7 @@
 //! MONITOR: shows the client every command of every client. What is shown, and how it comes there, is
 //! told in [`crate::watch::monitor`].
 
+use crate::commands::error::ServerError;
 use crate::session_command::SessionCommand;
 use darter_command_table::{Arity, Command, Flags, Group, Handler};
 
@@ -20,6 +21,9 @@ pub static MONITOR: SessionCommand = SessionCommand::alone(
         ..Command::BASE
     },
     |call| {
+        if call.nested {
+            return Err(ServerError::MonitorInTransaction.into());
+        }
         call.core.begin_monitoring(call.session);
         call.ok()
     },

@@ -37,7 +37,7 @@ static WAIT: SessionCommand = SessionCommand::alone(
 fn wait(call: &mut SessionCall<'_>) -> SessionResult {
     let replicas = parse_i64(call.args.at(1)).ok_or(ReplyError::NotAnInteger)?;
     let timeout = timeout_millis(call.args.at(2))?;
-    if replicas <= 0 {
+    if replicas <= 0 || call.nested {
         call.reply().integer(0);
         return Ok(Flow::Next);
     }
@@ -68,7 +68,7 @@ fn wait_for_files(call: &mut SessionCall<'_>) -> SessionResult {
     if local > 0 {
         return Err(ServerError::NoJournalToWaitFor.into());
     }
-    if replicas == 0 {
+    if replicas == 0 || call.nested {
         let mut reply = call.reply();
         Awaited::Files.write(&mut reply);
         return Ok(Flow::Next);

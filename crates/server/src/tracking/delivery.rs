@@ -3,6 +3,7 @@
 use super::Tracking;
 use super::state::{Mode, Remember};
 use crate::mail::Mail;
+use crate::pending::Pending;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::worker::{Core, Worker};
@@ -182,7 +183,10 @@ impl Core {
             return None;
         }
         if tracking.redirect == 0 {
-            if protocol == Protocol::Resp3 {
+            let is_own = invalidation.by == Some(id);
+            if is_own && matches!(session.pending, Some(Pending::Posted)) {
+                session.facts.late_invalidations.push(invalidation.what.clone());
+            } else if protocol == Protocol::Resp3 {
                 write(&invalidation.what, &mut output.0, protocol);
             }
             return None;
@@ -198,6 +202,15 @@ impl Core {
             }
         }
         instead
+    }
+
+    /// Tells a client of what its own command changed, which has been answered now.
+    pub fn tell_late(&self, session: &mut Session, output: &mut Output) {
+        for what in std::mem::take(&mut session.facts.late_invalidations) {
+            if session.protocol == Protocol::Resp3 {
+                write(&what, output, session.protocol);
+            }
+        }
     }
 
     /// Tells a client of keys that another one has read.

@@ -37,6 +37,7 @@ pub fn flags(session: &Session) -> String {
     };
     add(session.monitors, 'O');
     add(session.subscribes, 'P');
+    add(session.transaction.is_some(), 'x');
     add(matches!(session.pending, Some(Pending::Paused | Pending::Waiting(_))), 'b');
     if let Some(tracking) = &session.facts.tracking {
         add(true, 't');
@@ -66,7 +67,7 @@ pub fn age_seconds(session: &Session, now: UnixMillis) -> i64 {
 }
 
 /// The line, without its end. The fields and their order are Valkey 9's. What Darter does not have
-/// (the buffers of a transaction, a static reply buffer) is 0. Redis keeps the first 16 KiB of output
+/// (a static reply buffer, arguments kept apart) is 0. Redis keeps the first 16 KiB of output
 /// apart (`obl`) and limits what is beyond (`omem`, in `oll` blocks): so many bytes are shown there.
 pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> String {
     let facts = &*session.facts;
@@ -75,12 +76,17 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
     let lossy = String::from_utf8_lossy;
     let resp = if session.protocol == Protocol::Resp3 { 3 } else { 2 };
     let last = if session.last_command.is_empty() { "NULL" } else { session.last_command };
+    // Redis counts what is queued, or that nothing is.
+    let transaction = session.transaction.as_ref();
+    let queued = transaction.map_or("-1".to_owned(), |queue| queue.commands().len().to_string());
+    let transaction_bytes =
+        transaction.map_or(0, |queue| queue.bytes()) + facts.watches.memory_bytes();
     let mut line = String::with_capacity(320);
     let written = write!(
         line,
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
-         flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi=-1 watch=0 qbuf={qbuf} \
-         qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
+         flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={queued} watch={watched} qbuf={qbuf} \
+         qbuf-free=0 argv-mem=0 multi-mem={transaction_bytes} rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
          tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir={redirect} resp={resp} \
          lib-name={lib_name} lib-ver={lib_version} tot-net-in={received} tot-net-out={sent} \
          tot-cmds={commands}",
@@ -102,7 +108,8 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         direct = info.unsent_bytes - info.limited_bytes(),
         listed = info.limited_bytes().div_ceil(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES),
         limited = info.limited_bytes(),
-        memory = info.memory_bytes + size_of::<Session>() + size_of_val(facts),
+        memory = info.memory_bytes + size_of::<Session>() + size_of_val(facts) + transaction_bytes,
+        watched = facts.watches.len(),
         lib_name = lossy(&facts.lib_name),
         lib_version = lossy(&facts.lib_version),
         received = info.received_bytes,

@@ -74,6 +74,8 @@ fn reply(call: &mut SessionCall<'_>) -> SessionResult {
     match &*call.args.at(2).to_ascii_lowercase() {
         b"on" => {
             call.session.replies = Replies::On;
+            // Also where it is a part of a transaction, whose reply may come later.
+            call.session.is_heard = true;
             return call.ok();
         }
         b"off" => call.session.replies = Replies::Off,
@@ -81,5 +83,6 @@ fn reply(call: &mut SessionCall<'_>) -> SessionResult {
         b"skip" => call.session.replies = Replies::SkipNext,
         _ => return Err(ReplyError::Syntax),
     }
-    Ok(Flow::Next)
+    // A transaction's reply is whole, whatever becomes of the replies behind it.
+    if call.nested { call.ok() } else { Ok(Flow::Next) }
 }

@@ -4,8 +4,8 @@
 
 use super::BASE;
 use super::filter::Filter;
-use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use crate::survey::{Question, Survey};
+use crate::session_command::{SessionCall, SessionCommand, SessionResult};
+use crate::survey::Question;
 use darter_command_table::{Arg, Arity, Command, Flags};
 
 /// The options both LIST and KILL have, for documentation.
@@ -51,8 +51,7 @@ pub static INFO: SessionCommand = SessionCommand::alone(
     },
     |call| {
         let filter = Filter::client(call.session.client_id);
-        Survey::start_here(call, Question::List(filter));
-        Ok(Flow::Suspend)
+        call.ask_own_worker(Question::List(filter))
     },
 )
 .within();
@@ -72,8 +71,7 @@ pub static LIST: SessionCommand = SessionCommand::alone(
     },
     |call| {
         let filter = parse_filter(call)?;
-        Survey::start(call, Question::List(filter));
-        Ok(Flow::Suspend)
+        call.ask(Question::List(filter))
     },
 )
 .within();
@@ -106,8 +104,7 @@ fn kill(call: &mut SessionCall<'_>) -> SessionResult {
         filter.skips_asker.get_or_insert(true);
         Question::Kill(filter)
     };
-    Survey::start(call, question);
-    Ok(Flow::Suspend)
+    call.ask(question)
 }
 
 fn parse_filter(call: &SessionCall<'_>) -> Result<Filter, darter_command_table::ReplyError> {

@@ -3,8 +3,8 @@
 use super::BASE;
 use crate::commands::error::ServerError;
 use crate::pause::{Pause, Paused};
-use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use crate::survey::{Question, Survey};
+use crate::session_command::{SessionCall, SessionCommand, SessionResult};
+use crate::survey::Question;
 use crate::waiting::End;
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
@@ -45,8 +45,7 @@ fn pause(call: &mut SessionCall<'_>) -> SessionResult {
     let now = call.turn.now;
     let until = now.checked_add(millis).ok_or(ServerError::TimeoutOutOfRange)?;
     call.shared.pause.begin(Pause { paused, until }, now);
-    Survey::start(call, Question::FollowPause);
-    Ok(Flow::Suspend)
+    call.ask(Question::FollowPause)
 }
 
 /// Ends a pause.
@@ -62,8 +61,7 @@ pub static UNPAUSE: SessionCommand = SessionCommand::alone(
     },
     |call| {
         call.shared.pause.end();
-        Survey::start(call, Question::FollowPause);
-        Ok(Flow::Suspend)
+        call.ask(Question::FollowPause)
     },
 )
 .within();
@@ -102,6 +100,5 @@ fn unblock(call: &mut SessionCall<'_>) -> SessionResult {
     let id = parse_i64(args.at(2)).ok_or(ReplyError::NotAnInteger)?;
     // Numbers of clients are positive.
     let client_id = u64::try_from(id).unwrap_or(0);
-    Survey::start(call, Question::Unblock { client_id, end });
-    Ok(Flow::Suspend)
+    call.ask(Question::Unblock { client_id, end })
 }

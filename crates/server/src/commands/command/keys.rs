@@ -76,6 +76,9 @@ fn keys_of(table: &Table, args: Args<'_>) -> Result<Vec<(usize, Access)>, ReplyE
         let access = command.access.map_or(spec.access, |access| access(args));
         spec.each_key(args, |index| keys.push((index, access)));
     }
+    if let (Some(further_keys), Some(spec)) = (command.further_keys, command.keys.last()) {
+        further_keys(args, &mut |index| keys.push((index, spec.access)));
+    }
     if keys.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(ServerError::InvalidArguments.into());
     }

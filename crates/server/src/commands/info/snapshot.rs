@@ -48,6 +48,7 @@ pub(crate) struct ClientLevels {
     pub(crate) blocked: u64,
     pub(crate) timed: u64,
     pub(crate) monitors: u64,
+    pub(crate) watching: u64,
     pub(crate) subscribers: u64,
     pub(crate) recent_input_max: u64,
     pub(crate) recent_output_max: u64,
@@ -66,6 +67,7 @@ pub(crate) struct ShardTotals {
     /// Tables, their entries apart.
     pub(crate) index_bytes: u64,
     pub(crate) garbage: u64,
+    pub(crate) watched_keys: u64,
     /// By database number.
     pub(crate) databases: Vec<DatabaseTotals>,
 }
@@ -113,6 +115,7 @@ impl Snapshot {
             clients.blocked += worker.blocked_clients.read();
             clients.timed += worker.timed_clients.read();
             clients.monitors += worker.monitors.read();
+            clients.watching += worker.watching_clients.read();
             clients.subscribers += worker.subscribers.read();
             clients.recent_input_max =
                 clients.recent_input_max.max(worker.recent_input_bytes_max.read());
@@ -215,6 +218,7 @@ impl ShardTotals {
             used_bytes: as_u64(shard.used_bytes()),
             index_bytes: 0,
             garbage: as_u64(shard.garbage_len()),
+            watched_keys: as_u64(shard.watched_len()),
             databases: vec![DatabaseTotals::default(); usize::from(databases)],
         };
         for db in 0..databases {
@@ -245,6 +249,7 @@ impl AddAssign<&Self> for ShardTotals {
         self.used_bytes += shard.used_bytes;
         self.index_bytes += shard.index_bytes;
         self.garbage += shard.garbage;
+        self.watched_keys += shard.watched_keys;
         if self.databases.len() < shard.databases.len() {
             self.databases.resize(shard.databases.len(), DatabaseTotals::default());
         }

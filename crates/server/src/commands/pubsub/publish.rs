@@ -3,7 +3,7 @@
 use super::BASE;
 use crate::pubsub::Kind;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use crate::survey::{Question, Survey};
+use crate::survey::Question;
 use darter_command_table::{Access, Arg, Arity, Command, Flags, KeySpec};
 
 /// What both may do.
@@ -44,8 +44,7 @@ fn publish(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
     let published = call.core.publish(kind, call.args.at(1), call.args.at(2));
     let receivers = i64::try_from(published.receivers).unwrap_or(i64::MAX);
     if !published.behind.is_empty() {
-        Survey::start_at(call, &published.behind, Question::CatchUp { receivers });
-        return Ok(Flow::Suspend);
+        return call.ask_workers(published.behind, Question::CatchUp { receivers });
     }
     call.reply().integer(receivers);
     // A message to oneself comes behind the reply and before that to the next command.

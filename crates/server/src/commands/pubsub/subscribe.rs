@@ -5,7 +5,9 @@
 
 use super::BASE;
 use crate::pubsub::Kind;
+use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::worker::Core;
 use darter_command_table::{Access, Arg, Arity, Command, Flags, KeySpec};
 use std::sync::Arc;
 
@@ -104,7 +106,7 @@ pub static SUNSUBSCRIBE: SessionCommand = SessionCommand::alone(
 );
 
 fn subscribe(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
-    if must_read_letters(call) {
+    if !call.nested && must_read_letters(call.core, call.session) {
         return Ok(Flow::Defer);
     }
     let word: &[u8] = match kind {
@@ -120,7 +122,7 @@ fn subscribe(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
 }
 
 fn unsubscribe(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
-    if must_read_letters(call) {
+    if !call.nested && must_read_letters(call.core, call.session) {
         return Ok(Flow::Defer);
     }
     let word: &[u8] = match kind {
@@ -154,13 +156,14 @@ fn unsubscribe(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
 
 /// Whether messages are under way to this worker that were published before: they come first, both to
 /// whom they still reach and past whom they do not concern. Asked twice, since the command runs again
-/// when they have come; the second time the answer is no, whatever came meanwhile.
-fn must_read_letters(call: &mut SessionCall<'_>) -> bool {
-    let has_read = std::mem::take(&mut call.session.facts.has_read_letters);
-    if has_read || !call.shared.pubsub.transit(call.id.worker).is_busy() {
+/// when they have come; the second time the answer is no, whatever came meanwhile. A transaction asks
+/// before it runs.
+pub fn must_read_letters(core: &Core, session: &mut Session) -> bool {
+    let has_read = std::mem::take(&mut session.facts.has_read_letters);
+    if has_read || !core.shared.pubsub.transit(core.worker).is_busy() {
         return false;
     }
-    call.session.facts.has_read_letters = true;
+    session.facts.has_read_letters = true;
     true
 }
 

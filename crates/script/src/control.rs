@@ -1,0 +1,219 @@
+//! What the parts of an engine share while a script runs: the way to the host, and whether to stop.
+
+use crate::api::{Identity, Seen};
+use crate::functions::LibraryFunction;
+use crate::host::{Host, LogLevel, Permission, Verdict};
+use crate::library::cjson;
+use crate::raised::Raised;
+use crate::random::Random;
+use darter_resp::{Args, Output, Protocol, Span};
+use mlua::{Function, HookTriggers, Lua, VmState};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// The host is asked whether to go on this often, in nanoseconds.
+const POLL_NANOS: u64 = 1_000_000;
+
+/// Instructions between two looks at the clock. One instruction can be slow (joining strings that fill the
+/// memory budget takes some 20 ms), so this is few, and fewer while they turn out slow.
+const INSTRUCTIONS_PER_LOOK: u32 = 200;
+const INSTRUCTIONS_PER_LOOK_WHILE_SLOW: u32 = 10;
+
+/// Looks at the clock that are this far apart, in nanoseconds, are too far apart.
+const SLOW_NANOS: u64 = 2_000_000;
+
+/// Units of work of a native function, a few nanoseconds each, between two looks at the clock.
+const WORK_PER_LOOK: u32 = 1 << 15;
+
+/// What is asked of the host. Its arguments and answer are in [`Errand`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// How late it is, and whether to go on.
+    #[default]
+    Poll,
+    Call,
+    Permission,
+    Log(u8),
+    SetReplication(u8),
+}
+
+/// One question to the host and its answer. Its buffers are used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Errand {
+    pub(crate) question: Question,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) output: Output,
+    pub(crate) permission: Option<Permission>,
+    pub(crate) nanos: u64,
+}
+
+/// Buffers that a large reply made grow are given up beyond this.
+const KEPT_BYTES: usize = 64 * 1024;
+
+impl Errand {
+    pub(crate) fn begin(&mut self, question: Question) {
+        self.question = question;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.spans.clear();
+        self.output.clear(KEPT_BYTES);
+    }
+
+    pub(crate) fn push_arg(&mut self, arg: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(arg);
+        self.spans.push(Span { start, end: self.bytes.len() });
+    }
+}
+
+/// State of an engine that its native functions share. Belongs to one thread.
+#[derive(Debug)]
+pub(crate) struct Control {
+    /// Leads to the host while a script runs. The host is borrowed for the run only, so that the function
+    /// is made for each run; native functions live as long as the engine.
+    pub(crate) door: RefCell<Option<Function>>,
+    pub(crate) errand: RefCell<Errand>,
+    /// In which protocol replies become Lua values.
+    pub(crate) protocol: Cell<Protocol>,
+    /// Set once the script is to stop.
+    stopped: Cell<Option<&'static str>>,
+    pub(crate) random: RefCell<Random>,
+    pub(crate) cjson: Rc<RefCell<cjson::Options>>,
+    looked_at_nanos: Cell<u64>,
+    polled_at_nanos: Cell<u64>,
+    instructions_per_look: Cell<u32>,
+    work: Cell<u32>,
+    memory_bytes_max: usize,
+    pub(crate) identity: Identity,
+    /// The error that left the script.
+    pub(crate) failure: RefCell<Option<Seen>>,
+    /// Functions registered so far, while a library is being loaded.
+    pub(crate) loading: RefCell<Option<Vec<LibraryFunction>>>,
+}
+
+impl Control {
+    pub(crate) fn new(seed: i32, memory_bytes_max: usize, identity: Identity) -> Rc<Self> {
+        Rc::new(Self {
+            door: RefCell::default(),
+            errand: RefCell::default(),
+            protocol: Cell::new(Protocol::Resp2),
+            stopped: Cell::new(None),
+            random: RefCell::new(Random::new(seed)),
+            cjson: Rc::default(),
+            looked_at_nanos: Cell::new(0),
+            polled_at_nanos: Cell::new(0),
+            instructions_per_look: Cell::new(INSTRUCTIONS_PER_LOOK),
+            work: Cell::new(0),
+            memory_bytes_max,
+            identity,
+            failure: RefCell::default(),
+            loading: RefCell::default(),
+        })
+    }
+
+    /// Makes everything as it is for a script that has just begun.
+    pub(crate) fn begin(&self, door: Function, nanos: u64) {
+        *self.door.borrow_mut() = Some(door);
+        self.protocol.set(Protocol::Resp2);
+        self.stopped.set(None);
+        self.looked_at_nanos.set(nanos);
+        self.polled_at_nanos.set(nanos);
+        self.work.set(0);
+        self.cjson.borrow_mut().reset();
+    }
+
+    /// Lets go of the host.
+    pub(crate) fn end(&self) {
+        *self.door.borrow_mut() = None;
+    }
+
+    /// Stops the script if it is to be stopped: whatever catches an error asks this first.
+    pub(crate) fn check_stopped(&self) -> mlua::Result<()> {
+        match self.stopped.get() {
+            Some(text) => Err(Raised::Stopped(text).into_error()),
+            None => Ok(()),
+        }
+    }
+
+    /// How many more bytes the script may use.
+    pub(crate) fn memory_left(&self, lua: &Lua) -> usize {
+        self.memory_bytes_max.saturating_sub(lua.used_memory())
+    }
+
+    /// Has the host answer what [`Control::errand`] asks.
+    pub(crate) fn ask(&self) -> mlua::Result<()> {
+        let Some(door) = self.door.borrow().clone() else {
+            return Err(Raised::Text(b"this needs a running script".to_vec()).into_error());
+        };
+        door.call::<()>(())
+    }
+
+    /// Looks at the clock, and asks the host when it is time to. Errs when the script is to stop.
+    pub(crate) fn look(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
+        if self.door.borrow().is_none() {
+            return Ok(());
+        }
+        self.check_stopped()?;
+        self.errand.borrow_mut().question = Question::Poll;
+        self.ask()?;
+        self.check_stopped()?;
+        let nanos = self.errand.borrow().nanos;
+        let slow = nanos.saturating_sub(self.looked_at_nanos.replace(nanos)) > SLOW_NANOS;
+        let wanted = if slow { INSTRUCTIONS_PER_LOOK_WHILE_SLOW } else { INSTRUCTIONS_PER_LOOK };
+        if self.instructions_per_look.get() != wanted {
+            self.instructions_per_look.set(wanted);
+            self.install_hook(lua)?;
+        }
+        Ok(())
+    }
+
+    /// Has Lua look at the clock again and again while it runs.
+    pub(crate) fn install_hook(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
+        let triggers = HookTriggers::new().every_nth_instruction(self.instructions_per_look.get());
+        let control = Rc::clone(self);
+        lua.set_global_hook(triggers, move |lua, _| control.look(lua).map(|()| VmState::Continue))
+    }
+
+    /// Counts `units` of work, a few nanoseconds each, done in a native function.
+    pub(crate) fn work(self: &Rc<Self>, lua: &Lua, units: u32) -> mlua::Result<()> {
+        let work = self.work.get().saturating_add(units);
+        if work < WORK_PER_LOOK {
+            self.work.set(work);
+            return Ok(());
+        }
+        self.work.set(0);
+        self.look(lua)
+    }
+
+    /// Has `host` answer [`Control::errand`]. The other end of [`Control::ask`].
+    pub(crate) fn answer(&self, host: &mut dyn Host) {
+        let errand = &mut *self.errand.borrow_mut();
+        let args = Args::new(&errand.bytes, &errand.spans);
+        match errand.question {
+            Question::Poll => {
+                errand.nanos = host.nanos();
+                if errand.nanos.saturating_sub(self.polled_at_nanos.get()) >= POLL_NANOS {
+                    self.polled_at_nanos.set(errand.nanos);
+                    if let Verdict::Stop(text) = host.poll() {
+                        self.stopped.set(Some(text));
+                    }
+                }
+            }
+            Question::Call => host.call(args, self.protocol.get(), &mut errand.output),
+            Question::Permission => errand.permission = Some(host.permission(args)),
+            Question::Log(level) => {
+                let level = match level {
+                    0 => LogLevel::Debug,
+                    1 => LogLevel::Verbose,
+                    2 => LogLevel::Notice,
+                    _ => LogLevel::Warning,
+                };
+                host.log(level, &errand.bytes);
+            }
+            Question::SetReplication(flags) => {
+                host.set_replication(flags & 1 != 0, flags & 2 != 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! One Lua state and the scripts compiled in it.
+
+use crate::api::{Identity, Seen, line_of};
+use crate::control::Control;
+use crate::digest::Digest;
+use crate::flags::is_name;
+use crate::functions::LibraryFunction;
+use crate::host::Host;
+use crate::sandbox;
+use crate::to_reply::{self, Fields};
+use darter_resp::{Args, Output, ReplyWriter};
+use hashbrown::HashMap;
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
+use std::fmt;
+use std::rc::Rc;
+
+/// What an engine may use, and what it says of the server.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Bytes all Lua values together may take, compiled scripts included.
+    pub memory_bytes_max: usize,
+    /// Where `math.random` begins. Redis begins with 0.
+    pub random_seed: i32,
+    /// Which server scripts are told they run in.
+    pub identity: Identity,
+}
+
+/// Why a script failed, as a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptError {
+    /// The error line, code included, without the leading `-`.
+    pub line: Vec<u8>,
+    /// Whether it is the error of a command that has been counted where that command ran.
+    pub counted: bool,
+}
+
+impl ScriptError {
+    fn new(line: impl Into<Vec<u8>>) -> Self {
+        Self { line: line.into(), counted: false }
+    }
+}
+
+/// Compiles and runs scripts. Belongs to one thread; scripts know nothing of one another.
+pub struct Engine {
+    lua: Lua,
+    control: Rc<Control>,
+    fields: Fields,
+    scripts: HashMap<Digest, Function>,
+    prelude: Prelude,
+    runs: u32,
+}
+
+/// The prelude's functions.
+struct Prelude {
+    run: Function,
+    run_function: Function,
+    set_keys: Function,
+    set_loading: Function,
+    eval_environment: Table,
+    library_environment: Table,
+}
+
+/// Garbage is collected a little after so many runs.
+const RUNS_PER_COLLECTION: u32 = 50;
+
+/// Everything is collected after a run that leaves more than this, in bytes.
+const LEFT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Arguments of a run, keys apart.
+#[derive(Clone, Copy, Debug)]
+pub struct RunArguments<'a> {
+    pub keys: Args<'a>,
+    pub args: Args<'a>,
+    /// What error lines call the script: its digest, or the function's name.
+    pub name: &'a str,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Engine")
+            .field("scripts", &self.scripts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// A state without scripts.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn new(options: EngineOptions) -> Result<Self, ScriptError> {
+        Self::build(options).map_err(|error| ScriptError::new(format!("ERR {error}")))
+    }
+
+    fn build(options: EngineOptions) -> mlua::Result<Self> {
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+        // With Lua's own pcall, around which the one scripts see is made.
+        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
+        let control = Control::new(options.random_seed, options.memory_bytes_max, options.identity);
+        let prelude = sandbox::install(&lua, &control)?;
+        let prelude = Prelude {
+            run: prelude.raw_get("run")?,
+            run_function: prelude.raw_get("run_function")?,
+            set_keys: prelude.raw_get("set_keys")?,
+            set_loading: prelude.raw_get("set_loading")?,
+            eval_environment: prelude.raw_get("eval_environment")?,
+            library_environment: prelude.raw_get("library_environment")?,
+        };
+        lua.set_globals(prelude.eval_environment.clone())?;
+        control.install_hook(&lua)?;
+        lua.gc_collect()?;
+        lua.set_memory_limit(options.memory_bytes_max)?;
+        let fields = Fields::new(&lua)?;
+        Ok(Self { lua, control, fields, scripts: HashMap::new(), prelude, runs: 0 })
+    }
+
+    /// Bytes Lua uses.
+    pub fn memory_bytes(&self) -> usize {
+        self.lua.used_memory()
+    }
+
+    /// Whether the script with this digest is compiled.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.scripts.contains_key(digest)
+    }
+
+    /// Compiles a script, the first line with flags taken off. Nothing happens if it is compiled.
+    pub fn compile(&mut self, digest: Digest, body: &[u8]) -> Result<(), ScriptError> {
+        if self.has(&digest) {
+            return Ok(());
+        }
+        let function = sandbox::compile(&self.lua, body, "@user_script").map_err(|message| {
+            ScriptError::new(format!("ERR Error compiling script (new function): {message}"))
+        })?;
+        self.scripts.insert(digest, function);
+        Ok(())
+    }
+
+    /// Forgets a script.
+    pub fn forget(&mut self, digest: &Digest) {
+        self.scripts.remove(digest);
+    }
+
+    /// Forgets every script.
+    pub fn forget_all(&mut self) {
+        self.scripts.clear();
+        // What is left is collected sooner or later.
+        let _ = self.lua.gc_collect();
+    }
+
+    /// Runs a compiled script and writes its reply. An error is returned, and nothing written.
+    ///
+    /// # Panics
+    /// When it is not compiled.
+    pub fn run(
+        &mut self,
+        digest: &Digest,
+        arguments: RunArguments<'_>,
+        host: &mut dyn Host,
+        reply: &mut ReplyWriter<'_>,
+    ) -> Result<(), ScriptError> {
+        let function =
+            self.scripts.get(digest).expect("a script is compiled before it runs").clone();
+        self.run_within(arguments, host, reply, |prelude, keys, args| {
+            prelude.set_keys.call::<()>((keys, args))?;
+            prelude.run.call(function)
+        })
+    }
+
+    /// Runs a function of a library; see [`Engine::run`].
+    pub fn run_function(
+        &mut self,
+        function: &LibraryFunction,
+        arguments: RunArguments<'_>,
+        host: &mut dyn Host,
+        reply: &mut ReplyWriter<'_>,
+    ) -> Result<(), ScriptError> {
+        let callback = function.callback.clone();
+        self.run_within(arguments, host, reply, |prelude, keys, args| {
+            prelude.run_function.call((callback, keys, args))
+        })
+    }
+
+    /// Compiles a library and returns the functions it registers. `host` may stop it; it runs nothing.
+    pub fn load_library(
+        &mut self,
+        body: &[u8],
+        host: &mut dyn Host,
+    ) -> Result<Vec<LibraryFunction>, ScriptError> {
+        let function = sandbox::compile(&self.lua, body, "@user_function").map_err(|message| {
+            ScriptError::new(format!("ERR Error compiling function: {message}"))
+        })?;
+        let registering = |line: &[u8]| ScriptError {
+            line: [b"ERR Error registering functions: ", line].concat(),
+            counted: false,
+        };
+        let environment = self.prelude.library_environment.clone();
+        self.control.loading.replace(Some(Vec::new()));
+        let result = function
+            .set_environment(environment)
+            .and_then(|_| self.prelude.set_loading.call::<()>(true))
+            .and_then(|()| self.entered(host, |prelude| prelude.run.call::<MultiValue>(&function)));
+        let restored = self.prelude.set_loading.call::<()>(false);
+        let functions = self.control.loading.take().unwrap_or_default();
+        let failure = self.control.failure.take();
+        restored.map_err(|error| registering(error.to_string().as_bytes()))?;
+        match result {
+            Ok(values) if is_true(values.front()) => checked(functions),
+            Ok(_) => Err(registering(&failure.map(|seen| seen.line).unwrap_or_default())),
+            Err(error) => Err(registering(&line_of_error(error))),
+        }
+    }
+
+    fn run_within(
+        &mut self,
+        arguments: RunArguments<'_>,
+        host: &mut dyn Host,
+        reply: &mut ReplyWriter<'_>,
+        call: impl FnOnce(&Prelude, Table, Table) -> mlua::Result<MultiValue>,
+    ) -> Result<(), ScriptError> {
+        self.control.failure.take();
+        let tables = || -> mlua::Result<(Table, Table)> {
+            Ok((self.table_of(arguments.keys)?, self.table_of(arguments.args)?))
+        };
+        let result = tables().and_then(|(keys, args)| {
+            self.entered(host, |prelude| {
+                let mut values = call(prelude, keys, args)?;
+                if is_true(values.front()) {
+                    let value = values.remove(1).unwrap_or(Value::Nil);
+                    let protocol = self.control.protocol.get();
+                    // It can fail half way: what is written then is dropped.
+                    let mut output = Output::new();
+                    let mut writer = ReplyWriter::new(&mut output, reply.protocol());
+                    let (lua, control) = (&self.lua, &self.control);
+                    to_reply::write(lua, control, &self.fields, value, protocol, &mut writer)?;
+                    reply.output().append(output);
+                    return Ok(MultiValue::from_vec(vec![Value::Boolean(true)]));
+                }
+                Ok(values)
+            })
+        });
+        let outcome = match result {
+            Ok(values) if is_true(values.front()) => Ok(()),
+            Ok(values) => Err(self.failure(arguments.name, &values)),
+            Err(error) => Err(ScriptError { line: line_of_error(error), counted: false }),
+        };
+        self.collect();
+        outcome
+    }
+
+    /// Runs `run` with the way to `host` open.
+    fn entered<R>(
+        &self,
+        host: &mut dyn Host,
+        run: impl FnOnce(&Prelude) -> mlua::Result<R>,
+    ) -> mlua::Result<R> {
+        let nanos = host.nanos();
+        let control = &self.control;
+        let result = self.lua.scope(|scope| {
+            let door = scope.create_function_mut(|_, ()| {
+                control.answer(host);
+                Ok(())
+            })?;
+            control.begin(door, nanos);
+            run(&self.prelude)
+        });
+        control.end();
+        result
+    }
+
+    /// The error line of a script that failed.
+    fn failure(&self, name: &str, values: &MultiValue) -> ScriptError {
+        let Some(Seen { line, counted, position }) = self.control.failure.take() else {
+            let message = match values.get(1) {
+                Some(value @ (Value::String(_) | Value::Error(_))) => {
+                    line_of(value).map(|(line, _)| line).unwrap_or_default()
+                }
+                _ => b"ERR execution failure".to_vec(),
+            };
+            let text = message.strip_prefix(b"ERR ").unwrap_or(&message);
+            let shown = &text[..text.len().min(100)];
+            let line = [b"ERR Error running script ", name.as_bytes(), b", ", shown].concat();
+            return ScriptError { line, counted: false };
+        };
+        let line = match position {
+            Some((source, number)) => {
+                let place = format!(" script: {name}, on {source}:{number}.");
+                [&line, place.as_bytes()].concat()
+            }
+            None => line,
+        };
+        ScriptError { line, counted }
+    }
+
+    fn table_of(&self, args: Args<'_>) -> mlua::Result<Table> {
+        let table = self.lua.create_table_with_capacity(args.len(), 0)?;
+        for (index, arg) in args.iter().enumerate() {
+            table.raw_set(index + 1, self.lua.create_string(arg)?)?;
+        }
+        Ok(table)
+    }
+
+    /// Collects garbage from time to time, so that no script pays for all at once.
+    fn collect(&mut self) {
+        self.runs += 1;
+        // A collector that fails for lack of memory is asked again after the next run.
+        if self.lua.used_memory() > LEFT_BYTES_MAX {
+            let _ = self.lua.gc_collect();
+            self.runs = 0;
+        } else if self.runs >= RUNS_PER_COLLECTION {
+            let _ = self.lua.gc_step();
+            self.runs = 0;
+        }
+    }
+}
+
+/// A library's functions, if they may be called what they are called.
+fn checked(functions: Vec<LibraryFunction>) -> Result<Vec<LibraryFunction>, ScriptError> {
+    if functions.is_empty() {
+        return Err(ScriptError::new("ERR No functions registered"));
+    }
+    for (index, function) in functions.iter().enumerate() {
+        if !is_name(&function.name) {
+            return Err(ScriptError::new(
+                "ERR Function names can only contain letters, numbers, or underscores(_) and must be \
+                 at least one character long",
+            ));
+        }
+        if functions[..index].iter().any(|known| known.name == function.name) {
+            return Err(ScriptError::new("ERR Function already exists in the library"));
+        }
+    }
+    Ok(functions)
+}
+
+fn is_true(value: Option<&Value>) -> bool {
+    matches!(value, Some(Value::Boolean(true)))
+}
+
+fn line_of_error(error: mlua::Error) -> Vec<u8> {
+    let value = Value::Error(Box::new(error));
+    line_of(&value).map_or_else(|_| b"ERR execution failure".to_vec(), |(line, _)| line)
+}

@@ -1,0 +1,283 @@
+-- The world a script lives in. Run once per engine, before anything else, with Lua's own globals in
+-- reach and Rust's functions in `native`; returns what the engine calls.
+--
+-- Two things are done here. Tables that scripts share become read-only: a script gets a userdata in
+-- their place, which passes reads on and refuses writes, so that not even rawset finds a table to
+-- write to. And every function that catches errors lets pass the one that stops a script.
+
+local native = ...
+
+local rawpcall, rawxpcall, rawresume = pcall, xpcall, coroutine.resume
+local error, type, select, tostring, tonumber = error, type, select, tostring, tonumber
+local getmetatable, setmetatable, rawget, rawset = getmetatable, setmetatable, rawget, rawset
+local next, pairs, unpack, newproxy = next, pairs, unpack, newproxy
+local collectgarbage = collectgarbage
+local concat = table.concat
+
+local READONLY = "Attempt to modify a readonly table"
+
+-- From the userdata a script sees to the table behind it.
+local behind = setmetatable({}, { __mode = "k" })
+
+local function refuse()
+  error(READONLY, 2)
+end
+
+-- A read-only view of `t`.
+local function readonly(t)
+  local view = newproxy(true)
+  local meta = getmetatable(view)
+  meta.__index = t
+  meta.__newindex = refuse
+  meta.__len = function() return #t end
+  meta.__tostring = function() return tostring(t) end
+  meta.__metatable = false
+  behind[view] = t
+  return view
+end
+
+-- What reading an absent global does.
+local function absent(_, name)
+  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+
+local real = {}
+
+-- Functions of the language -----------------------------------------------------------------------
+
+for _, name in ipairs({
+  "assert", "error", "gcinfo", "ipairs", "rawequal", "select", "tonumber", "tostring",
+  "_VERSION",
+}) do
+  real[name] = _G[name]
+end
+
+local function caught(ok, err, ...)
+  if ok then
+    return ok, err, ...
+  end
+  err = native.thaw(err)
+  if type(err) == "table" then
+    -- As before Redis 7, when errors of commands were strings.
+    local text = rawget(err, "err")
+    if type(text) == "string" or type(text) == "number" then
+      err = text
+    end
+  end
+  return false, err
+end
+
+function real.pcall(...)
+  return caught(rawpcall(...))
+end
+
+local function settled(ok, ...)
+  if not ok then
+    native.check_stopped()
+  end
+  return ok, ...
+end
+
+function real.xpcall(f, handler)
+  return settled(rawxpcall(f, function(err) return handler(native.thaw(err)) end))
+end
+
+local function resumed(ok, err, ...)
+  if ok then
+    return ok, err, ...
+  end
+  return false, native.thaw(err)
+end
+
+real.coroutine = {
+  create = coroutine.create, running = coroutine.running, status = coroutine.status,
+  wrap = coroutine.wrap, yield = coroutine.yield,
+  resume = function(...) return resumed(rawresume(...)) end,
+}
+
+function real.type(...)
+  local kind = type(...)
+  if kind == "userdata" and behind[(...)] then
+    return "table"
+  end
+  return kind
+end
+
+function real.next(t, key)
+  return next(behind[t] or t, key)
+end
+
+function real.pairs(t)
+  if behind[t] then
+    return real.next, t, nil
+  end
+  return pairs(t)
+end
+
+function real.rawget(t, key)
+  return rawget(behind[t] or t, key)
+end
+
+function real.rawset(t, ...)
+  if behind[t] then
+    error(READONLY, 2)
+  end
+  return rawset(t, ...)
+end
+
+local of_strings = getmetatable("")
+local strings_view = nil
+
+function real.getmetatable(...)
+  local value = ...
+  if behind[value] then
+    return nil
+  end
+  local meta = getmetatable(...)
+  if meta == of_strings then
+    return strings_view
+  end
+  return meta
+end
+
+function real.setmetatable(t, ...)
+  if behind[t] then
+    error(READONLY, 2)
+  end
+  return setmetatable(t, ...)
+end
+
+-- unpack counts in 32-bit integers that overflow.
+local UNPACKED_MAX = 8000
+function real.unpack(t, from, to)
+  if from ~= nil or to ~= nil then
+    local first, last = tonumber(from or 1), tonumber(to)
+    if to == nil and type(t) == "table" then
+      last = #t
+    end
+    if first and last and not (last - first < UNPACKED_MAX and first > -2147483648 and last < 2147483647) then
+      error("too many results to unpack", 2)
+    end
+  end
+  return unpack(t, from, to)
+end
+
+function real.loadstring(text, name)
+  return native.compile(text, name or text)
+end
+
+function real.load(reader, name)
+  local pieces = {}
+  while true do
+    local piece = reader()
+    if piece == nil or piece == "" then
+      break
+    end
+    if type(piece) ~= "string" and type(piece) ~= "number" then
+      error("reader function must return a string")
+    end
+    pieces[#pieces + 1] = piece
+  end
+  return native.compile(concat(pieces), name or "=(load)")
+end
+
+-- The collector works for all scripts; none changes how.
+function real.collectgarbage(what, argument)
+  if what == "count" then
+    return collectgarbage("count")
+  elseif what == nil or what == "collect" then
+    return collectgarbage("collect")
+  elseif what == "step" then
+    return collectgarbage("step")
+  elseif what == "stop" or what == "restart" then
+    return 0
+  elseif what == "setpause" or what == "setstepmul" then
+    return 200
+  end
+  return collectgarbage(what, argument)
+end
+
+-- Libraries ---------------------------------------------------------------------------------------
+
+local function with(library, replaced)
+  local copy = {}
+  for name, value in pairs(library) do
+    copy[name] = value
+  end
+  for name, value in pairs(replaced) do
+    copy[name] = value
+  end
+  return copy
+end
+
+real.string = with(string, native.string)
+real.table = with(table, native.table)
+real.math = with(math, native.math)
+real.os = native.os
+real.cjson = native.cjson
+real.cmsgpack = native.cmsgpack
+real.struct = native.struct
+real.bit = native.bit
+
+of_strings.__index = real.string
+strings_view = readonly({ __index = readonly(real.string) })
+
+-- Environments ------------------------------------------------------------------------------------
+
+for _, name in ipairs({
+  "coroutine", "string", "table", "math", "os", "cjson", "cmsgpack", "struct", "bit",
+}) do
+  real[name] = readonly(real[name])
+end
+
+-- An environment over `globals`: an empty table no script can reach as a table.
+local function environment(globals)
+  setmetatable(globals, { __index = absent })
+  return setmetatable({}, { __index = globals, __newindex = refuse }), readonly(globals)
+end
+
+-- For EVAL.
+local evals = with(real, {})
+local api = readonly(with(native.api, native.eval_api))
+evals.redis, evals.server = api, api
+evals.__redis__err__handler = native.err_handler
+evals.__server__err__handler = native.err_handler
+local eval_environment, evals_view = environment(evals)
+evals._G = evals_view
+
+-- For functions: once they are called, and while their library is loaded.
+local calls = with(real, {})
+local calls_api = readonly(native.api)
+calls.redis, calls.server = calls_api, calls_api
+local _, calls_view = environment(calls)
+calls._G = calls_view
+
+local loading_api = setmetatable(with(native.loading_api, {}), { __index = absent })
+local loads = {}
+loads.redis = readonly(loading_api)
+loads.server = loads.redis
+setmetatable(loads, { __index = absent })
+local library_meta = { __index = calls, __newindex = refuse }
+local library_environment = setmetatable({}, library_meta)
+
+-- What the engine calls ---------------------------------------------------------------------------
+
+local handler = native.handler
+
+return {
+  eval_environment = eval_environment,
+  library_environment = library_environment,
+  set_keys = function(keys, args)
+    rawset(evals, "KEYS", keys)
+    rawset(evals, "ARGV", args)
+  end,
+  run = function(f)
+    return rawxpcall(f, handler)
+  end,
+  run_function = function(f, keys, args)
+    return rawxpcall(function() return f(keys, args) end, handler)
+  end,
+  set_loading = function(loading)
+    library_meta.__index = loading and loads or calls
+  end,
+}

@@ -1,0 +1,87 @@
+//! Which commands a client may run.
+
+use crate::commands::error::ServerError;
+use crate::session::Session;
+use crate::shared::Shared;
+use crate::worker::Core;
+use darter_command_table::{Entry, Flags, ReplyError};
+use darter_resp::Args;
+
+impl Core {
+    /// The command these arguments ask for, if this client may run it. Whoever answers a refusal counts
+    /// it ([`Core::count_refusal`]).
+    #[inline]
+    pub fn admit(&self, session: &Session, args: Args<'_>) -> Result<&'static Entry, ReplyError> {
+        let shared: &'static Shared = self.shared;
+        let found = shared.table.find(args).and_then(|entry| {
+            let flags = entry.command.flags;
+            if flags.has(Flags::PROTECTED) {
+                crate::commands::debug::check_permission(shared, session)?;
+            }
+            Ok(entry)
+        });
+        if session.authenticated && !session.confined {
+            return found;
+        }
+        self.admit_some(session, args, found)
+    }
+
+    /// What a client may run that may not run everything.
+    #[cold]
+    fn admit_some(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        found: Result<&'static Entry, ReplyError>,
+    ) -> Result<&'static Entry, ReplyError> {
+        if !session.authenticated {
+            return self.without_auth(args, found);
+        }
+        let entry = found?;
+        if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
+            return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
+        }
+        Ok(entry)
+    }
+
+    /// The same for a client that may be in a transaction, where some commands are not allowed.
+    pub fn admit_in(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+    ) -> Result<&'static Entry, ReplyError> {
+        let entry = self.admit(session, args)?;
+        if session.transaction.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
+            return Err(ServerError::NotInTransaction(entry.full_name.clone()).into());
+        }
+        Ok(entry)
+    }
+
+    /// Before authentication nothing is told about commands but that they need it, not even whether
+    /// they exist.
+    fn without_auth(
+        &self,
+        args: Args<'_>,
+        found: Result<&'static Entry, ReplyError>,
+    ) -> Result<&'static Entry, ReplyError> {
+        let shared: &'static Shared = self.shared;
+        let named = shared.table.named(args.at(0));
+        match named {
+            Some(entry) if entry.command.flags.has(Flags::NO_AUTH) => found,
+            _ => Err(ReplyError::NoAuth),
+        }
+    }
+
+    /// Counts a command that was not admitted.
+    #[cold]
+    pub fn count_refusal(&self, args: Args<'_>, error: &ReplyError) {
+        let statistics = self.statistics();
+        let Some(mut entry) = self.shared.table.named(args.at(0)) else {
+            return statistics.error(error);
+        };
+        if let Some(subcommand) = args.get(1).and_then(|name| entry.subcommand(name)) {
+            entry = subcommand;
+        }
+        statistics.refused(entry.id, error);
+    }
+}

@@ -1,0 +1,185 @@
+//! Running one command on the spot: over shards that are held for it, or without any.
+//!
+//! Everything that is not a window of one-shard commands ends here: single commands, those of a
+//! transaction, those that a script calls. Nothing waits and no shard is given back, so what runs
+//! several commands for one client over the same view runs them as one step. Which shards a command
+//! needs is told by [`Core::shards_of`](crate::worker::Core::shards_of).
+
+use crate::commands;
+use crate::dispatch::{Client, run_command};
+use crate::request::Request;
+use crate::session::Session;
+use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
+use crate::worker::Core;
+use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyError, ShardView, Slice};
+use darter_resp::{Output, ReplyWriter};
+use darter_runtime::{ConnectionId, Turn, crash};
+use darter_shard::Interest;
+
+/// A client for which commands are run.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    /// Its worker.
+    pub core: &'a Core,
+    /// Its state.
+    pub session: &'a mut Session,
+    /// Its connection.
+    pub id: ConnectionId,
+    /// The time; it stands still.
+    pub turn: &'a Turn,
+    /// What commands depend on; one of them can change it for those behind it.
+    limits: CallLimits,
+    /// Whether the commands are parts of another one.
+    nested: bool,
+}
+
+impl<'a> Caller<'a> {
+    /// A client that has sent one command.
+    pub const fn new(
+        core: &'a Core,
+        session: &'a mut Session,
+        id: ConnectionId,
+        turn: &'a Turn,
+    ) -> Self {
+        Self { core, session, id, turn, limits: core.limits, nested: false }
+    }
+
+    /// The same for commands that are parts of another one, a transaction or a script: their replies
+    /// are parts of its reply, so each is exactly one value, and none may wait.
+    #[must_use]
+    pub const fn nested(mut self) -> Self {
+        self.nested = true;
+        self
+    }
+
+    /// Runs a command over `view`, which must span the shards it needs and may span more, writes its
+    /// reply, and counts the call. An error that is returned has been written. What else is returned
+    /// is left to do: a reply that is not complete, closing the connection.
+    pub fn run(
+        &mut self,
+        request: Request<'_>,
+        view: &mut ShardView<'_>,
+        output: &mut Output,
+    ) -> SessionResult {
+        let Request { entry, .. } = request;
+        let result = match entry.command.handler {
+            Handler::Keyed(_) | Handler::AllShards(_) => {
+                self.run_over_shards(request, view, output).map(|()| Flow::Next)
+            }
+            Handler::Sliced(begin) => self.run_slices(request, begin, view, output),
+            Handler::Session | Handler::Container => self.run_for_session(request, view, output),
+        };
+        self.note_read(entry);
+        // What is run again is counted then.
+        if !matches!(result, Ok(Flow::Defer)) {
+            self.core.statistics().called(entry.id, &result);
+        }
+        result
+    }
+
+    /// A choice for the next command ends with it. A transaction is one command, from MULTI on.
+    fn note_read(&mut self, entry: &Entry) {
+        let session = &mut *self.session;
+        if session.facts.tracking.is_some()
+            && !self.nested
+            && session.transaction.is_none()
+            && !commands::client::has(entry)
+        {
+            session.remember = session.remember.after_command();
+        }
+    }
+
+    fn run_over_shards(
+        &self,
+        request: Request<'_>,
+        view: &mut ShardView<'_>,
+        output: &mut Output,
+    ) -> Result<(), ReplyError> {
+        run_command(
+            request.entry,
+            request.args,
+            Client::of(self.session, self.id),
+            self.turn.now,
+            self.limits,
+            self.core.shared,
+            view,
+            output,
+        )
+    }
+
+    /// Runs all slices of a command in one go.
+    fn run_slices(
+        &self,
+        request: Request<'_>,
+        begin: fn(&Call<'_>) -> Result<Box<dyn Slice>, ReplyError>,
+        view: &mut ShardView<'_>,
+        output: &mut Output,
+    ) -> SessionResult {
+        let Request { entry, args, .. } = request;
+        crash::note_command(&entry.full_name, args.len());
+        let mut call = Call {
+            command: entry.command,
+            args,
+            reply: ReplyWriter::new(output, self.session.protocol),
+            db: self.session.db,
+            now: self.turn.now,
+            limits: self.limits,
+            hasher: &self.core.shared.hasher,
+            router: self.core.shared.router(),
+        };
+        let begun = begin(&call);
+        match begun {
+            Ok(mut slice) => {
+                slice.run_whole(view, self.turn.now);
+                slice.finish(&mut call.reply);
+                Ok(Flow::Next)
+            }
+            Err(error) => {
+                call.reply.error(error.line());
+                Err(error)
+            }
+        }
+    }
+
+    fn run_for_session(
+        &mut self,
+        request: Request<'_>,
+        view: &mut ShardView<'_>,
+        output: &mut Output,
+    ) -> SessionResult {
+        let Request { entry, args, .. } = request;
+        crash::note_command(&entry.full_name, args.len());
+        // HELLO changes it for its own reply, but not for its error.
+        let protocol = self.session.protocol;
+        let version = self.core.shared.config.version();
+        let mut call = SessionCall {
+            entry,
+            args,
+            output,
+            session: self.session,
+            id: self.id,
+            core: self.core,
+            shared: self.core.shared,
+            post: &self.core.post,
+            turn: self.turn,
+            nested: self.nested,
+        };
+        let result = match self.core.shared.session_run(entry.id) {
+            Some(SessionRun::Alone(run)) => run(&mut call),
+            Some(SessionRun::Keyed(run) | SessionRun::AllShards(run) | SessionRun::Queued(run)) => {
+                run(&mut call, view)
+            }
+            Some(SessionRun::Container) | None => unreachable!("only commands with a way to run"),
+        };
+        if let Err(error) = &result {
+            ReplyWriter::new(output, protocol).error(error.line());
+        }
+        let is_tracking = self.core.shared.tracking.any();
+        if version != self.core.shared.config.version()
+            || is_tracking != self.limits.interest.has(Interest::CHANGES)
+        {
+            self.limits = self.core.shared.call_limits();
+        }
+        result
+    }
+}

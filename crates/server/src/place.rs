@@ -1,0 +1,144 @@
+//! Where commands run.
+
+use crate::session_command::SessionRun;
+use crate::worker::Core;
+use darter_base::ShardId;
+use darter_base::crc16::slot_of;
+use darter_command_table::{Entry, Handler};
+use darter_resp::Args;
+
+/// Where a command has to run.
+#[derive(Debug)]
+pub enum Place {
+    /// On one shard, the hash of its only key beside it; 0 when it has none or several.
+    Shard(ShardId, u64),
+    /// On several shards at once, ascending.
+    Several(Vec<ShardId>),
+    /// On all shards at once.
+    All,
+    /// On these shards at once, with its session, so that it can be neither in a window nor an inbox.
+    Gathered(Vec<ShardId>),
+    /// On one shard after the other.
+    Slices,
+    /// Over the shards of what the client watches and has queued.
+    Queued,
+    /// Without shards.
+    Session,
+}
+
+/// Shards, each once, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardSet(Vec<ShardId>);
+
+impl ShardSet {
+    /// Adds a shard.
+    pub fn add(&mut self, shard: ShardId) {
+        if let Err(place) = self.0.binary_search(&shard) {
+            self.0.insert(place, shard);
+        }
+    }
+
+    /// Adds shards.
+    pub fn extend(&mut self, shards: impl IntoIterator<Item = ShardId>) {
+        for shard in shards {
+            self.add(shard);
+        }
+    }
+
+    /// The shards.
+    pub fn into_vec(self) -> Vec<ShardId> {
+        self.0
+    }
+
+    /// The shards.
+    pub fn as_slice(&self) -> &[ShardId] {
+        &self.0
+    }
+}
+
+impl Core {
+    /// Where the command runs.
+    #[inline]
+    pub fn place(&self, entry: &'static Entry, args: Args<'_>) -> Place {
+        let router = self.shared.router();
+        if let Some(index) = entry.single_key {
+            let key = args.at(usize::from(index));
+            let shard =
+                if router.shard_count() == 1 { ShardId(0) } else { router.shard_of(slot_of(key)) };
+            return Place::Shard(shard, self.shared.hasher.hash(key));
+        }
+        match entry.command.handler {
+            Handler::Keyed(_) => self.place_of_keys(entry, args),
+            Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
+            Handler::AllShards(_) => Place::All,
+            Handler::Sliced(_) => Place::Slices,
+            Handler::Session | Handler::Container => match self.shared.session_run(entry.id) {
+                Some(SessionRun::AllShards(_)) => Place::All,
+                Some(SessionRun::Keyed(_)) => match self.place_of_keys(entry, args) {
+                    Place::Shard(shard, _) => Place::Gathered(vec![shard]),
+                    Place::Several(shards) => Place::Gathered(shards),
+                    place => place,
+                },
+                Some(SessionRun::Queued(_)) => Place::Queued,
+                Some(SessionRun::Alone(_) | SessionRun::Container) | None => Place::Session,
+            },
+        }
+    }
+
+    /// Adds the shards to `shards` that the command needs to be run at one go.
+    pub fn add_shards_of(&self, entry: &'static Entry, args: Args<'_>, shards: &mut ShardSet) {
+        let place = match self.place(entry, args) {
+            Place::Slices if entry.command.keys.is_empty() => Place::All,
+            Place::Slices => self.place_of_keys(entry, args),
+            place => place,
+        };
+        match place {
+            Place::Shard(shard, _) => shards.add(shard),
+            Place::Several(several) | Place::Gathered(several) => shards.extend(several),
+            Place::All => shards.extend(self.shared.router().shards()),
+            Place::Slices | Place::Queued | Place::Session => {}
+        }
+    }
+
+    /// Whether the command runs what the client has queued.
+    pub fn runs_queue(&self, entry: &Entry) -> bool {
+        matches!(self.shared.session_run(entry.id), Some(SessionRun::Queued(_)))
+    }
+
+    fn place_of_keys(&self, entry: &'static Entry, args: Args<'_>) -> Place {
+        let router = self.shared.router();
+        if router.shard_count() == 1 {
+            return Place::Shard(ShardId(0), 0);
+        }
+        if entry.command.reaches_beyond.is_some_and(|reaches_beyond| reaches_beyond(args)) {
+            return Place::All;
+        }
+        let mut only = None;
+        // One entry per shard, not per key: there can be very many keys.
+        let mut several = Vec::new();
+        entry.command.each_key(args, |index| {
+            if several.len() == usize::from(router.shard_count()) {
+                return;
+            }
+            let shard = router.shard_of(slot_of(args.at(index)));
+            match only {
+                None => only = Some(shard),
+                Some(first) if first == shard => {}
+                Some(first) => {
+                    if several.is_empty() {
+                        several.push(first);
+                    }
+                    if let Err(place) = several.binary_search(&shard) {
+                        several.insert(place, shard);
+                    }
+                }
+            }
+        });
+        if several.is_empty() {
+            // Arguments without a key are the handler's to refuse; any shard will do for that.
+            Place::Shard(only.unwrap_or(ShardId(0)), 0)
+        } else {
+            Place::Several(several)
+        }
+    }
+}

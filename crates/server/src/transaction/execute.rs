@@ -1,0 +1,76 @@
+//! EXEC.
+
+use super::Transaction;
+use crate::caller::Caller;
+use crate::commands::error::ServerError;
+use crate::late_reply::LateReply;
+use crate::session::Session;
+use crate::session_command::{Flow, SessionCall, SessionResult};
+use darter_base::ShardId;
+use darter_command_table::ShardView;
+use darter_resp::ReplyWriter;
+
+/// The shards EXEC needs of a client, all together: none if nothing will be run.
+pub fn shards_of(session: &Session) -> Vec<ShardId> {
+    match &session.transaction {
+        Some(transaction) if !transaction.is_refused() => {
+            let mut shards = transaction.shards().clone();
+            shards.extend(session.facts.watches.shards());
+            shards.into_vec()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Runs what the client has queued, unless a key it watches has changed. `view` spans the shards of
+/// both.
+pub fn exec(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    let Some(transaction) = call.core.end_transaction(call.session) else {
+        return Err(ServerError::ExecWithoutMulti.into());
+    };
+    if transaction.is_refused() {
+        call.core.unwatch(call.session, call.turn.now);
+        return Err(ServerError::ExecAborted.into());
+    }
+    let watches = call.core.end_watching(call.session);
+    if !watches.give_back(view, call.turn.now) {
+        call.reply().null_array();
+        return Ok(Flow::Next);
+    }
+    Ok(run(call, &transaction, view))
+}
+
+fn run(call: &mut SessionCall<'_>, transaction: &Transaction, view: &mut ShardView<'_>) -> Flow {
+    let core = call.core;
+    let stopwatch = &core.shared.stopwatch;
+    // Only session commands have replies that come later. The connection's output must not end within
+    // a reply when others write to it or it is sent, so these go to a place of their own.
+    let mut apart = (!transaction.only_shards()).then(Box::<LateReply>::default);
+    let mut caller = Caller::new(core, call.session, call.id, call.turn).nested();
+    let header = apart.as_mut().map_or(&mut *call.output, |reply| reply.output());
+    ReplyWriter::new(header, caller.session.protocol).array(transaction.commands().len());
+    let mut begun = stopwatch.now();
+    for queued in transaction.commands() {
+        let request = queued.as_request();
+        let output = apart.as_mut().map_or(&mut *call.output, |reply| reply.output());
+        let unsent_before = output.len();
+        let flow = caller.run(request, view, output);
+        let reply_bytes = output.len() - unsent_before;
+        let ended = stopwatch.now();
+        let mut nanos = stopwatch.nanos_between(begun, ended);
+        begun = ended;
+        if let Some(apart) = &mut apart {
+            match flow {
+                Ok(Flow::Later(reply)) => {
+                    nanos += u64::try_from(reply.held_for.as_nanos()).unwrap_or(u64::MAX);
+                    apart.append(*reply);
+                }
+                Ok(Flow::Close) => apart.close(),
+                Ok(Flow::Yield) => apart.yields(),
+                Ok(Flow::Next | Flow::Defer | Flow::Wait) | Err(_) => {}
+            }
+        }
+        core.note(caller.session, request, nanos, reply_bytes, call.turn);
+    }
+    apart.map_or(Flow::Next, Flow::Later)
+}

@@ -1,0 +1,187 @@
+//! From a client's input to its queue.
+
+use crate::barrier::Barrier;
+use crate::dispatch::WINDOW_COMMANDS;
+use crate::outbox::Outbox;
+use crate::place::ShardSet;
+use crate::request::{OwnedRequest, Request};
+use crate::session::Session;
+use crate::worker::Core;
+use darter_command_table::{Entry, Flags, Handler};
+use darter_resp::{Args, Parsed, ReplyWriter, Span};
+use darter_runtime::Io;
+
+/// What a client has queued since MULTI.
+#[derive(Debug)]
+pub struct Transaction {
+    commands: Vec<OwnedRequest>,
+    /// Where they run, all together.
+    shards: ShardSet,
+    /// What any of them may do.
+    flags: Flags,
+    /// Whether each of them runs over shards alone, so that its reply is complete at once.
+    only_shards: bool,
+    /// Whether a command was refused: then none runs.
+    refused: bool,
+    /// Memory of the commands.
+    bytes: usize,
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        Self {
+            commands: Vec::new(),
+            shards: ShardSet::default(),
+            flags: Flags::NONE,
+            only_shards: true,
+            refused: false,
+            bytes: 0,
+        }
+    }
+}
+
+impl Transaction {
+    /// The commands, in the order they were sent.
+    pub fn commands(&self) -> &[OwnedRequest] {
+        &self.commands
+    }
+
+    /// Where they run, all together.
+    pub const fn shards(&self) -> &ShardSet {
+        &self.shards
+    }
+
+    /// What any of them may do.
+    pub const fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    /// Whether each of them runs over shards alone.
+    pub const fn only_shards(&self) -> bool {
+        self.only_shards
+    }
+
+    /// Whether a command may subscribe or publish.
+    pub const fn subscribes(&self) -> bool {
+        self.flags.has(Flags::PUBSUB)
+    }
+
+    /// Whether a command was refused.
+    pub const fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Memory of the commands, in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Core {
+    /// Lets a client queue its commands from now on.
+    pub fn begin_transaction(&self, session: &mut Session) {
+        session.transaction = Some(Box::default());
+    }
+
+    /// Takes a client's transaction from it, if it has one.
+    pub fn end_transaction(&self, session: &mut Session) -> Option<Box<Transaction>> {
+        let transaction = session.transaction.take()?;
+        self.statistics().queued_bytes.remove(transaction.bytes as u64);
+        Some(transaction)
+    }
+
+    /// A command of a client was refused. If that was to be part of a transaction, nothing of it will
+    /// run, so that what is queued need not be kept.
+    pub fn refuse_transaction(&self, session: &mut Session) {
+        if self.end_transaction(session).is_some() {
+            let refused = Transaction { refused: true, ..Transaction::default() };
+            session.transaction = Some(Box::new(refused));
+        }
+    }
+
+    /// Whether a command of this client is put into a queue rather than run.
+    pub fn queues(&self, session: &Session, entry: &Entry) -> bool {
+        session.transaction.is_some() && !entry.command.flags.has(Flags::AT_ONCE)
+    }
+
+    /// Queues a command of a client that is in a transaction.
+    pub fn queue(&self, session: &mut Session, request: Request<'_>, output: &mut Outbox) {
+        session.note_command(request.entry);
+        ReplyWriter::new(&mut output.0, session.protocol).simple("QUEUED");
+        let Some(transaction) = &mut session.transaction else {
+            unreachable!("only clients in a transaction queue commands")
+        };
+        if transaction.refused {
+            return;
+        }
+        self.add_shards_of(request.entry, request.args, &mut transaction.shards);
+        let command = request.entry.command;
+        transaction.flags = transaction.flags.and(command.flags);
+        transaction.only_shards &= !matches!(command.handler, Handler::Session);
+        let request = request.to_owned();
+        let bytes = request.memory_bytes();
+        transaction.bytes += bytes;
+        self.statistics().queued_bytes.add(bytes as u64);
+        transaction.commands.push(request);
+    }
+
+    /// Whether the command has to wait for a pause to end. EXEC waits if one of its commands would.
+    pub fn holds_back_in(&self, session: &Session, entry: &Entry) -> bool {
+        let queued = match &session.transaction {
+            Some(transaction) if self.runs_queue(entry) => transaction.flags,
+            _ => Flags::NONE,
+        };
+        self.pause.get().is_some_and(|pause| pause.holds(entry.command.flags.and(queued)))
+    }
+
+    /// Queues the commands in a client's input that are to be queued, up to one that is not. Not for
+    /// ever: then the window counts as full.
+    pub fn collect_queued(
+        &self,
+        session: &mut Session,
+        io: &mut Io<'_, Outbox>,
+        spans: &mut Vec<Span>,
+        at: &mut usize,
+    ) -> Barrier {
+        for _ in 0..WINDOW_COMMANDS {
+            let begin = *at;
+            if begin == io.input.len() {
+                return Barrier::Incomplete;
+            }
+            let first_span = spans.len();
+            let end = match session.parser.parse(&io.input[begin..], spans, &session.limits) {
+                Parsed::Command { consumed } => begin + consumed,
+                Parsed::Nothing { consumed } => {
+                    *at = begin + consumed;
+                    continue;
+                }
+                Parsed::Inline { consumed, args } => {
+                    return Barrier::Inline { args, end: begin + consumed };
+                }
+                Parsed::Incomplete { .. } => return Barrier::Incomplete,
+                Parsed::Malformed(error) => return Barrier::Malformed(error),
+            };
+            let args = Args::new(&io.input[begin..end], &spans[first_span..]);
+            let entry = match self.admit_in(session, args) {
+                Ok(entry) => entry,
+                Err(error) => return Barrier::of_refusal(error, args, (begin, end), first_span),
+            };
+            if self.holds_back_in(session, entry) {
+                return Barrier::Paused;
+            }
+            if !self.queues(session, entry) {
+                let place = self.place(entry, args);
+                return Barrier::Command { entry, place, begin, end, first_span };
+            }
+            self.queue(session, Request { entry, args, bytes: end - begin }, io.output);
+            *at = end;
+            spans.truncate(first_span);
+            // What was queued has been read and not been run, as what lies in the query buffer.
+            let queued = session.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+            if queued > self.query_bytes_max {
+                return Barrier::QueueOverflow;
+            }
+        }
+        Barrier::Full
+    }
+}
