@@ -3,6 +3,7 @@
 use crate::blocking::{Serving, serve_ready};
 use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
+use crate::observed::{Author, run_observed};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -14,8 +15,8 @@ use darter_command_table::{
     Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, WaitSlot,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{Arrivals, Io, Post, Ticks, crash};
-use darter_shard::{KeyHasher, Shard};
+use darter_runtime::{Arrivals, ConnectionId, Io, Post, Ticks, crash};
+use darter_shard::Shard;
 use darter_txn::{Program, View, Window};
 
 /// Commands taken together: enough to overlap the cache misses of their lookups, few enough that
@@ -29,6 +30,8 @@ pub struct Client {
     pub db: DbIndex,
     /// The protocol replies are written in.
     pub protocol: Protocol,
+    /// Who it is, for those who want to hear of what it does.
+    pub author: Author,
 }
 
 /// The connections whose commands are in a window, by their place.
@@ -156,8 +159,9 @@ impl Batch {
 
 impl Client {
     #[inline]
-    fn of(session: &Session) -> Self {
-        Self { db: session.db, protocol: session.protocol }
+    pub fn of(session: &Session, id: ConnectionId) -> Self {
+        let author = Author { id, remember: session.remember };
+        Self { db: session.db, protocol: session.protocol, author }
     }
 }
 
@@ -229,14 +233,17 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         let result = run_command(
             operation.entry,
             self.batch.args(operation, io.input),
-            Client::of(session),
+            Client::of(session, io.id),
             self.now,
             self.limits,
-            &self.shared.hasher,
+            self.shared,
             &mut view,
             &mut io.output.0,
             None,
         );
+        if self.limits.interest.any() {
+            session.remember = session.remember.after_command();
+        }
         let stopwatch = &self.shared.stopwatch;
         let ended = stopwatch.now();
         let cost = Cost {
@@ -274,10 +281,12 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
                 result: Ok(()),
             })
             .collect();
+        let client = Client::of(session, io.id);
+        session.remember = session.remember.after_command();
         Job {
             origin: io.id,
             shared: self.shared,
-            client: Client::of(session),
+            client,
             now: self.now,
             limits: Box::new(self.limits),
             commands,
@@ -298,16 +307,22 @@ pub fn run_command(
     client: Client,
     now: UnixMillis,
     limits: CallLimits,
-    hasher: &KeyHasher,
+    shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,
     waits: Option<&mut WaitSlot>,
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
-    run_handler(entry.command, args, client, now, limits, hasher, view, output, waits)
+    let command = entry.command;
+    if !limits.interest.any() {
+        return run_handler(command, args, client, now, limits, shared, view, output, waits);
+    }
+    run_observed(shared, entry, args, client.author, &limits, view, |view| {
+        run_handler(command, args, client, now, limits, shared, view, output, waits)
+    })
 }
 
-/// The same without a note of it for the crash report.
+/// The same, without telling anybody.
 #[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 #[inline]
 pub fn run_handler(
@@ -316,7 +331,7 @@ pub fn run_handler(
     client: Client,
     now: UnixMillis,
     limits: CallLimits,
-    hasher: &KeyHasher,
+    shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,
     waits: Option<&mut WaitSlot>,
@@ -331,7 +346,7 @@ pub fn run_handler(
         db: client.db,
         now,
         limits,
-        hasher,
+        hasher: &shared.hasher,
         router: view.router(),
         waits,
     };

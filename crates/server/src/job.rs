@@ -5,11 +5,12 @@ use crate::blocking::serve::Letters;
 use crate::blocking::{Blocked, Errand, Serving, serve_ready};
 use crate::dispatch::{Client, run_command, run_handler};
 use crate::mail::Mail;
+use crate::observed::run_observed;
 use crate::shared::Shared;
 use crate::watch::Cost;
 use darter_base::UnixMillis;
-use darter_command_table::{CallLimits, Entry, ReplyResult, ShardView};
-use darter_resp::{Output, OwnedArgs};
+use darter_command_table::{CallLimits, Command, Entry, ReplyResult, ShardView};
+use darter_resp::{Args, Output, OwnedArgs};
 use darter_runtime::{ConnectionId, Post, crash};
 use darter_shard::Shard;
 use darter_txn::{Held, View, Work};
@@ -70,11 +71,14 @@ impl Work<Shard> for Job {
                 self.client,
                 self.now,
                 *self.limits,
-                &self.shared.hasher,
+                self.shared,
                 &mut view,
                 &mut self.output,
                 None,
             );
+            if self.limits.interest.any() {
+                self.client.author.remember = self.client.author.remember.after_command();
+            }
             let ended = stopwatch.now();
             packed.cost.nanos = stopwatch.nanos_between(begun, ended);
             packed.cost.reply_bytes = self.output.len() - unsent_before;
@@ -96,22 +100,32 @@ impl Job {
     fn run_errand(&mut self, view: &mut ShardView<'_>) {
         match self.errand.as_deref() {
             Some((waiter, Errand::Wake)) => signal_keys(waiter, view),
-            Some((_, Errand::GiveBack(command, args))) => {
+            Some((waiter, Errand::GiveBack(command, args))) => {
                 // Only its effect is wanted. It fails if somebody has made something else of the key.
-                let _ = run_handler(
-                    command,
-                    args.as_args(),
-                    self.client,
-                    self.now,
-                    *self.limits,
-                    &self.shared.hasher,
-                    view,
-                    &mut Output::new(),
-                    None,
-                );
+                let _ = self.run_unheard(waiter, command, args.as_args(), view);
             }
             None => {}
         }
+    }
+
+    /// Runs a command that answers nobody, on behalf of a waiter that is over.
+    fn run_unheard(
+        &self,
+        waiter: &Blocked,
+        command: &'static Command,
+        args: Args<'_>,
+        view: &mut ShardView<'_>,
+    ) -> ReplyResult {
+        let (client, shared, limits) = (self.client, self.shared, *self.limits);
+        let run = |view: &mut ShardView<'_>| {
+            let output = &mut Output::new();
+            run_handler(command, args, client, self.now, limits, shared, view, output, None)
+        };
+        if !limits.interest.any() {
+            return run(view);
+        }
+        let own_args = waiter.args.as_args();
+        run_observed(shared, waiter.entry, own_args, client.author, &limits, view, run)
     }
 
     /// Sends what came of it for others. To be called when it has run, on the worker where it ran or where

@@ -11,6 +11,7 @@ use darter_value::{Object, ValueRef};
 use crate::garbage::Garbage;
 use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due, value_of};
+use crate::news::{Interest, News};
 use crate::random::Random;
 use crate::statistics::Statistics;
 use crate::waiters::{ReadyQueue, Waiter, Waiters, Wanted};
@@ -60,6 +61,7 @@ pub(crate) struct Common {
     pub(crate) changes: u64,
     pub(crate) versions: VersionCounter,
     pub(crate) garbage: Garbage,
+    pub(crate) news: News,
     /// Keys that became ready for those who wait, by database and hash, in order.
     pub(crate) ready: VecDeque<(DbIndex, u64)>,
 }
@@ -171,6 +173,7 @@ impl Shard {
             self.common.garbage.discard_table(table);
         }
         self.common.changes += count as u64;
+        self.common.news.flushed |= self.common.news.is_wanted();
         count
     }
 
@@ -215,13 +218,18 @@ impl Shard {
         for turn in 0..databases {
             let index = (self.expire_from + turn) % databases;
             let Database { table, hand, watches, waiters, index: db } = &mut self.databases[index];
-            let Common { garbage, versions, statistics, changes, ready, .. } = &mut self.common;
+            let Common { garbage, versions, statistics, changes, ready, news, .. } =
+                &mut self.common;
             let hasher = &self.hasher;
             budget -= table.expire_slice(hand, now.0, budget, |mut block| {
                 watches.bump(|| Key::new(hasher, block.view().key()), versions);
                 if is_due(block.view(), now) {
                     if !waiters.is_empty() && waiters.note(&Key::new(hasher, block.view().key())) {
                         ready.push_back((*db, hasher.hash(block.view().key())));
+                    }
+                    if news.is_wanted() {
+                        news.change(block.view().key());
+                        news.note(Interest::EXPIRED, "expired", *db, block.view().key());
                     }
                     garbage.discard_block(block);
                     progress.expired += 1;
@@ -232,7 +240,15 @@ impl Shard {
                     let fields = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH) as u64;
                     statistics.expired_fields += fields;
                     *changes += fields;
-                    if hash.is_empty() {
+                    let is_empty = hash.is_empty();
+                    if news.is_wanted() {
+                        news.change(block.view().key());
+                        news.note(Interest::HASH, "hexpired", *db, block.view().key());
+                        if is_empty {
+                            news.note(Interest::GENERIC, "del", *db, block.view().key());
+                        }
+                    }
+                    if is_empty {
                         return None;
                     }
                 }
@@ -254,6 +270,17 @@ impl Shard {
         let deadlines =
             self.databases.iter().filter_map(|database| database.table.next_deadline_ms());
         deadlines.min().map(UnixMillis)
+    }
+
+    /// Says what is of interest of what happens from now on; see [`News`].
+    #[inline]
+    pub fn observe(&mut self, interest: Interest) {
+        self.common.news.observe(interest);
+    }
+
+    /// What was noted since the last time.
+    pub fn take_news(&mut self) -> News {
+        self.common.news.take()
     }
 
     /// Frees memory of deleted values and flushed databases, `budget` pieces of some ten microseconds

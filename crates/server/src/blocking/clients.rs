@@ -50,7 +50,7 @@ impl Core {
         nanos: u64,
     ) {
         let args = with_meanings(request, &wait);
-        let client = Client { db: session.db, protocol: session.protocol };
+        let client = Client::of(session, id);
         let router = self.shared.router();
         let mut needs = None;
         request.entry.command.each_key(args.as_args(), |index| {

@@ -180,7 +180,7 @@ fn run(waiter: &Arc<Blocked>, view: &mut ShardView<'_>, serving: &Serving<'_>) -
         waiter.client,
         serving.now,
         serving.limits,
-        &serving.shared.hasher,
+        serving.shared,
         view,
         &mut reply,
         Some(&mut slot),
