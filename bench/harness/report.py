@@ -59,13 +59,14 @@ class Record:
         )
 
     def write(self, svg: str, complete: bool) -> None:
-        """Write the files that were asked for; `complete` is False after an interruption."""
+        """Write the files that were asked for, no picture if there is none; `complete` is False after
+        an interruption."""
         self._document["complete"] = complete
         json_path, svg_path = self._paths()
         if json_path:
             text = json.dumps(self._document, indent=1)
             write_file(json_path, join_number_lists(text) + "\n")
-        if svg_path:
+        if svg_path and svg:
             write_file(svg_path, svg)
 
     def _paths(self) -> tuple[Path | None, Path | None]:

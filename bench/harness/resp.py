@@ -75,7 +75,15 @@ class Connection:
 
     def exchange(self, commands: bytes, expected: bytes) -> None:
         """Send a batch whose replies are known to the byte; the cheapest exchange there is."""
+        self.send(commands)
+        self.expect(expected)
+
+    def send(self, commands: bytes) -> None:
+        """Send commands whose replies are read later."""
         self._socket.sendall(commands)
+
+    def expect(self, expected: bytes) -> None:
+        """Read replies that are known to the byte."""
         received = self._receive()
         while len(received) < len(expected):
             received += self._receive()
