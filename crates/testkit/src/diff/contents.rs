@@ -59,6 +59,7 @@ fn read_key(client: &mut Client, key: &[u8]) -> Result<Entry, ClientError> {
     let kind = client.call(&[b"TYPE", key])?;
     let value = match kind.text() {
         Some(b"list") => client.call(&[&b"LRANGE"[..], key, b"0", b"-1"])?,
+        Some(b"stream") => client.call(&[&b"XRANGE"[..], key, b"-", b"+"])?,
         Some(b"hash") => sorted_pairs(&client.call(&[b"HGETALL", key])?),
         _ => client.call(&[b"GET", key])?,
     };

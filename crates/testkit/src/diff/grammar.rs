@@ -4,8 +4,10 @@ use fastrand::Rng;
 
 use crate::request::{Command, words};
 
+mod bitmaps;
 mod hashes;
 mod lists;
+mod streams;
 
 /// Databases in use.
 const DATABASES: u64 = 4;
@@ -314,7 +316,7 @@ struct Rule {
 
 /// Every rule, family by family.
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    [RULES, hashes::RULES, lists::RULES].into_iter().flatten()
+    [RULES, bitmaps::RULES, hashes::RULES, lists::RULES, streams::RULES].into_iter().flatten()
 }
 
 const RULES: &[Rule] = &[
