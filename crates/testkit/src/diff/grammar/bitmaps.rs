@@ -1,4 +1,4 @@
-//! Commands on bitmaps and HyperLogLogs, which are strings.
+//! Commands on bitmaps and HLLs, which are strings.
 
 use super::{Grammar, Rule};
 use crate::request::{Command, words};
@@ -74,7 +74,7 @@ impl Grammar {
         command
     }
 
-    /// A key that mostly is a HyperLogLog.
+    /// A key that mostly is an HLL.
     fn hyperloglog(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.key() } else { format!("hll{}", self.rng.u8(0..4)).into_bytes() }
     }
