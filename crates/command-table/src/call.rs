@@ -2,11 +2,12 @@
 
 use crate::command::Command;
 use crate::error::ReplyError;
+use crate::wait::WaitSlot;
 use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_resp::{Args, ReplyWriter};
-use darter_shard::{EncodingLimits, Key, KeyHasher, Keyspace, Shard};
+use darter_shard::{EncodingLimits, Interest, Key, KeyHasher, Keyspace, Shard};
 use darter_txn::{Router, View};
 
 /// The shards a handler runs over.
@@ -32,6 +33,9 @@ pub struct Call<'a> {
     pub hasher: &'a KeyHasher,
     /// From slots to shards, for commands that visit shards one after the other.
     pub router: Router,
+    /// Set if the command may wait for other clients; otherwise it answers at once, as inside a
+    /// transaction, where nobody could come.
+    pub waits: Option<&'a mut WaitSlot>,
 }
 
 /// Configuration that commands check arguments against.
@@ -43,6 +47,10 @@ pub struct CallLimits {
     pub databases: u16,
     /// Up to which size collections are compact.
     pub encodings: EncodingLimits,
+    /// What somebody wants to hear of. Nothing, most of the time.
+    pub interest: Interest,
+    /// Keys remembered for clients that are tracked (`tracking-table-max-keys`); 0: any number.
+    pub tracked_keys_max: usize,
 }
 
 impl<'a> Call<'a> {

@@ -72,6 +72,8 @@ impl Bench {
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             limits: CallLimits {
+                interest: darter_shard::Interest::NONE,
+                tracked_keys_max: 0,
                 string_bytes_max: 512 << 20,
                 databases: 16,
                 encodings: EncodingLimits::default(),
@@ -106,6 +108,7 @@ impl Bench {
                     limits: self.limits,
                     hasher: &self.hasher,
                     router: self.router,
+                    waits: None,
                 };
                 let result = run_handler(call, view);
                 self.shards = lent.into_iter().chain(kept).collect();

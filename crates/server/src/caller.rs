@@ -5,14 +5,18 @@
 //! several commands for one client over the same view runs them as one step. Which shards a command
 //! needs is told by [`Core::shards_of`](crate::worker::Core::shards_of).
 
+use crate::commands;
 use crate::dispatch::{Client, run_command};
 use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
-use darter_command_table::{Call, CallLimits, Handler, ReplyError, ShardView, Slice};
+use darter_command_table::{
+    Call, CallLimits, Entry, Handler, ReplyError, ShardView, Slice, WaitSlot,
+};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
+use darter_shard::Interest;
 
 /// A client for which commands are run.
 #[derive(Debug)]
@@ -62,16 +66,29 @@ impl<'a> Caller<'a> {
         let Request { entry, .. } = request;
         let result = match entry.command.handler {
             Handler::Keyed(_) | Handler::AllShards(_) => {
-                self.run_over_shards(request, view, output).map(|()| Flow::Next)
+                self.run_over_shards(request, view, output)
             }
             Handler::Sliced(begin) => self.run_slices(request, begin, view, output),
             Handler::Session | Handler::Container => self.run_for_session(request, view, output),
         };
+        self.note_read(entry);
         // What is run again is counted then.
-        if !matches!(result, Ok(Flow::Defer)) {
+        if !matches!(result, Ok(Flow::Defer | Flow::Block(_))) {
             self.core.statistics().called(entry.id, &result);
         }
         result
+    }
+
+    /// A choice for the next command ends with it. A transaction is one command, from MULTI on.
+    fn note_read(&mut self, entry: &Entry) {
+        let session = &mut *self.session;
+        if session.facts.tracking.is_some()
+            && !self.nested
+            && session.transaction.is_none()
+            && !commands::client::has(entry)
+        {
+            session.remember = session.remember.after_command();
+        }
     }
 
     fn run_over_shards(
@@ -79,17 +96,21 @@ impl<'a> Caller<'a> {
         request: Request<'_>,
         view: &mut ShardView<'_>,
         output: &mut Output,
-    ) -> Result<(), ReplyError> {
+    ) -> SessionResult {
+        let mut slot = WaitSlot::default();
+        let may_wait = !self.nested && request.entry.may_wait(request.args);
         run_command(
             request.entry,
             request.args,
-            Client { db: self.session.db, protocol: self.session.protocol },
+            Client::of(self.session, self.id),
             self.turn.now,
             self.limits,
-            &self.core.shared.hasher,
+            self.core.shared,
             view,
             output,
-        )
+            may_wait.then_some(&mut slot),
+        )?;
+        Ok(slot.wait.map_or(Flow::Next, |wait| Flow::Block(Box::new(wait))))
     }
 
     /// Runs all slices of a command in one go.
@@ -111,6 +132,7 @@ impl<'a> Caller<'a> {
             limits: self.limits,
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
+            waits: None,
         };
         let begun = begin(&call);
         match begun {
@@ -159,8 +181,11 @@ impl<'a> Caller<'a> {
         if let Err(error) = &result {
             ReplyWriter::new(output, protocol).error(error.line());
         }
-        if version != self.core.shared.config.version() {
-            self.limits = self.core.shared.config.current().call_limits();
+        let is_tracking = self.core.shared.tracking.any();
+        if version != self.core.shared.config.version()
+            || is_tracking != self.limits.interest.has(Interest::CHANGES)
+        {
+            self.limits = self.core.shared.call_limits();
         }
         result
     }

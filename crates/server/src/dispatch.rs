@@ -1,6 +1,9 @@
 //! From connections' input to windows of commands, and running them over shards.
 
+use crate::blocking::{Serving, serve_ready};
 use crate::job::{Job, PackedCommand};
+use crate::mail::{Mail, ShardPost};
+use crate::observed::{Author, run_observed};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -8,10 +11,12 @@ use crate::statistics::WorkerStatistics;
 use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
+use darter_command_table::{
+    Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, WaitSlot,
+};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{Arrivals, Io, Ticks, crash};
-use darter_shard::{KeyHasher, Shard};
+use darter_runtime::{Arrivals, ConnectionId, Io, Post, Ticks, crash};
+use darter_shard::Shard;
 use darter_txn::{Program, View, Window};
 
 /// Commands taken together: enough to overlap the cache misses of their lookups, few enough that
@@ -25,6 +30,8 @@ pub struct Client {
     pub db: DbIndex,
     /// The protocol replies are written in.
     pub protocol: Protocol,
+    /// Who it is, for those who want to hear of what it does.
+    pub author: Author,
 }
 
 /// The connections whose commands are in a window, by their place.
@@ -113,6 +120,8 @@ pub struct Commands<'a, S> {
     pub limits: CallLimits,
     pub shared: &'static Shared,
     pub statistics: &'static WorkerStatistics,
+    /// Mailboxes.
+    pub post: &'a Post<Mail>,
     /// From which cost on a command is remembered.
     pub thresholds: Thresholds,
     /// When the latest command had run, or the first one began.
@@ -150,8 +159,25 @@ impl Batch {
 
 impl Client {
     #[inline]
-    fn of(session: &Session) -> Self {
-        Self { db: session.db, protocol: session.protocol }
+    pub fn of(session: &Session, id: ConnectionId) -> Self {
+        let author = Author { id, remember: session.remember };
+        Self { db: session.db, protocol: session.protocol, author }
+    }
+}
+
+impl<S> Commands<'_, S> {
+    #[cold]
+    fn serve(&self, view: &mut ShardView<'_>) {
+        let carrier = ShardPost(self.post);
+        let serving = Serving {
+            shared: self.shared,
+            now: self.now,
+            limits: self.limits,
+            carrier: Some(&carrier),
+        };
+        for (to, mail) in serve_ready(view, &serving) {
+            self.post.send(to, mail);
+        }
     }
 }
 
@@ -207,13 +233,17 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         let result = run_command(
             operation.entry,
             self.batch.args(operation, io.input),
-            Client::of(session),
+            Client::of(session, io.id),
             self.now,
             self.limits,
-            &self.shared.hasher,
+            self.shared,
             &mut view,
             &mut io.output.0,
+            None,
         );
+        if self.limits.interest.any() {
+            session.remember = session.remember.after_command();
+        }
         let stopwatch = &self.shared.stopwatch;
         let ended = stopwatch.now();
         let cost = Cost {
@@ -231,6 +261,10 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         if self.thresholds.is_notable(cost) {
             self.notable.push((index, cost));
         }
+        // Those who wait for a key get it before the next command of the window sees it.
+        if view.each().any(|shard| shard.has_ready()) {
+            self.serve(&mut view);
+        }
     }
 
     #[cold]
@@ -247,19 +281,24 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
                 result: Ok(()),
             })
             .collect();
+        let client = Client::of(session, io.id);
+        session.remember = session.remember.after_command();
         Job {
             origin: io.id,
             shared: self.shared,
-            client: Client::of(session),
+            client,
             now: self.now,
             limits: Box::new(self.limits),
             commands,
+            errand: None,
             output: Output::new(),
+            letters: Vec::new(),
         }
     }
 }
 
-/// Runs one command over the shards of `view` and writes its reply, an error included.
+/// Runs one command over the shards of `view` and writes its reply, an error included. It may wait if it is given
+/// where to say so.
 #[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 #[inline]
 pub fn run_command(
@@ -268,23 +307,48 @@ pub fn run_command(
     client: Client,
     now: UnixMillis,
     limits: CallLimits,
-    hasher: &KeyHasher,
+    shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,
+    waits: Option<&mut WaitSlot>,
 ) -> ReplyResult {
-    let (Handler::Keyed(handler) | Handler::AllShards(handler)) = entry.command.handler else {
+    crash::note_command(&entry.full_name, args.len());
+    let command = entry.command;
+    if !limits.interest.any() {
+        return run_handler(command, args, client, now, limits, shared, view, output, waits);
+    }
+    run_observed(shared, entry, args, client.author, &limits, view, |view| {
+        run_handler(command, args, client, now, limits, shared, view, output, waits)
+    })
+}
+
+/// The same, without telling anybody.
+#[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
+#[inline]
+pub fn run_handler(
+    command: &'static Command,
+    args: Args<'_>,
+    client: Client,
+    now: UnixMillis,
+    limits: CallLimits,
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    output: &mut Output,
+    waits: Option<&mut WaitSlot>,
+) -> ReplyResult {
+    let (Handler::Keyed(handler) | Handler::AllShards(handler)) = command.handler else {
         unreachable!("only commands over shards are dispatched to shards")
     };
-    crash::note_command(&entry.full_name, args.len());
     let mut call = Call {
-        command: entry.command,
+        command,
         args,
         reply: ReplyWriter::new(output, client.protocol),
         db: client.db,
         now,
         limits,
-        hasher,
+        hasher: &shared.hasher,
         router: view.router(),
+        waits,
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {

@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod barrier;
+pub mod blocking;
 pub mod caller;
 pub mod commands;
 pub mod config;
@@ -22,6 +23,7 @@ pub mod job;
 pub mod late_reply;
 pub mod mail;
 pub mod metrics;
+pub mod observed;
 pub mod outbox;
 pub mod pause;
 pub mod pending;
@@ -34,6 +36,7 @@ pub mod session_command;
 pub mod shared;
 pub mod statistics;
 pub mod survey;
+pub mod tracking;
 pub mod transaction;
 pub mod waiting;
 pub mod watch;

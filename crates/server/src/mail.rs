@@ -1,8 +1,10 @@
 //! What workers of the server send each other.
 
+use crate::blocking::{Blocked, Served};
 use crate::job::Job;
 use crate::pubsub::Publication;
 use crate::survey::{Answer, Question};
+use crate::tracking::{Invalidated, Invalidation};
 use darter_base::WorkerId;
 use darter_runtime::{ConnectionId, Post};
 use darter_shard::Shard;
@@ -16,8 +18,16 @@ pub enum Mail {
     Shard(Letter<Shard, Job>),
     /// Something about the receiver's clients, for a client of the sender.
     Question { from: ConnectionId, question: Arc<Question> },
+    /// The answer to a command that waited for keys.
+    Served(Box<Served>),
+    /// A command of the receiver's client that waits for keys has to be tried over all its shards.
+    Retry(Arc<Blocked>),
     /// A message for the receiver's subscribers.
     Published(Arc<Publication>),
+    /// Keys that the receiver's clients are to forget.
+    Invalidate(Invalidation),
+    /// The same for a client that is told instead of another one.
+    Redirected { to: ConnectionId, what: Invalidated },
     /// One of the receiver's clients became a subscriber, who may be idle, or is none any more.
     SetIdleExempt { id: ConnectionId, exempt: bool },
     /// To itself: what came before has been read, and the client may go on.
@@ -33,7 +43,10 @@ pub enum Mail {
 pub struct ShardPost<'a>(pub &'a Post<Mail>);
 
 impl Carrier<Shard, Job> for ShardPost<'_> {
-    fn deliver(&self, to: WorkerId, letter: Letter<Shard, Job>) {
+    fn deliver(&self, to: WorkerId, mut letter: Letter<Shard, Job>) {
+        if let Letter::Done(job) = &mut letter {
+            job.send_letters(self.0);
+        }
         self.0.send(to, Mail::Shard(letter));
     }
 }

@@ -25,6 +25,12 @@ pub enum Fault {
     LostUpdates,
     /// MSET sets one key after the other.
     TornMset,
+    /// Now and then what is pushed is not there.
+    LostPushes,
+    /// Now and then what is pushed is there twice.
+    DoubledPushes,
+    /// Now and then BLPOP takes the last element.
+    WrongEnd,
     /// Neighbouring commands of a pipeline change places.
     ReorderedPipeline,
 }
@@ -118,6 +124,14 @@ impl Connection {
                     thread::yield_now();
                 }
                 Ok(b"+OK\r\n".to_vec())
+            }
+            (Fault::LostPushes, [b"RPUSH", ..]) if self.chance() => Ok(b":1\r\n".to_vec()),
+            (Fault::DoubledPushes, [b"RPUSH", ..]) if self.chance() => {
+                self.forward(&words)?;
+                self.forward(&words)
+            }
+            (Fault::WrongEnd, [b"BLPOP", rest @ ..]) if self.chance() => {
+                self.forward(&[&[b"BRPOP".as_slice()], rest].concat())
             }
             _ => self.forward(&words),
         }
