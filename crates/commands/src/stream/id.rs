@@ -96,8 +96,7 @@ fn parse_part(text: &[u8]) -> Result<u64, ReplyError> {
     let begin = text.iter().position(|byte| !is_space(byte)).ok_or(BAD_ID)?;
     let (is_negative, digits) = match &text[begin..] {
         [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
     };
     if digits.is_empty() || parse_i64(text).is_some_and(i64::is_negative) {
         return Err(BAD_ID);
