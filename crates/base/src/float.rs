@@ -149,6 +149,15 @@ fn split_sign(text: &[u8]) -> (bool, &[u8]) {
     }
 }
 
+/// What C's `strtod` sees of `text`: nothing behind a NUL, nor the white space it begins with. `None` if
+/// there is white space only, of which `strtod` reads nothing.
+pub fn as_c_reads(text: &[u8]) -> Option<&[u8]> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let begin = text.iter().position(|byte| !is_space(byte));
+    begin.map_or(text.is_empty().then_some(text), |begin| Some(&text[begin..]))
+}
+
 /// The number `text` means to Redis where it wants a double, or `None`.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
     if let Some(value) = parse_short_integer(text) {

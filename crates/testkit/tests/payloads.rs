@@ -32,6 +32,8 @@ fn contents() -> Vec<(&'static str, Vec<Vec<Vec<u8>>>)> {
         ("bigset", vec![many("SADD", "bigset", 1000, &|n| vec![text(n)])]),
         ("sorted", vec![line("ZADD sorted 1.5 a -inf b inf c 3 17")]),
         ("bigsorted", vec![many("ZADD", "bigsorted", 1000, &|n| vec![digits(n), text(n)])]),
+        ("hash", vec![line("HSET hash a 1 b two c 70000")]),
+        ("bighash", vec![many("HSET", "bighash", 1000, &|n| vec![text(n), digits(n)])]),
         (
             "stream",
             vec![

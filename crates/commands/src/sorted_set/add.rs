@@ -131,17 +131,23 @@ impl AddOptions {
 }
 
 fn zadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let (options, from) = AddOptions::parse(call);
+    add(call, view, false)
+}
+
+/// Its words are options here too, which leaves no pair.
+fn zincrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    add(call, view, true)
+}
+
+fn add(call: &mut Call<'_>, view: &mut ShardView<'_>, increments: bool) -> ReplyResult {
+    let (mut options, from) = AddOptions::parse(call);
+    options.incr |= increments;
     let pairs = (call.args.len() - from) / 2;
     if pairs == 0 || !(call.args.len() - from).is_multiple_of(2) {
         return Err(ReplyError::Syntax);
     }
     options.check(pairs)?;
     add_pairs(call, view, options, from)
-}
-
-fn zincrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    add_pairs(call, view, AddOptions { incr: true, ..AddOptions::default() }, 2)
 }
 
 /// What became of a ZADD.

@@ -2,7 +2,7 @@
 //!
 //! An end becomes a rank: how many members are before the range, or before its end.
 
-use darter_base::float::{FloatText, parse_f64};
+use darter_base::float::{FloatText, as_c_reads, parse_f64};
 use darter_command_table::ReplyError;
 use darter_value::SortedSet;
 use std::ops::Range;
@@ -60,17 +60,17 @@ impl ScoreRange {
 }
 
 impl ScoreBound {
-    /// As C's `strtod` reads a number, except that all of it must be one: nothing is zero, and what is too
+    /// As C's `strtod` reads a number, except that all it sees must be one: nothing is zero, and what is too
     /// big is infinite.
     fn parse(text: &[u8]) -> Option<Self> {
         let (is_excluded, text) = match text.strip_prefix(b"(") {
             Some(rest) => (true, rest),
             None => (false, text),
         };
+        let text = as_c_reads(text)?;
         if text.is_empty() {
             return Some(Self { score: 0.0, is_excluded });
         }
-        let text = text.trim_ascii_start();
         let score = parse_f64(text).or_else(|| beyond_doubles(text))?;
         Some(Self { score, is_excluded })
     }

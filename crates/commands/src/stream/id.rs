@@ -1,6 +1,6 @@
 //! Ids of entries as clients write them.
 
-use darter_base::number::{NumberText, format_u64};
+use darter_base::number::{NumberText, format_u64, parse_i64};
 use darter_command_table::{Call, ReplyError};
 use darter_resp::ReplyWriter;
 use darter_value::stream::StreamId;
@@ -89,13 +89,19 @@ pub(super) fn parse_all(
     (from..end).map(|index| parse(call.args.at(index), 0)).collect()
 }
 
-/// Half of an id: an unsigned number, which may have leading zeroes.
+/// Half of an id, as Redis takes it from C's `strtoull`: white space and a sign may come first, zeroes may lead.
+/// A negative number is refused where it is written as a number always is, and wraps around elsewhere.
 fn parse_part(text: &[u8]) -> Result<u64, ReplyError> {
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
-    if digits.is_empty() {
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let begin = text.iter().position(|byte| !is_space(byte)).ok_or(BAD_ID)?;
+    let (is_negative, digits) = match &text[begin..] {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    if digits.is_empty() || parse_i64(text).is_some_and(i64::is_negative) {
         return Err(BAD_ID);
     }
-    digits
+    let number = digits
         .iter()
         .try_fold(0_u64, |number, byte| {
             let digit = byte.wrapping_sub(b'0');
@@ -104,7 +110,8 @@ fn parse_part(text: &[u8]) -> Result<u64, ReplyError> {
             }
             number.checked_mul(10)?.checked_add(u64::from(digit))
         })
-        .ok_or(BAD_ID)
+        .ok_or(BAD_ID)?;
+    Ok(if is_negative { number.wrapping_neg() } else { number })
 }
 
 /// The text `ms-seq`.

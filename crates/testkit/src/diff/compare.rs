@@ -35,11 +35,48 @@ const INTENDED: &[Intended] = &[
         command: "SCAN",
         allows: |reference, subject| reference.is_error() || subject.is_error(),
     },
+    // A wrong position is an error before the key is looked at, as in Valkey 9.
+    Intended { command: "BITCOUNT", allows: is_missing_or_wrong },
+    // The end of a range may be left out.
+    Intended { command: "BITCOUNT", allows: |reference, _| reference.is_error() },
+    Intended { command: "BITPOS", allows: is_missing_or_wrong },
+    // One more argument is possible.
+    Intended {
+        command: "ZRANK",
+        allows: |reference, subject| reference.is_error() && subject.is_error(),
+    },
+    Intended {
+        command: "ZREVRANK",
+        allows: |reference, subject| reference.is_error() && subject.is_error(),
+    },
+    // The text is that of Redis 7.2 and Valkey.
+    Intended { command: "XREAD", allows: are_both_unbalanced },
+    Intended { command: "XREADGROUP", allows: are_both_unbalanced },
     Intended {
         command: "HSCAN",
         allows: |reference, subject| reference.is_error() || subject.is_error(),
     },
+    Intended {
+        command: "SSCAN",
+        allows: |reference, subject| reference.is_error() || subject.is_error(),
+    },
+    Intended {
+        command: "ZSCAN",
+        allows: |reference, subject| reference.is_error() || subject.is_error(),
+    },
 ];
+
+/// The reference has found no key, or something else to be wrong.
+fn is_missing_or_wrong(reference: &Value, subject: &Value) -> bool {
+    let is_missing = matches!(reference.integer(), Some(0 | -1));
+    (is_missing || reference.is_error()) && subject.is_error()
+}
+
+fn are_both_unbalanced(reference: &Value, subject: &Value) -> bool {
+    let is_unbalanced =
+        |value: &Value| matches!(value, Value::Error(text) if text.starts_with(b"ERR Unbalanced"));
+    is_unbalanced(reference) && is_unbalanced(subject)
+}
 
 /// Whether the reply to `command` is as good as the reference's.
 pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool {
@@ -55,14 +92,26 @@ pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool
     match &*name {
         "TTL" | "EXPIRETIME" => near(reference, subject, TOLERANCE_MS / 1_000),
         "PTTL" | "PEXPIRETIME" => near(reference, subject, TOLERANCE_MS),
-        "KEYS" | "HKEYS" | "HVALS" => same_elements(reference, subject),
+        "KEYS" | "HKEYS" | "HVALS" | "SMEMBERS" | "SPOP" | "SINTER" | "SUNION" | "SDIFF" => {
+            same_elements(reference, subject)
+        }
+        // A set in its natural order, and texts that C ends at a NUL.
+        "SORT" | "SORT_RO" if is_unordered_sort(command) => same_elements(reference, subject),
         "HGETALL" => sorted_pairs(reference) == sorted_pairs(subject),
-        // Which fields is each server's own.
-        "HRANDFIELD" => match (reference.elements(), subject.elements()) {
-            (Some(reference), Some(subject)) => reference.len() == subject.len(),
-            _ => reference.text().is_some() && subject.text().is_some(),
+        // Which ones is each server's own.
+        "HRANDFIELD" | "SRANDMEMBER" | "ZRANDMEMBER" => {
+            match (reference.elements(), subject.elements()) {
+                (Some(reference), Some(subject)) => reference.len() == subject.len(),
+                _ => reference.text().is_some() && subject.text().is_some(),
+            }
+        }
+        "SSCAN" => match (reference.elements(), subject.elements()) {
+            (Some([_, reference]), Some([_, subject])) => {
+                !is_whole_scan(command, 2) || same_elements(reference, subject)
+            }
+            _ => false,
         },
-        "HSCAN" => match (reference.elements(), subject.elements()) {
+        "HSCAN" | "ZSCAN" => match (reference.elements(), subject.elements()) {
             (Some([_, reference]), Some([_, subject])) => {
                 !is_whole_scan(command, 2) || sorted_pairs(reference) == sorted_pairs(subject)
             }
@@ -84,6 +133,10 @@ pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool
                 && std::mem::discriminant(reference) == std::mem::discriminant(subject)
                 && (name != "OBJECT" || loose)
         }
+        // Since Redis 7.2 a consumer comes into being even when it gets nothing.
+        "XGROUP" if is_subcommand(command, "CREATECONSUMER") => {
+            (reference.integer(), subject.integer()) == (Some(1), Some(0))
+        }
         "HELLO" => !reference.is_error() && !subject.is_error(),
         _ => false,
     }
@@ -91,6 +144,10 @@ pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool
 
 fn is_subcommand(command: &Command, name: &str) -> bool {
     command.get(1).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+fn is_unordered_sort(command: &Command) -> bool {
+    command.iter().any(|word| word == b"nosort" || word.eq_ignore_ascii_case(b"ALPHA"))
 }
 
 /// Whether a scan, whose cursor is argument `cursor_at`, begins at the beginning and asks for more than

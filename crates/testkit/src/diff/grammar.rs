@@ -4,8 +4,13 @@ use fastrand::Rng;
 
 use crate::request::{Command, words};
 
+mod bitmaps;
 mod hashes;
 mod lists;
+mod sets;
+mod sorted_sets;
+mod sorting;
+mod streams;
 
 /// Databases in use.
 const DATABASES: u64 = 4;
@@ -44,7 +49,7 @@ impl Grammar {
             }
             ticket -= rule.weight;
         }
-        if self.rng.u8(0..12) == 0 {
+        if self.rng.u8(0..12) == 0 && may_be_spoilt(&command) {
             self.spoil(&mut command);
         }
         if self.rng.u8(0..4) == 0 {
@@ -93,6 +98,11 @@ impl Grammar {
         });
         if is_list_search && odd == b"-9223372036854775808" {
             odd = b"-9223372036854775809".to_vec();
+        }
+        // Large scores are printed as Redis 7.2 and Valkey print them.
+        if command[0].first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'z')) && odd.len() > 18
+        {
+            odd = b"7".to_vec();
         }
         match self.rng.u8(0..4) {
             0 if command.len() > 1 => {
@@ -306,6 +316,13 @@ impl Grammar {
     }
 }
 
+/// Whether a command with another argument, or one less, still has a reply that is the same on every server.
+fn may_be_spoilt(command: &Command) -> bool {
+    let pops_any = command[0] == b"SPOP";
+    let is_lexical = command.get(1).is_some_and(|key| key.starts_with(sorted_sets::LEXICAL));
+    !pops_any && !is_lexical
+}
+
 /// A kind of command.
 struct Rule {
     weight: u32,
@@ -314,7 +331,18 @@ struct Rule {
 
 /// Every rule, family by family.
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    [RULES, hashes::RULES, lists::RULES].into_iter().flatten()
+    [
+        RULES,
+        bitmaps::RULES,
+        hashes::RULES,
+        lists::RULES,
+        sets::RULES,
+        sorted_sets::RULES,
+        sorting::RULES,
+        streams::RULES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 const RULES: &[Rule] = &[

@@ -3,7 +3,7 @@
 mod options;
 mod pattern;
 
-use darter_base::float::parse_f64;
+use darter_base::float::{as_c_reads, parse_f64};
 use darter_command_table::{
     Access, Arg, Arity, Begin, Call, Category, Command, Find, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
@@ -352,15 +352,10 @@ impl Entry {
     }
 }
 
-/// A number as C's `strtod` takes it: white space before it is skipped, a NUL ends it, nothing is zero.
+/// A number as C's `strtod` reads it, which must be all it sees; nothing is zero.
 fn number(text: &[u8]) -> Option<f64> {
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    if text.is_empty() {
-        return Some(0.0);
-    }
-    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
-    let begin = text.iter().position(|byte| !is_space(byte))?;
-    parse_f64(&text[begin..])
+    let text = as_c_reads(text)?;
+    if text.is_empty() { Some(0.0) } else { parse_f64(text) }
 }
 
 #[cfg(test)]
