@@ -25,6 +25,10 @@ pub enum Fault {
     LostUpdates,
     /// MSET sets one key after the other.
     TornMset,
+    /// EXEC runs one command after the other.
+    TornTransaction,
+    /// WATCH watches nothing.
+    BlindWatch,
     /// Neighbouring commands of a pipeline change places.
     ReorderedPipeline,
 }
@@ -44,7 +48,7 @@ pub fn start(upstream: SocketAddr, fault: Fault) -> io::Result<SocketAddr> {
             thread::spawn(move || {
                 if let Ok(upstream) = Client::connect(upstream) {
                     // A broken connection ends the thread, as it should.
-                    let _ = Connection { stream, upstream, fault, shared }.serve();
+                    let _ = Connection { stream, upstream, fault, shared, queue: None }.serve();
                 }
             });
         }
@@ -64,6 +68,8 @@ struct Connection {
     upstream: Client,
     fault: Fault,
     shared: Arc<Shared>,
+    /// What came since MULTI, where that is not left to the upstream server.
+    queue: Option<Vec<Command>>,
 }
 
 impl Connection {
@@ -119,8 +125,29 @@ impl Connection {
                 }
                 Ok(b"+OK\r\n".to_vec())
             }
+            (Fault::TornTransaction, [b"MULTI"]) => {
+                self.queue = Some(Vec::new());
+                Ok(b"+OK\r\n".to_vec())
+            }
+            (Fault::TornTransaction, [b"EXEC"]) => self.run_torn(),
+            (Fault::TornTransaction, _) if self.queue.is_some() => {
+                self.queue.get_or_insert_default().push(command.clone());
+                Ok(b"+QUEUED\r\n".to_vec())
+            }
+            (Fault::BlindWatch, [b"WATCH", ..]) => self.forward(&[b"UNWATCH"]),
             _ => self.forward(&words),
         }
+    }
+
+    fn run_torn(&mut self) -> Result<Vec<u8>, ClientError> {
+        let queue = self.queue.take().unwrap_or_default();
+        let mut replies = format!("*{}\r\n", queue.len()).into_bytes();
+        for command in queue {
+            let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+            replies.extend(self.forward(&words)?);
+            thread::yield_now();
+        }
+        Ok(replies)
     }
 
     fn stale(&mut self, key: &[u8]) -> Result<Vec<u8>, ClientError> {

@@ -11,9 +11,11 @@ use darter_testkit::transcript::model::{ServerKind, Target, Transcript};
 use darter_testkit::{Feed, Protocol, Server, diff, linear};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// Commands of the fuzzer, and of the linearizability checker, for each mode.
+/// Commands of the fuzzer and of the linearizability checker, and elements that go through queues, for
+/// each mode.
 const FUZZ_COMMANDS: usize = 40_000;
 const LINEAR_OPERATIONS: usize = 150_000;
+const QUEUED_ELEMENTS: usize = 10_000;
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -38,6 +40,7 @@ fn trials_in(corpus: &Arc<Vec<Transcript>>, server_mode: &'static ServerMode) ->
     let mut trials = vec![
         Trial::test(format!("{server_mode}::fuzz"), || fuzz(server_mode)),
         Trial::test(format!("{server_mode}::linear"), || linear(server_mode)),
+        Trial::test(format!("{server_mode}::queues"), || queues(server_mode)),
     ];
     for &protocol in PROTOCOLS {
         for &feed in FEEDS {
@@ -73,5 +76,12 @@ fn linear(server_mode: &ServerMode) -> Result<(), Failed> {
     let server = Server::start(&server_mode.spec(&mode::darter_binary()?))?;
     let plan = linear::workload::Plan { operations: LINEAR_OPERATIONS, ..Default::default() };
     linear::workload::run(server.address(), plan).map_err(|failure| failure.to_string())?;
+    Ok(())
+}
+
+fn queues(server_mode: &ServerMode) -> Result<(), Failed> {
+    let server = Server::start(&server_mode.spec(&mode::darter_binary()?))?;
+    linear::queues::run(server.address(), QUEUED_ELEMENTS)
+        .map_err(|failure| failure.to_string())?;
     Ok(())
 }
