@@ -48,7 +48,15 @@ pub fn start(upstream: SocketAddr, fault: Fault) -> io::Result<SocketAddr> {
             thread::spawn(move || {
                 if let Ok(upstream) = Client::connect(upstream) {
                     // A broken connection ends the thread, as it should.
-                    let _ = Connection { stream, upstream, fault, shared, queue: None }.serve();
+                    let _ = Connection {
+                        stream,
+                        upstream,
+                        fault,
+                        shared,
+                        queue: None,
+                        queues_upstream: false,
+                    }
+                    .serve();
                 }
             });
         }
@@ -70,6 +78,8 @@ struct Connection {
     shared: Arc<Shared>,
     /// What came since MULTI, where that is not left to the upstream server.
     queue: Option<Vec<Command>>,
+    /// Whether that is left to it: nothing else is spoiled within a transaction.
+    queues_upstream: bool,
 }
 
 impl Connection {
@@ -95,7 +105,8 @@ impl Connection {
 
     fn answer_all(&mut self, batch: &[Command]) -> Result<Vec<u8>, ClientError> {
         let mut order: Vec<usize> = (0..batch.len()).collect();
-        if self.fault == Fault::ReorderedPipeline && self.chance() {
+        let has_transaction = batch.iter().any(|command| command[0] == b"MULTI");
+        if self.fault == Fault::ReorderedPipeline && !has_transaction && self.chance() {
             order.chunks_exact_mut(2).for_each(<[usize]>::reverse);
         }
         let mut replies = vec![Vec::new(); batch.len()];
@@ -107,6 +118,13 @@ impl Connection {
 
     fn answer(&mut self, command: &Command) -> Result<Vec<u8>, ClientError> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        let ends = matches!(words.as_slice(), [b"EXEC"]);
+        if self.fault != Fault::TornTransaction
+            && (ends || self.queues_upstream || words == [b"MULTI"])
+        {
+            self.queues_upstream = !ends;
+            return self.forward(&words);
+        }
         match (self.fault, words.as_slice()) {
             (Fault::GetdelKeeps, [b"GETDEL", key]) => self.forward(&[b"GET", *key]),
             (Fault::StaleReads, [b"GET", key]) => self.stale(key),
