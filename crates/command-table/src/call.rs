@@ -6,7 +6,7 @@ use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_resp::{Args, ReplyWriter};
-use darter_shard::{EncodingLimits, Key, KeyHasher, Keyspace, Shard};
+use darter_shard::{EncodingLimits, Interest, Key, KeyHasher, Keyspace, Shard};
 use darter_txn::{Router, View};
 
 /// The shards a handler runs over.
@@ -43,6 +43,10 @@ pub struct CallLimits {
     pub databases: u16,
     /// Up to which size collections are compact.
     pub encodings: EncodingLimits,
+    /// What somebody wants to hear of. Nothing, most of the time.
+    pub interest: Interest,
+    /// Keys remembered for clients that are tracked (`tracking-table-max-keys`); 0: any number.
+    pub tracked_keys_max: usize,
 }
 
 impl<'a> Call<'a> {

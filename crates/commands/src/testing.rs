@@ -72,6 +72,8 @@ impl Bench {
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             limits: CallLimits {
+                interest: darter_shard::Interest::NONE,
+                tracked_keys_max: 0,
                 string_bytes_max: 512 << 20,
                 databases: 16,
                 encodings: EncodingLimits::default(),

@@ -5,14 +5,16 @@
 //! several commands for one client over the same view runs them as one step. Which shards a command
 //! needs is told by [`Core::shards_of`](crate::worker::Core::shards_of).
 
+use crate::commands;
 use crate::dispatch::{Client, run_command};
 use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
-use darter_command_table::{Call, CallLimits, Handler, ReplyError, ShardView, Slice};
+use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyError, ShardView, Slice};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
+use darter_shard::Interest;
 
 /// A client for which commands are run.
 #[derive(Debug)]
@@ -67,11 +69,24 @@ impl<'a> Caller<'a> {
             Handler::Sliced(begin) => self.run_slices(request, begin, view, output),
             Handler::Session | Handler::Container => self.run_for_session(request, view, output),
         };
+        self.note_read(entry);
         // What is run again is counted then.
         if !matches!(result, Ok(Flow::Defer)) {
             self.core.statistics().called(entry.id, &result);
         }
         result
+    }
+
+    /// A choice for the next command ends with it. A transaction is one command, from MULTI on.
+    fn note_read(&mut self, entry: &Entry) {
+        let session = &mut *self.session;
+        if session.facts.tracking.is_some()
+            && !self.nested
+            && session.transaction.is_none()
+            && !commands::client::has(entry)
+        {
+            session.remember = session.remember.after_command();
+        }
     }
 
     fn run_over_shards(
@@ -83,10 +98,10 @@ impl<'a> Caller<'a> {
         run_command(
             request.entry,
             request.args,
-            Client { db: self.session.db, protocol: self.session.protocol },
+            Client::of(self.session, self.id),
             self.turn.now,
             self.limits,
-            &self.core.shared.hasher,
+            self.core.shared,
             view,
             output,
         )
@@ -159,8 +174,11 @@ impl<'a> Caller<'a> {
         if let Err(error) = &result {
             ReplyWriter::new(output, protocol).error(error.line());
         }
-        if version != self.core.shared.config.version() {
-            self.limits = self.core.shared.config.current().call_limits();
+        let is_tracking = self.core.shared.tracking.any();
+        if version != self.core.shared.config.version()
+            || is_tracking != self.limits.interest.has(Interest::CHANGES)
+        {
+            self.limits = self.core.shared.call_limits();
         }
         result
     }

@@ -1,6 +1,7 @@
 //! From connections' input to windows of commands, and running them over shards.
 
 use crate::job::{Job, PackedCommand};
+use crate::observed::{Author, run_observed};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -10,8 +11,8 @@ use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{Arrivals, Io, Ticks, crash};
-use darter_shard::{KeyHasher, Shard};
+use darter_runtime::{Arrivals, ConnectionId, Io, Ticks, crash};
+use darter_shard::Shard;
 use darter_txn::{Program, View, Window};
 
 /// Commands taken together: enough to overlap the cache misses of their lookups, few enough that
@@ -25,6 +26,8 @@ pub struct Client {
     pub db: DbIndex,
     /// The protocol replies are written in.
     pub protocol: Protocol,
+    /// Who it is, for those who want to hear of what it does.
+    pub author: Author,
 }
 
 /// The connections whose commands are in a window, by their place.
@@ -150,8 +153,9 @@ impl Batch {
 
 impl Client {
     #[inline]
-    fn of(session: &Session) -> Self {
-        Self { db: session.db, protocol: session.protocol }
+    pub fn of(session: &Session, id: ConnectionId) -> Self {
+        let author = Author { id, remember: session.remember };
+        Self { db: session.db, protocol: session.protocol, author }
     }
 }
 
@@ -207,13 +211,16 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         let result = run_command(
             operation.entry,
             self.batch.args(operation, io.input),
-            Client::of(session),
+            Client::of(session, io.id),
             self.now,
             self.limits,
-            &self.shared.hasher,
+            self.shared,
             &mut view,
             &mut io.output.0,
         );
+        if self.limits.interest.any() {
+            session.remember = session.remember.after_command();
+        }
         let stopwatch = &self.shared.stopwatch;
         let ended = stopwatch.now();
         let cost = Cost {
@@ -247,10 +254,12 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
                 result: Ok(()),
             })
             .collect();
+        let client = Client::of(session, io.id);
+        session.remember = session.remember.after_command();
         Job {
             origin: io.id,
             shared: self.shared,
-            client: Client::of(session),
+            client,
             now: self.now,
             limits: Box::new(self.limits),
             commands,
@@ -268,14 +277,34 @@ pub fn run_command(
     client: Client,
     now: UnixMillis,
     limits: CallLimits,
-    hasher: &KeyHasher,
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    output: &mut Output,
+) -> ReplyResult {
+    crash::note_command(&entry.full_name, args.len());
+    if !limits.interest.any() {
+        return run_handler(entry, args, client, now, limits, shared, view, output);
+    }
+    run_observed(shared, entry, args, client.author, &limits, view, |view| {
+        run_handler(entry, args, client, now, limits, shared, view, output)
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
+#[inline]
+fn run_handler(
+    entry: &'static Entry,
+    args: Args<'_>,
+    client: Client,
+    now: UnixMillis,
+    limits: CallLimits,
+    shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,
 ) -> ReplyResult {
     let (Handler::Keyed(handler) | Handler::AllShards(handler)) = entry.command.handler else {
         unreachable!("only commands over shards are dispatched to shards")
     };
-    crash::note_command(&entry.full_name, args.len());
     let mut call = Call {
         command: entry.command,
         args,
@@ -283,7 +312,7 @@ pub fn run_command(
         db: client.db,
         now,
         limits,
-        hasher,
+        hasher: &shared.hasher,
         router: view.router(),
     };
     let result = handler(&mut call, view);

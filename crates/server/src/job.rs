@@ -58,10 +58,13 @@ impl Work<Shard> for Job {
                 self.client,
                 self.now,
                 *self.limits,
-                &self.shared.hasher,
+                self.shared,
                 &mut view,
                 &mut self.output,
             );
+            if self.limits.interest.any() {
+                self.client.author.remember = self.client.author.remember.after_command();
+            }
             let ended = stopwatch.now();
             packed.cost.nanos = stopwatch.nanos_between(begun, ended);
             packed.cost.reply_bytes = self.output.len() - unsent_before;

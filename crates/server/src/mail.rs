@@ -3,6 +3,7 @@
 use crate::job::Job;
 use crate::pubsub::Publication;
 use crate::survey::{Answer, Question};
+use crate::tracking::{Invalidated, Invalidation};
 use darter_base::WorkerId;
 use darter_runtime::{ConnectionId, Post};
 use darter_shard::Shard;
@@ -18,6 +19,10 @@ pub enum Mail {
     Question { from: ConnectionId, question: Arc<Question> },
     /// A message for the receiver's subscribers.
     Published(Arc<Publication>),
+    /// Keys that the receiver's clients are to forget.
+    Invalidate(Invalidation),
+    /// The same for a client that is told instead of another one.
+    Redirected { to: ConnectionId, what: Invalidated },
     /// One of the receiver's clients became a subscriber, who may be idle, or is none any more.
     SetIdleExempt { id: ConnectionId, exempt: bool },
     /// To itself: what came before has been read, and the client may go on.

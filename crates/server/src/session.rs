@@ -3,6 +3,7 @@
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
+use crate::tracking::{Invalidated, Remember, Tracking};
 use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::Entry;
@@ -33,6 +34,8 @@ pub struct Session {
     pub closing: bool,
     /// Gets a line for every command of every client (`MONITOR`).
     pub monitors: bool,
+    /// Whether keys that its next command reads are remembered for it.
+    pub remember: Remember,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
     /// Whether the reply of the pending command is not wanted.
@@ -109,6 +112,10 @@ pub struct Facts {
     pub connected_at: UnixMillis,
     /// What it subscribed to; made with the first subscription.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// How it is tracked, if it is.
+    pub tracking: Option<Box<Tracking>>,
+    /// Keys that its own command under way elsewhere changed, to be told behind that command's reply.
+    pub late_invalidations: Vec<Invalidated>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
 }
@@ -130,6 +137,7 @@ impl Session {
             is_heard: false,
             closing: false,
             monitors: false,
+            remember: Remember::Never,
             replies: Replies::On,
             mutes_pending: false,
             client_id,
@@ -149,6 +157,8 @@ impl Session {
                 watches: Watches::default(),
                 connected_at: now,
                 subscriptions: None,
+                tracking: None,
+                late_invalidations: Vec::new(),
                 has_read_letters: false,
             }),
         }

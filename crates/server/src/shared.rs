@@ -3,20 +3,25 @@
 use crate::config::{ConfigStore, Settings};
 use crate::histogram::Histogram;
 use crate::job::Job;
+use crate::mail::Mail;
 use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics, latency_of};
+use crate::tracking::TrackingTable;
 use crate::watch::monitor::Monitors;
 use crate::watch::{CommandLogs, LatencyEvents};
-use darter_base::{ShardId, UnixMillis};
-use darter_command_table::{Command, CommandId, Entry, Handler, Rename, RenameError, Table};
+use darter_base::{ShardId, UnixMillis, WorkerId};
+use darter_command_table::{
+    CallLimits, Command, CommandId, Entry, Handler, Rename, RenameError, Table,
+};
 use darter_runtime::handle::ShutdownHandle;
-use darter_runtime::{ReactorChoice, Stopwatch};
-use darter_shard::{KeyHasher, Shard, ShardOptions};
+use darter_runtime::{ConnectionId, Post, ReactorChoice, RemotePost, Stopwatch};
+use darter_shard::{Interest, KeyHasher, Shard, ShardOptions};
 use darter_txn::{Cells, Router};
+use hashbrown::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -90,6 +95,12 @@ pub struct Shared {
     pub latency: LatencyEvents,
     /// Who subscribed to what.
     pub pubsub: Directory,
+    /// Who has read which keys.
+    pub tracking: TrackingTable,
+    /// Where every client's connection is, by client id.
+    connections: Mutex<HashMap<u64, ConnectionId>>,
+    /// Mailboxes, for what happens where there is no worker at hand; set by the first worker.
+    post: OnceLock<RemotePost<Mail>>,
     /// Who sees every command.
     pub monitors: Monitors,
     /// `CLIENT PAUSE`.
@@ -179,6 +190,9 @@ impl Shared {
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),
             pubsub: Directory::new(hasher.clone(), usize::from(router.worker_count())),
+            tracking: TrackingTable::new(hasher.clone()),
+            connections: Mutex::default(),
+            post: OnceLock::new(),
             hasher,
             monitors: Monitors::default(),
             pause: SharedPause::default(),
@@ -197,6 +211,47 @@ impl Shared {
     /// A number no client has had.
     pub fn new_client_id(&self) -> u64 {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What commands depend on now.
+    pub fn call_limits(&self) -> CallLimits {
+        let mut limits = self.config.current().call_limits();
+        if self.tracking.any() {
+            limits.interest = limits.interest.and(Interest::CHANGES);
+        }
+        limits
+    }
+
+    /// Notes where a client's connection is.
+    pub fn add_connection(&self, client_id: u64, id: ConnectionId) {
+        self.lock_connections().insert(client_id, id);
+    }
+
+    /// The client is gone.
+    pub fn remove_connection(&self, client_id: u64) {
+        self.lock_connections().remove(&client_id);
+    }
+
+    /// Where a client's connection is.
+    pub fn connection_of(&self, client_id: u64) -> Option<ConnectionId> {
+        self.lock_connections().get(&client_id).copied()
+    }
+
+    fn lock_connections(&self) -> std::sync::MutexGuard<'_, HashMap<u64, ConnectionId>> {
+        self.connections.lock().expect("nothing that can panic runs under this lock")
+    }
+
+    /// Lets letters be sent from anywhere.
+    pub fn set_post(&self, post: &Post<Mail>) {
+        self.post.get_or_init(|| post.remote());
+    }
+
+    /// Sends a letter from wherever a shard is worked on. Where a worker's own post is at hand, that is
+    /// cheaper.
+    pub fn send(&self, to: WorkerId, mail: Mail) {
+        if let Some(post) = self.post.get() {
+            post.send(to, mail);
+        }
     }
 
     /// How a session command runs.

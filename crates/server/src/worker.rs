@@ -8,6 +8,7 @@ use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
 use crate::job::Job;
 use crate::mail::{Mail, ShardPost};
+use crate::observed::work_observed;
 use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
@@ -29,9 +30,9 @@ use darter_runtime::{
     Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit, PeerInfo, Post,
     Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
 };
-use darter_shard::Shard;
+use darter_shard::{Interest, Shard};
 use darter_txn::{Letter, Outcome, View, Window};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -89,6 +90,8 @@ pub struct Core {
     pub monitors: RefCell<Vec<u64>>,
     /// Its clients that have subscriptions, by what they subscribed to.
     pub subscribers: RefCell<Registry>,
+    /// Its clients that are tracked.
+    pub trackers: RefCell<HashSet<ConnectionId>>,
     /// Watches that are to be taken out of their shards.
     pub given_back: RefCell<BTreeMap<ShardId, Vec<WatchedKey>>>,
     /// Its clients' connections by client id.
@@ -154,6 +157,7 @@ impl Worker {
     /// The service of the worker that `context` describes.
     pub fn new(shared: &'static Shared, context: &WorkerContext<Mail>) -> Self {
         let config = shared.config.current();
+        shared.set_post(&context.post);
         Self {
             core: Core {
                 worker: context.worker,
@@ -168,6 +172,7 @@ impl Worker {
                 waiting: RefCell::default(),
                 monitors: RefCell::default(),
                 subscribers: RefCell::default(),
+                trackers: RefCell::default(),
                 given_back: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
@@ -543,10 +548,13 @@ impl Worker {
     #[inline]
     fn follow_settings(&mut self) {
         let version = self.core.shared.config.version();
-        if version != self.config_version {
+        let is_tracking = self.core.shared.tracking.any();
+        if version != self.config_version
+            || is_tracking != self.core.limits.interest.has(Interest::CHANGES)
+        {
             self.config_version = version;
             let settings = self.core.shared.config.current();
-            self.core.limits = settings.call_limits();
+            self.core.limits = self.core.shared.call_limits();
             self.core.query_bytes_max = settings.query_buffer_limit_bytes;
             self.core.output_limits = settings.output_limits;
             self.core.thresholds = Thresholds::new(&settings.watch);
@@ -624,6 +632,9 @@ impl Worker {
                 session.pending = None;
                 output.append(job.output);
             });
+            if !session.facts.late_invalidations.is_empty() {
+                self.core.tell_late(session, &mut output.0);
+            }
         });
         connections.resume(job.origin);
     }
@@ -690,7 +701,10 @@ impl Worker {
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
             if expire {
                 let begun = shared.stopwatch.now();
-                more |= held.shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more;
+                let interest = self.core.limits.interest;
+                more |= work_observed(shared, interest, &mut held.shard, |shard| {
+                    shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
+                });
                 let nanos = self.core.nanos_since(begun);
                 if self.core.thresholds.is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
@@ -745,6 +759,7 @@ impl Service for Worker {
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();
         self.core.clients.insert(client_id, id);
+        self.core.shared.add_connection(client_id, id);
         Ok(Session::new(client_id, peer.clone(), turn.now, config.request_limits()))
     }
 
@@ -782,6 +797,12 @@ impl Service for Worker {
                 self.core.post.send(from.worker, Mail::Answer { to: from, answer });
             }
             Mail::Published(publication) => self.core.deliver(&publication, connections),
+            Mail::Invalidate(invalidation) => {
+                self.core.deliver_invalidation(&invalidation, connections);
+            }
+            Mail::Redirected { to, what } => {
+                self.core.deliver_redirected(to, &what, connections);
+            }
             Mail::SetIdleExempt { id, exempt } => connections.set_idle_exempt(id, exempt),
             Mail::Resume(id) => {
                 connections.resume(id);
@@ -854,9 +875,11 @@ impl Service for Worker {
             _ => {}
         }
         self.core.clients.remove(&session.client_id);
+        self.core.shared.remove_connection(session.client_id);
         self.core.end_monitoring(&mut session);
         self.core.discard(&mut session, turn.now);
         self.core.end_subscriptions(&mut session, id);
+        self.core.end_tracking(&mut session, id);
         match &session.pending {
             Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),
             Some(Pending::Waiting(waiting)) => self.core.end_waiting(id, waiting),

@@ -9,6 +9,7 @@ use darter_structures::{Block, BlockRef, Deadline, Marks, PayloadRef, Position};
 use darter_value::{Object, ValueRef};
 
 use crate::key::{Key, Lifetime};
+use crate::news::Interest;
 use crate::shard::{Common, Database};
 use crate::watch::Version;
 
@@ -161,9 +162,11 @@ impl Keyspace<'_> {
     fn locate_counted(&mut self, key: &Key<'_>) -> Option<Place> {
         let place = self.locate(key);
         let statistics = &mut self.common.statistics;
-        match place {
-            Some(_) => statistics.hits += 1,
-            None => statistics.misses += 1,
+        if place.is_some() {
+            statistics.hits += 1;
+        } else {
+            statistics.misses += 1;
+            self.note(Interest::MISSED, "keymiss", key);
         }
         place
     }
@@ -184,6 +187,7 @@ impl Keyspace<'_> {
         self.common.garbage.discard_block(block);
         self.common.statistics.expired += 1;
         self.database.watches.bump(|| *key, &mut self.common.versions);
+        self.note_gone(Interest::EXPIRED, "expired", key);
     }
 }
 

@@ -13,6 +13,7 @@
 mod garbage;
 pub mod key;
 pub mod keyspace;
+pub mod news;
 pub mod random;
 pub mod shard;
 pub mod statistics;
@@ -25,6 +26,7 @@ pub use darter_value::{
 };
 pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
 pub use keyspace::{Boundary, Detached, Edit, Keyspace, SCAN_CURSOR_BITS};
+pub use news::{Event, Interest, News};
 pub use random::Random;
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
 pub use statistics::Statistics;

@@ -9,6 +9,7 @@ use darter_value::{Object, ValueRef};
 use crate::garbage::Garbage;
 use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due, value_of};
+use crate::news::{Interest, News};
 use crate::random::Random;
 use crate::statistics::Statistics;
 use crate::watch::{VersionCounter, Watches};
@@ -39,6 +40,8 @@ pub struct Shard {
 /// One database.
 #[derive(Debug)]
 pub(crate) struct Database {
+    /// Which one it is.
+    pub(crate) index: DbIndex,
     pub(crate) table: Table,
     /// Where the expiry hand stands: a hash.
     pub(crate) hand: u64,
@@ -53,6 +56,7 @@ pub(crate) struct Common {
     pub(crate) changes: u64,
     pub(crate) versions: VersionCounter,
     pub(crate) garbage: Garbage,
+    pub(crate) news: News,
 }
 
 /// How far a slice of active expiry got.
@@ -79,7 +83,8 @@ const FIELD_SEGMENTS_PER_HASH: usize = 4;
 impl Shard {
     /// An empty shard.
     pub fn new(id: ShardId, options: &ShardOptions) -> Self {
-        let database = |_| Database {
+        let database = |index| Database {
+            index: DbIndex(index),
             table: Table::new(options.hasher.clone()),
             hand: 0,
             watches: Watches::default(),
@@ -140,6 +145,7 @@ impl Shard {
             self.common.garbage.discard_table(table);
         }
         self.common.changes += count as u64;
+        self.common.news.flushed |= self.common.news.is_wanted();
         count
     }
 
@@ -176,12 +182,16 @@ impl Shard {
         let databases = self.databases.len();
         for turn in 0..databases {
             let index = (self.expire_from + turn) % databases;
-            let Database { table, hand, watches } = &mut self.databases[index];
-            let Common { garbage, versions, statistics, changes, .. } = &mut self.common;
+            let Database { table, hand, watches, index: db } = &mut self.databases[index];
+            let Common { garbage, versions, statistics, changes, news, .. } = &mut self.common;
             let hasher = &self.hasher;
             budget -= table.expire_slice(hand, now.0, budget, |mut block| {
                 watches.bump(|| Key::new(hasher, block.view().key()), versions);
                 if is_due(block.view(), now) {
+                    if news.is_wanted() {
+                        news.change(block.view().key());
+                        news.note(Interest::EXPIRED, "expired", *db, block.view().key());
+                    }
                     garbage.discard_block(block);
                     progress.expired += 1;
                     return None;
@@ -191,7 +201,15 @@ impl Shard {
                     let fields = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH) as u64;
                     statistics.expired_fields += fields;
                     *changes += fields;
-                    if hash.is_empty() {
+                    let is_empty = hash.is_empty();
+                    if news.is_wanted() {
+                        news.change(block.view().key());
+                        news.note(Interest::HASH, "hexpired", *db, block.view().key());
+                        if is_empty {
+                            news.note(Interest::GENERIC, "del", *db, block.view().key());
+                        }
+                    }
+                    if is_empty {
                         return None;
                     }
                 }
@@ -213,6 +231,17 @@ impl Shard {
         let deadlines =
             self.databases.iter().filter_map(|database| database.table.next_deadline_ms());
         deadlines.min().map(UnixMillis)
+    }
+
+    /// Says what is of interest of what happens from now on; see [`News`].
+    #[inline]
+    pub fn observe(&mut self, interest: Interest) {
+        self.common.news.observe(interest);
+    }
+
+    /// What was noted since the last time.
+    pub fn take_news(&mut self) -> News {
+        self.common.news.take()
     }
 
     /// Frees memory of deleted values and flushed databases, `budget` pieces of some ten microseconds

@@ -156,6 +156,7 @@ pub static RESET: SessionCommand = SessionCommand::alone(
         call.session.reset(limits);
         call.core.end_monitoring(call.session);
         call.core.end_subscriptions(call.session, call.id);
+        call.core.end_tracking(call.session, call.id);
         call.reply().simple("RESET");
         Ok(Flow::Next)
     },

@@ -58,8 +58,26 @@ pub enum ServerError {
     TimeoutOutOfRange,
     /// `CLIENT UNBLOCK` for a reason that is none.
     UnblockReason,
-    /// `CLIENT TRACKING ON`.
-    NoTracking,
+    /// `CLIENT TRACKING` with REDIRECT twice.
+    RedirectedTwice,
+    /// `CLIENT TRACKING` with REDIRECT to nobody.
+    NoRedirectTarget,
+    /// `CLIENT TRACKING` with PREFIX alone.
+    PrefixWithoutBroadcast,
+    /// `CLIENT TRACKING` of a client that is tracked in the other way.
+    BroadcastSwitched,
+    /// `CLIENT TRACKING` with BCAST, and OPTIN or OPTOUT.
+    BroadcastWithOptions,
+    /// `CLIENT TRACKING` with OPTIN and OPTOUT.
+    OptInAndOut,
+    /// `CLIENT TRACKING` with the other one of the two than before.
+    OptSwitched,
+    /// `CLIENT TRACKING` with a prefix that begins as another one of the client does.
+    PrefixesOverlap { prefix: Vec<u8>, other: Vec<u8>, is_known: bool },
+    /// `CLIENT CACHING YES` without OPTIN.
+    NotOptIn,
+    /// `CLIENT CACHING NO` without OPTOUT.
+    NotOptOut,
     /// `CLIENT CACHING` of a client that is not tracked.
     NotTracked,
     /// `CLIENT IMPORT-SOURCE` without import mode.
@@ -268,7 +286,36 @@ impl fmt::Display for ServerError {
             Self::TimeoutNegative => "ERR timeout is negative",
             Self::TimeoutOutOfRange => "ERR timeout is out of range",
             Self::UnblockReason => "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
-            Self::NoTracking => "ERR CLIENT TRACKING is not supported by this version",
+            Self::RedirectedTwice => "ERR A client can only redirect to a single other client",
+            Self::NoRedirectTarget => "ERR The client ID you want redirect to does not exist",
+            Self::PrefixWithoutBroadcast => "ERR PREFIX option requires BCAST mode to be enabled",
+            Self::BroadcastSwitched => {
+                "ERR You can't switch BCAST mode on/off before disabling tracking for this client, \
+                 and then re-enabling it with a different mode."
+            }
+            Self::BroadcastWithOptions => "ERR OPTIN and OPTOUT are not compatible with BCAST",
+            Self::OptInAndOut => "ERR You can't specify both OPTIN mode and OPTOUT mode",
+            Self::OptSwitched => {
+                "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this \
+                 client, and then re-enabling it with a different mode."
+            }
+            Self::PrefixesOverlap { prefix, other, is_known } => {
+                let which =
+                    if *is_known { "an existing prefix" } else { "another provided prefix" };
+                return write!(
+                    formatter,
+                    "ERR Prefix '{}' overlaps with {which} '{}'. Prefixes for a single client \
+                     must not overlap.",
+                    echo(prefix),
+                    echo(other)
+                );
+            }
+            Self::NotOptIn => {
+                "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+            }
+            Self::NotOptOut => {
+                "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
+            }
             Self::NotTracked => {
                 "ERR CLIENT CACHING can be called only when the client is in tracking mode with \
                  OPTIN or OPTOUT mode enabled"

@@ -8,6 +8,7 @@ use darter_command_table::CallLimits;
 use darter_resp::Limits;
 use darter_runtime::{Pinning, Reactor};
 use darter_shard::EncodingLimits;
+use darter_shard::Interest;
 use darter_txn::Routing;
 use std::fmt;
 use std::num::NonZeroU16;
@@ -34,6 +35,10 @@ pub struct Settings {
     pub idle_timeout_seconds: u32,
     /// Most connections at a time.
     pub maxclients: usize,
+    /// Events that are published (`notify-keyspace-events`).
+    pub notified_events: Interest,
+    /// Keys remembered for clients that are tracked; 0: any number.
+    pub tracked_keys_max: usize,
     /// Without a password, only clients on this machine are served.
     pub protected_mode: bool,
     /// Number of databases, 1..=65535.
@@ -87,6 +92,8 @@ impl Settings {
             string_bytes_max: self.proto_max_bulk_len,
             databases: self.databases,
             encodings: self.encodings,
+            interest: self.notified_events,
+            tracked_keys_max: self.tracked_keys_max,
         }
     }
 
@@ -119,6 +126,8 @@ impl Default for Settings {
             unix_socket_group: String::new(),
             idle_timeout_seconds: 0,
             maxclients: 0,
+            notified_events: Interest::NONE,
+            tracked_keys_max: 0,
             protected_mode: true,
             databases: 1,
             proto_max_bulk_len: 0,

@@ -5,6 +5,7 @@
 
 use crate::config::settings::{OutputLimit, OutputLimits, SavePoint};
 use darter_base::number::parse_i64;
+use darter_shard::Interest;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
@@ -118,6 +119,48 @@ pub(super) fn keyspace_events(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u
     shown.extend(OTHER_EVENT_LETTERS.iter().filter(|letter| letters.contains(letter)));
     Ok(shown)
 }
+
+/// The events that [`keyspace_events`] has let pass. None are published unless it is said how.
+pub(super) fn events_of(letters: &[u8]) -> Interest {
+    let mut events = Interest::NONE;
+    for letter in letters {
+        events = events.and(match letter {
+            b'A' => ALL_EVENTS,
+            b'K' => Interest::BY_KEY,
+            b'E' => Interest::BY_EVENT,
+            b'g' => Interest::GENERIC,
+            b'$' => Interest::STRING,
+            b'l' => Interest::LIST,
+            b's' => Interest::SET,
+            b'h' => Interest::HASH,
+            b'z' => Interest::SORTED_SET,
+            b'x' => Interest::EXPIRED,
+            b'e' => Interest::EVICTED,
+            b't' => Interest::STREAM,
+            b'd' => Interest::MODULE,
+            b'm' => Interest::MISSED,
+            b'n' => Interest::CREATED,
+            _ => Interest::NONE,
+        });
+    }
+    if events.has(Interest::BY_KEY) || events.has(Interest::BY_EVENT) {
+        events
+    } else {
+        Interest::NONE
+    }
+}
+
+/// What `A` stands for.
+const ALL_EVENTS: Interest = Interest::GENERIC
+    .and(Interest::STRING)
+    .and(Interest::LIST)
+    .and(Interest::SET)
+    .and(Interest::HASH)
+    .and(Interest::SORTED_SET)
+    .and(Interest::EXPIRED)
+    .and(Interest::EVICTED)
+    .and(Interest::STREAM)
+    .and(Interest::MODULE);
 
 /// `latency-tracking-info-percentiles`.
 pub(super) fn percentiles(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {

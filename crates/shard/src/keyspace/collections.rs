@@ -125,6 +125,9 @@ impl Keyspace<'_> {
         if is_empty {
             let block = self.database.table.remove(position);
             self.common.garbage.discard_block(block);
+            if self.common.news.is_wanted() {
+                self.common.news.empty(self.database.index, key.bytes);
+            }
         }
         if changed {
             self.changed(key, changes);

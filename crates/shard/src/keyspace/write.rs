@@ -6,6 +6,7 @@ use darter_value::{LargeString, Object, ValueRef, integer};
 
 use super::{Detached, Keyspace, Place, value_of};
 use crate::key::{Expiry, Key, Previous};
+use crate::news::Interest;
 
 impl Keyspace<'_> {
     /// Sets `key` to the string `value`, stored as an integer if it is the text of one. Neither allocates
@@ -133,6 +134,7 @@ impl Keyspace<'_> {
             Previous::Present
         } else {
             self.database.table.insert(key.hash, block, Marks::NONE);
+            self.note(Interest::CREATED, "new", key);
             Previous::Absent
         };
         self.changed(key, 1);
@@ -199,6 +201,7 @@ impl Keyspace<'_> {
             Expiry::At(deadline) => Some(deadline),
         };
         let block = Block::new(key.bytes, payload, deadline);
+        self.note(Interest::CREATED, "new", key);
         self.database.table.insert(key.hash, block, Marks::NONE)
     }
 
@@ -213,5 +216,25 @@ impl Keyspace<'_> {
     #[inline]
     fn bump(&mut self, key: &Key<'_>) {
         self.database.watches.bump(|| *key, &mut self.common.versions);
+        if self.common.news.is_wanted() {
+            self.common.news.change(key.bytes);
+        }
+    }
+
+    /// Notes an event of `key` for those who want to hear of its class.
+    #[inline]
+    pub fn note(&mut self, class: Interest, name: &'static str, key: &Key<'_>) {
+        if self.common.news.is_wanted() {
+            self.common.news.note(class, name, self.database.index, key.bytes);
+        }
+    }
+
+    /// Notes an event of a key that is not there, for its change to be told as well.
+    #[inline]
+    pub(super) fn note_gone(&mut self, class: Interest, name: &'static str, key: &Key<'_>) {
+        if self.common.news.is_wanted() {
+            self.common.news.change(key.bytes);
+            self.common.news.note(class, name, self.database.index, key.bytes);
+        }
     }
 }

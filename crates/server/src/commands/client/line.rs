@@ -3,6 +3,7 @@
 use crate::pending::Pending;
 use crate::pubsub::Kind;
 use crate::session::{DEFAULT_USER, Session};
+use crate::tracking::state::Mode;
 use darter_base::UnixMillis;
 use darter_resp::Protocol;
 use darter_runtime::{ConnectionInfo, PeerAddress};
@@ -38,6 +39,11 @@ pub fn flags(session: &Session) -> String {
     add(session.subscribes, 'P');
     add(session.transaction.is_some(), 'x');
     add(matches!(session.pending, Some(Pending::Paused | Pending::Waiting(_))), 'b');
+    if let Some(tracking) = &session.facts.tracking {
+        add(true, 't');
+        add(tracking.is_broken, 'R');
+        add(tracking.mode == Mode::Broadcast, 'B');
+    }
     add(session.closing, 'c');
     add(session.facts.reads_from_replicas, 'r');
     add(session.is_unix(), 'U');
@@ -81,7 +87,7 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
          flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={queued} watch={watched} qbuf={qbuf} \
          qbuf-free=0 argv-mem=0 multi-mem={transaction_bytes} rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
-         tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir=-1 resp={resp} \
+         tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir={redirect} resp={resp} \
          lib-name={lib_name} lib-ver={lib_version} tot-net-in={received} tot-net-out={sent} \
          tot-cmds={commands}",
         id = session.client_id,
@@ -94,6 +100,7 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         flags = flags(session),
         capa = capabilities(session),
         db = session.db.0,
+        redirect = facts.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed()),
         sub = subscriptions(Kind::Channel),
         psub = subscriptions(Kind::Pattern),
         ssub = subscriptions(Kind::ShardChannel),

@@ -9,7 +9,7 @@ pub mod pause;
 pub mod tracking;
 
 use crate::session_command::SessionCommand;
-use darter_command_table::{Arity, Category, Command, Flags, Group, Handler};
+use darter_command_table::{Arity, Category, Command, Entry, Flags, Group, Handler};
 
 /// The container and its subcommands.
 pub static COMMANDS: &[&SessionCommand] = &[
@@ -79,6 +79,12 @@ pub static CLIENT: SessionCommand = SessionCommand::container(Command {
     ..Command::BASE
 });
 
+/// Whether a command is one of CLIENT's.
+pub fn has(entry: &Entry) -> bool {
+    let subcommands = CLIENT.command.subcommands;
+    subcommands.iter().any(|subcommand| std::ptr::eq(*subcommand, entry.command))
+}
+
 /// Tells which subcommands there are.
 static HELP: SessionCommand = SessionCommand::alone(
     Command {
@@ -95,7 +101,7 @@ static HELP: SessionCommand = SessionCommand::alone(
 
 const HELP_LINES: &[&str] = &[
     "CACHING (YES|NO)",
-    "    Track the keys of the next command, or do not. Nobody is tracked yet.",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "CAPA <option> [options...]",
     "    The client claims its some capability options. Options are:",
     "    * REDIRECT",
@@ -140,7 +146,7 @@ const HELP_LINES: &[&str] = &[
     "    Assign the name <name> to the current connection.",
     "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
     "         [OPTIN] [OPTOUT] [NOLOOP]",
-    "    Control server assisted client side caching. Only OFF is possible yet.",
+    "    Control server assisted client side caching.",
     "TRACKINGINFO",
     "    Report tracking status for the current connection.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",

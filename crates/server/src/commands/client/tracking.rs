@@ -1,19 +1,21 @@
-//! Client-side caching: TRACKING, TRACKINGINFO, GETREDIR, CACHING. No client is tracked yet, and these
-//! say so. IMPORT-SOURCE, which belongs to a mode the server does not have, is here as well.
+//! Client-side caching: TRACKING, TRACKINGINFO, GETREDIR, CACHING. How clients hear of keys is told in
+//! [`crate::tracking`]. IMPORT-SOURCE, which belongs to a mode the server does not have, is here as well.
 
 use super::BASE;
 use super::modes::{ON_OR_OFF, is_on};
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::tracking::state::{Mode, Remember, Tracking};
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Command, ReplyError};
+use darter_resp::Args;
 
 /// Tells the client when keys it has read change.
 pub static TRACKING: SessionCommand = SessionCommand::alone(
     Command {
         name: "TRACKING",
         since: "6.0.0",
-        summary: "Tells the client when keys it has read change. Cannot be turned on yet.",
+        summary: "Tells the client when keys it has read change.",
         complexity: "O(1). Some options may introduce additional complexity.",
         arity: Arity::AtLeast(3),
         args: &[
@@ -31,24 +33,123 @@ pub static TRACKING: SessionCommand = SessionCommand::alone(
 )
 .within();
 
-fn tracking(call: &mut SessionCall<'_>) -> SessionResult {
-    let options = call.args.tail(3);
-    let mut index = 0;
-    while let Some(option) = options.get(index) {
-        let has_value = index + 1 < options.len();
-        index += match &*option.to_ascii_lowercase() {
-            b"redirect" if has_value => {
-                parse_i64(options.at(index + 1)).ok_or(ReplyError::NotAnInteger)?;
-                2
+/// What a client may ask for, as it was given.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "words that are given or not")]
+struct Options {
+    redirect: i64,
+    broadcast: bool,
+    opt_in: bool,
+    opt_out: bool,
+    no_loop: bool,
+    prefixes: Vec<Box<[u8]>>,
+}
+
+impl Options {
+    fn parse(call: &SessionCall<'_>, args: Args<'_>) -> Result<Self, ReplyError> {
+        let mut options = Self::default();
+        let mut index = 0;
+        while let Some(option) = args.get(index) {
+            let value = args.get(index + 1);
+            index += 1;
+            match (&*option.to_ascii_lowercase(), value) {
+                (b"redirect", Some(value)) => {
+                    index += 1;
+                    if options.redirect != 0 {
+                        return Err(ServerError::RedirectedTwice.into());
+                    }
+                    options.redirect = parse_i64(value).ok_or(ReplyError::NotAnInteger)?;
+                    let id = u64::try_from(options.redirect).unwrap_or(0);
+                    if call.shared.connection_of(id).is_none() {
+                        return Err(ServerError::NoRedirectTarget.into());
+                    }
+                }
+                (b"prefix", Some(value)) => {
+                    index += 1;
+                    options.prefixes.push(value.into());
+                }
+                (b"bcast", _) => options.broadcast = true,
+                (b"optin", _) => options.opt_in = true,
+                (b"optout", _) => options.opt_out = true,
+                (b"noloop", _) => options.no_loop = true,
+                _ => return Err(ReplyError::Syntax),
             }
-            b"prefix" if has_value => 2,
-            b"bcast" | b"optin" | b"optout" | b"noloop" => 1,
-            _ => return Err(ReplyError::Syntax),
+        }
+        Ok(options)
+    }
+
+    const fn mode(&self) -> Mode {
+        match (self.broadcast, self.opt_in, self.opt_out) {
+            (true, ..) => Mode::Broadcast,
+            (false, true, _) => Mode::OptIn,
+            (false, false, true) => Mode::OptOut,
+            (false, false, false) => Mode::Read,
+        }
+    }
+
+    /// Whether they go together, and with how the client is tracked already.
+    fn check(&self, before: Option<&Tracking>) -> Result<(), ServerError> {
+        if !self.broadcast && !self.prefixes.is_empty() {
+            return Err(ServerError::PrefixWithoutBroadcast);
+        }
+        if before.is_some_and(|before| (before.mode == Mode::Broadcast) != self.broadcast) {
+            return Err(ServerError::BroadcastSwitched);
+        }
+        if self.broadcast && (self.opt_in || self.opt_out) {
+            return Err(ServerError::BroadcastWithOptions);
+        }
+        if self.opt_in && self.opt_out {
+            return Err(ServerError::OptInAndOut);
+        }
+        let was = |mode| before.is_some_and(|before| before.mode == mode);
+        if (self.opt_in && was(Mode::OptOut)) || (self.opt_out && was(Mode::OptIn)) {
+            return Err(ServerError::OptSwitched);
+        }
+        if self.broadcast {
+            let known = before.map_or(&[][..], |before| &before.prefixes);
+            check_prefixes(known, &self.prefixes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses prefixes that would tell the client of one key twice.
+fn check_prefixes(known: &[Box<[u8]>], given: &[Box<[u8]>]) -> Result<(), ServerError> {
+    let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
+    for (index, prefix) in given.iter().enumerate() {
+        let refuse = |other: &[u8], is_known| ServerError::PrefixesOverlap {
+            prefix: prefix.to_vec(),
+            other: other.to_vec(),
+            is_known,
         };
+        if let Some(other) = known.iter().find(|other| overlap(prefix, other)) {
+            return Err(refuse(other, true));
+        }
+        if let Some(other) = given[index + 1..].iter().find(|other| overlap(prefix, other)) {
+            return Err(refuse(other, false));
+        }
     }
-    if is_on(call.args.at(2))? {
-        return Err(ServerError::NoTracking.into());
+    Ok(())
+}
+
+fn tracking(call: &mut SessionCall<'_>) -> SessionResult {
+    let mut options = Options::parse(call, call.args.tail(3))?;
+    if !is_on(call.args.at(2))? {
+        call.core.end_tracking(call.session, call.id);
+        return call.ok();
     }
+    options.check(call.session.facts.tracking.as_deref())?;
+    if options.broadcast && options.prefixes.is_empty() {
+        options.prefixes.push(Box::default());
+    }
+    let tracking = Tracking {
+        mode: options.mode(),
+        no_loop: options.no_loop,
+        redirect: u64::try_from(options.redirect).unwrap_or(0),
+        is_broken: false,
+        prefixes: options.prefixes,
+    };
+    call.core.begin_tracking(call.session, call.id, tracking);
     call.ok()
 }
 
@@ -61,20 +162,51 @@ pub static TRACKINGINFO: SessionCommand = SessionCommand::alone(
         arity: Arity::Exactly(2),
         ..BASE
     },
-    |call| {
-        let mut reply = call.reply();
-        reply.map(3);
-        reply.bulk(b"flags");
-        reply.set(1);
-        reply.bulk(b"off");
-        reply.bulk(b"redirect");
-        reply.integer(-1);
-        reply.bulk(b"prefixes");
-        reply.array(0);
-        Ok(Flow::Next)
-    },
+    tracking_info,
 )
 .within();
+
+fn tracking_info(call: &mut SessionCall<'_>) -> SessionResult {
+    let remember = call.session.remember;
+    let tracking = call.session.facts.tracking.take();
+    let mut flags = vec![if tracking.is_some() { "on" } else { "off" }];
+    if let Some(tracking) = &tracking {
+        match tracking.mode {
+            Mode::Read => {}
+            Mode::Broadcast => flags.push("bcast"),
+            Mode::OptIn => flags.push("optin"),
+            Mode::OptOut => flags.push("optout"),
+        }
+        match remember {
+            Remember::Once => flags.push("caching-yes"),
+            Remember::NotOnce => flags.push("caching-no"),
+            Remember::Always | Remember::Never => {}
+        }
+        if tracking.no_loop {
+            flags.push("noloop");
+        }
+        if tracking.is_broken {
+            flags.push("broken_redirect");
+        }
+    }
+    let mut reply = call.reply();
+    reply.map(3);
+    reply.bulk(b"flags");
+    reply.set(flags.len());
+    for flag in flags {
+        reply.bulk(flag.as_bytes());
+    }
+    reply.bulk(b"redirect");
+    reply.integer(tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed()));
+    reply.bulk(b"prefixes");
+    let prefixes = tracking.as_ref().map_or(&[][..], |tracking| &tracking.prefixes);
+    reply.array(prefixes.len());
+    for prefix in prefixes {
+        reply.bulk(prefix);
+    }
+    call.session.facts.tracking = tracking;
+    Ok(Flow::Next)
+}
 
 /// The connection that is told of changed keys instead.
 pub static GETREDIR: SessionCommand = SessionCommand::alone(
@@ -86,7 +218,9 @@ pub static GETREDIR: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        call.reply().integer(-1);
+        let tracking = call.session.facts.tracking.as_ref();
+        let redirect = tracking.map_or(-1, |tracking| tracking.redirect.cast_signed());
+        call.reply().integer(redirect);
         Ok(Flow::Next)
     },
 )
@@ -102,9 +236,21 @@ pub static CACHING: SessionCommand = SessionCommand::alone(
         args: &[Arg::one_of("mode", &[Arg::word("yes", "YES"), Arg::word("no", "NO")])],
         ..BASE
     },
-    |_| Err(ServerError::NotTracked.into()),
+    caching,
 )
 .within();
+
+fn caching(call: &mut SessionCall<'_>) -> SessionResult {
+    let tracking = call.session.facts.tracking.as_ref().ok_or(ServerError::NotTracked)?;
+    call.session.remember = match (&*call.args.at(2).to_ascii_lowercase(), tracking.mode) {
+        (b"yes", Mode::OptIn) => Remember::Once,
+        (b"yes", _) => return Err(ServerError::NotOptIn.into()),
+        (b"no", Mode::OptOut) => Remember::NotOnce,
+        (b"no", _) => return Err(ServerError::NotOptOut.into()),
+        _ => return Err(ReplyError::Syntax),
+    };
+    call.ok()
+}
 
 /// Makes the connection one that imports data.
 pub static IMPORT_SOURCE: SessionCommand = SessionCommand::alone(

@@ -56,7 +56,8 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "resetchannels",
         "Channels of a new user.",
     ),
-    number("tracking-table-max-keys", 0, LONG, "1000000", "Keys remembered for client caches."),
+    number("tracking-table-max-keys", 0, LONG, "1000000", "Keys remembered for client caches.")
+        .sets(|to, value| to.tracked_keys_max = value.number()),
     number("busy-reply-threshold", 0, LONG, "5000", "Run time after which a script is busy.")
         .unit("milliseconds")
         .alias(&["lua-time-limit"]),

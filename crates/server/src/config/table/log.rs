@@ -76,5 +76,6 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "Percentiles of them that INFO shows.",
     )
     .sets(|to, value| to.watch.percentiles = special::shown_percentiles(value.bytes())),
-    formed("notify-keyspace-events", special::keyspace_events, "", "Which events are published."),
+    formed("notify-keyspace-events", special::keyspace_events, "", "Which events are published.")
+        .sets(|to, value| to.notified_events = special::events_of(value.bytes())),
 ];

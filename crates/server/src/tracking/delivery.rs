@@ -1,0 +1,250 @@
+//! From a change to the clients that are to be told of it.
+
+use super::Tracking;
+use super::state::{Mode, Remember};
+use crate::mail::Mail;
+use crate::pending::Pending;
+use crate::session::Session;
+use crate::shared::Shared;
+use crate::worker::{Core, Worker};
+use darter_base::WorkerId;
+use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_runtime::{ConnectionId, Connections};
+use hashbrown::HashSet;
+use std::sync::Arc;
+
+/// The channel in which a RESP2 client that is told instead of another one hears of keys.
+const CHANNEL: &[u8] = b"__redis__:invalidate";
+
+/// Which keys are to be forgotten.
+#[derive(Clone, Debug)]
+pub enum Invalidated {
+    /// These.
+    Keys(Arc<[Box<[u8]>]>),
+    /// All.
+    All,
+}
+
+/// What a worker is to tell its clients.
+#[derive(Debug)]
+pub struct Invalidation {
+    /// Whom; all that are tracked if [`Invalidated::All`].
+    to: Vec<ConnectionId>,
+    /// What.
+    what: Invalidated,
+    /// Whether for having asked for all keys that begin so.
+    is_broadcast: bool,
+    /// Whose command it was.
+    by: Option<ConnectionId>,
+}
+
+/// Splits clients by the workers they are on.
+fn by_worker(clients: &HashSet<ConnectionId>) -> Vec<(WorkerId, Vec<ConnectionId>)> {
+    let mut split: Vec<(WorkerId, Vec<ConnectionId>)> = Vec::new();
+    for client in clients {
+        match split.iter_mut().find(|(worker, _)| *worker == client.worker) {
+            Some((_, clients)) => clients.push(*client),
+            None => split.push((client.worker, vec![*client])),
+        }
+    }
+    split
+}
+
+impl Shared {
+    /// Tells clients of keys that changed, by whose command if it was one. To be called while their
+    /// shards are held.
+    pub fn invalidate(&self, keys: &[Box<[u8]>], by: Option<ConnectionId>) {
+        for key in keys {
+            if let Some(readers) = self.tracking.forget(key) {
+                self.tell_readers(key.clone(), &readers, by);
+            }
+        }
+        self.tracking.each_prefix(keys, |keys, clients| {
+            let mut keys = keys;
+            keys.sort_unstable();
+            keys.dedup();
+            self.send_invalidations(&Invalidated::Keys(keys.into()), clients, true, by);
+        });
+    }
+
+    fn tell_readers(
+        &self,
+        key: Box<[u8]>,
+        readers: &HashSet<ConnectionId>,
+        by: Option<ConnectionId>,
+    ) {
+        self.send_invalidations(&Invalidated::Keys(Arc::from([key])), readers, false, by);
+    }
+
+    fn send_invalidations(
+        &self,
+        what: &Invalidated,
+        clients: &HashSet<ConnectionId>,
+        is_broadcast: bool,
+        by: Option<ConnectionId>,
+    ) {
+        for (worker, to) in by_worker(clients) {
+            let what = what.clone();
+            self.send(worker, Mail::Invalidate(Invalidation { to, what, is_broadcast, by }));
+        }
+    }
+
+    /// Tells all tracked clients that every key is gone.
+    pub fn invalidate_all(&self, by: Option<ConnectionId>) {
+        self.tracking.clear();
+        for worker in (0..self.router().worker_count()).map(WorkerId) {
+            let (what, is_broadcast) = (Invalidated::All, false);
+            let invalidation = Invalidation { to: Vec::new(), what, is_broadcast, by };
+            self.send(worker, Mail::Invalidate(invalidation));
+        }
+    }
+
+    /// Remembers that a client has read a key. Of too many keys another one is forgotten.
+    pub fn remember_read(&self, key: &[u8], reader: ConnectionId, keys_max: usize) {
+        self.tracking.remember(key, reader);
+        if let Some((key, readers)) = self.tracking.forget_surplus(key, keys_max) {
+            self.tell_readers(key, &readers, None);
+        }
+    }
+}
+
+impl Core {
+    /// Tracks a client from now on, as it asked for.
+    pub fn begin_tracking(&self, session: &mut Session, id: ConnectionId, mut tracking: Tracking) {
+        let before = session.facts.tracking.take();
+        if before.is_none() {
+            self.shared.tracking.add_client();
+            self.trackers.borrow_mut().insert(id);
+        }
+        for prefix in &tracking.prefixes {
+            self.shared.tracking.add_prefix(prefix, id);
+        }
+        // What it asked for before still holds.
+        tracking.prefixes.extend(before.map_or(Vec::new(), |before| before.prefixes));
+        tracking.prefixes.sort_unstable();
+        tracking.prefixes.dedup();
+        session.remember = tracking.remember();
+        session.facts.tracking = Some(Box::new(tracking));
+    }
+
+    /// Tracks it no longer.
+    pub fn end_tracking(&self, session: &mut Session, id: ConnectionId) {
+        let Some(tracking) = session.facts.tracking.take() else { return };
+        session.remember = Remember::Never;
+        self.trackers.borrow_mut().remove(&id);
+        for prefix in &tracking.prefixes {
+            self.shared.tracking.remove_prefix(prefix, id);
+        }
+        self.shared.tracking.remove_client();
+    }
+
+    /// Tells this worker's clients.
+    pub fn deliver_invalidation(
+        &self,
+        invalidation: &Invalidation,
+        connections: &mut Connections<'_, Worker>,
+    ) {
+        let all: Vec<ConnectionId> = match invalidation.what {
+            Invalidated::All => self.trackers.borrow().iter().copied().collect(),
+            Invalidated::Keys(_) => Vec::new(),
+        };
+        for id in all.iter().chain(&invalidation.to) {
+            let redirect = connections
+                .with(*id, |session, output| self.tell_tracked(session, output, *id, invalidation));
+            if let Some(Some(redirect)) = redirect {
+                let what = invalidation.what.clone();
+                if redirect.worker == self.worker {
+                    self.deliver_redirected(redirect, &what, connections);
+                } else {
+                    self.post.send(redirect.worker, Mail::Redirected { to: redirect, what });
+                }
+            }
+        }
+    }
+
+    /// Tells a tracked client, or says who is to be told instead.
+    fn tell_tracked(
+        &self,
+        session: &mut Session,
+        output: &mut crate::outbox::Outbox,
+        id: ConnectionId,
+        invalidation: &Invalidation,
+    ) -> Option<ConnectionId> {
+        let protocol = session.protocol;
+        let tracking = session.facts.tracking.as_mut()?;
+        let is_for_it = match invalidation.what {
+            Invalidated::All => true,
+            Invalidated::Keys(_) => {
+                invalidation.is_broadcast == (tracking.mode == Mode::Broadcast)
+                    && !(tracking.no_loop && invalidation.by == Some(id))
+            }
+        };
+        if !is_for_it {
+            return None;
+        }
+        if tracking.redirect == 0 {
+            let is_own = invalidation.by == Some(id);
+            if is_own && matches!(session.pending, Some(Pending::Posted)) {
+                session.facts.late_invalidations.push(invalidation.what.clone());
+            } else if protocol == Protocol::Resp3 {
+                write(&invalidation.what, &mut output.0, protocol);
+            }
+            return None;
+        }
+        let instead = self.shared.connection_of(tracking.redirect);
+        if instead.is_none() {
+            tracking.is_broken = true;
+            if protocol == Protocol::Resp3 {
+                let mut reply = ReplyWriter::new(&mut output.0, protocol);
+                reply.push(2);
+                reply.bulk(b"tracking-redir-broken");
+                reply.integer(i64::try_from(tracking.redirect).unwrap_or(i64::MAX));
+            }
+        }
+        instead
+    }
+
+    /// Tells a client of what its own command changed, which has been answered now.
+    pub fn tell_late(&self, session: &mut Session, output: &mut Output) {
+        for what in std::mem::take(&mut session.facts.late_invalidations) {
+            if session.protocol == Protocol::Resp3 {
+                write(&what, output, session.protocol);
+            }
+        }
+    }
+
+    /// Tells a client of keys that another one has read.
+    pub fn deliver_redirected(
+        &self,
+        to: ConnectionId,
+        what: &Invalidated,
+        connections: &mut Connections<'_, Worker>,
+    ) {
+        connections.with(to, |session, output| {
+            if session.protocol == Protocol::Resp3 || session.subscribes {
+                write(what, &mut output.0, session.protocol);
+            }
+        });
+    }
+}
+
+fn write(what: &Invalidated, output: &mut Output, protocol: Protocol) {
+    let mut reply = ReplyWriter::new(output, protocol);
+    if protocol == Protocol::Resp3 {
+        reply.push(2);
+        reply.bulk(b"invalidate");
+    } else {
+        reply.array(3);
+        reply.bulk(b"message");
+        reply.bulk(CHANNEL);
+    }
+    match what {
+        Invalidated::All => reply.null(),
+        Invalidated::Keys(keys) => {
+            reply.array(keys.len());
+            for key in &**keys {
+                reply.bulk(key);
+            }
+        }
+    }
+}
