@@ -2,6 +2,7 @@
 
 use crate::command::Command;
 use crate::error::ReplyError;
+use crate::wait::WaitSlot;
 use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_base::{DbIndex, UnixMillis};
@@ -32,6 +33,9 @@ pub struct Call<'a> {
     pub hasher: &'a KeyHasher,
     /// From slots to shards, for commands that visit shards one after the other.
     pub router: Router,
+    /// Set if the command may wait for other clients; otherwise it answers at once, as inside a
+    /// transaction, where nobody could come.
+    pub waits: Option<&'a mut WaitSlot>,
 }
 
 /// Configuration that commands check arguments against.

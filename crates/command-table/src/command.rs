@@ -6,6 +6,7 @@ use crate::category::Category;
 use crate::error::{ReplyError, ReplyResult};
 use crate::flags::Flags;
 use crate::key_spec::{Access, KeySpec};
+use crate::wait::Waits;
 use darter_base::{ShardId, UnixMillis};
 use darter_resp::ReplyWriter;
 use darter_shard::Shard;
@@ -194,6 +195,8 @@ pub struct Command {
     pub reaches_beyond: Option<fn(darter_resp::Args<'_>) -> bool>,
     /// Whether the argument at an index is nobody's business: logs and MONITOR do not show it.
     pub secret: Option<fn(darter_resp::Args<'_>, usize) -> bool>,
+    /// Set when it may wait for other clients.
+    pub waits: Option<Waits>,
     /// Where and how it runs.
     pub handler: Handler,
 }
@@ -219,6 +222,7 @@ impl Command {
         further_keys: None,
         reaches_beyond: None,
         secret: None,
+        waits: None,
         handler: Handler::Container,
     };
 

@@ -16,6 +16,7 @@ pub mod error;
 pub mod flags;
 pub mod key_spec;
 pub mod table;
+pub mod wait;
 
 pub use arg::{Arg, ArgKind};
 pub use call::{Call, CallLimits, ShardView};
@@ -25,3 +26,4 @@ pub use error::{ReplyError, ReplyResult, until_nul};
 pub use flags::Flags;
 pub use key_spec::{Access, Begin, Find, KeySpec};
 pub use table::{CommandId, Entry, Found, Rename, RenameError, Table};
+pub use wait::{Wait, WaitSlot, Waits};

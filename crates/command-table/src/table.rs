@@ -214,6 +214,11 @@ impl Entry {
         }
     }
 
+    /// Whether it waits for other clients with these arguments, when it finds nothing.
+    pub fn may_wait(&self, args: Args<'_>) -> bool {
+        self.command.waits.is_some_and(|waits| (waits.when)(args))
+    }
+
     /// The subcommand named `name`, in any case.
     pub fn subcommand(&self, name: &[u8]) -> Option<&Self> {
         self.subcommands

@@ -4,7 +4,9 @@ use darter_base::ShardId;
 use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_command_table::{Call, ReplyError, ShardView};
+use darter_resp::ReplyWriter;
 use darter_shard::{Key, Keyspace};
+use std::ops::Range;
 
 /// Keys fetched together: enough to overlap their cache misses, few enough to stay in the cache
 /// until their turn.
@@ -59,6 +61,28 @@ pub(crate) fn each_key<'a>(
             visit(call, keyspace, key, *index);
         }
     }
+}
+
+/// Calls `visit` with the keys among the arguments `keys`, in order, until one has what is asked for; whether
+/// one had. Passes over those that are not to be looked at because the command has waited and is run
+/// again for others.
+pub(crate) fn each_key_until(
+    call: &mut Call<'_>,
+    view: &mut ShardView<'_>,
+    keys: Range<usize>,
+    mut visit: impl FnMut(&mut ReplyWriter<'_>, Keyspace<'_>, &Key<'_>) -> Result<bool, ReplyError>,
+) -> Result<bool, ReplyError> {
+    for index in keys {
+        let key = call.key(index);
+        if call.passes_over(view, &key) {
+            continue;
+        }
+        let keyspace = view.shard_of(|| slot_of(key.bytes)).keyspace(call.db, call.now);
+        if visit(&mut call.reply, keyspace, &key)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How many of the keys among the arguments `keys` satisfy `test`.

@@ -108,6 +108,7 @@ impl Bench {
                     limits: self.limits,
                     hasher: &self.hasher,
                     router: self.router,
+                    waits: None,
                 };
                 let result = run_handler(call, view);
                 self.shards = lent.into_iter().chain(kept).collect();

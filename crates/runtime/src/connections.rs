@@ -74,6 +74,12 @@ impl<'a, S: Service> Connections<'a, S> {
         self.network.key(id).is_some_and(|key| self.network.resume(key))
     }
 
+    /// Makes a suspension that others were to end soon ([`crate::Then::Await`]) one that can take for
+    /// ever ([`crate::Then::Suspend`]). False when the connection is gone, closing or not suspended.
+    pub fn suspend(&mut self, id: ConnectionId) -> bool {
+        self.network.key(id).is_some_and(|key| self.network.suspend(key))
+    }
+
     /// Closes a connection: after its output was sent, or now. `closed` is called with
     /// [`crate::CloseReason::Requested`], never from within this call. False when it is gone.
     pub fn close(&mut self, id: ConnectionId, after_flush: bool) -> bool {

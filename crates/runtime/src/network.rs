@@ -653,6 +653,16 @@ impl<S: Service> Network<S> {
         true
     }
 
+    pub(crate) fn suspend(&mut self, key: Key) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        if !matches!(connection.flow, Flow::Suspended | Flow::Awaiting) {
+            return false;
+        }
+        connection.flow = Flow::Suspended;
+        self.end_suspended_if_closed(key);
+        true
+    }
+
     pub(crate) fn close(&mut self, key: Key, after_flush: bool) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
         if connection.is_doomed() {

@@ -11,7 +11,9 @@ use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
-use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyError, ShardView, Slice};
+use darter_command_table::{
+    Call, CallLimits, Entry, Handler, ReplyError, ShardView, Slice, WaitSlot,
+};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
 use darter_shard::Interest;
@@ -64,14 +66,14 @@ impl<'a> Caller<'a> {
         let Request { entry, .. } = request;
         let result = match entry.command.handler {
             Handler::Keyed(_) | Handler::AllShards(_) => {
-                self.run_over_shards(request, view, output).map(|()| Flow::Next)
+                self.run_over_shards(request, view, output)
             }
             Handler::Sliced(begin) => self.run_slices(request, begin, view, output),
             Handler::Session | Handler::Container => self.run_for_session(request, view, output),
         };
         self.note_read(entry);
         // What is run again is counted then.
-        if !matches!(result, Ok(Flow::Defer)) {
+        if !matches!(result, Ok(Flow::Defer | Flow::Block(_))) {
             self.core.statistics().called(entry.id, &result);
         }
         result
@@ -94,7 +96,9 @@ impl<'a> Caller<'a> {
         request: Request<'_>,
         view: &mut ShardView<'_>,
         output: &mut Output,
-    ) -> Result<(), ReplyError> {
+    ) -> SessionResult {
+        let mut slot = WaitSlot::default();
+        let may_wait = !self.nested && request.entry.may_wait(request.args);
         run_command(
             request.entry,
             request.args,
@@ -104,7 +108,9 @@ impl<'a> Caller<'a> {
             self.core.shared,
             view,
             output,
-        )
+            may_wait.then_some(&mut slot),
+        )?;
+        Ok(slot.wait.map_or(Flow::Next, |wait| Flow::Block(Box::new(wait))))
     }
 
     /// Runs all slices of a command in one go.
@@ -126,6 +132,7 @@ impl<'a> Caller<'a> {
             limits: self.limits,
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
+            waits: None,
         };
         let begun = begin(&call);
         match begun {

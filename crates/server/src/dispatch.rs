@@ -1,6 +1,8 @@
 //! From connections' input to windows of commands, and running them over shards.
 
+use crate::blocking::{Serving, serve_ready};
 use crate::job::{Job, PackedCommand};
+use crate::mail::{Mail, ShardPost};
 use crate::observed::{Author, run_observed};
 use crate::outbox::Outbox;
 use crate::session::Session;
@@ -9,9 +11,11 @@ use crate::statistics::WorkerStatistics;
 use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::{Call, CallLimits, Entry, Handler, ReplyResult, ShardView};
+use darter_command_table::{
+    Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, WaitSlot,
+};
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
-use darter_runtime::{Arrivals, ConnectionId, Io, Ticks, crash};
+use darter_runtime::{Arrivals, ConnectionId, Io, Post, Ticks, crash};
 use darter_shard::Shard;
 use darter_txn::{Program, View, Window};
 
@@ -116,6 +120,8 @@ pub struct Commands<'a, S> {
     pub limits: CallLimits,
     pub shared: &'static Shared,
     pub statistics: &'static WorkerStatistics,
+    /// Mailboxes.
+    pub post: &'a Post<Mail>,
     /// From which cost on a command is remembered.
     pub thresholds: Thresholds,
     /// When the latest command had run, or the first one began.
@@ -156,6 +162,22 @@ impl Client {
     pub fn of(session: &Session, id: ConnectionId) -> Self {
         let author = Author { id, remember: session.remember };
         Self { db: session.db, protocol: session.protocol, author }
+    }
+}
+
+impl<S> Commands<'_, S> {
+    #[cold]
+    fn serve(&self, view: &mut ShardView<'_>) {
+        let carrier = ShardPost(self.post);
+        let serving = Serving {
+            shared: self.shared,
+            now: self.now,
+            limits: self.limits,
+            carrier: Some(&carrier),
+        };
+        for (to, mail) in serve_ready(view, &serving) {
+            self.post.send(to, mail);
+        }
     }
 }
 
@@ -217,6 +239,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             self.shared,
             &mut view,
             &mut io.output.0,
+            None,
         );
         if self.limits.interest.any() {
             session.remember = session.remember.after_command();
@@ -237,6 +260,10 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         self.statistics.took(operation.entry.id, cost.nanos);
         if self.thresholds.is_notable(cost) {
             self.notable.push((index, cost));
+        }
+        // Those who wait for a key get it before the next command of the window sees it.
+        if view.each().any(|shard| shard.has_ready()) {
+            self.serve(&mut view);
         }
     }
 
@@ -263,12 +290,15 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             now: self.now,
             limits: Box::new(self.limits),
             commands,
+            errand: None,
             output: Output::new(),
+            letters: Vec::new(),
         }
     }
 }
 
-/// Runs one command over the shards of `view` and writes its reply, an error included.
+/// Runs one command over the shards of `view` and writes its reply, an error included. It may wait if it is given
+/// where to say so.
 #[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 #[inline]
 pub fn run_command(
@@ -280,20 +310,23 @@ pub fn run_command(
     shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,
+    waits: Option<&mut WaitSlot>,
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
+    let command = entry.command;
     if !limits.interest.any() {
-        return run_handler(entry, args, client, now, limits, shared, view, output);
+        return run_handler(command, args, client, now, limits, shared, view, output, waits);
     }
     run_observed(shared, entry, args, client.author, &limits, view, |view| {
-        run_handler(entry, args, client, now, limits, shared, view, output)
+        run_handler(command, args, client, now, limits, shared, view, output, waits)
     })
 }
 
+/// The same, without telling anybody.
 #[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 #[inline]
-fn run_handler(
-    entry: &'static Entry,
+pub fn run_handler(
+    command: &'static Command,
     args: Args<'_>,
     client: Client,
     now: UnixMillis,
@@ -301,12 +334,13 @@ fn run_handler(
     shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,
+    waits: Option<&mut WaitSlot>,
 ) -> ReplyResult {
-    let (Handler::Keyed(handler) | Handler::AllShards(handler)) = entry.command.handler else {
+    let (Handler::Keyed(handler) | Handler::AllShards(handler)) = command.handler else {
         unreachable!("only commands over shards are dispatched to shards")
     };
     let mut call = Call {
-        command: entry.command,
+        command,
         args,
         reply: ReplyWriter::new(output, client.protocol),
         db: client.db,
@@ -314,6 +348,7 @@ fn run_handler(
         limits,
         hasher: &shared.hasher,
         router: view.router(),
+        waits,
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {

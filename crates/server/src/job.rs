@@ -1,14 +1,20 @@
 //! Commands of one connection, packed to be run by whoever holds their shard.
 
-use crate::dispatch::{Client, run_command};
+use crate::blocking::errand::signal_keys;
+use crate::blocking::serve::Letters;
+use crate::blocking::{Blocked, Errand, Serving, serve_ready};
+use crate::dispatch::{Client, run_command, run_handler};
+use crate::mail::Mail;
+use crate::observed::run_observed;
 use crate::shared::Shared;
 use crate::watch::Cost;
 use darter_base::UnixMillis;
-use darter_command_table::{CallLimits, Entry, ReplyResult};
-use darter_resp::{Output, OwnedArgs};
-use darter_runtime::{ConnectionId, crash};
+use darter_command_table::{CallLimits, Command, Entry, ReplyResult, ShardView};
+use darter_resp::{Args, Output, OwnedArgs};
+use darter_runtime::{ConnectionId, Post, crash};
 use darter_shard::Shard;
 use darter_txn::{Held, View, Work};
+use std::sync::Arc;
 
 /// A run of commands on one shard, with its replies once it has run.
 #[derive(Debug)]
@@ -25,8 +31,12 @@ pub struct Job {
     pub limits: Box<CallLimits>,
     /// The commands, in order.
     pub commands: Vec<PackedCommand>,
+    /// What else is to be done; then there are no commands.
+    pub errand: Option<Box<(Arc<Blocked>, Errand)>>,
     /// Their replies, in order.
     pub output: Output,
+    /// What came of it for others: answers to those who waited for the shard's keys.
+    pub letters: Letters,
 }
 
 /// One command on its way.
@@ -50,6 +60,9 @@ impl Work<Shard> for Job {
         crash::note_client(0);
         let stopwatch = &self.shared.stopwatch;
         let mut begun = stopwatch.now();
+        // Other shards are not taken here: there is no way to give them back.
+        let serving =
+            Serving { shared: self.shared, now: self.now, limits: *self.limits, carrier: None };
         for packed in &mut self.commands {
             let unsent_before = self.output.len();
             packed.result = run_command(
@@ -61,6 +74,7 @@ impl Work<Shard> for Job {
                 self.shared,
                 &mut view,
                 &mut self.output,
+                None,
             );
             if self.limits.interest.any() {
                 self.client.author.remember = self.client.author.remember.after_command();
@@ -69,7 +83,56 @@ impl Work<Shard> for Job {
             packed.cost.nanos = stopwatch.nanos_between(begun, ended);
             packed.cost.reply_bytes = self.output.len() - unsent_before;
             begun = ended;
+            if view.first().has_ready() {
+                self.letters.append(&mut serve_ready(&mut view, &serving));
+            }
+        }
+        if self.errand.is_some() {
+            self.run_errand(&mut view);
+            self.letters.append(&mut serve_ready(&mut view, &serving));
         }
         crash::note_client(own);
+    }
+}
+
+impl Job {
+    #[cold]
+    fn run_errand(&mut self, view: &mut ShardView<'_>) {
+        match self.errand.as_deref() {
+            Some((waiter, Errand::Wake)) => signal_keys(waiter, view),
+            Some((waiter, Errand::GiveBack(command, args))) => {
+                // Only its effect is wanted. It fails if somebody has made something else of the key.
+                let _ = self.run_unheard(waiter, command, args.as_args(), view);
+            }
+            None => {}
+        }
+    }
+
+    /// Runs a command that answers nobody, on behalf of a waiter that is over.
+    fn run_unheard(
+        &self,
+        waiter: &Blocked,
+        command: &'static Command,
+        args: Args<'_>,
+        view: &mut ShardView<'_>,
+    ) -> ReplyResult {
+        let (client, shared, limits) = (self.client, self.shared, *self.limits);
+        let run = |view: &mut ShardView<'_>| {
+            let output = &mut Output::new();
+            run_handler(command, args, client, self.now, limits, shared, view, output, None)
+        };
+        if !limits.interest.any() {
+            return run(view);
+        }
+        let own_args = waiter.args.as_args();
+        run_observed(shared, waiter.entry, own_args, client.author, &limits, view, run)
+    }
+
+    /// Sends what came of it for others. To be called when it has run, on the worker where it ran or where
+    /// it arrived.
+    pub fn send_letters(&mut self, post: &Post<Mail>) {
+        for (to, mail) in self.letters.drain(..) {
+            post.send(to, mail);
+        }
     }
 }

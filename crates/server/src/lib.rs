@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod barrier;
+pub mod blocking;
 pub mod caller;
 pub mod commands;
 pub mod config;

@@ -1,5 +1,6 @@
 //! What workers of the server send each other.
 
+use crate::blocking::{Blocked, Served};
 use crate::job::Job;
 use crate::pubsub::Publication;
 use crate::survey::{Answer, Question};
@@ -17,6 +18,10 @@ pub enum Mail {
     Shard(Letter<Shard, Job>),
     /// Something about the receiver's clients, for a client of the sender.
     Question { from: ConnectionId, question: Arc<Question> },
+    /// The answer to a command that waited for keys.
+    Served(Box<Served>),
+    /// A command of the receiver's client that waits for keys has to be tried over all its shards.
+    Retry(Arc<Blocked>),
     /// A message for the receiver's subscribers.
     Published(Arc<Publication>),
     /// Keys that the receiver's clients are to forget.
@@ -38,7 +43,10 @@ pub enum Mail {
 pub struct ShardPost<'a>(pub &'a Post<Mail>);
 
 impl Carrier<Shard, Job> for ShardPost<'_> {
-    fn deliver(&self, to: WorkerId, letter: Letter<Shard, Job>) {
+    fn deliver(&self, to: WorkerId, mut letter: Letter<Shard, Job>) {
+        if let Letter::Done(job) = &mut letter {
+            job.send_letters(self.0);
+        }
         self.0.send(to, Mail::Shard(letter));
     }
 }

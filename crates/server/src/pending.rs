@@ -1,6 +1,7 @@
 //! Commands that cannot finish within the call that read them: those over several shards while one
 //! is out, those in slices, and questions to all workers.
 
+use crate::blocking::clients::BlockedClient;
 use crate::caller::Caller;
 use crate::late_reply::LateReply;
 use crate::mail::ShardPost;
@@ -35,6 +36,8 @@ pub enum Pending {
     Holding(Box<Holding>),
     /// Held back by a pause.
     Paused,
+    /// Waiting for keys.
+    Blocked(Box<BlockedClient>),
     /// Waiting for other servers or files.
     Waiting(Waiting),
 }
@@ -121,6 +124,8 @@ impl Coordinated {
 pub enum After {
     /// It waits for another shard.
     Waits,
+    /// It waits for other clients, which can take for ever.
+    Blocks,
     /// The connection goes on.
     Resumes,
     /// The connection closes once its output is sent.
@@ -149,16 +154,27 @@ pub fn run_gathered(
     let result = Caller::new(core, session, id, turn).run(request, &mut view, output);
     let (reply, after) = match result {
         Ok(Flow::Later(reply)) if !reply.held_for.is_zero() => {
+            core.serve(&mut view, turn.now);
             core.holders.borrow_mut().push((turn.instant + reply.held_for, id));
             let holding = Holding { request: request.to_owned(), gathering, since: begun, reply };
             session.pending = Some(Pending::Holding(Box::new(holding)));
             return After::Waits;
+        }
+        Ok(Flow::Block(wait)) => {
+            let nanos = core.nanos_since(begun);
+            core.begin_blocking(session, request, &mut view, *wait, id, nanos);
+            core.serve(&mut view, turn.now);
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+            // It is counted when it has its answer.
+            core.show(session, request, turn);
+            return After::Blocks;
         }
         Ok(Flow::Later(reply)) => (Some(reply), After::Resumes),
         Ok(Flow::Close) => (None, After::Closes),
         Ok(Flow::Next | Flow::Yield | Flow::Defer | Flow::Wait) | Err(_) => (None, After::Resumes),
     };
     let nanos = core.nanos_since(begun);
+    core.serve(&mut view, turn.now);
     match keeper {
         Some(window) => gathering.hand_over(window, KEPT_COMMANDS),
         None => gathering.release(&core.shared.cells, &ShardPost(&core.post)),
@@ -196,6 +212,7 @@ impl Sliced {
             let begun = core.shared.stopwatch.now();
             self.next = self.slice.run(gathering.view(&core.shared.cells).first(), turn.now);
             self.nanos += core.nanos_since(begun);
+            core.serve(&mut gathering.view(&core.shared.cells), turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
         }
         if self.next != Progress::Done {
@@ -253,6 +270,11 @@ impl Pending {
                 }
                 if waits { After::Waits } else { After::Resumes }
             }
+            Some(Self::Blocked(mut blocked)) if blocked.gathering.is_some() => {
+                let after = blocked.granted(core, session.client_id, held, turn);
+                session.pending = Some(Self::Blocked(blocked));
+                after
+            }
             other => {
                 session.pending = other;
                 core.shared.cells.put_back(held, &ShardPost(&core.post));
@@ -267,6 +289,7 @@ impl Pending {
             Self::Gathering(coordinated) => Some(coordinated.gathering),
             Self::Sliced(sliced) => sliced.gathering,
             Self::Holding(holding) => Some(holding.gathering),
+            Self::Blocked(blocked) => blocked.gathering,
             Self::Posted
             | Self::Deferred(_)
             | Self::Survey(_)

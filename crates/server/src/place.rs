@@ -16,7 +16,8 @@ pub enum Place {
     Several(Vec<ShardId>),
     /// On all shards at once.
     All,
-    /// On these shards at once, with its session, so that it can be neither in a window nor an inbox.
+    /// On these shards at once, with its session, or maybe not at once because it has to wait for other
+    /// clients: so that it can be neither in a window nor an inbox.
     Gathered(Vec<ShardId>),
     /// On one shard after the other.
     Slices,
@@ -68,7 +69,11 @@ impl Core {
             return Place::Shard(shard, self.shared.hasher.hash(key));
         }
         match entry.command.handler {
-            Handler::Keyed(_) => self.place_of_keys(entry, args),
+            Handler::Keyed(_) => match self.place_of_keys(entry, args) {
+                Place::Shard(shard, _) if entry.may_wait(args) => Place::Gathered(vec![shard]),
+                Place::Several(shards) if entry.may_wait(args) => Place::Gathered(shards),
+                place => place,
+            },
             Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
             Handler::AllShards(_) => Place::All,
             Handler::Sliced(_) => Place::Slices,

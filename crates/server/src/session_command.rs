@@ -8,7 +8,7 @@ use crate::statistics::WorkerStatistics;
 use crate::survey::{Question, Survey};
 use crate::worker::Core;
 use darter_base::WorkerId;
-use darter_command_table::{Command, Entry, ReplyError, ShardView};
+use darter_command_table::{Command, Entry, ReplyError, ShardView, Wait};
 use darter_resp::{Args, Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, Turn};
 
@@ -99,6 +99,9 @@ pub enum Flow {
     Later(Box<LateReply>),
     /// Nothing until [`Session::pending`] is dealt with, which can take for ever.
     Wait,
+    /// Nothing until a key has something for it, which can take for ever. Only of a command over shards
+    /// that is no part of another one.
+    Block(Box<Wait>),
     /// Close once the reply is sent.
     Close,
 }

@@ -103,6 +103,8 @@ pub struct Shared {
     post: OnceLock<RemotePost<Mail>>,
     /// Who sees every command.
     pub monitors: Monitors,
+    /// Waits for keys that have ended: places in queues may be worth nothing now.
+    pub waits_ended: AtomicU64,
     /// `CLIENT PAUSE`.
     pub pause: SharedPause,
     /// 40 hexadecimal digits that name the history of this data set.
@@ -195,6 +197,7 @@ impl Shared {
             post: OnceLock::new(),
             hasher,
             monitors: Monitors::default(),
+            waits_ended: AtomicU64::new(0),
             pause: SharedPause::default(),
             background_paused: AtomicBool::new(false),
             running: OnceLock::new(),

@@ -5,6 +5,7 @@
 //! shard. A client that goes away meanwhile takes its survey with it; answers that still come are
 //! dropped.
 
+use crate::blocking::waiter::Ending;
 use crate::commands::client::filter::Filter;
 use crate::commands::client::line;
 use crate::commands::error::ServerError;
@@ -129,29 +130,30 @@ impl Question {
         }
     }
 
-    /// This worker's part of the answer.
+    /// This worker's part of the answer; `None` when it is to be asked again a little later.
     pub fn answer(
         &self,
         from: ConnectionId,
         core: &Core,
         connections: &mut Connections<'_, Worker>,
-    ) -> Answer {
+    ) -> Option<Answer> {
         let now = connections.turn().now;
         if let Self::Unblock { client_id, end } = self {
             let id = core.clients.get(client_id).copied();
-            return Answer::Unblocked(id.is_some_and(|id| core.unblock(id, *end, connections)));
+            let ending = id.map_or(Ending::Over, |id| core.unblock(id, *end, connections));
+            return (ending != Ending::Busy).then_some(Answer::Unblocked(ending == Ending::Ended));
         }
         if matches!(self, Self::CatchUp { .. }) {
             // Letters are read in order: it has been delivered.
-            return Answer::Done;
+            return Some(Answer::Done);
         }
         if matches!(self, Self::Purge) {
             allocator::release_unused();
-            return Answer::Done;
+            return Some(Answer::Done);
         }
         let Some(filter) = self.filter() else {
             core.follow_pause(now, connections);
-            return Answer::Done;
+            return Some(Answer::Done);
         };
         let skips_asker = filter.skips_asker.unwrap_or(false);
         let mut meant = Vec::new();
@@ -168,7 +170,7 @@ impl Question {
             }
         });
         if matches!(self, Self::List(_)) {
-            return Answer::Lines(lines);
+            return Some(Answer::Lines(lines));
         }
         // The asking client is closed behind its reply.
         let asker = meant.contains(&from);
@@ -178,7 +180,7 @@ impl Question {
                 connections.close(id, false);
             }
         }
-        Answer::Killed { count, asker }
+        Some(Answer::Killed { count, asker })
     }
 }
 

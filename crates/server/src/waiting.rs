@@ -1,6 +1,7 @@
 //! Clients that wait for what other servers or files will have: until then their connection is
 //! suspended, and their worker looks at the clock for them.
 
+use crate::blocking::waiter::Ending;
 use crate::commands::error::ServerError;
 use crate::pending::Pending;
 use crate::session::Session;
@@ -57,43 +58,49 @@ impl Core {
         self.statistics().blocked_clients.add(1);
         if let Some(until) = waiting.until {
             self.statistics().timed_clients.add(1);
-            self.waiting.borrow_mut().push((until, id));
+            self.deadlines.borrow_mut().add(until, session.client_id, id);
         }
     }
 
     /// Forgets a client that waits no longer, or is gone.
-    pub fn end_waiting(&self, id: ConnectionId, waiting: &Waiting) {
+    pub fn end_waiting(&self, client_id: u64, waiting: &Waiting) {
         self.statistics().blocked_clients.remove(1);
-        if waiting.until.is_some() {
+        if let Some(until) = waiting.until {
             self.statistics().timed_clients.remove(1);
-            self.waiting.borrow_mut().retain(|(_, other)| *other != id);
+            self.deadlines.borrow_mut().remove(until, client_id);
         }
     }
 
-    /// Ends the wait of a client; `false` if it does not wait.
+    /// Ends the wait of a client, if it waits and that can be done now.
     pub fn unblock(
         &self,
         id: ConnectionId,
         end: End,
         connections: &mut Connections<'_, Worker>,
-    ) -> bool {
-        let ended = connections.with(id, |session, output| {
-            let Some(Pending::Waiting(waiting)) = session.pending else { return false };
-            session.finish_pending(output, |session, output| {
-                session.pending = None;
-                let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
-                match end {
-                    End::TimedOut => waiting.awaited.write(&mut reply),
-                    End::Unblocked => reply.error(ServerError::Unblocked.to_string()),
-                }
-            });
-            self.end_waiting(id, &waiting);
-            true
+    ) -> Ending {
+        let turn = *connections.turn();
+        let ended = connections.with(id, |session, output| match session.pending {
+            Some(Pending::Waiting(waiting)) => {
+                session.finish_pending(output, |session, output| {
+                    session.pending = None;
+                    let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
+                    match end {
+                        End::TimedOut => waiting.awaited.write(&mut reply),
+                        End::Unblocked => reply.error(ServerError::Unblocked.to_string()),
+                    }
+                });
+                self.end_waiting(session.client_id, &waiting);
+                Ending::Ended
+            }
+            Some(Pending::Blocked(_)) => session.finish_pending(output, |session, output| {
+                self.unblock_from_keys(session, &mut output.0, end, id, &turn)
+            }),
+            _ => Ending::Over,
         });
-        if ended == Some(true) {
+        if ended == Some(Ending::Ended) {
             connections.resume(id);
         }
-        ended == Some(true)
+        ended.unwrap_or(Ending::Over)
     }
 
     /// Ends the waits whose time is up; when the next one's will be.
@@ -102,19 +109,11 @@ impl Core {
         now: UnixMillis,
         connections: &mut Connections<'_, Worker>,
     ) -> Option<UnixMillis> {
-        if self.waiting.borrow().is_empty() {
-            return None;
-        }
-        let over: Vec<ConnectionId> = self
-            .waiting
-            .borrow()
-            .iter()
-            .filter(|(until, _)| *until <= now)
-            .map(|(_, id)| *id)
-            .collect();
-        for id in over {
+        loop {
+            let due = self.deadlines.borrow_mut().take_due(now);
+            let Some(id) = due else { break };
             self.unblock(id, End::TimedOut, connections);
         }
-        self.waiting.borrow().iter().map(|(until, _)| *until).min()
+        self.deadlines.borrow().next()
     }
 }

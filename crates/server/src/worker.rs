@@ -1,6 +1,7 @@
 //! One worker's service: reading its clients' commands and running them.
 
 use crate::barrier::{Barrier, is_http};
+use crate::blocking::Deadlines;
 use crate::caller::Caller;
 use crate::commands::error::ServerError;
 use crate::commands::pubsub::subscribe::must_read_letters;
@@ -23,7 +24,7 @@ use crate::transaction::{self, WatchedKey};
 use crate::watch::latency::EXPIRE_CYCLE;
 use crate::watch::monitor::Lines;
 use crate::watch::{Cost, Thresholds};
-use darter_base::{ShardId, UnixMillis, WorkerId};
+use darter_base::{ShardId, WorkerId};
 use darter_command_table::{CallLimits, Handler, ReplyError};
 use darter_resp::{Args, Output, Parsed, ReplyWriter, RequestParser};
 use darter_runtime::{
@@ -52,6 +53,9 @@ const BACKGROUND_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Segments of a shard's tables that one slice of the expiry hand visits.
 const EXPIRE_SEGMENTS_PER_SLICE: usize = 16;
+
+/// How often queues are looked through for those who wait no longer, if there may be any.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of garbage that one slice frees.
 const GARBAGE_ENTRIES_PER_SLICE: usize = 2048;
@@ -84,8 +88,8 @@ pub struct Core {
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
     pub held_back: RefCell<Vec<ConnectionId>>,
-    /// Its clients that wait for a limited time, and until when.
-    pub waiting: RefCell<Vec<(UnixMillis, ConnectionId)>>,
+    /// Its clients that wait for a limited time.
+    pub deadlines: RefCell<Deadlines<ConnectionId>>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
     /// Its clients that have subscriptions, by what they subscribed to.
@@ -121,6 +125,10 @@ pub struct Worker {
     background_due: Option<Instant>,
     /// When the connections' buffers are looked at again.
     buffers_due: Option<Instant>,
+    /// When queues are looked through for places that are worth nothing, and the number of waits that had
+    /// ended the last time.
+    sweep_due: Option<Instant>,
+    waits_swept: u64,
     config_version: u64,
 }
 
@@ -154,6 +162,11 @@ enum Stop {
 }
 
 impl Worker {
+    /// What it has besides its scratch space.
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// The service of the worker that `context` describes.
     pub fn new(shared: &'static Shared, context: &WorkerContext<Mail>) -> Self {
         let config = shared.config.current();
@@ -169,7 +182,7 @@ impl Worker {
                 thresholds: Thresholds::new(&config.watch),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
-                waiting: RefCell::default(),
+                deadlines: RefCell::default(),
                 monitors: RefCell::default(),
                 subscribers: RefCell::default(),
                 trackers: RefCell::default(),
@@ -183,6 +196,8 @@ impl Worker {
             notable: Vec::new(),
             background_due: None,
             buffers_due: None,
+            sweep_due: None,
+            waits_swept: 0,
             config_version: shared.config.version(),
         }
     }
@@ -260,6 +275,7 @@ impl Worker {
             limits: self.core.limits,
             shared: self.core.shared,
             statistics: self.core.statistics(),
+            post: &self.core.post,
             thresholds: self.core.thresholds,
             ended: self.core.shared.stopwatch.now(),
             ran: 0,
@@ -426,6 +442,7 @@ impl Worker {
             limits: self.core.limits,
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
+            waits: None,
         };
         let begun = begin(&call);
         self.core.statistics().called(entry.id, &begun);
@@ -460,7 +477,7 @@ impl Worker {
         let then = match result {
             Ok(Flow::Later(reply)) => match reply.go_on(&self.core, session, io.id, output) {
                 After::Resumes => Then::Read,
-                After::Waits => Then::Await,
+                After::Waits | After::Blocks => Then::Await,
                 After::Closes => Then::CloseAfterFlush,
             },
             Ok(Flow::Yield) => {
@@ -468,6 +485,7 @@ impl Worker {
                 Then::Await
             }
             Ok(Flow::Defer) => unreachable!("dealt with"),
+            Ok(Flow::Block(_)) => unreachable!("only commands over shards wait for keys"),
             Ok(Flow::Wait) => Then::Suspend,
             Ok(Flow::Close) => Then::CloseAfterFlush,
             Ok(Flow::Next) | Err(_) => Then::Read,
@@ -520,6 +538,7 @@ impl Worker {
                 );
                 match after {
                     After::Resumes => Then::Read,
+                    After::Blocks => Then::Suspend,
                     After::Waits if matches!(session.pending, Some(Pending::Holding(_))) => {
                         Then::Suspend
                     }
@@ -612,7 +631,11 @@ impl Worker {
     }
 
     /// Hands a finished job's replies to its connection, which goes on.
-    fn finish(&mut self, job: Job, connections: &mut Connections<'_, Self>) {
+    fn finish(&mut self, mut job: Job, connections: &mut Connections<'_, Self>) {
+        job.send_letters(&self.core.post);
+        if job.errand.is_some() {
+            return;
+        }
         for packed in &job.commands {
             self.core.statistics().called(packed.entry.id, &packed.result);
             self.core.statistics().took(packed.entry.id, packed.cost.nanos);
@@ -689,8 +712,20 @@ impl Worker {
         statistics.recent_output_bytes_max.set(output as u64);
     }
 
+    /// Whether queues of waiters are to be swept, because some have ended without being served.
+    fn sweeps_waiters(&mut self, turn: &Turn) -> bool {
+        let ended = self.core.shared.waits_ended.load(Ordering::Relaxed);
+        if ended == self.waits_swept || self.sweep_due.is_some_and(|due| turn.instant < due) {
+            return false;
+        }
+        self.waits_swept = ended;
+        self.sweep_due = Some(turn.instant + SWEEP_INTERVAL);
+        true
+    }
+
     /// Looks after the shards this worker is home to. `true` when there is more to do at once.
     fn look_after_shards(&mut self, turn: &Turn) -> bool {
+        let sweeps_waiters = self.sweeps_waiters(turn);
         let shared = self.core.shared;
         // A pause holds everything that changes data back, expiry too.
         let expire =
@@ -705,10 +740,14 @@ impl Worker {
                 more |= work_observed(shared, interest, &mut held.shard, |shard| {
                     shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
                 });
+                self.core.serve(&mut View::one(&mut held, shared.router()), turn.now);
                 let nanos = self.core.nanos_since(begun);
                 if self.core.thresholds.is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
                 }
+            }
+            if sweeps_waiters {
+                held.shard.sweep_waiters();
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
@@ -724,7 +763,7 @@ impl Worker {
 
 impl Core {
     /// Lets `write` answer a client whose command was under way, and counts what it wrote.
-    fn answer<R>(
+    pub(crate) fn answer<R>(
         &self,
         session: &mut Session,
         output: &mut Outbox,
@@ -793,9 +832,14 @@ impl Service for Worker {
         match mail {
             Mail::Shard(letter) => self.letter(letter, connections),
             Mail::Question { from, question } => {
-                let answer = question.answer(from, &self.core, connections);
-                self.core.post.send(from.worker, Mail::Answer { to: from, answer });
+                let (to, mail) = match question.answer(from, &self.core, connections) {
+                    Some(answer) => (from.worker, Mail::Answer { to: from, answer }),
+                    None => (self.core.worker, Mail::Question { from, question }),
+                };
+                self.core.post.send(to, mail);
             }
+            Mail::Served(served) => self.deliver(*served, connections),
+            Mail::Retry(waiter) => self.retry(&waiter, connections),
             Mail::Published(publication) => self.core.deliver(&publication, connections),
             Mail::Invalidate(invalidation) => {
                 self.core.deliver_invalidation(&invalidation, connections);
@@ -882,7 +926,10 @@ impl Service for Worker {
         self.core.end_tracking(&mut session, id);
         match &session.pending {
             Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),
-            Some(Pending::Waiting(waiting)) => self.core.end_waiting(id, waiting),
+            Some(Pending::Waiting(waiting)) => {
+                self.core.end_waiting(session.client_id, waiting);
+            }
+            Some(Pending::Blocked(blocked)) => self.core.leave_blocked(&session, blocked, turn),
             _ => {}
         }
         if let Some(pending) = session.pending.take() {
@@ -1095,6 +1142,9 @@ fn go_on(after: Option<After>, id: ConnectionId, connections: &mut Connections<'
         }
         Some(After::Closes) => {
             connections.close(id, true);
+        }
+        Some(After::Blocks) => {
+            connections.suspend(id);
         }
         Some(After::Waits) | None => {}
     }

@@ -186,7 +186,7 @@ impl Keyspace<'_> {
         let block = self.database.table.remove(position);
         self.common.garbage.discard_block(block);
         self.common.statistics.expired += 1;
-        self.database.watches.bump(|| *key, &mut self.common.versions);
+        self.database.tell(key, self.common);
         self.note_gone(Interest::EXPIRED, "expired", key);
     }
 }

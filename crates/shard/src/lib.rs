@@ -1,6 +1,7 @@
 //! One shard: part of the keyspace as a plain value.
 //!
-//! A [`Shard`] owns its databases, their memory accounting, expiry and the versions of watched keys.
+//! A [`Shard`] owns its databases, their memory accounting, expiry, the versions of watched keys and the queues of
+//! those who wait for keys.
 //! It is synchronous, takes the time as a parameter, and is `Send`: whoever holds the box works on
 //! it, one thread at a time, without locks. Commands see one database through a [`Keyspace`].
 //!
@@ -17,6 +18,7 @@ pub mod news;
 pub mod random;
 pub mod shard;
 pub mod statistics;
+pub mod waiters;
 mod watch;
 
 pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher};
@@ -30,4 +32,5 @@ pub use news::{Event, Interest, News};
 pub use random::Random;
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
 pub use statistics::Statistics;
+pub use waiters::{ReadyQueue, Waiter, Wanted};
 pub use watch::Version;

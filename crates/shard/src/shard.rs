@@ -1,6 +1,8 @@
 //! The shard itself: what spans its databases.
 
+use std::collections::VecDeque;
 use std::mem;
+use std::sync::Arc;
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_structures::{Block, KeyHasher, good_size};
@@ -12,6 +14,7 @@ use crate::keyspace::{Keyspace, is_due, value_of};
 use crate::news::{Interest, News};
 use crate::random::Random;
 use crate::statistics::Statistics;
+use crate::waiters::{ReadyQueue, Waiter, Waiters, Wanted};
 use crate::watch::{VersionCounter, Watches};
 
 pub(crate) type Table = darter_structures::Table<Block<Object>>;
@@ -47,6 +50,8 @@ pub(crate) struct Database {
     pub(crate) hand: u64,
     /// Belongs to the number of the database, not to its content.
     pub(crate) watches: Watches,
+    /// This too.
+    pub(crate) waiters: Waiters,
 }
 
 /// What the databases of a shard share.
@@ -57,6 +62,26 @@ pub(crate) struct Common {
     pub(crate) versions: VersionCounter,
     pub(crate) garbage: Garbage,
     pub(crate) news: News,
+    /// Keys that became ready for those who wait, by database and hash, in order.
+    pub(crate) ready: VecDeque<(DbIndex, u64)>,
+}
+
+impl Database {
+    /// Whether somebody watches or waits for some key.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        // One branch for both.
+        !(self.watches.is_empty() & self.waiters.is_empty())
+    }
+
+    /// The key came, went, or holds something else.
+    #[cold]
+    pub(crate) fn tell(&mut self, key: &Key<'_>, common: &mut Common) {
+        self.watches.bump(|| *key, &mut common.versions);
+        if self.waiters.note(key) {
+            common.ready.push_back((self.index, key.hash));
+        }
+    }
 }
 
 /// How far a slice of active expiry got.
@@ -88,6 +113,7 @@ impl Shard {
             table: Table::new(options.hasher.clone()),
             hand: 0,
             watches: Watches::default(),
+            waiters: Waiters::default(),
         };
         Self {
             id,
@@ -140,6 +166,8 @@ impl Shard {
             let table = mem::replace(&mut database.table, Table::new(self.hasher.clone()));
             let was_there = |key: &Key<'_>| table.find(key.hash, key.bytes).is_some();
             database.watches.bump_where(&mut self.common.versions, was_there);
+            let (index, ready) = (database.index, &mut self.common.ready);
+            database.waiters.note_where(was_there, |hash| ready.push_back((index, hash)));
             database.hand = 0;
             count += table.len();
             self.common.garbage.discard_table(table);
@@ -169,9 +197,16 @@ impl Shard {
                     .find(key.hash, key.bytes)
                     .is_some_and(|position| !is_due(is.view(position), now))
         };
-        let versions = &mut self.common.versions;
-        left.watches.bump_where(versions, |key| changed(&right.table, &left.table, key));
-        right.watches.bump_where(versions, |key| changed(&left.table, &right.table, key));
+        let Common { versions, ready, .. } = &mut self.common;
+        let mut tell = |database: &mut Database, other: &Database| {
+            let table = &database.table;
+            let changed = |key: &Key<'_>| changed(&other.table, table, key);
+            database.watches.bump_where(versions, changed);
+            let index = database.index;
+            database.waiters.note_where(changed, |hash| ready.push_back((index, hash)));
+        };
+        tell(left, right);
+        tell(right, left);
     }
 
     /// Deletes expired keys, opening at most `budget_segments` segments (some microseconds each) of the
@@ -182,12 +217,16 @@ impl Shard {
         let databases = self.databases.len();
         for turn in 0..databases {
             let index = (self.expire_from + turn) % databases;
-            let Database { table, hand, watches, index: db } = &mut self.databases[index];
-            let Common { garbage, versions, statistics, changes, news, .. } = &mut self.common;
+            let Database { table, hand, watches, waiters, index: db } = &mut self.databases[index];
+            let Common { garbage, versions, statistics, changes, ready, news, .. } =
+                &mut self.common;
             let hasher = &self.hasher;
             budget -= table.expire_slice(hand, now.0, budget, |mut block| {
                 watches.bump(|| Key::new(hasher, block.view().key()), versions);
                 if is_due(block.view(), now) {
+                    if !waiters.is_empty() && waiters.note(&Key::new(hasher, block.view().key())) {
+                        ready.push_back((*db, hasher.hash(block.view().key())));
+                    }
                     if news.is_wanted() {
                         news.change(block.view().key());
                         news.note(Interest::EXPIRED, "expired", *db, block.view().key());
@@ -250,11 +289,64 @@ impl Shard {
         self.common.garbage.collect(budget)
     }
 
+    /// Gives `waiter` the last place in the queue of `key`.
+    pub fn wait(&mut self, db: DbIndex, key: &Key<'_>, wanted: Wanted, waiter: Arc<dyn Waiter>) {
+        self.databases[db.index()].waiters.add(key, wanted, waiter);
+    }
+
+    /// Notes that those who wait for `key` are to be tried, whatever happened to it.
+    pub fn signal(&mut self, db: DbIndex, key: &Key<'_>) {
+        if self.databases[db.index()].waiters.note(key) {
+            self.common.ready.push_back((db, key.hash));
+        }
+    }
+
+    /// Whether there are keys that became ready for those who wait. They are to be served before the
+    /// shard is given back.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.common.ready.is_empty()
+    }
+
+    /// Takes out the queue of the key that became ready first; [`put_back_queue`](Self::put_back_queue)
+    /// when its waiters have been tried.
+    pub fn take_ready(&mut self) -> Option<(DbIndex, ReadyQueue)> {
+        while let Some((db, hash)) = self.common.ready.pop_front() {
+            if let Some(queue) = self.databases[db.index()].waiters.take_ready(hash) {
+                return Some((db, queue));
+            }
+        }
+        None
+    }
+
+    /// Puts back what is left of a queue.
+    pub fn put_back_queue(&mut self, db: DbIndex, queue: ReadyQueue) {
+        self.databases[db.index()].waiters.put_back(queue);
+    }
+
+    /// Drops the places of those who wait no longer. O(waiters).
+    pub fn sweep_waiters(&mut self) {
+        for database in &mut self.databases {
+            if !database.waiters.is_empty() {
+                database.waiters.sweep();
+            }
+        }
+    }
+
+    /// Number of keys that are waited for, and of those whose going is waited for as well; not counting
+    /// what is worth nothing after [`sweep_waiters`](Self::sweep_waiters).
+    pub fn waited_keys(&self) -> (usize, usize) {
+        let counts = self.databases.iter().map(|database| database.waiters.count_keys());
+        counts.fold((0, 0), |(keys, anything), count| (keys + count.0, anything + count.1))
+    }
+
     /// Bytes of heap this shard owns, garbage included, in good sizes. O(databases).
     pub fn used_bytes(&self) -> usize {
         let databases = self.databases.iter();
         good_size(self.databases.capacity() * size_of::<Database>())
-            + databases.map(|db| db.table.bytes() + db.watches.heap_bytes()).sum::<usize>()
+            + databases
+                .map(|db| db.table.bytes() + db.watches.heap_bytes() + db.waiters.heap_bytes())
+                .sum::<usize>()
             + self.common.garbage.bytes()
     }
 
@@ -330,6 +422,7 @@ impl Shard {
     pub fn check_invariants(&self) {
         for database in &self.databases {
             database.table.check_invariants();
+            database.waiters.check_invariants();
         }
         self.common.garbage.check_invariants();
     }

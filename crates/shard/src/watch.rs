@@ -41,6 +41,12 @@ impl VersionCounter {
 }
 
 impl Watches {
+    /// Whether nobody watches.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// One more session watches `key`; its present version.
     pub(crate) fn watch(&mut self, key: &Key<'_>, counter: &mut VersionCounter) -> Version {
         if let Some(watched) = self.find_mut(key) {

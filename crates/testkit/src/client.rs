@@ -73,6 +73,11 @@ impl Client {
         self.stream.set_read_timeout(Some(timeout))
     }
 
+    /// Sends no more. What still comes can be read.
+    pub fn close_sending(&self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Write)
+    }
+
     /// Sends bytes as they are.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)

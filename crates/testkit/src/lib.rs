@@ -5,6 +5,7 @@
 //! * [`transcript`] runs `tests/transcripts`: what each command must answer, as data.
 //! * [`diff`] sends one random command stream to two servers and compares everything.
 //! * [`linear`] records concurrent histories and checks that they could have happened one by one.
+//! * [`queues`] checks that what producers make reaches waiting consumers once and in order.
 //! * [`mutation`] drives the entry points of fuzz targets.
 //! * [`proxy`] breaks a server on purpose, to prove that the checkers notice.
 //!
@@ -19,6 +20,7 @@ pub mod linear;
 pub mod mode;
 pub mod mutation;
 pub mod proxy;
+pub mod queues;
 pub mod reply;
 pub mod request;
 pub mod server;

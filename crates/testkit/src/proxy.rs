@@ -29,6 +29,12 @@ pub enum Fault {
     TornTransaction,
     /// WATCH watches nothing.
     BlindWatch,
+    /// Now and then what is pushed is not there.
+    LostPushes,
+    /// Now and then what is pushed is there twice.
+    DoubledPushes,
+    /// Now and then BLPOP takes the last element.
+    WrongEnd,
     /// Neighbouring commands of a pipeline change places.
     ReorderedPipeline,
 }
@@ -153,6 +159,14 @@ impl Connection {
                 Ok(b"+QUEUED\r\n".to_vec())
             }
             (Fault::BlindWatch, [b"WATCH", ..]) => self.forward(&[b"UNWATCH"]),
+            (Fault::LostPushes, [b"RPUSH", ..]) if self.chance() => Ok(b":1\r\n".to_vec()),
+            (Fault::DoubledPushes, [b"RPUSH", ..]) if self.chance() => {
+                self.forward(&words)?;
+                self.forward(&words)
+            }
+            (Fault::WrongEnd, [b"BLPOP", rest @ ..]) if self.chance() => {
+                self.forward(&[&[b"BRPOP".as_slice()], rest].concat())
+            }
             _ => self.forward(&words),
         }
     }

@@ -1,4 +1,5 @@
-//! Darter from end to end, in every mode: the transcripts, the fuzzer, the linearizability checker.
+//! Darter from end to end, in every mode: the transcripts, the fuzzer, the linearizability checker, the
+//! queues.
 //!
 //! Builds the server unless `DARTER_BIN` names one. A tree without a server has nothing to test.
 
@@ -8,14 +9,18 @@ use darter_testkit::diff::run::Pair;
 use darter_testkit::mode::{self, FEEDS, PROTOCOLS, SERVER_MODES, ServerMode};
 use darter_testkit::transcript::corpus;
 use darter_testkit::transcript::model::{ServerKind, Target, Transcript};
-use darter_testkit::{Feed, Protocol, Server, diff, linear};
+use darter_testkit::{Feed, Protocol, Server, diff, linear, queues};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// Commands of the fuzzer and of the linearizability checker, and elements that go through queues, for
-/// each mode.
+/// Commands of the fuzzer, and of the linearizability checker, for each mode.
 const FUZZ_COMMANDS: usize = 40_000;
 const LINEAR_OPERATIONS: usize = 150_000;
-const QUEUED_ELEMENTS: usize = 10_000;
+
+/// Elements carried and popped in transactions, for each mode.
+const TICKETED_ELEMENTS: usize = 10_000;
+
+/// Elements made and taken by clients that wait, for each mode.
+const QUEUE_OPERATIONS: usize = 80_000;
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -40,6 +45,7 @@ fn trials_in(corpus: &Arc<Vec<Transcript>>, server_mode: &'static ServerMode) ->
     let mut trials = vec![
         Trial::test(format!("{server_mode}::fuzz"), || fuzz(server_mode)),
         Trial::test(format!("{server_mode}::linear"), || linear(server_mode)),
+        Trial::test(format!("{server_mode}::tickets"), || tickets(server_mode)),
         Trial::test(format!("{server_mode}::queues"), || queues(server_mode)),
     ];
     for &protocol in PROTOCOLS {
@@ -79,9 +85,16 @@ fn linear(server_mode: &ServerMode) -> Result<(), Failed> {
     Ok(())
 }
 
+fn tickets(server_mode: &ServerMode) -> Result<(), Failed> {
+    let server = Server::start(&server_mode.spec(&mode::darter_binary()?))?;
+    linear::tickets::run(server.address(), TICKETED_ELEMENTS)
+        .map_err(|failure| failure.to_string())?;
+    Ok(())
+}
+
 fn queues(server_mode: &ServerMode) -> Result<(), Failed> {
     let server = Server::start(&server_mode.spec(&mode::darter_binary()?))?;
-    linear::queues::run(server.address(), QUEUED_ELEMENTS)
-        .map_err(|failure| failure.to_string())?;
+    let plan = queues::workload::Plan { operations: QUEUE_OPERATIONS, ..Default::default() };
+    queues::workload::run(server.address(), plan).map_err(|failure| failure.to_string())?;
     Ok(())
 }

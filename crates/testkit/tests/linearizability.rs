@@ -1,6 +1,6 @@
 //! The linearizability checker, on Redis and on servers that are wrong on purpose.
 
-use darter_testkit::linear::queues;
+use darter_testkit::linear::tickets;
 use darter_testkit::linear::workload::{Failure, Outcome, Plan, run};
 use darter_testkit::proxy::{self, Fault};
 use darter_testkit::{Server, mode};
@@ -59,8 +59,8 @@ fn reordered_pipelines_are_found() {
 #[test]
 fn queues_of_redis_lose_nothing_and_torn_pops_are_found() {
     let server = Server::start(&mode::oracle_spec()).expect("redis-server starts");
-    queues::run(server.address(), 10_000).unwrap_or_else(|failure| panic!("{failure}"));
+    tickets::run(server.address(), 10_000).unwrap_or_else(|failure| panic!("{failure}"));
     let address = proxy::start(server.address(), Fault::TornTransaction).expect("a free port");
-    let failure = queues::run(address, 20_000).expect_err("a planted fault");
-    assert!(matches!(failure, queues::Failure::Fault(_)), "{failure}");
+    let failure = tickets::run(address, 20_000).expect_err("a planted fault");
+    assert!(matches!(failure, tickets::Failure::Fault(_)), "{failure}");
 }

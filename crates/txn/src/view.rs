@@ -84,6 +84,38 @@ impl<'a, S> View<'a, S> {
         &self.held[index].shard
     }
 
+    /// Whether the shard that owns the slot `slot` computes is part of the view.
+    pub fn holds(&self, slot: impl FnOnce() -> Slot) -> bool {
+        self.holds_shard(self.router.shard_of(slot()))
+    }
+
+    /// Whether this shard is part of the view.
+    pub fn holds_shard(&self, id: ShardId) -> bool {
+        self.held.binary_search_by_key(&id, |held| held.id).is_ok()
+    }
+
+    /// Takes all shards out of the view, ascending, for one that spans more; `hollow` makes something that
+    /// keeps their places. To be put in again before anything else is done with the view.
+    pub fn take_out(&mut self, mut hollow: impl FnMut(ShardId) -> Box<S>) -> Vec<Held<S>> {
+        let take = |held: &mut Held<S>| {
+            let shard = std::mem::replace(&mut held.shard, hollow(held.id));
+            Held { id: held.id, shard }
+        };
+        self.held.iter_mut().map(take).collect()
+    }
+
+    /// Puts in what was taken out.
+    ///
+    /// # Panics
+    /// When that shard is not part of the view.
+    pub fn put_in(&mut self, held: Held<S>) {
+        let place = self
+            .held
+            .binary_search_by_key(&held.id, |held| held.id)
+            .expect("what is put in was taken out");
+        self.held[place] = held;
+    }
+
     /// The only shard of a view over one shard, or the lowest of several.
     ///
     /// # Panics

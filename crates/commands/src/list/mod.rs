@@ -1,4 +1,4 @@
-//! Commands on lists. The forms that wait for an element are the blocking commands' matter.
+//! Commands on lists.
 
 mod edit;
 mod end;
@@ -7,6 +7,7 @@ mod pop;
 mod position;
 mod push;
 mod range;
+mod waiting;
 
 use darter_command_table::Command;
 
@@ -29,4 +30,9 @@ pub static COMMANDS: &[&Command] = &[
     &range::LLEN,
     &range::LRANGE,
     &range::LTRIM,
+    &waiting::BLMOVE,
+    &waiting::BLMPOP,
+    &waiting::BLPOP,
+    &waiting::BRPOP,
+    &waiting::BRPOPLPUSH,
 ];

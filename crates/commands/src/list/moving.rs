@@ -5,12 +5,12 @@ use super::pop::remove;
 use crate::reply::write_element;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
-    ReplyResult, ShardView,
+    ReplyError, ReplyResult, ShardView,
 };
 use darter_shard::Edit;
 use darter_value::{End, List};
 
-const KEYS: &[KeySpec] = &[
+pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::DELETE)),
     KeySpec::at(2, Access::READ_WRITE.and(Access::INSERT)),
 ];
@@ -52,21 +52,33 @@ pub(super) static RPOPLPUSH: Command = Command {
         since: "6.2.0",
         replaced_by: "`LMOVE` with the `RIGHT` and `LEFT` arguments",
     }),
-    handler: Handler::Keyed(|call, view| move_element(call, view, End::Back, End::Front)),
+    handler: Handler::Keyed(|call, view| move_or_null(call, view, End::Back, End::Front)),
     ..Command::BASE
 };
 
 fn lmove(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let (from, to) = (end::parse(call, 3)?, end::parse(call, 4)?);
-    move_element(call, view, from, to)
+    move_or_null(call, view, from, to)
 }
 
-/// Source and destination may be the same list, and may be in different shards.
-fn move_element(call: &mut Call<'_>, view: &mut ShardView<'_>, from: End, to: End) -> ReplyResult {
+fn move_or_null(call: &mut Call<'_>, view: &mut ShardView<'_>, from: End, to: End) -> ReplyResult {
+    if !move_element(call, view, from, to)? {
+        call.reply.null();
+    }
+    Ok(())
+}
+
+/// Moves an element from the list at argument 1 to the one at argument 2; whether there was one. They may be
+/// the same list, and may be in different shards.
+pub(super) fn move_element(
+    call: &mut Call<'_>,
+    view: &mut ShardView<'_>,
+    from: End,
+    to: End,
+) -> Result<bool, ReplyError> {
     let (source, destination) = (call.key(1), call.key(2));
     if call.keyspace(view, &source).peek_collection::<List>(&source)?.is_none() {
-        call.reply.null();
-        return Ok(());
+        return Ok(false);
     }
     call.keyspace(view, &destination).peek_collection::<List>(&destination)?;
     let limit = call.limits.encodings.list;
@@ -95,7 +107,7 @@ fn move_element(call: &mut Call<'_>, view: &mut ShardView<'_>, from: End, to: En
             Edit::uncounted(())
         })?;
     }
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! LPOP, RPOP and LMPOP.
 
 use super::end;
-use crate::many_keys::key_count;
+use crate::many_keys::{each_key_until, key_count};
 use crate::reply::write_element;
 use darter_base::number::parse_i64;
 use darter_command_table::{
@@ -11,7 +11,7 @@ use darter_command_table::{
 use darter_resp::ReplyWriter;
 use darter_shard::Edit;
 use darter_value::{End, List, NodeLimit};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 const KEYS: &[KeySpec] =
     &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::DELETE))];
@@ -140,39 +140,59 @@ pub(super) fn remove(list: &mut List, end: End, count: usize, limit: NodeLimit) 
     list.settle(limit);
 }
 
-fn lmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let key_count = key_count(call, 1)?;
-    let end_at = key_count.saturating_add(2);
-    if end_at >= call.args.len() {
-        return Err(ReplyError::Syntax);
-    }
-    let end = end::parse(call, end_at)?;
-    let mut count = None;
-    let mut index = end_at + 1;
-    while index < call.args.len() {
-        if count.is_some() || !call.is_word(index, "COUNT") || index + 1 == call.args.len() {
+/// What LMPOP and BLMPOP are asked for.
+pub(super) struct ManyPop {
+    /// The arguments that are its keys.
+    pub(super) keys: Range<usize>,
+    end: End,
+    count: usize,
+}
+
+impl ManyPop {
+    /// Parses the arguments from the number of keys on, which is at `index`.
+    pub(super) fn parse(call: &Call<'_>, index: usize) -> Result<Self, ReplyError> {
+        let key_count = key_count(call, index)?;
+        let keys_at = index + 1;
+        let end_at = key_count.saturating_add(keys_at);
+        if end_at >= call.args.len() {
             return Err(ReplyError::Syntax);
         }
-        let number = count_of(call.args.at(index + 1)).ok().filter(|count| *count > 0);
-        count = Some(number.ok_or(ReplyError::Text("ERR count should be greater than 0"))?);
-        index += 2;
-    }
-    let count = count.unwrap_or(1);
-    let limit = call.limits.encodings.list;
-    for index in 2..end_at {
-        let key = call.key(index);
-        let mut keyspace = call.keyspace(view, &key);
-        let reply = &mut call.reply;
-        let popped = keyspace.edit(&key, |list: &mut List| {
-            reply.array(2);
-            reply.bulk(key.bytes);
-            Edit::counted(pop_many(reply, list, end, count, limit) as u64, ())
-        })?;
-        if popped.is_some() {
-            return Ok(());
+        let end = end::parse(call, end_at)?;
+        let mut count = None;
+        let mut index = end_at + 1;
+        while index < call.args.len() {
+            if count.is_some() || !call.is_word(index, "COUNT") || index + 1 == call.args.len() {
+                return Err(ReplyError::Syntax);
+            }
+            let number = count_of(call.args.at(index + 1)).ok().filter(|count| *count > 0);
+            count = Some(number.ok_or(ReplyError::Text("ERR count should be greater than 0"))?);
+            index += 2;
         }
+        Ok(Self { keys: keys_at..end_at, end, count: count.unwrap_or(1) })
     }
-    call.reply.null_array();
+
+    /// Pops from the first list that is there; whether one was.
+    pub(super) fn run(
+        &self,
+        call: &mut Call<'_>,
+        view: &mut ShardView<'_>,
+    ) -> Result<bool, ReplyError> {
+        let limit = call.limits.encodings.list;
+        each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
+            let popped = keyspace.edit(key, |list: &mut List| {
+                reply.array(2);
+                reply.bulk(key.bytes);
+                Edit::counted(pop_many(reply, list, self.end, self.count, limit) as u64, ())
+            })?;
+            Ok(popped.is_some())
+        })
+    }
+}
+
+fn lmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    if !ManyPop::parse(call, 1)?.run(call, view)? {
+        call.reply.null_array();
+    }
     Ok(())
 }
 

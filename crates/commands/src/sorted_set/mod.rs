@@ -10,6 +10,7 @@ mod random;
 mod range;
 mod remove;
 mod scan;
+mod waiting;
 mod written;
 
 pub(crate) use add::{AddOptions, add_members};
@@ -17,8 +18,11 @@ pub(crate) use bound::ScoreRange;
 
 use darter_command_table::Command;
 
-/// Every command of the group that does not block.
+/// Every command of the group.
 pub static COMMANDS: &[&Command] = &[
+    &waiting::BZMPOP,
+    &waiting::BZPOPMAX,
+    &waiting::BZPOPMIN,
     &add::ZADD,
     &look::ZCARD,
     &look::ZCOUNT,

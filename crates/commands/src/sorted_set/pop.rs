@@ -1,7 +1,7 @@
 //! ZPOPMIN, ZPOPMAX and ZMPOP.
 
 use super::written::Shape;
-use crate::many_keys::key_count;
+use crate::many_keys::{each_key_until, key_count};
 use crate::set::positive_count;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -10,6 +10,7 @@ use darter_command_table::{
 use darter_resp::ReplyWriter;
 use darter_shard::Edit;
 use darter_value::SortedSet;
+use std::ops::Range;
 
 /// Takes the first member with any in several sorted sets.
 pub(super) static ZMPOP: Command = Command {
@@ -63,7 +64,7 @@ const POP: Command = Command {
 
 /// From which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Lowest,
     Highest,
 }
@@ -97,42 +98,62 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     Ok(())
 }
 
-fn zmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let keys = key_count(call, 1)?;
-    let at = keys.saturating_add(2);
-    let end = if call.is_word(at, "MIN") {
-        End::Lowest
-    } else if call.is_word(at, "MAX") {
-        End::Highest
-    } else {
-        return Err(ReplyError::Syntax);
-    };
-    let mut count = None;
-    let mut index = at + 1;
-    while index < call.args.len() {
-        if count.is_some() || !call.is_word(index, "COUNT") || index + 1 == call.args.len() {
+/// What ZMPOP and BZMPOP are asked for.
+pub(super) struct ManyPop {
+    /// The arguments that are its keys.
+    pub(super) keys: Range<usize>,
+    end: End,
+    count: usize,
+}
+
+impl ManyPop {
+    /// Parses the arguments from the number of keys on, which is at `index`.
+    pub(super) fn parse(call: &Call<'_>, index: usize) -> Result<Self, ReplyError> {
+        let keys_at = index + 1;
+        let at = key_count(call, index)?.saturating_add(keys_at);
+        let end = if call.is_word(at, "MIN") {
+            End::Lowest
+        } else if call.is_word(at, "MAX") {
+            End::Highest
+        } else {
             return Err(ReplyError::Syntax);
+        };
+        let mut count = None;
+        let mut index = at + 1;
+        while index < call.args.len() {
+            if count.is_some() || !call.is_word(index, "COUNT") || index + 1 == call.args.len() {
+                return Err(ReplyError::Syntax);
+            }
+            let given = call.integer(index + 1).ok().and_then(|count| usize::try_from(count).ok());
+            let error = ReplyError::Text("ERR count should be greater than 0");
+            count = Some(given.filter(|count| *count > 0).ok_or(error)?);
+            index += 2;
         }
-        let given = call.integer(index + 1).ok().and_then(|count| usize::try_from(count).ok());
-        let error = ReplyError::Text("ERR count should be greater than 0");
-        count = Some(given.filter(|count| *count > 0).ok_or(error)?);
-        index += 2;
+        Ok(Self { keys: keys_at..at, end, count: count.unwrap_or(1) })
     }
-    let count = count.unwrap_or(1);
-    for index in 2..at {
-        let key = call.key(index);
-        let mut keyspace = call.keyspace(view, &key);
-        let popped = keyspace.edit(&key, |set: &mut SortedSet| {
-            call.reply.array(2);
-            call.reply.bulk(key.bytes);
-            let count = take(set, end, count, &mut call.reply, Shape::Pairs);
-            Edit::counted(count as u64, ())
-        })?;
-        if popped.is_some() {
-            return Ok(());
-        }
+
+    /// Pops from the first sorted set that is there; whether one was.
+    pub(super) fn run(
+        &self,
+        call: &mut Call<'_>,
+        view: &mut ShardView<'_>,
+    ) -> Result<bool, ReplyError> {
+        each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
+            let popped = keyspace.edit(key, |set: &mut SortedSet| {
+                reply.array(2);
+                reply.bulk(key.bytes);
+                let count = take(set, self.end, self.count, reply, Shape::Pairs);
+                Edit::counted(count as u64, ())
+            })?;
+            Ok(popped.is_some())
+        })
     }
-    call.reply.null_array();
+}
+
+fn zmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    if !ManyPop::parse(call, 1)?.run(call, view)? {
+        call.reply.null_array();
+    }
     Ok(())
 }
 

@@ -96,6 +96,7 @@ fn xadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
         Edit::changed(())
     })?;
+    keyspace.signal(&key);
     id::write(&mut call.reply, entry_id);
     Ok(())
 }

@@ -243,10 +243,15 @@ fn set_id(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn destroy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(2);
     let name = call.args.at(3);
-    let destroyed = call.keyspace(view, &key).edit(&key, |stream: &mut Stream| {
+    let mut keyspace = call.keyspace(view, &key);
+    let destroyed = keyspace.edit(&key, |stream: &mut Stream| {
         let destroyed = stream.remove_group(name);
         Edit::counted(u64::from(destroyed), destroyed)
     })?;
+    if destroyed == Some(true) {
+        // Its readers wait in vain, which they are to be told.
+        keyspace.signal(&key);
+    }
     call.reply.integer(i64::from(destroyed.ok_or(NO_STREAM)?));
     Ok(())
 }

@@ -131,6 +131,12 @@ pub(super) fn write(reply: &mut ReplyWriter<'_>, id: StreamId) {
     reply.bulk(&text[..len]);
 }
 
+/// An id as text.
+pub(super) fn text(id: StreamId) -> Vec<u8> {
+    let (text, len) = text_of(id);
+    text[..len].to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

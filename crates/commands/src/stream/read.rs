@@ -1,9 +1,11 @@
 //! XREAD.
 
+use super::id;
 use super::reply::write_entries;
-use super::sources::{Request, keys_from, parse_after, with_stream};
+use super::sources::{Request, keys_from, may_block, parse_after, with_stream};
 use darter_command_table::{
     Arg, Arity, Call, Category, Command, Flags, Group, Handler, ReplyError, ReplyResult, ShardView,
+    Waits,
 };
 use darter_resp::{DeferredLength, Protocol, ReplyWriter};
 use darter_value::stream::{Stream, StreamId};
@@ -25,6 +27,7 @@ pub(super) static XREAD: Command = Command {
         Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("id").multiple()])
             .token("STREAMS"),
     ],
+    waits: Some(Waits { when: may_block, give_back: None }),
     handler: Handler::Keyed(xread),
     ..Command::BASE
 };
@@ -66,12 +69,16 @@ fn xread(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut after = Vec::new();
     for index in 0..request.len {
         let key = request.key(call, index);
+        if call.passes_over(view, &key) {
+            after.push(None);
+            continue;
+        }
         let text = request.id(call, index);
-        after.push(with_stream(call, view, &key, |stream| resolve(text, stream))?);
+        after.push(Some(with_stream(call, view, &key, |stream| resolve(text, stream))?));
     }
     let mut results = Results::default();
-    for (index, after) in after.into_iter().enumerate() {
-        let Some(start) = after.next() else { continue };
+    for (index, after) in after.iter().enumerate() {
+        let Some(start) = after.and_then(StreamId::next) else { continue };
         let key = request.key(call, index);
         let mut keyspace = call.keyspace(view, &key);
         let Some(stream) = keyspace.peek_collection::<Stream>(&key)? else { continue };
@@ -82,7 +89,16 @@ fn xread(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
     }
     if !results.finish(&mut call.reply) {
-        call.reply.null_array();
+        // What was last now is what is waited for the successors of.
+        let args = call.args;
+        let meant = || {
+            let ids = after.iter().enumerate().filter_map(|(index, after)| {
+                let at = request.id_at(index);
+                (args.at(at) == b"$").then_some((at, id::text((*after)?)))
+            });
+            ids.collect()
+        };
+        request.wait_or_null(call, false, meant);
     }
     Ok(())
 }

@@ -3,10 +3,10 @@
 use super::id;
 use super::read::Results;
 use super::reply::write_entry;
-use super::sources::{Request, keys_from, no_group, parse_after, with_stream};
+use super::sources::{Request, keys_from, may_block, no_group, parse_after, with_stream};
 use darter_command_table::{
     Arg, Arity, Call, Category, Command, Flags, Group as CommandGroup, Handler, ReplyError,
-    ReplyResult, ShardView,
+    ReplyResult, ShardView, Waits,
 };
 use darter_resp::ReplyWriter;
 use darter_shard::Edit;
@@ -33,6 +33,9 @@ pub(super) static XREADGROUP: Command = Command {
         Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("id").multiple()])
             .token("STREAMS"),
     ],
+    // What was read is pending with the consumer, whoever hears of it; without acknowledgement it is
+    // read at most once.
+    waits: Some(Waits { when: may_block, give_back: None }),
     handler: Handler::Keyed(xreadgroup),
     ..Command::BASE
 };
@@ -61,17 +64,22 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut wanted = Vec::new();
     for index in 0..request.len {
         let key = request.key(call, index);
+        if call.passes_over(view, &key) {
+            wanted.push(None);
+            continue;
+        }
         let text = request.id(call, index);
-        wanted.push(with_stream(call, view, &key, |stream| {
+        wanted.push(Some(with_stream(call, view, &key, |stream| {
             if stream.and_then(|stream| stream.group(group_name)).is_none() {
                 let context = " in XREADGROUP with GROUP option";
                 return Err(no_group(key.bytes, group_name, context));
             }
             parse_wanted(text)
-        })?);
+        })?));
     }
     let mut results = Results::default();
     for (index, wanted) in wanted.into_iter().enumerate() {
+        let Some(wanted) = wanted else { continue };
         let key = request.key(call, index);
         let mut keyspace = call.keyspace(view, &key);
         let now_ms = call.now.0;
@@ -86,7 +94,7 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         })?;
     }
     if !results.finish(&mut call.reply) {
-        call.reply.null_array();
+        request.wait_or_null(call, true, Vec::new);
     }
     Ok(())
 }

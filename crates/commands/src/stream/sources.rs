@@ -1,14 +1,12 @@
 //! What XREAD and XREADGROUP are asked for.
-//!
-//! BLOCK is checked and otherwise without effect: when no stream has anything, the answer is null, as
-//! inside a transaction, where nobody can wait.
 
 use super::id;
-use darter_base::number::parse_i64;
+use darter_base::UnixMillis;
 use darter_command_table::{
-    Access, Begin, Call, Find, KeySpec, ReplyError, ReplyResult, ShardView, until_nul,
+    Access, Begin, Call, Find, KeySpec, ReplyError, ShardView, Wait, until_nul,
 };
-use darter_shard::Key;
+use darter_resp::{Args, ReplyWriter};
+use darter_shard::{Key, Type, Wanted};
 use darter_value::stream::{Stream, StreamId};
 
 /// Where the keys are: the first half of what follows `STREAMS`.
@@ -26,6 +24,10 @@ pub(super) const fn keys_from(from: i32) -> KeySpec {
 pub(super) struct Request<'a> {
     /// Most entries of each stream; 0: all.
     pub(super) count: usize,
+    /// Whether it waits (BLOCK).
+    blocks: bool,
+    /// Until when; `None`: for ever.
+    until: Option<UnixMillis>,
     /// Group and consumer.
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     pub(super) no_ack: bool,
@@ -38,14 +40,23 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// Parses all arguments; `for_group` for XREADGROUP.
     pub(super) fn parse(call: &Call<'a>, for_group: bool) -> Result<Self, ReplyError> {
-        let mut request = Self { count: 0, group: None, no_ack: false, keys_at: 0, len: 0 };
+        let mut request = Self {
+            count: 0,
+            blocks: false,
+            until: None,
+            group: None,
+            no_ack: false,
+            keys_at: 0,
+            len: 0,
+        };
         let args_len = call.args.len();
         let mut index = 1;
         while index < args_len {
             let operands = args_len - index - 1;
             if call.is_word(index, "BLOCK") && operands >= 1 {
                 index += 1;
-                check_timeout(call, index)?;
+                request.until = call.until_millis(index)?;
+                request.blocks = true;
             } else if call.is_word(index, "COUNT") && operands >= 1 {
                 index += 1;
                 request.count = usize::try_from(call.integer(index)?).unwrap_or(0);
@@ -92,6 +103,31 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
+    /// Waits for one of the streams if BLOCK says so, else answers that there is nothing. What arguments
+    /// meant is `meant`; `anything` for a waiter that has to be told when a stream goes.
+    pub(super) fn wait_or_null(
+        &self,
+        call: &mut Call<'a>,
+        anything: bool,
+        meant: impl FnOnce() -> Vec<(usize, Vec<u8>)>,
+    ) {
+        if !self.blocks {
+            return call.reply.null_array();
+        }
+        let wait = || Wait {
+            until: self.until,
+            wanted: Wanted { kind: Type::Stream, anything },
+            keys: self.keys_at..self.keys_at + self.len,
+            meant: meant(),
+        };
+        call.wait_or(wait, ReplyWriter::null_array);
+    }
+
+    /// The argument that says what is asked of the stream `index`.
+    pub(super) fn id_at(&self, index: usize) -> usize {
+        self.keys_at + self.len + index
+    }
+
     /// The key of the stream `index`.
     pub(super) fn key(&self, call: &Call<'a>, index: usize) -> Key<'a> {
         call.key(self.keys_at + index)
@@ -99,20 +135,27 @@ impl<'a> Request<'a> {
 
     /// What is asked of the stream `index`.
     pub(super) fn id(&self, call: &Call<'a>, index: usize) -> &'a [u8] {
-        call.args.at(self.keys_at + self.len + index)
+        call.args.at(self.id_at(index))
     }
 }
 
-/// Whether the argument at `index` is a time to wait.
-fn check_timeout(call: &Call<'_>, index: usize) -> ReplyResult {
-    match parse_i64(call.args.at(index)) {
-        None => Err(ReplyError::Text("ERR timeout is not an integer or out of range")),
-        Some(timeout) if timeout < 0 => Err(ReplyError::Text("ERR timeout is negative")),
-        Some(timeout) if timeout.checked_add(call.now.0).is_none() => {
-            Err(ReplyError::Text("ERR timeout is out of range"))
+/// Whether the arguments of XREAD or XREADGROUP have BLOCK, at a place where it means that.
+pub(super) fn may_block(args: Args<'_>) -> bool {
+    let is = |index: usize, word: &str| args[index].eq_ignore_ascii_case(word.as_bytes());
+    let mut index = 1;
+    while index < args.len() && !is(index, "STREAMS") {
+        if is(index, "BLOCK") {
+            return true;
         }
-        Some(_) => Ok(()),
+        index += if is(index, "GROUP") {
+            3
+        } else if is(index, "COUNT") {
+            2
+        } else {
+            1
+        };
     }
+    false
 }
 
 /// Lends `read` the stream at `key` as XREAD and XREADGROUP look at it first.

@@ -93,7 +93,7 @@ impl Keyspace<'_> {
         if !collection.is_empty() {
             let payload = Payload::Boxed(Box::new(collection.into_object()));
             self.create(key, payload, Expiry::Clear);
-            self.changed(key, changes);
+            self.replaced(key, changes);
         }
         Ok(result)
     }
@@ -128,8 +128,10 @@ impl Keyspace<'_> {
             if self.common.news.is_wanted() {
                 self.common.news.empty(self.database.index, key.bytes);
             }
-        }
-        if changed {
+            if changed {
+                self.replaced(key, changes);
+            }
+        } else if changed {
             self.changed(key, changes);
         }
         result

@@ -90,7 +90,7 @@ impl Keyspace<'_> {
         let Some(Place { position, .. }) = self.locate(key) else { return false };
         let block = self.database.table.remove(position);
         self.common.garbage.discard_block(block);
-        self.changed(key, 1);
+        self.replaced(key, 1);
         true
     }
 
@@ -114,7 +114,7 @@ impl Keyspace<'_> {
     pub fn take(&mut self, key: &Key<'_>) -> Option<Detached> {
         let Place { position, .. } = self.locate(key)?;
         let block = self.database.table.remove(position);
-        self.bump(key);
+        self.replaced(key, 0);
         Some(Detached { block })
     }
 
@@ -137,7 +137,7 @@ impl Keyspace<'_> {
             self.note(Interest::CREATED, "new", key);
             Previous::Absent
         };
-        self.changed(key, 1);
+        self.replaced(key, 1);
         previous
     }
 
@@ -185,7 +185,7 @@ impl Keyspace<'_> {
             self.create(key, payload, expiry);
             Previous::Absent
         };
-        self.changed(key, 1);
+        self.replaced(key, 1);
         previous
     }
 
@@ -205,17 +205,33 @@ impl Keyspace<'_> {
         self.database.table.insert(key.hash, block, Marks::NONE)
     }
 
-    /// Accounts for a change of `key` that counts as `changes`. Every write ends here, whatever it did:
-    /// this is where those who want to know of changes are to be told.
+    /// Lets those who wait for `key` be tried: it has what it did not have before, although it was there
+    /// before (XADD).
+    pub fn signal(&mut self, key: &Key<'_>) {
+        if !self.database.waiters.is_empty() && self.database.waiters.note(key) {
+            self.common.ready.push_back((self.database.index, key.hash));
+        }
+    }
+
+    /// Accounts for a change of what `key` holds that counts as `changes`. Every write ends here or in
+    /// [`replaced`](Self::replaced), whatever it did: this is where those who want to know of changes are
+    /// to be told.
     #[inline]
     pub(super) fn changed(&mut self, key: &Key<'_>, changes: u64) {
         self.common.changes += changes;
-        self.bump(key);
+        self.database.watches.bump(|| *key, &mut self.common.versions);
+        if self.common.news.is_wanted() {
+            self.common.news.change(key.bytes);
+        }
     }
 
+    /// The same where `key` came, went, or holds something else now, as those who wait want to know.
     #[inline]
-    fn bump(&mut self, key: &Key<'_>) {
-        self.database.watches.bump(|| *key, &mut self.common.versions);
+    pub(super) fn replaced(&mut self, key: &Key<'_>, changes: u64) {
+        self.common.changes += changes;
+        if self.database.is_observed() {
+            self.database.tell(key, self.common);
+        }
         if self.common.news.is_wanted() {
             self.common.news.change(key.bytes);
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use darter_testkit::linear::queues;
+use darter_testkit::linear::tickets;
 use darter_testkit::linear::workload::{Plan, run};
 use darter_testkit::mode::{self, SERVER_MODES};
 use darter_testkit::{Server, ServerSpec};
@@ -81,7 +81,7 @@ fn examine(options: &Options, spec: &ServerSpec) -> Result<(), String> {
         started.elapsed().as_secs_f64()
     );
     let started = Instant::now();
-    let operations = queues::run(server.address(), options.operations / 4)
+    let operations = tickets::run(server.address(), options.operations / 4)
         .map_err(|failure| format!("{}: {failure}", spec.name))?;
     println!(
         "{}: {operations} operations on queues in {:.1} s, nothing lost, doubled or out of order",

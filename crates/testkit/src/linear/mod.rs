@@ -9,7 +9,7 @@
 //! one for everything (Herlihy and Wing, 1990: linearizability is local): the server was strictly
 //! serializable, MSET, MGET and MULTI over shards included.
 //!
-//! That elements go through lists once and in order is looked at by [`queues`].
+//! That elements go through lists once and in order is looked at by [`tickets`].
 //!
 //! Order between groups within a pipeline is looked at by [`ladder`]: what others see is always a
 //! beginning of it.
@@ -18,5 +18,5 @@ pub mod check;
 pub mod history;
 mod kind;
 pub mod ladder;
-pub mod queues;
+pub mod tickets;
 pub mod workload;

@@ -38,7 +38,13 @@ pub fn flags(session: &Session) -> String {
     add(session.monitors, 'O');
     add(session.subscribes, 'P');
     add(session.transaction.is_some(), 'x');
-    add(matches!(session.pending, Some(Pending::Paused | Pending::Waiting(_))), 'b');
+    add(
+        matches!(
+            session.pending,
+            Some(Pending::Paused | Pending::Waiting(_) | Pending::Blocked(_))
+        ),
+        'b',
+    );
     if let Some(tracking) = &session.facts.tracking {
         add(true, 't');
         add(tracking.is_broken, 'R');

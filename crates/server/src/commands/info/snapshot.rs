@@ -67,6 +67,10 @@ pub(crate) struct ShardTotals {
     /// Tables, their entries apart.
     pub(crate) index_bytes: u64,
     pub(crate) garbage: u64,
+    /// Keys somebody waits for; counted for a client that asks only.
+    pub(crate) waited_keys: u64,
+    /// Those of them whose going is waited for as well.
+    pub(crate) waited_keys_on_anything: u64,
     pub(crate) watched_keys: u64,
     /// By database number.
     pub(crate) databases: Vec<DatabaseTotals>,
@@ -99,6 +103,10 @@ impl Snapshot {
         let mut shards = ShardTotals::default();
         for shard in view.each() {
             shards += &ShardTotals::of(shard, databases, now, random);
+            shard.sweep_waiters();
+            let (waited, on_anything) = shard.waited_keys();
+            shards.waited_keys += as_u64(waited);
+            shards.waited_keys_on_anything += as_u64(on_anything);
         }
         Self { now_micros: call.now_micros(), ..Self::new(call.shared, now, shards) }
     }
@@ -218,6 +226,8 @@ impl ShardTotals {
             used_bytes: as_u64(shard.used_bytes()),
             index_bytes: 0,
             garbage: as_u64(shard.garbage_len()),
+            waited_keys: 0,
+            waited_keys_on_anything: 0,
             watched_keys: as_u64(shard.watched_len()),
             databases: vec![DatabaseTotals::default(); usize::from(databases)],
         };
@@ -249,6 +259,8 @@ impl AddAssign<&Self> for ShardTotals {
         self.used_bytes += shard.used_bytes;
         self.index_bytes += shard.index_bytes;
         self.garbage += shard.garbage;
+        self.waited_keys += shard.waited_keys;
+        self.waited_keys_on_anything += shard.waited_keys_on_anything;
         self.watched_keys += shard.watched_keys;
         if self.databases.len() < shard.databases.len() {
             self.databases.resize(shard.databases.len(), DatabaseTotals::default());

@@ -1,0 +1,268 @@
+//! Clients that wait for keys, on their worker: how a wait begins and ends.
+
+use super::serve::Served;
+use super::waiter::{Blocked, Ending};
+use crate::dispatch::Client;
+use crate::mail::ShardPost;
+use crate::pending::{After, Pending};
+use crate::request::Request;
+use crate::session::Session;
+use crate::waiting::End;
+use crate::watch::Cost;
+use crate::worker::{Core, Worker};
+use darter_base::crc16::slot_of;
+use darter_base::{ShardId, UnixMillis};
+use darter_command_table::{ReplyError, ShardView, Wait};
+use darter_resp::{OwnedArgs, ReplyWriter};
+use darter_runtime::{ConnectionId, Connections, Turn};
+use darter_shard::{Key, Shard};
+use darter_txn::{Gathering, Held, Step, Ticket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A client's command that waits for keys.
+#[derive(Debug)]
+pub struct BlockedClient {
+    /// What the queues have of it.
+    pub waiter: Arc<Blocked>,
+    /// When its time is up, as it is noted among the deadlines.
+    until: Option<UnixMillis>,
+    /// How long it ran before it began to wait.
+    nanos: u64,
+    /// Its size on the wire, in bytes.
+    request_bytes: usize,
+    /// Set while its shards are collected to try it again.
+    pub gathering: Option<Gathering<Shard>>,
+}
+
+/// How often a wait is looked at again that could not be ended because it was just being tried.
+const BUSY_MILLIS: i64 = 1;
+
+impl Core {
+    /// Lets the client wait whose command found nothing over the shards of `view`.
+    pub fn begin_blocking(
+        &self,
+        session: &mut Session,
+        request: Request<'_>,
+        view: &mut ShardView<'_>,
+        wait: Wait,
+        id: ConnectionId,
+        nanos: u64,
+    ) {
+        let args = with_meanings(request, &wait);
+        let client = Client::of(session, id);
+        let router = self.shared.router();
+        let mut needs = None;
+        request.entry.command.each_key(args.as_args(), |index| {
+            if !wait.keys.contains(&index) {
+                needs = Some(router.shard_of(slot_of(args.as_args().at(index))));
+            }
+        });
+        let waiter = Blocked::new(id, client, request.entry, args, wait.keys.clone(), needs);
+        let waiter = Arc::new(waiter);
+        for index in wait.keys {
+            let bytes = waiter.args.as_args().at(index);
+            let key = Key::new(&self.shared.hasher, bytes);
+            let shard = view.shard_of(|| slot_of(bytes));
+            shard.wait(client.db, &key, wait.wanted, Arc::<Blocked>::clone(&waiter));
+        }
+        self.statistics().blocked_clients.add(1);
+        if let Some(until) = wait.until {
+            self.statistics().timed_clients.add(1);
+            self.deadlines.borrow_mut().add(until, session.client_id, id);
+        }
+        session.pending = Some(Pending::Blocked(Box::new(BlockedClient {
+            waiter,
+            until: wait.until,
+            nanos,
+            request_bytes: request.bytes,
+            gathering: None,
+        })));
+    }
+
+    /// Forgets a client that waits no longer. It may have places in queues still.
+    fn end_blocking(&self, session_id: u64, blocked: &BlockedClient) {
+        self.statistics().blocked_clients.remove(1);
+        if let Some(until) = blocked.until {
+            self.statistics().timed_clients.remove(1);
+            self.deadlines.borrow_mut().remove(until, session_id);
+        }
+        self.shared.waits_ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets a client that is gone. What it was collecting is to be released by the caller.
+    pub fn leave_blocked(&self, session: &Session, blocked: &BlockedClient, turn: &Turn) {
+        self.end_blocking(session.client_id, blocked);
+        if blocked.waiter.abandon() {
+            self.wake_those_behind(&blocked.waiter, turn.now);
+        }
+    }
+
+    /// Ends the wait of a client for keys, if it can be ended now.
+    pub fn unblock_from_keys(
+        &self,
+        session: &mut Session,
+        output: &mut darter_resp::Output,
+        end: End,
+        id: ConnectionId,
+        turn: &Turn,
+    ) -> Ending {
+        let Some(Pending::Blocked(blocked)) = &mut session.pending else { return Ending::Over };
+        let ending = blocked.waiter.end();
+        if ending != Ending::Ended {
+            if ending == Ending::Busy
+                && end == End::TimedOut
+                && let Some(until) = blocked.until
+            {
+                let later = UnixMillis(turn.now.0.saturating_add(BUSY_MILLIS));
+                self.deadlines.borrow_mut().remove(until, session.client_id);
+                self.deadlines.borrow_mut().add(later, session.client_id, id);
+                blocked.until = Some(later);
+            }
+            return ending;
+        }
+        let Some(Pending::Blocked(blocked)) = session.pending.take() else { return ending };
+        self.end_blocking(session.client_id, &blocked);
+        let unsent_before = output.len();
+        let mut reply = ReplyWriter::new(output, session.protocol);
+        let result = match end {
+            End::TimedOut => {
+                reply.null_array();
+                Ok(())
+            }
+            End::Unblocked => {
+                reply.error(UNBLOCKED);
+                Err(ReplyError::Text(UNBLOCKED))
+            }
+        };
+        let reply_bytes = output.len() - unsent_before;
+        self.note_finished(session, &blocked, &result, (blocked.nanos, reply_bytes), turn);
+        ending
+    }
+
+    /// Counts and remembers a command that has waited.
+    fn note_finished(
+        &self,
+        session: &Session,
+        blocked: &BlockedClient,
+        result: &Result<(), ReplyError>,
+        (nanos, reply_bytes): (u64, usize),
+        turn: &Turn,
+    ) {
+        let entry = blocked.waiter.entry;
+        self.statistics().called(entry.id, result);
+        self.statistics().took(entry.id, nanos);
+        let cost = Cost { nanos, request_bytes: blocked.request_bytes, reply_bytes };
+        if self.thresholds.is_notable(cost) {
+            self.remember(session, entry, blocked.waiter.args.as_args(), cost, turn.now);
+        }
+    }
+
+    /// Goes on collecting the shards of a waiter that is to be tried again, with one more or none, and
+    /// tries it when there are all.
+    pub fn advance_retry(
+        &self,
+        client_id: u64,
+        blocked: &mut BlockedClient,
+        granted: Option<Held<Shard>>,
+        now: UnixMillis,
+    ) {
+        let gathering = blocked
+            .gathering
+            .get_or_insert_with(|| Gathering::new(self.shards_of(&blocked.waiter)));
+        if let Some(held) = granted {
+            gathering.accept(held);
+        }
+        let cells = &self.shared.cells;
+        if gathering.advance(cells, self.worker, Ticket(client_id)) == Step::Waiting {
+            return;
+        }
+        self.retry(&blocked.waiter, &mut gathering.view(cells), now);
+        gathering.release(cells, &ShardPost(&self.post));
+        blocked.gathering = None;
+    }
+
+    fn shards_of(&self, waiter: &Blocked) -> Vec<ShardId> {
+        let (args, router) = (waiter.args.as_args(), self.shared.router());
+        let mut shards = Vec::new();
+        waiter.entry.command.each_key(args, |index| {
+            let shard = router.shard_of(slot_of(args.at(index)));
+            if let Err(place) = shards.binary_search(&shard) {
+                shards.insert(place, shard);
+            }
+        });
+        shards
+    }
+}
+
+impl Worker {
+    /// Gives a client the answer to its command that waited, or, when it is gone, gives back what the command
+    /// took.
+    pub(crate) fn deliver(&self, served: Served, connections: &mut Connections<'_, Self>) {
+        let turn = *connections.turn();
+        let core = self.core();
+        let Served { waiter, reply, result, nanos } = served;
+        let mut undelivered = Some(reply);
+        let delivered = connections.with(waiter.origin, |session, output| {
+            let is_its = matches!(&session.pending, Some(Pending::Blocked(blocked))
+                if Arc::ptr_eq(&blocked.waiter, &waiter));
+            if !is_its {
+                return;
+            }
+            let Some(Pending::Blocked(blocked)) = session.pending.take() else { return };
+            let Some(reply) = undelivered.take() else { return };
+            core.end_blocking(session.client_id, &blocked);
+            let cost = (blocked.nanos + nanos, reply.len());
+            core.note_finished(session, &blocked, &result, cost, &turn);
+            core.answer(session, output, |_, output| output.append(reply));
+        });
+        match undelivered {
+            None => debug_assert!(delivered.is_some(), "it was delivered to somebody"),
+            Some(reply) => return core.give_back(&waiter, reply, turn.now),
+        }
+        connections.resume(waiter.origin);
+    }
+
+    /// Tries a client's command again, over all its shards.
+    pub(crate) fn retry(&self, waiter: &Arc<Blocked>, connections: &mut Connections<'_, Self>) {
+        let now = connections.turn().now;
+        connections.with(waiter.origin, |session, _| {
+            let client_id = session.client_id;
+            if let Some(Pending::Blocked(blocked)) = &mut session.pending
+                && Arc::ptr_eq(&blocked.waiter, waiter)
+            {
+                self.core().advance_retry(client_id, blocked, None, now);
+            }
+        });
+    }
+}
+
+impl BlockedClient {
+    /// What becomes of one that was granted a shard.
+    pub fn granted(
+        &mut self,
+        core: &Core,
+        client_id: u64,
+        held: Held<Shard>,
+        turn: &Turn,
+    ) -> After {
+        core.advance_retry(client_id, self, Some(held), turn.now);
+        After::Waits
+    }
+}
+
+/// What a client hears that somebody unblocked with an error.
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+/// The arguments as they are to be when the command is run again.
+fn with_meanings(request: Request<'_>, wait: &Wait) -> OwnedArgs {
+    let mut meant = wait.meant.iter().peekable();
+    let mut args = OwnedArgs::new();
+    for (index, arg) in request.args.iter().enumerate() {
+        match meant.next_if(|(at, _)| *at == index) {
+            Some((_, meaning)) => args.push(meaning),
+            None => args.push(arg),
+        }
+    }
+    args
+}
