@@ -25,6 +25,10 @@ pub enum Fault {
     LostUpdates,
     /// MSET sets one key after the other.
     TornMset,
+    /// EXEC runs one command after the other.
+    TornTransaction,
+    /// WATCH watches nothing.
+    BlindWatch,
     /// Now and then what is pushed is not there.
     LostPushes,
     /// Now and then what is pushed is there twice.
@@ -50,7 +54,15 @@ pub fn start(upstream: SocketAddr, fault: Fault) -> io::Result<SocketAddr> {
             thread::spawn(move || {
                 if let Ok(upstream) = Client::connect(upstream) {
                     // A broken connection ends the thread, as it should.
-                    let _ = Connection { stream, upstream, fault, shared }.serve();
+                    let _ = Connection {
+                        stream,
+                        upstream,
+                        fault,
+                        shared,
+                        queue: None,
+                        queues_upstream: false,
+                    }
+                    .serve();
                 }
             });
         }
@@ -70,6 +82,10 @@ struct Connection {
     upstream: Client,
     fault: Fault,
     shared: Arc<Shared>,
+    /// What came since MULTI, where that is not left to the upstream server.
+    queue: Option<Vec<Command>>,
+    /// Whether that is left to it: nothing else is spoiled within a transaction.
+    queues_upstream: bool,
 }
 
 impl Connection {
@@ -95,7 +111,8 @@ impl Connection {
 
     fn answer_all(&mut self, batch: &[Command]) -> Result<Vec<u8>, ClientError> {
         let mut order: Vec<usize> = (0..batch.len()).collect();
-        if self.fault == Fault::ReorderedPipeline && self.chance() {
+        let has_transaction = batch.iter().any(|command| command[0] == b"MULTI");
+        if self.fault == Fault::ReorderedPipeline && !has_transaction && self.chance() {
             order.chunks_exact_mut(2).for_each(<[usize]>::reverse);
         }
         let mut replies = vec![Vec::new(); batch.len()];
@@ -107,6 +124,13 @@ impl Connection {
 
     fn answer(&mut self, command: &Command) -> Result<Vec<u8>, ClientError> {
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        let ends = matches!(words.as_slice(), [b"EXEC"]);
+        if self.fault != Fault::TornTransaction
+            && (ends || self.queues_upstream || words == [b"MULTI"])
+        {
+            self.queues_upstream = !ends;
+            return self.forward(&words);
+        }
         match (self.fault, words.as_slice()) {
             (Fault::GetdelKeeps, [b"GETDEL", key]) => self.forward(&[b"GET", *key]),
             (Fault::StaleReads, [b"GET", key]) => self.stale(key),
@@ -125,6 +149,16 @@ impl Connection {
                 }
                 Ok(b"+OK\r\n".to_vec())
             }
+            (Fault::TornTransaction, [b"MULTI"]) => {
+                self.queue = Some(Vec::new());
+                Ok(b"+OK\r\n".to_vec())
+            }
+            (Fault::TornTransaction, [b"EXEC"]) => self.run_torn(),
+            (Fault::TornTransaction, _) if self.queue.is_some() => {
+                self.queue.get_or_insert_default().push(command.clone());
+                Ok(b"+QUEUED\r\n".to_vec())
+            }
+            (Fault::BlindWatch, [b"WATCH", ..]) => self.forward(&[b"UNWATCH"]),
             (Fault::LostPushes, [b"RPUSH", ..]) if self.chance() => Ok(b":1\r\n".to_vec()),
             (Fault::DoubledPushes, [b"RPUSH", ..]) if self.chance() => {
                 self.forward(&words)?;
@@ -135,6 +169,17 @@ impl Connection {
             }
             _ => self.forward(&words),
         }
+    }
+
+    fn run_torn(&mut self) -> Result<Vec<u8>, ClientError> {
+        let queue = self.queue.take().unwrap_or_default();
+        let mut replies = format!("*{}\r\n", queue.len()).into_bytes();
+        for command in queue {
+            let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+            replies.extend(self.forward(&words)?);
+            thread::yield_now();
+        }
+        Ok(replies)
     }
 
     fn stale(&mut self, key: &[u8]) -> Result<Vec<u8>, ClientError> {

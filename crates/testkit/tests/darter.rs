@@ -16,6 +16,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 const FUZZ_COMMANDS: usize = 40_000;
 const LINEAR_OPERATIONS: usize = 150_000;
 
+/// Elements carried and popped in transactions, for each mode.
+const TICKETED_ELEMENTS: usize = 10_000;
+
 /// Elements made and taken by clients that wait, for each mode.
 const QUEUE_OPERATIONS: usize = 80_000;
 
@@ -42,6 +45,7 @@ fn trials_in(corpus: &Arc<Vec<Transcript>>, server_mode: &'static ServerMode) ->
     let mut trials = vec![
         Trial::test(format!("{server_mode}::fuzz"), || fuzz(server_mode)),
         Trial::test(format!("{server_mode}::linear"), || linear(server_mode)),
+        Trial::test(format!("{server_mode}::tickets"), || tickets(server_mode)),
         Trial::test(format!("{server_mode}::queues"), || queues(server_mode)),
     ];
     for &protocol in PROTOCOLS {
@@ -78,6 +82,13 @@ fn linear(server_mode: &ServerMode) -> Result<(), Failed> {
     let server = Server::start(&server_mode.spec(&mode::darter_binary()?))?;
     let plan = linear::workload::Plan { operations: LINEAR_OPERATIONS, ..Default::default() };
     linear::workload::run(server.address(), plan).map_err(|failure| failure.to_string())?;
+    Ok(())
+}
+
+fn tickets(server_mode: &ServerMode) -> Result<(), Failed> {
+    let server = Server::start(&server_mode.spec(&mode::darter_binary()?))?;
+    linear::tickets::run(server.address(), TICKETED_ELEMENTS)
+        .map_err(|failure| failure.to_string())?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use darter_testkit::linear::tickets;
 use darter_testkit::linear::workload::{Plan, run};
 use darter_testkit::mode::{self, SERVER_MODES};
 use darter_testkit::{Server, ServerSpec};
@@ -28,7 +29,7 @@ struct Options {
     /// Most commands in a pipeline.
     #[arg(long, default_value_t = Plan::default().pipeline_max)]
     pipeline: usize,
-    /// Groups of four keys in use at once.
+    /// Groups of eight keys in use at once.
     #[arg(long, default_value_t = Plan::default().groups)]
     groups: usize,
     /// Makes the commands; the order in which clients meet is up to the machine.
@@ -70,10 +71,21 @@ fn examine(options: &Options, spec: &ServerSpec) -> Result<(), String> {
     let outcome =
         run(server.address(), plan).map_err(|failure| format!("{}: {failure}", spec.name))?;
     println!(
-        "{}: {} operations and {} looks at a pipeline in {:.1} s, all in order",
+        "{}: {} operations ({} swaps under WATCH, {} more refused) and {} looks at a pipeline in \
+         {:.1} s, all in order",
         spec.name,
         outcome.operations,
+        outcome.swaps.done,
+        outcome.swaps.refused,
         outcome.looks,
+        started.elapsed().as_secs_f64()
+    );
+    let started = Instant::now();
+    let operations = tickets::run(server.address(), options.operations / 4)
+        .map_err(|failure| format!("{}: {failure}", spec.name))?;
+    println!(
+        "{}: {operations} operations on queues in {:.1} s, nothing lost, doubled or out of order",
+        spec.name,
         started.elapsed().as_secs_f64()
     );
     Ok(())

@@ -185,8 +185,8 @@ impl<'a> Search<'a> {
         let own: Vec<_> = unique_values_seen(action).collect();
         (0..GROUP_KEYS).filter(|&key| after[key] != self.state[key]).all(|key| {
             let value = (key, self.state[key]);
-            let waiting = self.observers.get(&value).copied().unwrap_or(0);
-            waiting == u32::from(own.contains(&value))
+            let waiting = self.observers.get(&value).map_or(0, |&count| count as usize);
+            waiting == own.iter().filter(|&&seen| seen == value).count()
         })
     }
 
@@ -248,15 +248,19 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The values this action saw, at their keys, that nobody wrote a second time.
+/// The values this action saw, at their keys, that nobody wrote a second time. Each as often as it saw
+/// it; those a transaction wrote itself among them.
 fn unique_values_seen(action: &Action) -> impl Iterator<Item = (usize, i64)> {
-    let (read, single) = match action {
-        Action::Read(seen) => (seen.as_slice(), None),
-        Action::Swap { key, seen, .. } => (&[][..], Some((*key, *seen))),
-        Action::Increment { key, became } => (&[][..], Some((*key, became - 1))),
-        Action::Write(_) | Action::Delete { .. } => (&[][..], None),
-    };
-    read.iter().copied().chain(single).filter(|&(_, value)| value >= UNIQUE_MIN)
+    let of_all = action.parts().iter().flat_map(|part| {
+        let (read, single) = match part {
+            Action::Read(seen) => (seen.as_slice(), None),
+            Action::Swap { key, seen, .. } => (&[][..], Some((*key, *seen))),
+            Action::Increment { key, became } => (&[][..], Some((*key, became - 1))),
+            Action::Write(_) | Action::Delete { .. } | Action::Transaction(_) => (&[][..], None),
+        };
+        read.iter().copied().chain(single)
+    });
+    of_all.filter(|&(_, value)| value >= UNIQUE_MIN)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What one client did to a group of keys, and what it saw.
 
-/// Keys in a group. Few, so that commands meet.
-pub const GROUP_KEYS: usize = 4;
+/// Keys in a group: few, so that commands meet, and enough for transactions over many shards.
+pub const GROUP_KEYS: usize = 8;
 
 /// The value of a key that is missing. Never written.
 pub const MISSING: i64 = i64::MIN;
@@ -29,12 +29,24 @@ pub enum Action {
     Increment { key: usize, became: i64 },
     /// DEL: how many of the keys, each named once, were there.
     Delete { keys: Vec<usize>, found: i64 },
+    /// MULTI, these, EXEC. None of them is a transaction.
+    Transaction(Vec<Self>),
 }
 
 impl Action {
+    /// The actions it consists of.
+    pub const fn parts(&self) -> &[Self] {
+        match self {
+            Self::Transaction(parts) => parts.as_slice(),
+            simple => std::slice::from_ref(simple),
+        }
+    }
+
     /// Whether it changes nothing whenever its reply is possible.
-    pub const fn only_sees(&self) -> bool {
-        matches!(self, Self::Read(_) | Self::Delete { found: 0, .. })
+    pub fn only_sees(&self) -> bool {
+        self.parts()
+            .iter()
+            .all(|part| matches!(part, Self::Read(_) | Self::Delete { found: 0, .. }))
     }
 
     /// The state after this action, or `None` when its reply is not possible in `state`.
@@ -63,6 +75,9 @@ impl Action {
                     after[key] = MISSING;
                 }
                 i64::try_from(there) == Ok(*found)
+            }
+            Self::Transaction(parts) => {
+                return parts.iter().try_fold(after, |state, part| part.apply(&state));
             }
         };
         possible.then_some(after)

@@ -10,6 +10,7 @@ use fastrand::Rng;
 
 use super::check::{Violation, check};
 use super::history::{Action, GROUP_KEYS, MISSING, Operation};
+use super::kind::{Kind, key_name, number_seen};
 use super::ladder::{self, RUNGS};
 use crate::request::{Command, words};
 use crate::{Client, ClientError, Value};
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub operations: usize,
     /// Looks at the ladder.
     pub looks: usize,
+    /// Of WATCH and EXEC.
+    pub swaps: Swaps,
 }
 
 /// Why a run ended early.
@@ -60,9 +63,9 @@ pub enum Failure {
         rungs: Vec<i64>,
     },
     /// A reply no command of this kind may have.
-    Reply {
-        command: Command,
-        reply: Value,
+    Replies {
+        commands: Vec<Command>,
+        replies: Vec<Value>,
     },
     Client(ClientError),
 }
@@ -80,7 +83,9 @@ impl fmt::Display for Failure {
                 write!(f, "round {round}, group {group}: {violation}")
             }
             Self::Ladder { fault, rungs } => write!(f, "{fault}: {rungs:?}"),
-            Self::Reply { command, reply } => write!(f, "{command:?} was answered {reply:?}"),
+            Self::Replies { commands, replies } => {
+                write!(f, "{commands:?} was answered {replies:?}")
+            }
             Self::Client(error) => write!(f, "{error}"),
         }
     }
@@ -95,9 +100,11 @@ pub fn run(address: SocketAddr, plan: Plan) -> Result<Outcome, Failure> {
             break;
         }
         connect(address)?.call(&["FLUSHALL"])?;
-        let (histories, looks) = play_round(address, plan, round, started)?;
+        let (histories, looks, swaps) = play_round(address, plan, round, started)?;
         outcome.operations += histories.iter().map(Vec::len).sum::<usize>();
         outcome.looks += looks;
+        outcome.swaps.done += swaps.done;
+        outcome.swaps.refused += swaps.refused;
         check_all(&histories, round)?;
     }
     Ok(outcome)
@@ -115,7 +122,7 @@ fn play_round(
     plan: Plan,
     round: usize,
     started: Instant,
-) -> Result<(Histories, usize), Failure> {
+) -> Result<(Histories, usize, Swaps), Failure> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let players: Vec<_> = (0..plan.clients)
@@ -127,10 +134,13 @@ fn play_round(
         let viewer = scope.spawn(|| view(address, round, &done));
 
         let mut histories = vec![Vec::new(); plan.groups];
+        let mut swaps = Swaps::default();
         let mut failure = None;
         for player in players {
             match join(player) {
-                Ok(operations) => {
+                Ok((operations, own)) => {
+                    swaps.done += own.done;
+                    swaps.refused += own.refused;
                     for (group, operation) in operations {
                         histories[group].push(operation);
                     }
@@ -141,7 +151,7 @@ fn play_round(
         done.store(true, Ordering::Relaxed);
         join(writer)?;
         let looks = join(viewer)?;
-        failure.map_or(Ok((histories, looks)), Err)
+        failure.map_or(Ok((histories, looks, swaps)), Err)
     })
 }
 
@@ -174,21 +184,22 @@ struct Player {
     started: Instant,
     /// Values written so far by this client: each is unlike all others.
     written: i64,
+    swaps: Swaps,
 }
 
-/// A command under way: its group, and what to make of its reply.
+/// What became of writes that were to happen only if nothing had changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Swaps {
+    pub done: usize,
+    /// Something had changed.
+    pub refused: usize,
+}
+
+/// Commands under way: their group, and what to make of the replies.
 struct Sent {
     group: usize,
-    command: Command,
+    commands: Vec<Command>,
     kind: Kind,
-}
-
-enum Kind {
-    Read(Vec<usize>),
-    Write(Vec<(usize, i64)>),
-    Swap { key: usize, written: i64 },
-    Increment { key: usize },
-    Delete(Vec<usize>),
 }
 
 impl Player {
@@ -201,10 +212,19 @@ impl Player {
     ) -> Result<Self, Failure> {
         let seed = plan.seed.wrapping_mul(1_000_003) ^ ((round as u64) << 16) ^ index as u64;
         let client = connect(address)?;
-        Ok(Self { client, index, plan, round, rng: Rng::with_seed(seed), started, written: 0 })
+        Ok(Self {
+            client,
+            index,
+            plan,
+            round,
+            rng: Rng::with_seed(seed),
+            started,
+            written: 0,
+            swaps: Swaps::default(),
+        })
     }
 
-    fn play(mut self) -> Result<Vec<(usize, Operation)>, Failure> {
+    fn play(mut self) -> Result<(Vec<(usize, Operation)>, Swaps), Failure> {
         let quota = ROUND.min(self.plan.operations) / self.plan.clients;
         let mut operations = Vec::with_capacity(quota);
         while operations.len() < quota {
@@ -213,25 +233,71 @@ impl Player {
             } else {
                 self.rng.usize(1..=self.plan.pipeline_max)
             };
+            if depth == 1 && self.rng.u8(0..100) < 15 {
+                self.compare_and_set(&mut operations)?;
+                continue;
+            }
             let batch: Vec<Sent> = (0..depth).map(|_| self.choose()).collect();
             let mut bytes = Vec::new();
-            for sent in &batch {
-                crate::request::encode(&sent.command, &mut bytes);
+            for command in batch.iter().flat_map(|sent| &sent.commands) {
+                crate::request::encode(command, &mut bytes);
             }
             let invoked = self.now();
             self.client.send_bytes(&bytes).map_err(ClientError::Io)?;
             for sent in batch {
-                let reply = self.client.read_reply()?.value;
-                let returned = self.now();
-                let action = sent
-                    .kind
-                    .finish(&reply)
-                    .ok_or(Failure::Reply { command: sent.command, reply })?;
-                let operation = Operation { client: self.index, invoked, returned, action };
-                operations.push((sent.group, operation));
+                let replies = sent.commands.iter().map(|_| Ok(self.client.read_reply()?.value));
+                let replies = replies.collect::<Result<Vec<Value>, ClientError>>()?;
+                let action = self.understand(&sent.kind, replies)?;
+                operations.push((sent.group, self.operation(invoked, action)));
             }
         }
-        Ok(operations)
+        Ok((operations, self.swaps))
+    }
+
+    /// Reads keys that are watched, and writes them unless they have changed. If EXEC answers, the keys
+    /// were the same then as when they were read: reading and writing took effect as one.
+    fn compare_and_set(&mut self, operations: &mut Vec<(usize, Operation)>) -> Result<(), Failure> {
+        // Where clients meet most.
+        let group = 0;
+        let keys = if self.rng.bool() { vec![self.rng.usize(0..2)] } else { self.some_keys() };
+        let mut watch = words("WATCH");
+        watch.extend(keys.iter().map(|&key| key_name(self.round, group, key)));
+        self.client.call(&watch)?;
+        let (invoked, replies) = self.ask(group, &Kind::Read(keys.clone()))?;
+        let seen = self.understand(&Kind::Read(keys.clone()), replies)?;
+        operations.push((group, self.operation(invoked, seen.clone())));
+
+        let value = self.fresh();
+        let written = keys.into_iter().map(|key| (key, value)).collect();
+        let write = Kind::Transaction(vec![Kind::Write(written)]);
+        let (invoked, replies) = self.ask(group, &write)?;
+        if replies.last().is_some_and(Value::is_null) {
+            self.swaps.refused += 1;
+            return Ok(());
+        }
+        self.swaps.done += 1;
+        let written = self.understand(&write, replies)?;
+        let both = Action::Transaction(vec![seen, written.parts()[0].clone()]);
+        operations.push((group, self.operation(invoked, both)));
+        Ok(())
+    }
+
+    /// Sends what is wanted and reads the replies; when it was sent.
+    fn ask(&mut self, group: usize, kind: &Kind) -> Result<(u64, Vec<Value>), Failure> {
+        let invoked = self.now();
+        let replies = self.client.pipeline(&kind.commands(self.round, group))?;
+        Ok((invoked, replies))
+    }
+
+    fn understand(&self, kind: &Kind, replies: Vec<Value>) -> Result<Action, Failure> {
+        kind.clone()
+            .finish(&replies)
+            .ok_or(Failure::Replies { commands: kind.commands(self.round, 0), replies })
+    }
+
+    /// An operation that ends now.
+    fn operation(&self, invoked: u64, action: Action) -> Operation {
+        Operation { client: self.index, invoked, returned: self.now(), action }
     }
 
     fn now(&self) -> u64 {
@@ -241,8 +307,34 @@ impl Player {
     fn choose(&mut self) -> Sent {
         // The lower the number of a group, the more is done with it.
         let group = self.rng.usize(0..self.plan.groups).min(self.rng.usize(0..self.plan.groups));
-        let key = self.rng.usize(0..GROUP_KEYS);
         let kind = match self.rng.u8(0..100) {
+            0..=9 => self.all_or_none(),
+            10..=14 => {
+                let parts = (0..self.rng.usize(1..=8)).map(|_| self.simple());
+                Kind::Transaction(parts.collect())
+            }
+            _ => self.simple(),
+        };
+        Sent { group, commands: kind.commands(self.round, group), kind }
+    }
+
+    /// A transaction over all keys of a group, one command each: all written with one value, or all
+    /// read.
+    fn all_or_none(&mut self) -> Kind {
+        let mut keys: Vec<usize> = (0..GROUP_KEYS).collect();
+        self.rng.shuffle(&mut keys);
+        if self.rng.bool() {
+            let value = self.fresh();
+            Kind::Transaction(keys.into_iter().map(|key| Kind::Write(vec![(key, value)])).collect())
+        } else {
+            Kind::Transaction(keys.into_iter().map(|key| Kind::Read(vec![key])).collect())
+        }
+    }
+
+    /// What one command does.
+    fn simple(&mut self) -> Kind {
+        let key = self.rng.usize(0..GROUP_KEYS);
+        match self.rng.u8(0..100) {
             0..=24 => Kind::Read(vec![key]),
             25..=44 => Kind::Write(vec![(key, self.fresh())]),
             45..=59 => Kind::Increment { key },
@@ -254,8 +346,7 @@ impl Player {
                 Kind::Write(self.some_keys().into_iter().map(|key| (key, value)).collect())
             }
             _ => Kind::Read(self.some_keys()),
-        };
-        Sent { group, command: kind.command(self.round, group), kind }
+        }
     }
 
     /// Two keys or more, in any order.
@@ -272,69 +363,6 @@ impl Player {
         let client = i64::try_from(self.index).unwrap_or(0) + 1;
         (client << 48) + (self.written << 20)
     }
-}
-
-/// Keys of a group carry no hash tag, so that they lie in different shards.
-fn key_name(round: usize, group: usize, key: usize) -> Vec<u8> {
-    format!("round:{round}:group:{group}:key:{key}").into_bytes()
-}
-
-impl Kind {
-    fn command(&self, round: usize, group: usize) -> Command {
-        let name = |key: usize| key_name(round, group, key);
-        let number = |value: i64| value.to_string().into_bytes();
-        match self {
-            Self::Read(keys) => {
-                let mut command = words(if keys.len() == 1 { "GET" } else { "MGET" });
-                command.extend(keys.iter().map(|&key| name(key)));
-                command
-            }
-            Self::Write(pairs) => {
-                let mut command = words(if pairs.len() == 1 { "SET" } else { "MSET" });
-                command.extend(pairs.iter().flat_map(|&(key, value)| [name(key), number(value)]));
-                command
-            }
-            Self::Swap { key, written } => vec![b"GETSET".to_vec(), name(*key), number(*written)],
-            Self::Increment { key } => vec![b"INCR".to_vec(), name(*key)],
-            Self::Delete(keys) => {
-                let mut command = words("DEL");
-                command.extend(keys.iter().map(|&key| name(key)));
-                command
-            }
-        }
-    }
-
-    /// What was done, seen from the reply; `None` if the reply makes no sense.
-    fn finish(self, reply: &Value) -> Option<Action> {
-        Some(match self {
-            Self::Read(keys) => {
-                let values = match reply.elements() {
-                    Some(values) => values.iter().map(number_seen).collect::<Option<Vec<_>>>()?,
-                    None => vec![number_seen(reply)?],
-                };
-                if values.len() != keys.len() {
-                    return None;
-                }
-                Action::Read(keys.into_iter().zip(values).collect())
-            }
-            Self::Write(pairs) => {
-                if *reply != Value::Simple(b"OK".to_vec()) {
-                    return None;
-                }
-                Action::Write(pairs)
-            }
-            Self::Swap { key, written } => Action::Swap { key, seen: number_seen(reply)?, written },
-            Self::Increment { key } => Action::Increment { key, became: reply.integer()? },
-            Self::Delete(keys) => Action::Delete { keys, found: reply.integer()? },
-        })
-    }
-}
-
-fn number_seen(value: &Value) -> Option<i64> {
-    if value.is_null() {
-        return Some(MISSING);
-    }
-    std::str::from_utf8(value.text()?).ok()?.parse().ok()
 }
 
 fn rung_name(round: usize, rung: usize) -> Vec<u8> {

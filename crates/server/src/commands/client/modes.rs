@@ -60,6 +60,7 @@ pub static REPLY: SessionCommand = SessionCommand::alone(
         since: "3.2.0",
         summary: "Chooses which replies are sent.",
         arity: Arity::Exactly(3),
+        flags: BASE.flags.and(Flags::NO_MULTI),
         args: &[Arg::one_of(
             "action",
             &[Arg::word("on", "ON"), Arg::word("off", "OFF"), Arg::word("skip", "SKIP")],
@@ -74,8 +75,6 @@ fn reply(call: &mut SessionCall<'_>) -> SessionResult {
     match &*call.args.at(2).to_ascii_lowercase() {
         b"on" => {
             call.session.replies = Replies::On;
-            // Also where it is a part of a transaction, whose reply may come later.
-            call.session.is_heard = true;
             return call.ok();
         }
         b"off" => call.session.replies = Replies::Off,
@@ -83,6 +82,5 @@ fn reply(call: &mut SessionCall<'_>) -> SessionResult {
         b"skip" => call.session.replies = Replies::SkipNext,
         _ => return Err(ReplyError::Syntax),
     }
-    // A transaction's reply is whole, whatever becomes of the replies behind it.
-    if call.nested { call.ok() } else { Ok(Flow::Next) }
+    Ok(Flow::Next)
 }

@@ -117,6 +117,50 @@ fn a_torn_write_of_two_keys_is_found() {
 }
 
 #[test]
+fn a_torn_transaction_is_found() {
+    let write = |value| Action::Transaction((0..GROUP_KEYS).map(|key| set(key, value)).collect());
+    let look = |first, second| {
+        let seen = |key| if key < 4 { first } else { second };
+        Action::Transaction((0..GROUP_KEYS).map(|key| get(key, seen(key))).collect())
+    };
+    let history = |first, second| {
+        [
+            operation(0, 1, 2, write(1)),
+            operation(0, 3, 10, write(2)),
+            operation(1, 4, 5, look(first, second)),
+            operation(1, 6, 7, look(2, 2)),
+        ]
+    };
+    good(&history(1, 1));
+    good(&history(2, 2));
+    bad(&history(2, 1), 2);
+    bad(&history(1, 2), 2);
+}
+
+#[test]
+fn a_transaction_sees_its_own_writes() {
+    let seen = |value| {
+        let parts = vec![
+            set(0, UNIQUE_MIN),
+            get(0, value),
+            Action::Increment { key: 0, became: UNIQUE_MIN + 1 },
+        ];
+        [operation(0, 1, 2, Action::Transaction(parts)), operation(1, 3, 4, get(0, UNIQUE_MIN + 1))]
+    };
+    good(&seen(UNIQUE_MIN));
+    bad(&seen(MISSING), 0);
+}
+
+#[test]
+fn a_write_that_ignores_a_change_is_found() {
+    // Both read the same, and both believe that nothing has changed when they write.
+    let swap = |seen, written| Action::Transaction(vec![get(0, seen), set(0, written)]);
+    let (one, two) = (UNIQUE_MIN, UNIQUE_MIN * 2);
+    good(&[operation(0, 1, 10, swap(MISSING, one)), operation(1, 2, 9, swap(one, two))]);
+    bad(&[operation(0, 1, 10, swap(MISSING, one)), operation(1, 2, 9, swap(MISSING, two))], 0);
+}
+
+#[test]
 fn two_torn_reads_of_one_key_each_are_found() {
     // Each key alone is fine; together, the write was seen and then not seen.
     bad(
@@ -178,12 +222,20 @@ fn small_history(rng: &mut Rng) -> Vec<Operation> {
         let (key, other) = (rng.usize(0..2), rng.usize(0..2));
         let fresh = UNIQUE_MIN + (i64::try_from(time).unwrap() << 20);
         let now = |key: usize| (key, state[key]);
-        let mut action = match rng.u8(0..7) {
+        let mut action = match rng.u8(0..9) {
             0 => Action::Read(vec![now(key)]),
             1 => Action::Read(vec![now(0), now(1)]),
             2 => Action::Write(vec![(key, fresh)]),
             3 => Action::Write(vec![(0, fresh), (1, fresh)]),
             4 => Action::Swap { key, seen: state[key], written: fresh },
+            7 => Action::Transaction(vec![Action::Write(vec![(key, fresh)]), {
+                let value = if other == key { fresh } else { state[other] };
+                Action::Read(vec![(other, value)])
+            }]),
+            8 => Action::Transaction(vec![
+                Action::Read(vec![now(key)]),
+                Action::Increment { key, became: state[key].max(0) + 1 },
+            ]),
             5 => Action::Increment { key, became: state[key].max(0) + 1 },
             _ => {
                 let there = i64::from(state[key] != MISSING);
@@ -196,6 +248,11 @@ fn small_history(rng: &mut Rng) -> Vec<Operation> {
                 Action::Read(seen) => seen[0].1 = state[other],
                 Action::Swap { seen, .. } => *seen = state[other],
                 Action::Delete { found, .. } => *found = 1 - *found,
+                Action::Transaction(parts) => {
+                    if let Some(Action::Read(seen)) = parts.last_mut() {
+                        seen[0].1 = state[key];
+                    }
+                }
                 _ => {}
             }
         }
