@@ -22,7 +22,7 @@ use darter_command_table::{
     Arity, Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, Table,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter};
-use darter_shard::{EncodingLimits, KeyHasher, Shard, ShardOptions};
+use darter_shard::{EncodingLimits, Interest, KeyHasher, Shard, ShardOptions};
 use darter_txn::{Held, Router, Routing, View};
 
 /// What the server has, for the subcommands that are here.
@@ -72,7 +72,7 @@ impl Bench {
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             limits: CallLimits {
-                interest: darter_shard::Interest::NONE,
+                interest: Interest::NONE,
                 tracked_keys_max: 0,
                 string_bytes_max: 512 << 20,
                 databases: 16,

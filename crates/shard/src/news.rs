@@ -103,6 +103,8 @@ pub struct News {
     pub changed: Vec<Box<[u8]>>,
     /// Whether databases were emptied.
     pub flushed: bool,
+    /// What the change is that comes next.
+    next: Option<(Interest, &'static str)>,
     /// A key that went with its last element; told behind the event that says why.
     emptied: Option<(DbIndex, Box<[u8]>)>,
 }
@@ -138,11 +140,25 @@ impl News {
         }
     }
 
-    /// Notes that a key changed.
+    /// Says what the change is that comes next.
     #[cold]
-    pub(crate) fn change(&mut self, key: &[u8]) {
+    pub(crate) fn announce(&mut self, class: Interest, name: &'static str) {
+        self.next = Some((class, name));
+    }
+
+    /// Notes that a key changed, whatever was announced: it expired before that could come.
+    pub(crate) fn touch(&mut self, key: &[u8]) {
         if self.interest.has(Interest::CHANGES) {
             self.changed.push(key.into());
+        }
+    }
+
+    /// Notes that a key changed, and how if that was announced.
+    #[cold]
+    pub(crate) fn change(&mut self, db: DbIndex, key: &[u8]) {
+        self.touch(key);
+        if let Some((class, name)) = self.next.take() {
+            self.note(class, name, db, key);
         }
     }
 
@@ -153,7 +169,6 @@ impl News {
             let order = ORDER.fetch_add(1, Ordering::Relaxed);
             self.events.push(Event { order, db, name, key: key.into() });
         }
-        self.tell_emptied();
     }
 
     /// Notes that a key went with its last element.
@@ -163,7 +178,8 @@ impl News {
         self.emptied = Some((db, key.into()));
     }
 
-    fn tell_emptied(&mut self) {
+    /// Tells of a key that went with its last element, if there is one.
+    pub(crate) fn tell_emptied(&mut self) {
         if let Some((db, key)) = self.emptied.take()
             && self.interest.has(Interest::GENERIC)
         {
@@ -186,7 +202,7 @@ mod tests {
         news.note(Interest::STRING, "set", DbIndex(1), b"s");
         news.empty(DbIndex(1), b"l");
         let events: Vec<&str> = news.take().events.iter().map(|event| event.name).collect();
-        assert_eq!(events, ["lpop", "del", "del"]);
+        assert_eq!(events, ["lpop", "set", "del", "del"]);
         assert!(news.take().events.is_empty());
         assert!(news.is_wanted());
     }

@@ -228,7 +228,7 @@ impl Shard {
                         ready.push_back((*db, hasher.hash(block.view().key())));
                     }
                     if news.is_wanted() {
-                        news.change(block.view().key());
+                        news.change(*db, block.view().key());
                         news.note(Interest::EXPIRED, "expired", *db, block.view().key());
                     }
                     garbage.discard_block(block);
@@ -242,8 +242,8 @@ impl Shard {
                     *changes += fields;
                     let is_empty = hash.is_empty();
                     if news.is_wanted() {
-                        news.change(block.view().key());
-                        news.note(Interest::HASH, "hexpired", *db, block.view().key());
+                        news.change(*db, block.view().key());
+                        news.note(Interest::EXPIRED, "hexpired", *db, block.view().key());
                         if is_empty {
                             news.note(Interest::GENERIC, "del", *db, block.view().key());
                         }

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Interest};
 use darter_value::bitmap::{Combination, Operation};
 use darter_value::integer::IntegerText;
 
@@ -93,9 +93,9 @@ fn bitop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let destination = call.key(2);
     let mut keyspace = call.keyspace(view, &destination);
     if result.is_empty() {
-        keyspace.remove(&destination);
+        keyspace.tell(Interest::GENERIC, "del").remove(&destination);
     } else {
-        keyspace.set_raw(&destination, result, Expiry::Clear);
+        keyspace.tell(Interest::STRING, "set").set_raw(&destination, result, Expiry::Clear);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
+use darter_shard::Interest;
 use darter_value::bitmap;
 use darter_value::integer::IntegerText;
 
@@ -284,6 +285,7 @@ fn write(call: &mut Call<'_>, view: &mut ShardView<'_>, steps: &[Step]) -> Reply
     let mut keyspace = call.keyspace(view, &key);
     let reply = &mut call.reply;
     keyspace
+        .tell(Interest::STRING, "setbit")
         .edit_string_if(&key, len, |bytes, grown| {
             let mut changes = 0;
             reply.array(steps.len());

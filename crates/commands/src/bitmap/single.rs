@@ -4,6 +4,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, CallLimits, Category, Command, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
+use darter_shard::Interest;
 use darter_value::bitmap;
 use darter_value::integer::IntegerText;
 
@@ -85,6 +86,7 @@ fn setbit(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let before = call
         .keyspace(view, &key)
+        .tell(Interest::STRING, "setbit")
         .edit_string_if(&key, len_with(offset)?, |bytes, grown| {
             let before = bitmap::set_bit(bytes, offset, value);
             (before, u64::from(grown || before != value))

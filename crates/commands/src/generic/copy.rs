@@ -4,6 +4,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
+use darter_shard::Interest;
 
 /// Copies a value to another key.
 pub(super) static COPY: Command = Command {
@@ -70,7 +71,8 @@ fn copy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         && match call.keyspace(view, &from).copy(&from) {
             None => false,
             Some(detached) => {
-                call.keyspace_in(view, &to, db).put(&to, detached);
+                let mut keyspace = call.keyspace_in(view, &to, db);
+                keyspace.tell(Interest::GENERIC, "copy_to").put(&to, detached);
                 true
             }
         };
@@ -91,6 +93,8 @@ fn move_key(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             None => false,
             Some(detached) => {
                 call.keyspace_in(view, &key, db).put(&key, detached);
+                call.keyspace(view, &key).note(Interest::GENERIC, "move_from", &key);
+                call.keyspace_in(view, &key, db).note(Interest::GENERIC, "move_to", &key);
                 true
             }
         };

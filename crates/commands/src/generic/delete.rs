@@ -5,6 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
+use darter_shard::Interest;
 
 /// Deletes keys.
 pub(super) static DEL: Command = Command {
@@ -42,7 +43,9 @@ pub(super) static UNLINK: Command = Command {
 
 fn del(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let keys = (1, call.args.len(), 1);
-    let deleted = count_keys(call, view, keys, |mut keyspace, key| keyspace.remove(key));
+    let deleted = count_keys(call, view, keys, |mut keyspace, key| {
+        keyspace.tell(Interest::GENERIC, "del").remove(key)
+    });
     call.reply.integer(deleted);
     Ok(())
 }

@@ -9,7 +9,7 @@ use darter_command_table::{
     ReplyResult, ShardView,
 };
 use darter_rdb::{HashField, Payload, Texts, Value, Version, decode, payload};
-use darter_shard::{Expiry, Key, Keyspace, Object, ValueRef};
+use darter_shard::{Expiry, Interest, Key, Keyspace, Object, ValueRef};
 use darter_value::hash::FieldExpiry;
 use darter_value::integer::IntegerText;
 use darter_value::{Element, End, Hash, Item, List, Set, SortedSet};
@@ -183,11 +183,16 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     if deadline.is_some_and(|new| new.passed) {
         // The key would be gone at once.
-        keyspace.remove(&key);
+        keyspace.tell(Interest::GENERIC, "del").remove(&key);
         call.reply.ok();
         return Ok(());
     }
     let expiry = deadline.map_or(Expiry::Clear, |new| Expiry::At(new.deadline));
+    if keyspace.peek(&key).is_some() {
+        // It is deleted first, as in Redis.
+        keyspace.note(Interest::CREATED, "new", &key);
+    }
+    keyspace.tell(Interest::GENERIC, "restore");
     put(call, &mut keyspace, &key, value, expiry)?;
     call.reply.ok();
     Ok(())

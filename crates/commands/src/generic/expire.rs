@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Lifetime;
+use darter_shard::{Interest, Lifetime};
 
 const KEYS: &[KeySpec] = &[KeySpec::at(1, Access::READ_WRITE.and(Access::UPDATE))];
 
@@ -152,7 +152,7 @@ fn set_deadline(
     if passed {
         keyspace.expire_now(&key);
     } else {
-        keyspace.set_deadline(&key, Some(deadline));
+        keyspace.tell(Interest::GENERIC, "expire").set_deadline(&key, Some(deadline));
     }
     call.reply.integer(1);
     Ok(())
@@ -163,7 +163,7 @@ fn persist(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     let limited = matches!(keyspace.lifetime(&key), Lifetime::Until(_));
     if limited {
-        keyspace.set_deadline(&key, None);
+        keyspace.tell(Interest::GENERIC, "persist").set_deadline(&key, None);
     }
     call.reply.integer(i64::from(limited));
     Ok(())

@@ -4,6 +4,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
+use darter_shard::Interest;
 
 /// Gives a key another name.
 pub(super) static RENAME: Command = Command {
@@ -77,6 +78,8 @@ fn move_value(
     }
     let detached = call.keyspace(view, &from).take(&from).ok_or(ReplyError::NoSuchKey)?;
     call.keyspace(view, &to).put(&to, detached);
+    call.keyspace(view, &from).note(Interest::GENERIC, "rename_from", &from);
+    call.keyspace(view, &to).note(Interest::GENERIC, "rename_to", &to);
     Ok(true)
 }
 

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Lifetime;
+use darter_shard::{Interest, Lifetime};
 
 const KEYS: &[KeySpec] = &[KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS))];
 
@@ -102,6 +102,9 @@ fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit, base: Base)
     let mut keyspace = call.keyspace(view, &key);
     let lifetime = keyspace.lifetime(&key);
     keyspace.count_lookup(lifetime != Lifetime::Absent);
+    if lifetime == Lifetime::Absent {
+        keyspace.note(Interest::MISSED, "keymiss", &key);
+    }
     call.reply.integer(match lifetime {
         Lifetime::Absent => -2,
         Lifetime::Unlimited => -1,

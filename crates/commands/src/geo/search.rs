@@ -10,7 +10,7 @@ use darter_command_table::{
     KeySpec, ReplyResult, ShardView,
 };
 use darter_resp::ReplyWriter;
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Interest};
 use darter_value::geo::{Point, Shape};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
@@ -307,7 +307,9 @@ fn search(
     let stored = stored(call, &hits, &query);
     let len = stored.len();
     let destination = call.key(index);
-    call.keyspace(view, &destination).set_collection(&destination, stored, Expiry::Clear);
+    let event = if form == Form::SearchStore { "geosearchstore" } else { "georadiusstore" };
+    let mut keyspace = call.keyspace(view, &destination);
+    keyspace.tell(Interest::SORTED_SET, event).set_collection(&destination, stored, Expiry::Clear);
     call.reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
     Ok(())
 }

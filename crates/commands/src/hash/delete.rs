@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::Hash;
 
 /// Removes fields.
@@ -45,10 +45,11 @@ fn hdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let fields = call.args.tail(2);
     let now = call.now.0;
-    let deleted = call.keyspace(view, &key).edit(&key, |hash: &mut Hash| {
-        let deleted = fields.iter().filter(|field| hash.remove(field, now)).count();
-        Edit::counted(deleted as u64, deleted)
-    })?;
+    let deleted =
+        call.keyspace(view, &key).tell(Interest::HASH, "hdel").edit(&key, |hash: &mut Hash| {
+            let deleted = fields.iter().filter(|field| hash.remove(field, now)).count();
+            Edit::counted(deleted as u64, deleted)
+        })?;
     call.reply.integer(deleted.unwrap_or(0).cast_signed() as i64);
     Ok(())
 }
@@ -59,7 +60,7 @@ fn hgetdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let now = call.now.0;
     let mut keyspace = call.keyspace(view, &key);
     let reply = &mut call.reply;
-    let found = keyspace.edit(&key, |hash: &mut Hash| {
+    let found = keyspace.tell(Interest::HASH, "hdel").edit(&key, |hash: &mut Hash| {
         reply.array(fields.len());
         let mut deleted = 0;
         for field in fields.iter() {

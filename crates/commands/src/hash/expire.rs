@@ -8,7 +8,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Deadline, Edit};
+use darter_shard::{Deadline, Edit, Interest};
 use darter_value::Hash;
 
 const FLAGS: Flags = Flags::WRITE.and(Flags::FAST);
@@ -129,7 +129,8 @@ fn set_deadlines(
     let (now, hasher) = (call.now.0, call.hasher);
     let mut keyspace = call.keyspace(view, &key);
     let reply = &mut call.reply;
-    let expired = keyspace.edit(&key, |hash: &mut Hash| {
+    let event = if new.passed { "hexpired" } else { "hexpire" };
+    let expired = keyspace.tell(Interest::HASH, event).edit(&key, |hash: &mut Hash| {
         reply.array(fields.len());
         let (mut updated, mut expired) = (0, 0);
         for field in fields.iter() {
@@ -166,7 +167,7 @@ fn hpersist(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let (now, hasher) = (call.now.0, call.hasher);
     let mut keyspace = call.keyspace(view, &key);
     let reply = &mut call.reply;
-    let found = keyspace.edit(&key, |hash: &mut Hash| {
+    let found = keyspace.tell(Interest::HASH, "hpersist").edit(&key, |hash: &mut Hash| {
         reply.array(fields.len());
         let mut changes = 0;
         for field in fields.iter() {

@@ -7,7 +7,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::Hash;
 
 /// Values, and what becomes of their deadlines.
@@ -56,7 +56,12 @@ fn hgetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let persist = matches!(options.expiration, Expiration::Persist);
     let reply = &mut call.reply;
-    let expired = keyspace.edit(&key, |hash: &mut Hash| {
+    let event = match new {
+        None => "hpersist",
+        Some(new) if new.passed => "hexpired",
+        Some(_) => "hexpire",
+    };
+    let expired = keyspace.tell(Interest::HASH, event).edit(&key, |hash: &mut Hash| {
         reply.array(fields.len());
         let (mut updated, mut expired) = (0, 0);
         for field in fields.iter() {

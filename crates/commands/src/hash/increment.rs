@@ -7,7 +7,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::Hash;
 use darter_value::hash::{FieldExpiry, PreviousField};
 use darter_value::integer::IntegerText;
@@ -51,7 +51,7 @@ pub(super) static HINCRBYFLOAT: Command = Command {
 fn hincrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let increment = call.integer(3)?;
     let mut sum = 0;
-    update(call, view, |before| {
+    update(call, view, "hincrby", |before| {
         let before = match before {
             None => 0,
             Some(text) => {
@@ -70,7 +70,7 @@ fn hincrbyfloat(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if !increment.is_finite() {
         return Err(ReplyError::Text("ERR value is NaN or Infinity"));
     }
-    let text = update(call, view, |before| {
+    let text = update(call, view, "hincrbyfloat", |before| {
         let before = match before {
             None => Extended::ZERO,
             Some(text) => {
@@ -88,22 +88,24 @@ fn hincrbyfloat(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn update(
     call: &Call<'_>,
     view: &mut ShardView<'_>,
+    event: &'static str,
     change: impl FnOnce(Option<&[u8]>) -> Result<Vec<u8>, ReplyError>,
 ) -> Result<Vec<u8>, ReplyError> {
     let (key, field) = (call.key(1), call.args.at(2));
     let (now, growth) = (call.now.0, growth(call));
     let mut keyspace = call.keyspace(view, &key);
-    let changed = keyspace.edit_or_create(&key, |hash: &mut Hash| {
-        let mut text = IntegerText::new();
-        let before = hash.get(field, now).map(|field| field.value.bytes(&mut text));
-        match change(before) {
-            Err(error) => Edit::unchanged(Err(error)),
-            Ok(value) => {
-                let previous = hash.set(field, &value, FieldExpiry::Keep, now, growth);
-                Edit::changed(Ok((value, previous)))
+    let changed =
+        keyspace.tell(Interest::HASH, event).edit_or_create(&key, |hash: &mut Hash| {
+            let mut text = IntegerText::new();
+            let before = hash.get(field, now).map(|field| field.value.bytes(&mut text));
+            match change(before) {
+                Err(error) => Edit::unchanged(Err(error)),
+                Ok(value) => {
+                    let previous = hash.set(field, &value, FieldExpiry::Keep, now, growth);
+                    Edit::changed(Ok((value, previous)))
+                }
             }
-        }
-    })?;
+        })?;
     let (value, previous) = changed?;
     keyspace.count_expired_fields(u64::from(previous == PreviousField::Expired));
     Ok(value)

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::Hash;
 use darter_value::hash::{FieldExpiry, PreviousField};
 
@@ -89,22 +89,23 @@ fn set(call: &Call<'_>, view: &mut ShardView<'_>) -> Result<usize, ReplyError> {
     let key = call.key(1);
     let (now, growth) = (call.now.0, growth(call));
     let mut keyspace = call.keyspace(view, &key);
-    let (created, expired) = keyspace.edit_or_create(&key, |hash: &mut Hash| {
-        hash.prepare(texts.iter(), growth);
-        let (mut created, mut expired) = (0, 0);
-        for pair in 0..texts.len() / 2 {
-            let (field, value) = (texts.at(2 * pair), texts.at(2 * pair + 1));
-            match hash.set(field, value, FieldExpiry::Clear, now, growth) {
-                PreviousField::Absent => created += 1,
-                PreviousField::Expired => {
-                    created += 1;
-                    expired += 1;
+    let (created, expired) =
+        keyspace.tell(Interest::HASH, "hset").edit_or_create(&key, |hash: &mut Hash| {
+            hash.prepare(texts.iter(), growth);
+            let (mut created, mut expired) = (0, 0);
+            for pair in 0..texts.len() / 2 {
+                let (field, value) = (texts.at(2 * pair), texts.at(2 * pair + 1));
+                match hash.set(field, value, FieldExpiry::Clear, now, growth) {
+                    PreviousField::Absent => created += 1,
+                    PreviousField::Expired => {
+                        created += 1;
+                        expired += 1;
+                    }
+                    PreviousField::Present => {}
                 }
-                PreviousField::Present => {}
             }
-        }
-        Edit::counted(texts.len() as u64 / 2, (created, expired))
-    })?;
+            Edit::counted(texts.len() as u64 / 2, (created, expired))
+        })?;
     keyspace.count_expired_fields(expired);
     Ok(created)
 }
@@ -113,13 +114,14 @@ fn hsetnx(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let (key, field, value) = (call.key(1), call.args.at(2), call.args.at(3));
     let (now, growth) = (call.now.0, growth(call));
     let mut keyspace = call.keyspace(view, &key);
-    let previous = keyspace.edit_or_create(&key, |hash: &mut Hash| {
-        if hash.contains(field, now) {
-            return Edit::unchanged(PreviousField::Present);
-        }
-        hash.prepare([field, value].into_iter(), growth);
-        Edit::changed(hash.set(field, value, FieldExpiry::Clear, now, growth))
-    })?;
+    let previous =
+        keyspace.tell(Interest::HASH, "hset").edit_or_create(&key, |hash: &mut Hash| {
+            if hash.contains(field, now) {
+                return Edit::unchanged(PreviousField::Present);
+            }
+            hash.prepare([field, value].into_iter(), growth);
+            Edit::changed(hash.set(field, value, FieldExpiry::Clear, now, growth))
+        })?;
     keyspace.count_expired_fields(u64::from(previous == PreviousField::Expired));
     call.reply.integer(i64::from(previous != PreviousField::Present));
     Ok(())

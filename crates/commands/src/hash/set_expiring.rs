@@ -7,7 +7,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::Hash;
 use darter_value::hash::{FieldExpiry, PreviousField};
 
@@ -90,6 +90,17 @@ fn hsetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         Edit::counted(changes, (true, expired))
     })?;
     keyspace.count_expired_fields(expired);
+    if done {
+        if expired > 0 && !passed {
+            keyspace.note(Interest::HASH, "hexpired", &key);
+        }
+        keyspace.note(Interest::HASH, "hset", &key);
+        if matches!(expiry, FieldExpiry::At(_)) && !passed {
+            keyspace.note(Interest::HASH, "hexpire", &key);
+        } else if passed {
+            keyspace.note(Interest::HASH, "hexpired", &key);
+        }
+    }
     call.reply.integer(i64::from(done));
     Ok(())
 }

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, ValueRef};
+use darter_shard::{Expiry, Interest, ValueRef};
 use darter_value::hyperloglog::{self, Form};
 
 /// Shows elements to a HyperLogLog.
@@ -38,6 +38,7 @@ fn pfadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let updated = match form {
         Form::Dense => keyspace
+            .tell(Interest::STRING, "pfadd")
             .edit_string_if(&key, 0, |bytes, _| {
                 let changed = elements
                     .filter(|element| hyperloglog::add_to_dense(bytes, element))
@@ -55,7 +56,7 @@ fn pfadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             }
             if changes > 0 {
                 hyperloglog::mark_stale(&mut bytes);
-                keyspace.set_raw(&key, bytes, Expiry::Keep);
+                keyspace.tell(Interest::STRING, "pfadd").set_raw(&key, bytes, Expiry::Keep);
                 keyspace.count_changes(changes - 1);
             } else if !stays_raw {
                 // Redis makes a string its own before it looks whether there is anything to change.

@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Interest};
 use darter_value::hyperloglog::{self, Form, Registers};
 
 /// Unites HyperLogLogs.
@@ -53,7 +53,7 @@ fn pfmerge(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         Some(value) => registers_of(value)?.0.to_vec(),
     };
     hyperloglog::absorb(&mut bytes, &union, dense, max).map_err(corrupt)?;
-    keyspace.set_raw(&key, bytes, Expiry::Keep);
+    keyspace.tell(Interest::STRING, "pfadd").set_raw(&key, bytes, Expiry::Keep);
     call.reply.ok();
     Ok(())
 }

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::packing::item_of;
 use darter_value::{End, List};
 use std::ops::ControlFlow;
@@ -73,7 +73,7 @@ fn lset(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let index = call.integer(2)?;
     let element = call.args.at(3);
     let limit = call.limits.encodings.list;
-    let replaced = keyspace.edit(&key, |list: &mut List| {
+    let replaced = keyspace.tell(Interest::LIST, "lset").edit(&key, |list: &mut List| {
         list.prepare(element.len(), 1, limit);
         let index = element_index(index, list.len());
         if index.is_some_and(|index| list.replace(index, element, limit)) {
@@ -101,23 +101,26 @@ fn linsert(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let (pivot, element) = (item_of(call.args.at(3)), call.args.at(4));
     let limit = call.limits.encodings.list;
-    let len = call.keyspace(view, &key).edit(&key, |list: &mut List| {
-        list.prepare(element.len(), 1, limit);
-        let (mut index, mut found) = (0, false);
-        list.walk(End::Front, 0, |own| {
-            if own.equals(pivot) {
-                found = true;
-                return ControlFlow::Break(());
+    let len = call.keyspace(view, &key).tell(Interest::LIST, "linsert").edit(
+        &key,
+        |list: &mut List| {
+            list.prepare(element.len(), 1, limit);
+            let (mut index, mut found) = (0, false);
+            list.walk(End::Front, 0, |own| {
+                if own.equals(pivot) {
+                    found = true;
+                    return ControlFlow::Break(());
+                }
+                index += 1;
+                ControlFlow::Continue(())
+            });
+            if !found {
+                return Edit::unchanged(-1);
             }
-            index += 1;
-            ControlFlow::Continue(())
-        });
-        if !found {
-            return Edit::unchanged(-1);
-        }
-        list.insert(index + behind, element, limit);
-        Edit::changed(list.len().cast_signed() as i64)
-    })?;
+            list.insert(index + behind, element, limit);
+            Edit::changed(list.len().cast_signed() as i64)
+        },
+    )?;
     call.reply.integer(len.unwrap_or(0));
     Ok(())
 }
@@ -132,13 +135,14 @@ fn lrem(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let element = call.args.at(3);
     let limit = call.limits.encodings.list;
-    let removed = call.keyspace(view, &key).edit(&key, |list: &mut List| {
-        let removed = list.remove_equal(end, element, count);
-        if removed > 0 {
-            list.settle(limit);
-        }
-        Edit::counted(removed as u64, removed)
-    })?;
+    let removed =
+        call.keyspace(view, &key).tell(Interest::LIST, "lrem").edit(&key, |list: &mut List| {
+            let removed = list.remove_equal(end, element, count);
+            if removed > 0 {
+                list.settle(limit);
+            }
+            Edit::counted(removed as u64, removed)
+        })?;
     call.reply.integer(removed.unwrap_or(0).cast_signed() as i64);
     Ok(())
 }

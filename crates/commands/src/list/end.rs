@@ -6,6 +6,22 @@ use darter_value::End;
 /// The documentation of `LEFT` and `RIGHT`.
 pub(super) const CHOICES: &[Arg] = &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")];
 
+/// The event of adding at an end.
+pub(super) const fn push_event(end: End) -> &'static str {
+    match end {
+        End::Front => "lpush",
+        End::Back => "rpush",
+    }
+}
+
+/// The event of taking from an end.
+pub(super) const fn pop_event(end: End) -> &'static str {
+    match end {
+        End::Front => "lpop",
+        End::Back => "rpop",
+    }
+}
+
 /// The end that the argument at `index` names.
 pub(super) fn parse(call: &Call<'_>, index: usize) -> Result<End, ReplyError> {
     if call.is_word(index, "LEFT") {

@@ -7,7 +7,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::{End, List};
 
 pub(super) const KEYS: &[KeySpec] = &[
@@ -107,6 +107,9 @@ pub(super) fn move_element(
             Edit::uncounted(())
         })?;
     }
+    // As in Redis, what comes is told before what goes.
+    call.keyspace(view, &destination).note(Interest::LIST, end::push_event(to), &destination);
+    call.keyspace(view, &source).note(Interest::LIST, end::pop_event(from), &source);
     Ok(true)
 }
 

@@ -9,7 +9,7 @@ use darter_command_table::{
     ReplyResult, ShardView,
 };
 use darter_resp::ReplyWriter;
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::{End, List, NodeLimit};
 use std::ops::{ControlFlow, Range};
 
@@ -86,16 +86,19 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     let limit = call.limits.encodings.list;
     let reply = &mut call.reply;
-    let popped = keyspace.edit(&key, |list: &mut List| match count {
-        None => {
-            if let Some(element) = list.at_end(end) {
-                write_element(reply, element);
+    let popped = keyspace.tell(Interest::LIST, end::pop_event(end)).edit(
+        &key,
+        |list: &mut List| match count {
+            None => {
+                if let Some(element) = list.at_end(end) {
+                    write_element(reply, element);
+                }
+                remove(list, end, 1, limit);
+                Edit::changed(())
             }
-            remove(list, end, 1, limit);
-            Edit::changed(())
-        }
-        Some(count) => Edit::counted(pop_many(reply, list, end, count, limit) as u64, ()),
-    })?;
+            Some(count) => Edit::counted(pop_many(reply, list, end, count, limit) as u64, ()),
+        },
+    )?;
     match popped {
         Some(()) => {}
         None if count.is_some() => reply.null_array(),
@@ -179,7 +182,8 @@ impl ManyPop {
     ) -> Result<bool, ReplyError> {
         let limit = call.limits.encodings.list;
         each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
-            let popped = keyspace.edit(key, |list: &mut List| {
+            let event = end::pop_event(self.end);
+            let popped = keyspace.tell(Interest::LIST, event).edit(key, |list: &mut List| {
                 reply.array(2);
                 reply.bulk(key.bytes);
                 Edit::counted(pop_many(reply, list, self.end, self.count, limit) as u64, ())

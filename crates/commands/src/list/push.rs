@@ -1,10 +1,11 @@
 //! LPUSH, RPUSH, LPUSHX and RPUSHX.
 
+use super::end;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::{End, List};
 
 const FLAGS: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
@@ -92,6 +93,7 @@ fn push(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End, create: bool) -
         Edit::counted(elements.len() as u64, list.len())
     };
     let mut keyspace = call.keyspace(view, &key);
+    keyspace.tell(Interest::LIST, end::push_event(end));
     let len = if create {
         keyspace.edit_or_create(&key, add)?
     } else {

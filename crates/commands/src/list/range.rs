@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::{End, List};
 use std::ops::ControlFlow;
 
@@ -123,7 +123,7 @@ fn ltrim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let range = IndexRange::parse(call, 2)?;
     let key = call.key(1);
     let limit = call.limits.encodings.list;
-    call.keyspace(view, &key).edit(&key, |list: &mut List| {
+    let trimmed = call.keyspace(view, &key).edit(&key, |list: &mut List| {
         let len = list.len();
         let kept = range.within(len);
         if kept.is_empty() {
@@ -135,6 +135,10 @@ fn ltrim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
         Edit::counted((len - kept.len()) as u64, ())
     })?;
+    if trimmed.is_some() {
+        // Told whether or not there was anything to trim, as in Redis.
+        call.keyspace(view, &key).note(Interest::LIST, "ltrim", &key);
+    }
     call.reply.ok();
     Ok(())
 }

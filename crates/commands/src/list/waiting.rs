@@ -12,7 +12,7 @@ use darter_command_table::{
     ReplyResult, ShardView, Wait, Waits,
 };
 use darter_resp::{Args, OwnedArgs, ReplyWriter};
-use darter_shard::{Edit, Type, Wanted};
+use darter_shard::{Edit, Interest, Type, Wanted};
 use darter_value::{End, List};
 use std::ops::Range;
 
@@ -139,7 +139,8 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     let limit = call.limits.encodings.list;
     let keys = 1..timeout_at;
     let popped = each_key_until(call, view, keys.clone(), |reply, mut keyspace, key| {
-        let popped = keyspace.edit(key, |list: &mut List| {
+        let event = end::pop_event(end);
+        let popped = keyspace.tell(Interest::LIST, event).edit(key, |list: &mut List| {
             let Some(element) = list.at_end(end) else { return Edit::unchanged(()) };
             reply.array(2);
             reply.bulk(key.bytes);

@@ -9,7 +9,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Interest};
 use darter_value::{Item, Rules, Set};
 use std::ops::Range;
 
@@ -99,6 +99,15 @@ enum Operation {
 }
 
 impl Operation {
+    /// The event of storing its result.
+    const fn event(self) -> &'static str {
+        match self {
+            Self::Intersect => "sinterstore",
+            Self::Unite => "sunionstore",
+            Self::Subtract => "sdiffstore",
+        }
+    }
+
     fn run(self, sets: &[Option<&Set>], rules: Rules<'_>, emit: impl FnMut(Item<'_>)) {
         match self {
             Self::Intersect => intersect(sets, usize::MAX, rules.hasher, emit),
@@ -161,7 +170,12 @@ fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) ->
     };
     let key = call.key(1);
     let len = result.len();
-    call.keyspace(view, &key).set_collection(&key, result, Expiry::Clear);
+    let event = operation.event();
+    call.keyspace(view, &key).tell(Interest::SET, event).set_collection(
+        &key,
+        result,
+        Expiry::Clear,
+    );
     call.reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
     Ok(())
 }

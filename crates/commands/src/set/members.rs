@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::{Item, Set};
 
 /// Adds members.
@@ -130,13 +130,16 @@ pub(super) static SREM: Command = Command {
 fn sadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let args = call.args;
-    let added = call.keyspace(view, &key).edit_or_create(&key, |set: &mut Set| {
-        let rules = rules(call);
-        set.expect(args.at(2), args.len() - 2, rules);
-        let members = (2..args.len()).map(|index| Item::Bytes(args.at(index)));
-        let added = members.filter(|member| set.add(*member, rules)).count();
-        Edit::counted(added as u64, added)
-    })?;
+    let added = call.keyspace(view, &key).tell(Interest::SET, "sadd").edit_or_create(
+        &key,
+        |set: &mut Set| {
+            let rules = rules(call);
+            set.expect(args.at(2), args.len() - 2, rules);
+            let members = (2..args.len()).map(|index| Item::Bytes(args.at(index)));
+            let added = members.filter(|member| set.add(*member, rules)).count();
+            Edit::counted(added as u64, added)
+        },
+    )?;
     write_count(call, added);
     Ok(())
 }
@@ -144,11 +147,12 @@ fn sadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn srem(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let args = call.args;
-    let removed = call.keyspace(view, &key).edit(&key, |set: &mut Set| {
-        let members = (2..args.len()).map(|index| Item::Bytes(args.at(index)));
-        let removed = members.filter(|member| set.remove(*member)).count();
-        Edit::counted(removed as u64, removed)
-    })?;
+    let removed =
+        call.keyspace(view, &key).tell(Interest::SET, "srem").edit(&key, |set: &mut Set| {
+            let members = (2..args.len()).map(|index| Item::Bytes(args.at(index)));
+            let removed = members.filter(|member| set.remove(*member)).count();
+            Edit::counted(removed as u64, removed)
+        })?;
     write_count(call, removed.unwrap_or(0));
     Ok(())
 }
@@ -164,15 +168,19 @@ fn smove(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let is_member = source.contains(member);
     call.keyspace(view, &to).peek_collection::<Set>(&to)?;
     if is_member && from.bytes != to.bytes {
-        call.keyspace(view, &from).edit(&from, |set: &mut Set| {
+        call.keyspace(view, &from).tell(Interest::SET, "srem").edit(&from, |set: &mut Set| {
             set.remove(member);
             Edit::changed(())
         })?;
-        call.keyspace(view, &to).edit_or_create(&to, |set: &mut Set| {
-            let rules = rules(call);
-            set.expect(call.args.at(3), 1, rules);
-            Edit::counted(u64::from(set.add(member, rules)), ())
-        })?;
+        call.keyspace(view, &from).settle_events();
+        call.keyspace(view, &to).tell(Interest::SET, "sadd").edit_or_create(
+            &to,
+            |set: &mut Set| {
+                let rules = rules(call);
+                set.expect(call.args.at(3), 1, rules);
+                Edit::counted(u64::from(set.add(member, rules)), ())
+            },
+        )?;
     }
     write_count(call, usize::from(is_member));
     Ok(())

@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Edit, Key, Random};
+use darter_shard::{Edit, Interest, Key, Random};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Item, Rules, Set};
@@ -60,10 +60,11 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut random = random_for(view, &key);
     if call.args.len() == 2 {
-        let popped = call.keyspace(view, &key).edit(&key, |set: &mut Set| {
-            set.pop_random(random.next(), |member| write_item(&mut call.reply, member));
-            Edit::changed(())
-        })?;
+        let popped =
+            call.keyspace(view, &key).tell(Interest::SET, "spop").edit(&key, |set: &mut Set| {
+                set.pop_random(random.next(), |member| write_item(&mut call.reply, member));
+                Edit::changed(())
+            })?;
         if popped.is_none() {
             call.reply.null();
         }
@@ -79,7 +80,7 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let rules = Rules { limits: &limits, hasher: call.hasher };
     let mut keyspace = call.keyspace(view, &key);
     let reply = &mut call.reply;
-    let popped = keyspace.edit(&key, |set: &mut Set| {
+    let popped = keyspace.tell(Interest::SET, "spop").edit(&key, |set: &mut Set| {
         let popped = count.min(set.len());
         reply.set(popped);
         let left = set.len() - popped;

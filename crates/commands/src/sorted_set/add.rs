@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::{Rules, ScoreChange, SortedSet};
 
 /// Adds members, or changes their scores.
@@ -190,30 +190,34 @@ pub(crate) fn add_members(
     let limits = call.limits.encodings;
     let rules = Rules { limits: &limits, hasher: call.hasher };
     let mut keyspace = call.keyspace(view, &key);
-    let outcome = keyspace.edit_or_create(&key, |set: &mut SortedSet| {
-        let mut outcome = Outcome::default();
-        if set.is_empty() && options.xx {
-            return Edit::unchanged(outcome);
-        }
-        let bytes_max = members.iter().map(|(_, member)| member.len()).max().unwrap_or(0);
-        set.expect(members.len(), bytes_max, rules);
-        for (given, member) in members {
-            let change = set.change(member, rules, |old| options.decide(old, *given));
-            match change {
-                Ok(ScoreChange { new: None, .. }) => {}
-                Ok(ScoreChange { old, new: Some(new) }) => {
-                    outcome.score = Some(new);
-                    outcome.added += usize::from(old.is_none());
-                    outcome.updated += usize::from(old.is_some() && old != Some(new));
-                }
-                Err(NotANumber) => {
-                    outcome.is_nan = true;
-                    break;
+    let event = if options.incr { "zincr" } else { "zadd" };
+    let outcome = keyspace.tell(Interest::SORTED_SET, event).edit_or_create(
+        &key,
+        |set: &mut SortedSet| {
+            let mut outcome = Outcome::default();
+            if set.is_empty() && options.xx {
+                return Edit::unchanged(outcome);
+            }
+            let bytes_max = members.iter().map(|(_, member)| member.len()).max().unwrap_or(0);
+            set.expect(members.len(), bytes_max, rules);
+            for (given, member) in members {
+                let change = set.change(member, rules, |old| options.decide(old, *given));
+                match change {
+                    Ok(ScoreChange { new: None, .. }) => {}
+                    Ok(ScoreChange { old, new: Some(new) }) => {
+                        outcome.score = Some(new);
+                        outcome.added += usize::from(old.is_none());
+                        outcome.updated += usize::from(old.is_some() && old != Some(new));
+                    }
+                    Err(NotANumber) => {
+                        outcome.is_nan = true;
+                        break;
+                    }
                 }
             }
-        }
-        Edit::counted((outcome.added + outcome.updated) as u64, outcome)
-    })?;
+            Edit::counted((outcome.added + outcome.updated) as u64, outcome)
+        },
+    )?;
     if outcome.is_nan {
         return Err(ReplyError::Text("ERR resulting score is not a number (NaN)"));
     }

@@ -9,7 +9,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, Object, ValueRef};
+use darter_shard::{Expiry, Interest, Object, ValueRef};
 use darter_value::{Item, Rules, SortedSet};
 use std::ops::Range;
 
@@ -276,7 +276,12 @@ fn run(
     sort(&mut members);
     if goal == Goal::Store {
         let stored = stored(call, &members);
-        store(call, view, stored);
+        let event = match operation {
+            Operation::Union => "zunionstore",
+            Operation::Intersection => "zinterstore",
+            Operation::Difference => "zdiffstore",
+        };
+        store(call, view, event, stored);
         return Ok(());
     }
     let shape = Shape::of(&call.reply, options.with_scores);
@@ -322,10 +327,11 @@ fn stored(call: &Call<'_>, members: &[Scored<'_>]) -> SortedSet {
     set
 }
 
-fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, set: SortedSet) {
+fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, event: &'static str, set: SortedSet) {
     let key = call.key(1);
     let len = set.len();
-    call.keyspace(view, &key).set_collection(&key, set, Expiry::Clear);
+    let mut keyspace = call.keyspace(view, &key);
+    keyspace.tell(Interest::SORTED_SET, event).set_collection(&key, set, Expiry::Clear);
     call.reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
 }
 

@@ -8,7 +8,7 @@ use darter_command_table::{
     ReplyResult, ShardView,
 };
 use darter_resp::ReplyWriter;
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::SortedSet;
 use std::ops::Range;
 
@@ -69,6 +69,16 @@ pub(super) enum End {
     Highest,
 }
 
+impl End {
+    /// The event of taking from this end.
+    pub(super) const fn event(self) -> &'static str {
+        match self {
+            Self::Lowest => "zpopmin",
+            Self::Highest => "zpopmax",
+        }
+    }
+}
+
 fn zpopmin(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     pop(call, view, End::Lowest)
 }
@@ -88,10 +98,11 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     };
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    let popped = keyspace.edit(&key, |set: &mut SortedSet| {
-        let count = take(set, end, count, &mut call.reply, shape);
-        Edit::counted(count as u64, ())
-    })?;
+    let popped =
+        keyspace.tell(Interest::SORTED_SET, end.event()).edit(&key, |set: &mut SortedSet| {
+            let count = take(set, end, count, &mut call.reply, shape);
+            Edit::counted(count as u64, ())
+        })?;
     if popped.is_none() {
         call.reply.array(0);
     }
@@ -139,12 +150,14 @@ impl ManyPop {
         view: &mut ShardView<'_>,
     ) -> Result<bool, ReplyError> {
         each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
-            let popped = keyspace.edit(key, |set: &mut SortedSet| {
-                reply.array(2);
-                reply.bulk(key.bytes);
-                let count = take(set, self.end, self.count, reply, Shape::Pairs);
-                Edit::counted(count as u64, ())
-            })?;
+            let event = self.end.event();
+            let popped =
+                keyspace.tell(Interest::SORTED_SET, event).edit(key, |set: &mut SortedSet| {
+                    reply.array(2);
+                    reply.bulk(key.bytes);
+                    let count = take(set, self.end, self.count, reply, Shape::Pairs);
+                    Edit::counted(count as u64, ())
+                })?;
             Ok(popped.is_some())
         })
     }

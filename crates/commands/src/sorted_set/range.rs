@@ -7,7 +7,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Interest};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Rules, SortedSet};
@@ -327,7 +327,12 @@ fn zrangestore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let len = stored.len();
     let destination = call.key(1);
-    call.keyspace(view, &destination).set_collection(&destination, stored, Expiry::Clear);
+    let mut keyspace = call.keyspace(view, &destination);
+    keyspace.tell(Interest::SORTED_SET, "zrangestore").set_collection(
+        &destination,
+        stored,
+        Expiry::Clear,
+    );
     call.reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
     Ok(())
 }

@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::SortedSet;
 use std::ops::Range;
 
@@ -71,42 +71,49 @@ const BY_RANGE: Command = Command {
 fn zrem(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let args = call.args;
-    let removed = call.keyspace(view, &key).edit(&key, |set: &mut SortedSet| {
-        let members = (2..args.len()).map(|index| args.at(index));
-        let removed = members.filter(|member| set.remove(member).is_some()).count();
-        Edit::counted(removed as u64, removed)
-    })?;
+    let removed = call.keyspace(view, &key).tell(Interest::SORTED_SET, "zrem").edit(
+        &key,
+        |set: &mut SortedSet| {
+            let members = (2..args.len()).map(|index| args.at(index));
+            let removed = members.filter(|member| set.remove(member).is_some()).count();
+            Edit::counted(removed as u64, removed)
+        },
+    )?;
     call.reply.integer(i64::try_from(removed.unwrap_or(0)).unwrap_or(i64::MAX));
     Ok(())
 }
 
 fn zremrangebylex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let range = LexRange::parse(call.args.at(2), call.args.at(3))?;
-    remove(call, view, |set| range.ranks(set))
+    remove(call, view, "zremrangebylex", |set| range.ranks(set))
 }
 
 fn zremrangebyrank(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let range = IndexRange::parse(call, 2)?;
-    remove(call, view, |set| range.within(set.len()))
+    remove(call, view, "zremrangebyrank", |set| range.within(set.len()))
 }
 
 fn zremrangebyscore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let range = ScoreRange::parse(call.args.at(2), call.args.at(3))?;
-    remove(call, view, |set| range.ranks(set))
+    remove(call, view, "zremrangebyscore", |set| range.ranks(set))
 }
 
 fn remove(
     call: &mut Call<'_>,
     view: &mut ShardView<'_>,
+    event: &'static str,
     ranks: impl FnOnce(&SortedSet) -> Range<usize>,
 ) -> ReplyResult {
     let key = call.key(1);
-    let removed = call.keyspace(view, &key).edit(&key, |set: &mut SortedSet| {
-        let ranks = ranks(set);
-        let removed = ranks.len();
-        set.remove_range(ranks, |_, _| {});
-        Edit::counted(removed as u64, removed)
-    })?;
+    let removed = call.keyspace(view, &key).tell(Interest::SORTED_SET, event).edit(
+        &key,
+        |set: &mut SortedSet| {
+            let ranks = ranks(set);
+            let removed = ranks.len();
+            set.remove_range(ranks, |_, _| {});
+            Edit::counted(removed as u64, removed)
+        },
+    )?;
     call.reply.integer(i64::try_from(removed.unwrap_or(0)).unwrap_or(i64::MAX));
     Ok(())
 }

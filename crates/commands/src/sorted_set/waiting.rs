@@ -10,7 +10,7 @@ use darter_command_table::{
     ShardView, Wait, Waits,
 };
 use darter_resp::{Args, OwnedArgs, ReplyWriter};
-use darter_shard::{Edit, Type, Wanted};
+use darter_shard::{Edit, Interest, Type, Wanted};
 use darter_value::SortedSet;
 use std::ops::Range;
 
@@ -84,16 +84,17 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     let until = call.until_seconds(timeout_at)?;
     let keys = 1..timeout_at;
     let popped = each_key_until(call, view, keys.clone(), |reply, mut keyspace, key| {
-        let popped = keyspace.edit(key, |set: &mut SortedSet| {
-            let rank = if end == End::Lowest { 0 } else { set.len() - 1 };
-            reply.array(3);
-            reply.bulk(key.bytes);
-            for (member, score) in set.range(rank..rank + 1, false) {
-                Shape::Flat.write(reply, member, score);
-            }
-            set.remove_range(rank..rank + 1, |_, _| {});
-            Edit::changed(())
-        })?;
+        let popped =
+            keyspace.tell(Interest::SORTED_SET, end.event()).edit(key, |set: &mut SortedSet| {
+                let rank = if end == End::Lowest { 0 } else { set.len() - 1 };
+                reply.array(3);
+                reply.bulk(key.bytes);
+                for (member, score) in set.range(rank..rank + 1, false) {
+                    Shape::Flat.write(reply, member, score);
+                }
+                set.remove_range(rank..rank + 1, |_, _| {});
+                Edit::changed(())
+            })?;
         Ok(popped.is_some())
     })?;
     if !popped {

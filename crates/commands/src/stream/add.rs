@@ -9,7 +9,7 @@ use darter_command_table::{
     ReplyResult, ShardView,
 };
 use darter_resp::Args;
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::stream::{NodeLimits, Stream, StreamId};
 
 /// Adds an entry.
@@ -89,13 +89,15 @@ fn xadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         bytes_max: encodings.stream_node_bytes_max,
         entries_max: encodings.stream_node_entries_max,
     };
-    keyspace.edit_or_create(&key, |stream: &mut Stream| {
+    keyspace.tell(Interest::STREAM, "xadd");
+    let trimmed = keyspace.edit_or_create(&key, |stream: &mut Stream| {
         stream.log_mut().append(entry_id, pairs, limits);
-        if let Some(trim) = options.trim {
-            stream.trim(trim, options.references);
-        }
-        Edit::changed(())
+        let trimmed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
+        Edit::changed(trimmed)
     })?;
+    if trimmed > 0 {
+        keyspace.note(Interest::STREAM, "xtrim", &key);
+    }
     keyspace.signal(&key);
     id::write(&mut call.reply, entry_id);
     Ok(())

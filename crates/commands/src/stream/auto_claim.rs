@@ -1,6 +1,7 @@
 //! XAUTOCLAIM.
 
 use super::claim::{Claim, Claimed, parse_idle};
+use super::group::note_consumer;
 use super::id;
 use super::sources::no_group;
 use darter_command_table::{
@@ -78,6 +79,7 @@ fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         only_ids,
         now_ms: call.now.0,
     };
+    note_consumer(&mut keyspace, &key, group_name, claim.consumer_name);
     let reply = &mut call.reply;
     keyspace.edit(&key, |stream: &mut Stream| {
         let changes = stream.edit_group(group_name, |group, log| {

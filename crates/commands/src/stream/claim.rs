@@ -1,5 +1,6 @@
 //! XCLAIM.
 
+use super::group::note_consumer;
 use super::id;
 use super::reply::write_entry;
 use super::sources::no_group;
@@ -169,6 +170,7 @@ fn xclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         now_ms: call.now.0,
     };
     let reply = &mut call.reply;
+    note_consumer(&mut keyspace, &key, group_name, claim.consumer_name);
     keyspace.edit(&key, |stream: &mut Stream| {
         let changes = stream.edit_group(group_name, |group, log| {
             let mut changes = 0;

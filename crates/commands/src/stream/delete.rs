@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::stream::{Removed, Stream};
 
 /// Deletes entries by their ids.
@@ -51,7 +51,7 @@ fn xdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     }
     let ids = id::parse_all(call, 2, call.args.len())?;
-    let deleted = keyspace.edit(&key, |stream: &mut Stream| {
+    let deleted = keyspace.tell(Interest::STREAM, "xdel").edit(&key, |stream: &mut Stream| {
         let deleted = ids.iter().filter(|id| stream.log_mut().delete(**id)).count() as u64;
         Edit::counted(deleted, deleted)
     })?;
@@ -63,11 +63,15 @@ fn xdelex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let (references, ids_at) = parse_with_ids(call, 2)?;
     let ids = id::parse_all(call, ids_at, call.args.len())?;
     let key = call.key(1);
-    let removed = call.keyspace(view, &key).edit(&key, |stream: &mut Stream| {
-        let removed: Vec<_> = ids.iter().map(|id| stream.remove_entry(*id, references)).collect();
-        let changes = removed.iter().filter(|removed| **removed == Removed::Removed).count();
-        Edit::counted(changes as u64, removed)
-    })?;
+    let removed = call.keyspace(view, &key).tell(Interest::STREAM, "xdel").edit(
+        &key,
+        |stream: &mut Stream| {
+            let removed: Vec<_> =
+                ids.iter().map(|id| stream.remove_entry(*id, references)).collect();
+            let changes = removed.iter().filter(|removed| **removed == Removed::Removed).count();
+            Edit::counted(changes as u64, removed)
+        },
+    )?;
     let removed = removed.unwrap_or_else(|| vec![Removed::Absent; ids.len()]);
     call.reply.array(removed.len());
     for removed in removed {

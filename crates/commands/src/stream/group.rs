@@ -7,7 +7,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group as CommandGroup, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest, Key, Keyspace};
 use darter_value::stream::{Group, Stream, StreamId};
 
 /// Consumer groups.
@@ -175,10 +175,28 @@ const NO_STREAM: ReplyError = ReplyError::Text(
      the MKSTREAM option to create an empty stream automatically.",
 );
 
+/// Notes that a command is about to add a consumer to a group, if there is none of the name.
+pub(super) fn note_consumer(
+    keyspace: &mut Keyspace<'_>,
+    key: &Key<'_>,
+    group_name: &[u8],
+    consumer_name: &[u8],
+) {
+    if !keyspace.is_observed() {
+        return;
+    }
+    let stream = keyspace.peek_collection::<Stream>(key).ok().flatten();
+    let group = stream.and_then(|stream| stream.group(group_name));
+    if group.is_some_and(|group| group.consumer_number(consumer_name).is_none()) {
+        keyspace.note(Interest::STREAM, "xgroup-createconsumer", key);
+    }
+}
+
 /// Changes the group that the arguments 2 and 3 name; `None` if there is none.
 fn edit_group<R>(
     call: &Call<'_>,
     view: &mut ShardView<'_>,
+    event: &'static str,
     edit: impl FnOnce(&mut Stream, &[u8]) -> Edit<R>,
 ) -> Result<R, ReplyError> {
     let key = call.key(2);
@@ -188,7 +206,9 @@ fn edit_group<R>(
     if stream.group(name).is_none() {
         return Err(no_group_in(key.bytes, name));
     }
-    let edited = keyspace.edit(&key, |stream: &mut Stream| edit(stream, name))?;
+    let edited = keyspace
+        .tell(Interest::STREAM, event)
+        .edit(&key, |stream: &mut Stream| edit(stream, name))?;
     edited.ok_or(NO_STREAM)
 }
 
@@ -208,6 +228,7 @@ fn create(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if stream.is_some_and(|stream| stream.group(name).is_some()) {
         return Err(ReplyError::Text("BUSYGROUP Consumer Group name already exists"));
     }
+    keyspace.tell(Interest::STREAM, "xgroup-create");
     keyspace.edit_or_create(&key, |stream: &mut Stream| {
         stream.add_group(name, Group::new(last_id, options.entries_read));
         Edit::changed(())
@@ -223,7 +244,7 @@ fn set_id(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         b"$" => None,
         text => Some(id::parse_or_edge(text, 0)),
     };
-    edit_group(call, view, |stream, name| {
+    edit_group(call, view, "xgroup-setid", |stream, name| {
         let last_id = stream.log().last_id();
         let id = match given {
             None => last_id,
@@ -244,10 +265,11 @@ fn destroy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(2);
     let name = call.args.at(3);
     let mut keyspace = call.keyspace(view, &key);
-    let destroyed = keyspace.edit(&key, |stream: &mut Stream| {
-        let destroyed = stream.remove_group(name);
-        Edit::counted(u64::from(destroyed), destroyed)
-    })?;
+    let destroyed =
+        keyspace.tell(Interest::STREAM, "xgroup-destroy").edit(&key, |stream: &mut Stream| {
+            let destroyed = stream.remove_group(name);
+            Edit::counted(u64::from(destroyed), destroyed)
+        })?;
     if destroyed == Some(true) {
         // Its readers wait in vain, which they are to be told.
         keyspace.signal(&key);
@@ -259,7 +281,7 @@ fn destroy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn create_consumer(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let consumer_name = call.args.at(4);
     let now_ms = call.now.0;
-    let added = edit_group(call, view, |stream, name| {
+    let added = edit_group(call, view, "xgroup-createconsumer", |stream, name| {
         let added = stream.edit_group(name, |group, _| group.add_consumer(consumer_name, now_ms).1);
         let added = added.unwrap_or(false);
         Edit::counted(u64::from(added), added)
@@ -270,7 +292,7 @@ fn create_consumer(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult
 
 fn delete_consumer(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let consumer_name = call.args.at(4);
-    let pending = edit_group(call, view, |stream, name| {
+    let pending = edit_group(call, view, "xgroup-delconsumer", |stream, name| {
         let removed = stream.edit_group(name, |group, _| group.remove_consumer(consumer_name));
         let removed = removed.flatten();
         Edit::counted(u64::from(removed.is_some()), removed.unwrap_or(0))

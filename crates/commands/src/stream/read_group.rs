@@ -1,5 +1,6 @@
 //! XREADGROUP.
 
+use super::group::note_consumer;
 use super::id;
 use super::read::Results;
 use super::reply::write_entry;
@@ -86,6 +87,7 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         let reading =
             Reading { consumer_name, wanted, count: request.count, no_ack: request.no_ack, now_ms };
         let (reply, results) = (&mut call.reply, &mut results);
+        note_consumer(&mut keyspace, &key, group_name, consumer_name);
         keyspace.edit(&key, |stream: &mut Stream| {
             let changed = stream.edit_group(group_name, |group, log| {
                 reading.run(group, log, reply, || key.bytes, results)

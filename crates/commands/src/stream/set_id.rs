@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::stream::{Stream, StreamId};
 
 /// Sets what a stream remembers.
@@ -58,25 +58,28 @@ fn xsetid(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         index += 2;
     }
     let key = call.key(1);
-    let set = call.keyspace(view, &key).edit(&key, |stream: &mut Stream| {
-        let log = stream.log_mut();
-        let refused = if last_id < log.max_deleted_id() {
-            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id"
-        } else if log.last_entry_id().is_some_and(|top| last_id < top) {
-            "ERR The ID specified in XSETID is smaller than the target stream top item"
-        } else if !log.is_empty() && entries_added.is_some_and(|count| count < log.len()) {
-            "ERR The entries_added specified in XSETID is smaller than the target stream length"
-        } else {
-            let entries_added = entries_added.unwrap_or(log.entries_added());
-            let max_deleted_id = match max_deleted_id {
-                StreamId::MIN => log.max_deleted_id(),
-                id => id,
+    let set = call.keyspace(view, &key).tell(Interest::STREAM, "xsetid").edit(
+        &key,
+        |stream: &mut Stream| {
+            let log = stream.log_mut();
+            let refused = if last_id < log.max_deleted_id() {
+                "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id"
+            } else if log.last_entry_id().is_some_and(|top| last_id < top) {
+                "ERR The ID specified in XSETID is smaller than the target stream top item"
+            } else if !log.is_empty() && entries_added.is_some_and(|count| count < log.len()) {
+                "ERR The entries_added specified in XSETID is smaller than the target stream length"
+            } else {
+                let entries_added = entries_added.unwrap_or(log.entries_added());
+                let max_deleted_id = match max_deleted_id {
+                    StreamId::MIN => log.max_deleted_id(),
+                    id => id,
+                };
+                log.set_counters(last_id, entries_added, max_deleted_id);
+                return Edit::changed(Ok(()));
             };
-            log.set_counters(last_id, entries_added, max_deleted_id);
-            return Edit::changed(Ok(()));
-        };
-        Edit::unchanged(Err(ReplyError::Text(refused)))
-    })?;
+            Edit::unchanged(Err(ReplyError::Text(refused)))
+        },
+    )?;
     set.ok_or(ReplyError::NoSuchKey)??;
     call.reply.ok();
     Ok(())

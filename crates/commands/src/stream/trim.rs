@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Edit;
+use darter_shard::{Edit, Interest};
 use darter_value::stream::{Keep, References, Stream, Trim};
 
 /// The documentation of `MAXLEN | MINID [= | ~] threshold [LIMIT count]`.
@@ -140,10 +140,13 @@ fn default_limit(call: &Call<'_>) -> u64 {
 fn xtrim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let options = Options::parse(call, false)?;
     let key = call.key(1);
-    let removed = call.keyspace(view, &key).edit(&key, |stream: &mut Stream| {
-        let removed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
-        Edit::counted(removed, removed)
-    })?;
+    let removed = call.keyspace(view, &key).tell(Interest::STREAM, "xtrim").edit(
+        &key,
+        |stream: &mut Stream| {
+            let removed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
+            Edit::counted(removed, removed)
+        },
+    )?;
     call.reply.integer(removed.unwrap_or(0).cast_signed());
     Ok(())
 }

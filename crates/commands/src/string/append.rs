@@ -5,6 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
+use darter_shard::Interest;
 
 /// Lengthens a string.
 pub(super) static APPEND: Command = Command {
@@ -30,7 +31,10 @@ fn append(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         let before = value.string_len().ok_or(ReplyError::WrongType)?;
         check_len(before as u64, tail.len(), call.limits)?;
     }
-    let len = keyspace.append(&key, tail).map_err(|_| ReplyError::WrongType)?;
+    let len = keyspace
+        .tell(Interest::STRING, "append")
+        .append(&key, tail)
+        .map_err(|_| ReplyError::WrongType)?;
     call.reply.integer(len.cast_signed() as i64);
     Ok(())
 }

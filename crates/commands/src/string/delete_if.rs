@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Type;
+use darter_shard::{Interest, Type};
 
 /// Deletes a key whose value satisfies a condition.
 pub(super) static DELEX: Command = Command {
@@ -57,6 +57,7 @@ fn delex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
+    keyspace.tell(Interest::GENERIC, "del");
     let deleted = match keyspace.read(&key) {
         // A key that is not there is not deleted, whatever the condition, even a malformed one.
         None => false,
@@ -81,6 +82,7 @@ fn delifeq(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let condition = Condition::Equal(call.args.at(2));
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
+    keyspace.tell(Interest::GENERIC, "del");
     let deleted = condition.is_met(keyspace.peek(&key))? && keyspace.remove(&key);
     call.reply.integer(i64::from(deleted));
     Ok(())

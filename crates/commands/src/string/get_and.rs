@@ -7,7 +7,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
-use darter_shard::Lifetime;
+use darter_shard::{Interest, Lifetime};
 
 /// The value of a key, which is deleted.
 pub(super) static GETDEL: Command = Command {
@@ -59,7 +59,7 @@ fn getdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
-    keyspace.remove(&key);
+    keyspace.tell(Interest::GENERIC, "del").remove(&key);
     Ok(())
 }
 
@@ -77,11 +77,11 @@ fn getex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             keyspace.expire_now(&key);
         }
         Some((NewDeadline { deadline, .. }, _)) => {
-            keyspace.set_deadline(&key, Some(deadline));
+            keyspace.tell(Interest::GENERIC, "expire").set_deadline(&key, Some(deadline));
         }
         None if matches!(options.expiration, Expiration::Persist) => {
             if matches!(keyspace.lifetime(&key), Lifetime::Until(_)) {
-                keyspace.set_deadline(&key, None);
+                keyspace.tell(Interest::GENERIC, "persist").set_deadline(&key, None);
             }
         }
         None => {}

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Type, ValueRef};
+use darter_shard::{Interest, Type, ValueRef};
 
 const KEYS: &[KeySpec] =
     &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE))];
@@ -113,7 +113,7 @@ fn decrby(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn add(call: &mut Call<'_>, view: &mut ShardView<'_>, increment: i64) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    let sum = keyspace.update_integer(&key, |before| {
+    let sum = keyspace.tell(Interest::STRING, "incrby").update_integer(&key, |before| {
         integer_of(before)?.checked_add(increment).ok_or(ReplyError::IncrementOverflow)
     })?;
     call.reply.integer(sum);

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, ValueRef};
+use darter_shard::{Expiry, Interest, ValueRef};
 use darter_value::integer::IntegerText;
 
 /// Adds a floating-point number.
@@ -48,7 +48,7 @@ fn incrbyfloat(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let text = sum.to_text();
     // Never stored as an integer, as in Redis: OBJECT ENCODING shows it.
-    keyspace.set_text(&key, &text, Expiry::Keep);
+    keyspace.tell(Interest::STRING, "incrbyfloat").set_text(&key, &text, Expiry::Keep);
     call.reply.bulk(&text);
     Ok(())
 }

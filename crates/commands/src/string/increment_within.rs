@@ -9,7 +9,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, Key, Keyspace, Lifetime, ValueRef};
+use darter_shard::{Expiry, Interest, Key, Keyspace, Lifetime, ValueRef};
 
 /// Adds a number as long as the sum stays within bounds.
 ///
@@ -193,7 +193,7 @@ impl Number for i64 {
     }
 
     fn store(self, keyspace: &mut Keyspace<'_>, key: &Key<'_>, expiry: Expiry) {
-        keyspace.set_integer(key, self, expiry);
+        keyspace.tell(Interest::STRING, "incrby").set_integer(key, self, expiry);
     }
 
     fn write(self, call: &mut Call<'_>) {
@@ -242,7 +242,7 @@ impl Number for Extended {
     }
 
     fn store(self, keyspace: &mut Keyspace<'_>, key: &Key<'_>, expiry: Expiry) {
-        keyspace.set_text(key, &self.to_text(), expiry);
+        keyspace.tell(Interest::STRING, "incrbyfloat").set_text(key, &self.to_text(), expiry);
     }
 
     fn write(self, call: &mut Call<'_>) {
@@ -303,6 +303,7 @@ fn add<N: Number>(
             }
             Some(NewDeadline { deadline, .. }) => {
                 after.store(&mut keyspace, &key, Expiry::At(deadline));
+                keyspace.note(Interest::GENERIC, "expire", &key);
             }
             None if options.expiration == Expiration::Clear => {
                 after.store(&mut keyspace, &key, Expiry::Clear);

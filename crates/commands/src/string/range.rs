@@ -4,7 +4,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, CallLimits, Category, Command, Deprecation, Flags, Group, Handler,
     KeySpec, ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::{Object, ValueRef};
+use darter_shard::{Interest, Object, ValueRef};
 use darter_value::integer::IntegerText;
 use std::ops::Range;
 
@@ -124,6 +124,7 @@ fn setrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let offset = usize::try_from(offset).map_err(|_| ReplyError::StringTooLong)?;
     let end = offset + part.len();
     let len = keyspace
+        .tell(Interest::STRING, "setrange")
         .edit_string(&key, end, |bytes| {
             bytes[offset..end].copy_from_slice(part);
             bytes.len()

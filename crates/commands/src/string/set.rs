@@ -9,7 +9,7 @@ use darter_command_table::{
     ReplyResult, ShardView,
 };
 use darter_resp::Args;
-use darter_shard::{Expiry, Key};
+use darter_shard::{Expiry, Interest, Key};
 
 /// Sets a key.
 pub(super) static SET: Command = Command {
@@ -150,7 +150,8 @@ fn set(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return set_with_options(call, view);
     }
     let key = call.key(1);
-    call.keyspace(view, &key).set_string(&key, call.args.at(2), Expiry::Clear);
+    let mut keyspace = call.keyspace(view, &key);
+    keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), Expiry::Clear);
     call.reply.ok();
     Ok(())
 }
@@ -183,7 +184,10 @@ fn set_with_options(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResul
         if passed {
             keyspace.expire_now(&key);
         } else {
-            keyspace.set_string(&key, call.args.at(2), expiry);
+            keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), expiry);
+            if matches!(expiry, Expiry::At(_)) {
+                keyspace.note(Interest::GENERIC, "expire", &key);
+            }
         }
     }
     match (options.get, met) {
@@ -199,7 +203,7 @@ fn setnx(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     let free = keyspace.peek(&key).is_none();
     if free {
-        keyspace.set_string(&key, call.args.at(2), Expiry::Clear);
+        keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), Expiry::Clear);
     }
     call.reply.integer(i64::from(free));
     Ok(())
@@ -217,7 +221,9 @@ fn set_for(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit) -> ReplyRe
     let time = Time { text: call.args.at(2), unit, base: Base::Now };
     let expiry = Expiry::At(time.deadline(call)?.deadline);
     let key: Key<'_> = call.key(1);
-    call.keyspace(view, &key).set_string(&key, call.args.at(3), expiry);
+    let mut keyspace = call.keyspace(view, &key);
+    keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(3), expiry);
+    keyspace.note(Interest::GENERIC, "expire", &key);
     call.reply.ok();
     Ok(())
 }
@@ -226,7 +232,7 @@ fn getset(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
-    keyspace.set_string(&key, call.args.at(2), Expiry::Clear);
+    keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), Expiry::Clear);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use darter_command_table::{
     Access, Arg, Arity, Begin, Call, Category, Command, Find, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Interest};
 
 const PAIRS: &[Arg] = &[Arg::key("key"), Arg::string("value")];
 
@@ -150,7 +150,10 @@ fn set_all(
     expiry: Expiry,
 ) {
     each_key(call, view, keys, |call, mut keyspace, key, index| {
-        keyspace.set_string(key, call.args.at(index + 1), expiry);
+        keyspace.tell(Interest::STRING, "set").set_string(key, call.args.at(index + 1), expiry);
+        if matches!(expiry, Expiry::At(_)) {
+            keyspace.note(Interest::GENERIC, "expire", key);
+        }
     });
 }
 

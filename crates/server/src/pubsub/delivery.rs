@@ -1,8 +1,9 @@
 //! Subscribing, publishing and delivering, as a worker does them.
 
-use super::{Kind, Publication};
+use super::{Directory, Kind, Publication};
 use crate::mail::Mail;
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::worker::{Core, Worker};
 use darter_base::WorkerId;
 use darter_runtime::{ConnectionId, ConnectionInfo, Connections};
@@ -15,6 +16,41 @@ pub struct Published {
     pub receivers: usize,
     /// Workers to which so much is under way that the publisher should wait for them.
     pub behind: Vec<WorkerId>,
+}
+
+impl Directory {
+    /// Gives a message to `send` for each worker that has subscribers.
+    fn publish(
+        &self,
+        kind: Kind,
+        channel: &[u8],
+        payload: &[u8],
+        send: impl Fn(WorkerId, Arc<Publication>),
+    ) -> Published {
+        let reach = self.reach(kind, channel);
+        if reach.workers.is_empty() {
+            return Published::default();
+        }
+        let publication = Arc::new(Publication::new(kind, channel, payload, reach.patterns));
+        let mut behind = Vec::new();
+        for worker in reach.workers {
+            let transit = self.transit(worker);
+            transit.send(publication.cost_bytes());
+            if transit.is_behind() {
+                behind.push(worker);
+            }
+            send(worker, Arc::clone(&publication));
+        }
+        Published { receivers: reach.receivers, behind }
+    }
+}
+
+impl Shared {
+    /// Publishes from wherever a shard is worked on.
+    pub fn publish(&self, kind: Kind, channel: &[u8], payload: &[u8]) {
+        let send = |worker, publication| self.send(worker, Mail::Published(publication));
+        self.pubsub.publish(kind, channel, payload, send);
+    }
 }
 
 impl Core {
@@ -71,22 +107,8 @@ impl Core {
 
     /// Sends a message to the workers that have subscribers.
     pub fn publish(&self, kind: Kind, channel: &[u8], payload: &[u8]) -> Published {
-        let directory = &self.shared.pubsub;
-        let reach = directory.reach(kind, channel);
-        if reach.workers.is_empty() {
-            return Published::default();
-        }
-        let publication = Arc::new(Publication::new(kind, channel, payload, reach.patterns));
-        let mut behind = Vec::new();
-        for worker in reach.workers {
-            let transit = directory.transit(worker);
-            transit.send(publication.cost_bytes());
-            if transit.is_behind() {
-                behind.push(worker);
-            }
-            self.post.send(worker, Mail::Published(Arc::clone(&publication)));
-        }
-        Published { receivers: reach.receivers, behind }
+        let send = |worker, publication| self.post.send(worker, Mail::Published(publication));
+        self.shared.pubsub.publish(kind, channel, payload, send)
     }
 
     /// Writes a message to this worker's subscribers. One that reads too slowly is closed.

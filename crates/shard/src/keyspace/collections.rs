@@ -9,6 +9,7 @@ use darter_value::{Collection, ValueRef};
 
 use super::{Keyspace, value_of};
 use crate::key::{Expiry, Key, WrongType};
+use crate::news::Interest;
 
 /// What an edit of a collection did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl Keyspace<'_> {
     /// elements. Counts one change, none if there neither was nor is anything.
     pub fn set_collection<T: Collection>(&mut self, key: &Key<'_>, collection: T, expiry: Expiry) {
         if collection.is_empty() {
-            self.remove(key);
+            self.tell(Interest::GENERIC, "del").remove(key);
         } else {
             self.set_object(key, collection.into_object(), expiry);
         }

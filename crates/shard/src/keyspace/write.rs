@@ -96,6 +96,7 @@ impl Keyspace<'_> {
 
     /// As [`remove`](Self::remove), for a key that is given a deadline in the past: it counts as expired.
     pub fn expire_now(&mut self, key: &Key<'_>) -> bool {
+        self.tell(Interest::EXPIRED, "expired");
         let removed = self.remove(key);
         self.common.statistics.expired += u64::from(removed);
         removed
@@ -127,6 +128,8 @@ impl Keyspace<'_> {
     /// Sets `key` to a value taken or copied from elsewhere, deadline included.
     pub fn put(&mut self, key: &Key<'_>, detached: Detached) -> Previous {
         let block = detached.block;
+        // What was there before is deleted first, as in Redis.
+        self.note(Interest::CREATED, "new", key);
         let block = if block.view().key() == key.bytes { block } else { block.with_key(key.bytes) };
         let previous = if let Some(Place { position, .. }) = self.locate(key) {
             let old = self.database.table.update(position, |old| (block, old));
@@ -134,7 +137,6 @@ impl Keyspace<'_> {
             Previous::Present
         } else {
             self.database.table.insert(key.hash, block, Marks::NONE);
-            self.note(Interest::CREATED, "new", key);
             Previous::Absent
         };
         self.replaced(key, 1);
@@ -221,7 +223,7 @@ impl Keyspace<'_> {
         self.common.changes += changes;
         self.database.watches.bump(|| *key, &mut self.common.versions);
         if self.common.news.is_wanted() {
-            self.common.news.change(key.bytes);
+            self.common.news.change(self.database.index, key.bytes);
         }
     }
 
@@ -233,8 +235,28 @@ impl Keyspace<'_> {
             self.database.tell(key, self.common);
         }
         if self.common.news.is_wanted() {
-            self.common.news.change(key.bytes);
+            self.common.news.change(self.database.index, key.bytes);
         }
+    }
+
+    /// Whether somebody wants to hear of what happens.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        self.common.news.is_wanted()
+    }
+
+    /// Says what event the next change of a key is; if nothing changes, there is none.
+    #[inline]
+    pub fn tell(&mut self, class: Interest, name: &'static str) -> &mut Self {
+        if self.common.news.is_wanted() {
+            self.common.news.announce(class, name);
+        }
+        self
+    }
+
+    /// Tells at once of a key that went with its last element, which otherwise is told last.
+    pub fn settle_events(&mut self) {
+        self.common.news.tell_emptied();
     }
 
     /// Notes an event of `key` for those who want to hear of its class.
@@ -249,7 +271,7 @@ impl Keyspace<'_> {
     #[inline]
     pub(super) fn note_gone(&mut self, class: Interest, name: &'static str, key: &Key<'_>) {
         if self.common.news.is_wanted() {
-            self.common.news.change(key.bytes);
+            self.common.news.touch(key.bytes);
             self.common.news.note(class, name, self.database.index, key.bytes);
         }
     }

@@ -8,7 +8,7 @@ use darter_command_table::{
     Access, Arg, Arity, Begin, Call, Category, Command, Find, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::Expiry;
+use darter_shard::{Expiry, Interest};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Collection as _, End, List, Set, SortedSet, ValueRef};
@@ -156,7 +156,8 @@ fn store(
     }
     let count = list.len();
     let key = call.key(destination);
-    call.keyspace(view, &key).set_collection(&key, list, Expiry::Clear);
+    let mut keyspace = call.keyspace(view, &key);
+    keyspace.tell(Interest::LIST, "sortstore").set_collection(&key, list, Expiry::Clear);
     call.reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
