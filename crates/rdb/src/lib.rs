@@ -21,6 +21,7 @@ mod decode;
 mod encode;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod exercise;
+mod functions;
 mod intset;
 mod listpack;
 mod lzf;
@@ -37,6 +38,7 @@ pub use decode::{HashField, Value, decode};
 pub use encode::{
     encode_hash, encode_list, encode_set, encode_sorted_set, encode_stream, encode_string,
 };
+pub use functions::{NoFunctions, decode_functions, encode_functions};
 pub use payload::Payload;
 pub use reader::Corrupt;
 pub use texts::Texts;

@@ -74,6 +74,11 @@ impl<'a> Args<'a> {
         Self { buffer: self.buffer, spans: self.spans.get(from..).unwrap_or_default() }
     }
 
+    /// The arguments up to index `to`; all when `to` is past the end.
+    pub fn head(self, to: usize) -> Self {
+        Self { buffer: self.buffer, spans: &self.spans[..to.min(self.spans.len())] }
+    }
+
     /// Sum of the arguments' lengths in bytes. O(len).
     pub fn bytes(self) -> usize {
         self.spans.iter().map(|span| span.len()).sum()

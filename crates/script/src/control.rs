@@ -200,7 +200,13 @@ impl Control {
                     }
                 }
             }
-            Question::Call => host.call(args, self.protocol.get(), &mut errand.output),
+            Question::Call => {
+                if let Verdict::Stop(text) =
+                    host.call(args, self.protocol.get(), &mut errand.output)
+                {
+                    self.stopped.set(Some(text));
+                }
+            }
             Question::Permission => errand.permission = Some(host.permission(args)),
             Question::Log(level) => {
                 let level = match level {

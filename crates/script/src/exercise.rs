@@ -62,8 +62,9 @@ struct Nobody {
 }
 
 impl Host for Nobody {
-    fn call(&mut self, args: Args<'_>, _: Protocol, output: &mut Output) {
+    fn call(&mut self, args: Args<'_>, _: Protocol, output: &mut Output) -> Verdict {
         output.extend(args.get(1).unwrap_or(b"+OK\r\n"));
+        Verdict::Continue
     }
 
     fn permission(&mut self, _: Args<'_>) -> Permission {

@@ -32,8 +32,9 @@ pub enum Permission {
 /// The server, as one run of one script sees it. Lives on the worker that runs the script, for the
 /// length of the run.
 pub trait Host {
-    /// Runs a command and writes exactly one reply, an error included, to `output`, which is empty.
-    fn call(&mut self, args: Args<'_>, protocol: Protocol, output: &mut Output);
+    /// Runs a command and writes exactly one reply, an error included, to `output`, which is empty. Or
+    /// stops the script, and then has done nothing.
+    fn call(&mut self, args: Args<'_>, protocol: Protocol, output: &mut Output) -> Verdict;
 
     /// Whether the client's user may run this command.
     fn permission(&mut self, args: Args<'_>) -> Permission;

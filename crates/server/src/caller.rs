@@ -176,6 +176,7 @@ impl<'a> Caller<'a> {
             Some(SessionRun::Keyed(run) | SessionRun::AllShards(run) | SessionRun::Queued(run)) => {
                 run(&mut call, view)
             }
+            Some(SessionRun::Script(source)) => crate::scripting::run(&mut call, view, source),
             Some(SessionRun::Container) | None => unreachable!("only commands with a way to run"),
         };
         if let Err(error) = &result {

@@ -31,6 +31,7 @@ pub mod place;
 pub mod pubsub;
 pub mod rates;
 pub mod request;
+pub mod scripting;
 pub mod session;
 pub mod session_command;
 pub mod shared;

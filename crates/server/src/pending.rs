@@ -4,7 +4,7 @@
 use crate::blocking::clients::BlockedClient;
 use crate::caller::Caller;
 use crate::late_reply::LateReply;
-use crate::mail::ShardPost;
+use crate::mail::{Mail, ShardPost};
 use crate::request::{OwnedRequest, Request};
 use crate::session::Session;
 use crate::session_command::Flow;
@@ -170,8 +170,15 @@ pub fn run_gathered(
             return After::Blocks;
         }
         Ok(Flow::Later(reply)) => (Some(reply), After::Resumes),
+        Ok(Flow::Defer) => {
+            // Placed anew, it may need other shards.
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+            session.pending = Some(Pending::Deferred(Box::new(request.to_owned())));
+            core.post.send(core.worker, Mail::Resume(id));
+            return After::Waits;
+        }
         Ok(Flow::Close) => (None, After::Closes),
-        Ok(Flow::Next | Flow::Yield | Flow::Defer | Flow::Wait) | Err(_) => (None, After::Resumes),
+        Ok(Flow::Next | Flow::Yield | Flow::Wait) | Err(_) => (None, After::Resumes),
     };
     let nanos = core.nanos_since(begun);
     core.serve(&mut view, turn.now);

@@ -1,5 +1,6 @@
 //! Where commands run.
 
+use crate::scripting::reach::Reach;
 use crate::session_command::SessionRun;
 use crate::worker::Core;
 use darter_base::ShardId;
@@ -84,6 +85,7 @@ impl Core {
                     Place::Several(shards) => Place::Gathered(shards),
                     place => place,
                 },
+                Some(SessionRun::Script(source)) => self.place_of_script(entry, args, source),
                 Some(SessionRun::Queued(_)) => Place::Queued,
                 Some(SessionRun::Alone(_) | SessionRun::Container) | None => Place::Session,
             },
@@ -92,6 +94,12 @@ impl Core {
 
     /// Adds the shards to `shards` that the command needs to be run at one go.
     pub fn add_shards_of(&self, entry: &'static Entry, args: Args<'_>, shards: &mut ShardSet) {
+        // A script that is a part of something else cannot begin again with more shards.
+        if let Some(SessionRun::Script(source)) = self.shared.session_run(entry.id)
+            && self.reach_of(args, source) != Reach::Confined
+        {
+            return shards.extend(self.shared.router().shards());
+        }
         let place = match self.place(entry, args) {
             Place::Slices if entry.command.keys.is_empty() => Place::All,
             Place::Slices => self.place_of_keys(entry, args),
@@ -110,7 +118,8 @@ impl Core {
         matches!(self.shared.session_run(entry.id), Some(SessionRun::Queued(_)))
     }
 
-    fn place_of_keys(&self, entry: &'static Entry, args: Args<'_>) -> Place {
+    /// Where a command runs that is about keys alone.
+    pub fn place_of_keys(&self, entry: &'static Entry, args: Args<'_>) -> Place {
         let router = self.shared.router();
         if router.shard_count() == 1 {
             return Place::Shard(ShardId(0), 0);

@@ -2,6 +2,7 @@
 
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
+use crate::scripting::Source;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
@@ -34,6 +35,8 @@ pub enum SessionRun {
     Queued(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
     /// Over all shards at once.
     AllShards(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
+    /// As a script, over the shards of its keys or over all.
+    Script(Source),
     /// Not at all: only its subcommands do.
     Container,
 }
@@ -66,6 +69,11 @@ impl SessionCommand {
         run: fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult,
     ) -> Self {
         Self { command, run: SessionRun::AllShards(run), is_subcommand: false }
+    }
+
+    /// A command that runs a script.
+    pub const fn script(command: Command, source: Source) -> Self {
+        Self { command, run: SessionRun::Script(source), is_subcommand: false }
     }
 
     /// A command that only holds others.

@@ -8,6 +8,7 @@ use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
+use crate::scripting::Scripts;
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics, latency_of};
 use crate::tracking::TrackingTable;
@@ -93,6 +94,8 @@ pub struct Shared {
     pub command_logs: CommandLogs,
     /// What took longer than it should.
     pub latency: LatencyEvents,
+    /// Scripts and functions.
+    pub scripts: Scripts,
     /// Who subscribed to what.
     pub pubsub: Directory,
     /// Who has read which keys.
@@ -191,6 +194,7 @@ impl Shared {
             stopwatch: Stopwatch::new(),
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),
+            scripts: Scripts::new(usize::from(router.worker_count())),
             pubsub: Directory::new(hasher.clone(), usize::from(router.worker_count())),
             tracking: TrackingTable::new(hasher.clone()),
             connections: Mutex::default(),

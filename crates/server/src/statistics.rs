@@ -159,6 +159,11 @@ impl WorkerStatistics {
         }
     }
 
+    /// A call that has been counted failed, with an error that has been counted too.
+    pub fn failed(&self, id: CommandId) {
+        self.per_command[id.index()].failed.add(1);
+    }
+
     /// Notes the time a command took.
     #[inline]
     pub fn took(&self, id: CommandId, nanos: u64) {

@@ -16,6 +16,8 @@ use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
 use crate::place::Place;
 use crate::pubsub::Registry;
 use crate::request::Request;
+use crate::scripting::WorkerScripts;
+use crate::scripting::busy::NotStopped;
 use crate::session::{Replies, Session, is_local};
 use crate::session_command::Flow;
 use crate::shared::Shared;
@@ -92,12 +94,20 @@ pub struct Core {
     pub deadlines: RefCell<Deadlines<ConnectionId>>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
+    /// What it has of scripts.
+    pub scripts: RefCell<WorkerScripts>,
+    /// After how long a script is busy, as of this tick.
+    pub busy_script_nanos: u64,
     /// Its clients that have subscriptions, by what they subscribed to.
     pub subscribers: RefCell<Registry>,
     /// Its clients that are tracked.
     pub trackers: RefCell<HashSet<ConnectionId>>,
     /// Watches that are to be taken out of their shards.
     pub given_back: RefCell<BTreeMap<ShardId, Vec<WatchedKey>>>,
+    /// Its clients' sockets, to be looked at while a script keeps it from reading them.
+    pub sockets: HashMap<u64, i32>,
+    /// What became of the wish to stop a script of clients whose command has not been read yet.
+    pub stop_wishes: RefCell<HashMap<u64, Result<(), NotStopped>>>,
     /// Its clients' connections by client id.
     pub clients: HashMap<u64, ConnectionId>,
     /// Clients that keep shards from others, and until when.
@@ -184,9 +194,13 @@ impl Worker {
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
                 monitors: RefCell::default(),
+                scripts: RefCell::default(),
+                busy_script_nanos: config.busy_script_nanos(),
                 subscribers: RefCell::default(),
                 trackers: RefCell::default(),
                 given_back: RefCell::default(),
+                sockets: HashMap::new(),
+                stop_wishes: RefCell::default(),
                 clients: HashMap::new(),
                 holders: RefCell::default(),
             },
@@ -213,6 +227,7 @@ impl Worker {
     ) -> Barrier {
         // A client that skips one reply has that command run by itself.
         let commands_max = if session.replies == Replies::SkipNext { 1 } else { WINDOW_COMMANDS };
+        let is_busy = self.core.shared.scripts.busy.any();
         while self.batch.operations.len() < commands_max {
             let begin = *at;
             let first_span = self.batch.spans.len();
@@ -238,6 +253,9 @@ impl Worker {
                 Ok(entry) => entry,
                 Err(error) => return Barrier::of_refusal(error, args, (begin, end), first_span),
             };
+            if is_busy && let Some(error) = self.core.busy_with(entry, args) {
+                return Barrier::of_refusal(error, args, (begin, end), first_span);
+            }
             if self.core.holds_back(entry) {
                 return Barrier::Paused;
             }
@@ -576,6 +594,7 @@ impl Worker {
             self.core.limits = self.core.shared.call_limits();
             self.core.query_bytes_max = settings.query_buffer_limit_bytes;
             self.core.output_limits = settings.output_limits;
+            self.core.busy_script_nanos = settings.busy_script_nanos();
             self.core.thresholds = Thresholds::new(&settings.watch);
             let tracks = settings.watch.tracks_latency;
             self.core.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
@@ -798,6 +817,7 @@ impl Service for Worker {
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();
         self.core.clients.insert(client_id, id);
+        self.core.sockets.insert(client_id, peer.fd);
         self.core.shared.add_connection(client_id, id);
         Ok(Session::new(client_id, peer.clone(), turn.now, config.request_limits()))
     }
@@ -919,6 +939,8 @@ impl Service for Worker {
             _ => {}
         }
         self.core.clients.remove(&session.client_id);
+        self.core.sockets.remove(&session.client_id);
+        self.core.stop_wishes.get_mut().remove(&session.client_id);
         self.core.shared.remove_connection(session.client_id);
         self.core.end_monitoring(&mut session);
         self.core.discard(&mut session, turn.now);
@@ -981,11 +1003,9 @@ impl Worker {
         {
             let request = request.as_request();
             let then = session.finish_pending(io, |session, io| {
-                if self.core.runs_queue(request.entry) {
-                    self.run_queued(session, request, io)
-                } else {
-                    self.run_alone(session, request, io)
-                }
+                // What is known of where it runs can have changed.
+                let place = self.core.place(request.entry, request.args);
+                self.run_single(session, request, place, io)
             });
             if then != Then::Read {
                 return Progress { consumed, then };

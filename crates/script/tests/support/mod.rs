@@ -30,7 +30,7 @@ impl Server {
 pub(crate) const STOP: &str = "Script killed by user with SCRIPT KILL.";
 
 impl Host for Server {
-    fn call(&mut self, args: Args<'_>, protocol: Protocol, output: &mut Output) {
+    fn call(&mut self, args: Args<'_>, protocol: Protocol, output: &mut Output) -> Verdict {
         let mut reply = ReplyWriter::new(output, protocol);
         match args.at(0).to_ascii_uppercase().as_slice() {
             b"PING" => reply.simple("PONG"),
@@ -48,6 +48,7 @@ impl Host for Server {
             b"FAIL" => reply.error("WRONGTYPE not this"),
             _ => reply.error("ERR Unknown Redis command called from script"),
         }
+        Verdict::Continue
     }
 
     fn permission(&mut self, args: Args<'_>) -> Permission {

@@ -164,6 +164,56 @@ pub enum ServerError {
     ProtocolType,
     /// Something RESP2 cannot say.
     NotInResp2,
+    /// A script with more keys than arguments.
+    TooManyScriptKeys,
+    /// A script with less than no keys.
+    NegativeScriptKeys,
+    /// A script that is not known.
+    NoSuchScript,
+    /// A script that may write, where it may not.
+    ScriptMayWrite,
+    /// A script calls a command that is none.
+    ScriptCommandUnknown,
+    /// A script calls a command with too few or too many arguments.
+    ScriptCommandArity,
+    /// A script calls a command that scripts may not.
+    ScriptCommandDenied,
+    /// A script that may not write does.
+    ScriptReadOnly,
+    /// A script that has written needs a shard that it did not declare and cannot have.
+    ScriptStrayed,
+    /// `SCRIPT DEBUG` with a mode that is none.
+    ScriptDebugMode,
+    /// `SCRIPT DEBUG YES`.
+    NoScriptDebugger,
+    /// `SCRIPT KILL` of none.
+    NoBusyScript,
+    /// `SCRIPT KILL` of one that has written.
+    BusyScriptWrote,
+    /// A command that needs what a busy script keeps.
+    Busy { is_function: bool },
+    /// `FCALL` of a function that is none.
+    FunctionNotFound,
+    /// `FUNCTION LOAD` of a function there is already.
+    FunctionExists(String),
+    /// `FUNCTION DELETE` of a library that is none.
+    LibraryNotFound,
+    /// `FUNCTION LOAD` of a library there is already.
+    LibraryExists(Vec<u8>),
+    /// `FUNCTION RESTORE` of a library there is already.
+    RestoredLibraryExists(Vec<u8>),
+    /// `FUNCTION LOAD` with an option it does not have.
+    FunctionLoadOption(Vec<u8>),
+    /// `FUNCTION LIST` with an option it does not have.
+    FunctionListOption(Vec<u8>),
+    /// `FUNCTION LIST LIBRARYNAME` without a name.
+    LibraryNameMissing,
+    /// `FUNCTION RESTORE` of what is no dump.
+    FunctionPayload,
+    /// `FUNCTION RESTORE` of a dump of something else; why.
+    FunctionPayloadType(&'static str),
+    /// `FUNCTION RESTORE` in a way there is not.
+    RestorePolicy,
     /// `SCRIPT FLUSH` in a way there is not.
     ScriptFlushMode,
     /// `FUNCTION FLUSH` in a way there is not.
@@ -429,6 +479,61 @@ impl fmt::Display for ServerError {
                  string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
             }
             Self::NotInResp2 => "ERR RESP2 is not supported by this command",
+            Self::TooManyScriptKeys => "ERR Number of keys can't be greater than number of args",
+            Self::NegativeScriptKeys => "ERR Number of keys can't be negative",
+            Self::NoSuchScript => "NOSCRIPT No matching script.",
+            Self::ScriptMayWrite => {
+                "ERR Can not execute a script with write flag using *_ro command."
+            }
+            Self::ScriptCommandUnknown => "ERR Unknown Redis command called from script",
+            Self::ScriptCommandArity => {
+                "ERR Wrong number of args calling Redis command from script"
+            }
+            Self::ScriptCommandDenied => "ERR This Redis command is not allowed from script",
+            Self::ScriptReadOnly => "ERR Write commands are not allowed from read-only scripts.",
+            Self::ScriptStrayed => {
+                "ERR Script used a key it did not declare after it had written, and the key is in \
+                 use elsewhere; it will hold everything when it is run again"
+            }
+            Self::ScriptDebugMode => "ERR Use SCRIPT DEBUG YES/SYNC/NO",
+            Self::NoScriptDebugger => "ERR Scripts cannot be debugged by this version",
+            Self::NoBusyScript => "NOTBUSY No scripts in execution right now.",
+            Self::BusyScriptWrote => {
+                "UNKILLABLE Sorry the script already executed write commands against the dataset. \
+                 You can either wait the script termination or kill the server in a hard way using \
+                 the SHUTDOWN NOSAVE command."
+            }
+            Self::Busy { is_function: false } => {
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
+                 NOSAVE."
+            }
+            Self::Busy { is_function: true } => {
+                "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+                 NOSAVE."
+            }
+            Self::FunctionNotFound => "ERR Function not found",
+            Self::FunctionExists(name) => {
+                return write!(formatter, "ERR Function {name} already exists");
+            }
+            Self::LibraryNotFound => "ERR Library not found",
+            Self::LibraryExists(name) => {
+                return write!(formatter, "ERR Library '{}' already exists", echo(name));
+            }
+            Self::RestoredLibraryExists(name) => {
+                return write!(formatter, "ERR Library {} already exists", echo(name));
+            }
+            Self::FunctionLoadOption(option) => {
+                return write!(formatter, "ERR Unknown option given: {}", echo(option));
+            }
+            Self::FunctionListOption(option) => {
+                return write!(formatter, "ERR Unknown argument {}", echo(option));
+            }
+            Self::LibraryNameMissing => "ERR library name argument was not given",
+            Self::FunctionPayload => "ERR DUMP payload version or checksum are wrong",
+            Self::FunctionPayloadType(reason) => return write!(formatter, "ERR {reason}"),
+            Self::RestorePolicy => {
+                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."
+            }
             Self::ScriptFlushMode => "ERR SCRIPT FLUSH only support SYNC|ASYNC option",
             Self::FunctionFlushMode => "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
             Self::NoShutdown => "ERR No shutdown in progress.",

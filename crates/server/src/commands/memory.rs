@@ -182,8 +182,8 @@ fn stats(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult 
         ("cluster.slot_import", 0),
         ("cluster.slot_export", 0),
         ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
+        ("lua.caches", memory.scripts.scripts_bytes),
+        ("functions.caches", memory.scripts.functions_bytes),
     ] {
         count(&mut reply, name, bytes);
     }

@@ -6,7 +6,6 @@
 
 #![allow(clippy::unnecessary_wraps, reason = "every command has the same signature")]
 
-pub mod absent;
 pub mod acl;
 pub mod auth;
 pub mod client;
@@ -25,6 +24,7 @@ pub mod monitor;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod script;
 pub mod server;
 pub mod transaction;
 pub mod wait;
@@ -47,10 +47,10 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     memory::COMMANDS,
     module::COMMANDS,
     monitor::COMMANDS,
-    absent::COMMANDS,
     persistence::COMMANDS,
     pubsub::COMMANDS,
     replication::COMMANDS,
+    script::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,
     wait::COMMANDS,

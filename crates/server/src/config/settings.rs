@@ -83,9 +83,16 @@ pub struct Settings {
     pub protected_configs: Permission,
     /// What is remembered about commands.
     pub watch: WatchSettings,
+    /// `busy-reply-threshold`, in milliseconds.
+    pub busy_script_millis: u64,
 }
 
 impl Settings {
+    /// After how long a script is busy, in nanoseconds.
+    pub const fn busy_script_nanos(&self) -> u64 {
+        self.busy_script_millis.saturating_mul(1_000_000)
+    }
+
     /// What commands check arguments against.
     pub fn call_limits(&self) -> CallLimits {
         CallLimits {
@@ -150,6 +157,7 @@ impl Default for Settings {
             debug_command: Permission::Nobody,
             protected_configs: Permission::Nobody,
             watch: WatchSettings::default(),
+            busy_script_millis: 5000,
         }
     }
 }

@@ -40,16 +40,32 @@ pub struct Lines(Vec<u8>);
 impl Lines {
     /// Adds a line, unless the command is one that is not shown.
     pub fn add(&mut self, session: &Session, entry: &Entry, args: Args<'_>, turn: &Turn) {
-        if entry.command.flags.has(Flags::ADMIN) || entry.command.flags.has(Flags::SKIP_MONITOR) {
-            return;
-        }
-        let micros = u64::try_from(turn.now.0).unwrap_or(0) * 1000 + turn.elapsed_micros();
-        let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
         let address = if session.is_unix() {
             format!("unix:{}", line::socket_path(session))
         } else {
             line::address(session, &session.facts.peer.remote)
         };
+        self.add_from(&address, session, entry, args, turn);
+    }
+
+    /// The same for a command that a script calls.
+    pub fn add_of_script(&mut self, session: &Session, entry: &Entry, args: Args<'_>, turn: &Turn) {
+        self.add_from("lua", session, entry, args, turn);
+    }
+
+    fn add_from(
+        &mut self,
+        address: &str,
+        session: &Session,
+        entry: &Entry,
+        args: Args<'_>,
+        turn: &Turn,
+    ) {
+        if entry.command.flags.has(Flags::ADMIN) || entry.command.flags.has(Flags::SKIP_MONITOR) {
+            return;
+        }
+        let micros = u64::try_from(turn.now.0).unwrap_or(0) * 1000 + turn.elapsed_micros();
+        let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
         // Writing to a vector does not fail.
         let _ = write!(self.0, "+{seconds}.{micros:06} [{} {address}]", session.db.0);
         for index in 0..args.len() {

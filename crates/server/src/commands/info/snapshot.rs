@@ -5,6 +5,7 @@ use super::system::{self, CpuTimes};
 use crate::config::Settings;
 use crate::pause::Pause;
 use crate::pubsub::Kind;
+use crate::scripting::store::ScriptTotals;
 use crate::session_command::SessionCall;
 use crate::shared::Shared;
 use crate::statistics::Totals;
@@ -34,6 +35,7 @@ pub(crate) struct Snapshot {
     pub(crate) buffer_bytes: u64,
     /// What is used when there is no key and no client.
     pub(crate) startup_bytes: u64,
+    pub(crate) scripts: ScriptTotals,
     /// Set aside by the allocator.
     pub(crate) committed_bytes: u64,
     pub(crate) peak_bytes: u64,
@@ -142,6 +144,7 @@ impl Snapshot {
             replication_id: shared.replication_id.lock().expect("replaced as a whole").clone(),
             pause: shared.pause.at(now),
             startup_bytes: shared.startup_bytes,
+            scripts: shared.scripts.totals(),
             committed_bytes: as_u64(allocator::committed_bytes()),
             buffer_bytes,
             peak_bytes,

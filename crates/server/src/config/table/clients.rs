@@ -60,7 +60,8 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .sets(|to, value| to.tracked_keys_max = value.number()),
     number("busy-reply-threshold", 0, LONG, "5000", "Run time after which a script is busy.")
         .unit("milliseconds")
-        .alias(&["lua-time-limit"]),
+        .alias(&["lua-time-limit"])
+        .sets(|to, value| to.busy_script_millis = value.number()),
     flag("lua-enable-insecure-api", "no", "Functions scripts should not have.")
         .alias(&["lua-enable-deprecated-api"])
         .protected()

@@ -1,0 +1,47 @@
+//! Scripts: EVAL and its like, and the containers SCRIPT and FUNCTION. How scripts run is told in
+//! [`crate::scripting`].
+
+mod eval;
+mod function;
+mod function_dump;
+#[expect(clippy::module_inception, reason = "named for the command")]
+mod script;
+
+use crate::session_command::SessionCommand;
+use darter_command_table::{Category, Command, Group, Handler};
+
+/// Every command of this folder, containers and their subcommands included.
+pub static COMMANDS: &[&SessionCommand] = &[
+    &eval::EVAL,
+    &eval::EVALSHA,
+    &eval::EVALSHA_RO,
+    &eval::EVAL_RO,
+    &eval::FCALL,
+    &eval::FCALL_RO,
+    &function::FUNCTION,
+    &function::DELETE,
+    &function_dump::DUMP,
+    &function::FLUSH,
+    &function::HELP,
+    &function::KILL,
+    &function::LIST,
+    &function::LOAD,
+    &function_dump::RESTORE,
+    &function::STATS,
+    &script::SCRIPT,
+    &script::DEBUG,
+    &script::EXISTS,
+    &script::FLUSH,
+    &script::HELP,
+    &script::KILL,
+    &script::LOAD,
+    &script::SHOW,
+];
+
+/// What they have in common.
+const BASE: Command = Command {
+    group: Group::Scripting,
+    acl: Category::SCRIPTING,
+    handler: Handler::Session,
+    ..Command::BASE
+};

@@ -1,0 +1,241 @@
+//! EVAL, EVALSHA and FCALL.
+
+use super::engine::{Loading, reply_error};
+use super::host::{Running, ScriptHost};
+use super::reach::{Learnt, Reach};
+use super::store::{Function, Script};
+use crate::caller::Caller;
+use crate::commands::error::ServerError;
+use crate::place::{Place, ShardSet};
+use crate::session_command::{Flow, SessionCall, SessionResult};
+use crate::worker::Core;
+use darter_base::ShardId;
+use darter_base::crc16::slot_of;
+use darter_base::number::parse_i64;
+use darter_command_table::{Entry, ReplyError, ShardView};
+use darter_resp::{Args, ReplyWriter};
+use darter_script::{
+    Digest, Engine, LibraryFunction, RunArguments, ScriptError, ScriptFlags, script_header,
+};
+use std::sync::Arc;
+
+/// How a command names the script it runs, and what the script may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub named: Named,
+    /// Whether the command is the form that may not write.
+    pub read_only: bool,
+}
+
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// By its text.
+    ByText,
+    /// By the SHA-1 of its text.
+    ByDigest,
+    /// By the name of a function.
+    ByFunction,
+}
+
+/// What is run.
+enum Found {
+    Script(Arc<Script>),
+    Function(Arc<Function>, LibraryFunction),
+}
+
+impl Found {
+    fn reach(&self) -> &Learnt {
+        match self {
+            Self::Script(script) => &script.reach,
+            Self::Function(function, _) => &function.reach,
+        }
+    }
+
+    fn flags(&self) -> ScriptFlags {
+        match self {
+            Self::Script(script) => script.flags,
+            Self::Function(function, _) => function.flags,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Script(script) => &script.name,
+            Self::Function(function, _) => &function.name,
+        }
+    }
+}
+
+impl Core {
+    /// Where a script runs: on the shards of its keys, or on all of them if it needs more.
+    pub fn place_of_script(&self, entry: &'static Entry, args: Args<'_>, source: Source) -> Place {
+        if self.reach_of(args, source).needs_all() {
+            return Place::All;
+        }
+        match self.place_of_keys(entry, args) {
+            Place::Shard(shard, _) => Place::Gathered(vec![shard]),
+            Place::Several(shards) => Place::Gathered(shards),
+            place => place,
+        }
+    }
+
+    /// What is known of the shards that the script these arguments name needs.
+    pub fn reach_of(&self, args: Args<'_>, source: Source) -> Reach {
+        if self.shared.router().shard_count() == 1 {
+            return Reach::Unknown;
+        }
+        let scripts = &self.shared.scripts;
+        let digest = match source.named {
+            Named::ByText => Some(Digest::of(args.at(1))),
+            Named::ByDigest => Digest::parse(args.at(1)),
+            Named::ByFunction => {
+                let libraries = scripts.libraries();
+                let found = libraries.function(args.at(1));
+                return found.map_or(Reach::Unknown, |(_, function)| function.reach.get());
+            }
+        };
+        digest
+            .and_then(|digest| self.scripts.borrow_mut().find(scripts, &digest))
+            .map_or(Reach::Unknown, |script| script.reach.get())
+    }
+}
+
+/// Runs a script over `view`.
+pub fn run(call: &mut SessionCall<'_>, view: &mut ShardView<'_>, source: Source) -> SessionResult {
+    let key_count = key_count(call.args)?;
+    let mut engine = call.core.scripts.borrow_mut().take_engine(call.core.worker)?;
+    let result = find(call, &mut engine, source)
+        .and_then(|found| run_found(call, view, source, &mut engine, &found, key_count));
+    let bytes = u64::try_from(engine.memory_bytes()).unwrap_or(u64::MAX);
+    call.shared.scripts.engine_bytes[call.core.worker.index()]
+        .store(bytes, std::sync::atomic::Ordering::Relaxed);
+    call.core.scripts.borrow_mut().put_back(engine);
+    result
+}
+
+/// How many of the arguments behind the third are keys.
+fn key_count(args: Args<'_>) -> Result<usize, ReplyError> {
+    let count = parse_i64(args.at(2)).ok_or(ReplyError::NotAnInteger)?;
+    if count > i64::try_from(args.len() - 3).unwrap_or(i64::MAX) {
+        return Err(ServerError::TooManyScriptKeys.into());
+    }
+    usize::try_from(count).map_err(|_| ServerError::NegativeScriptKeys.into())
+}
+
+/// The script the arguments name, compiled.
+fn find(call: &SessionCall<'_>, engine: &mut Engine, source: Source) -> Result<Found, ReplyError> {
+    let name = call.args.at(1);
+    let scripts = &call.shared.scripts;
+    let mut own = call.core.scripts.borrow_mut();
+    match source.named {
+        Named::ByFunction => {
+            let mut loading = Loading::new(&call.shared.stopwatch);
+            own.load_libraries(scripts, engine, &mut loading);
+            let (function, compiled) = own.function(name).ok_or(ServerError::FunctionNotFound)?;
+            Ok(Found::Function(function, compiled))
+        }
+        Named::ByDigest => {
+            let script = Digest::parse(name)
+                .and_then(|digest| own.find(scripts, &digest))
+                .ok_or(ServerError::NoSuchScript)?;
+            engine.compile(script.digest, script.body()).map_err(reply_error)?;
+            scripts.touch(&script);
+            Ok(Found::Script(script))
+        }
+        Named::ByText => {
+            let digest = Digest::of(name);
+            let script = match own.find(scripts, &digest) {
+                Some(script) => script,
+                None => add_script(call, engine, digest, name, false)?,
+            };
+            engine.compile(script.digest, script.body()).map_err(reply_error)?;
+            scripts.touch(&script);
+            Ok(Found::Script(script))
+        }
+    }
+}
+
+/// Compiles a script and adds it to those of the server.
+pub fn add_script(
+    call: &SessionCall<'_>,
+    engine: &mut Engine,
+    digest: Digest,
+    text: &[u8],
+    loaded: bool,
+) -> Result<Arc<Script>, ReplyError> {
+    let header = script_header(text).map_err(ReplyError::Line)?;
+    engine.compile(digest, header.body).map_err(reply_error)?;
+    let body_at = text.len() - header.body.len();
+    let script = Script::new(digest, text, header.flags, body_at);
+    Ok(call.shared.scripts.add(script, loaded))
+}
+
+fn run_found(
+    call: &mut SessionCall<'_>,
+    view: &mut ShardView<'_>,
+    source: Source,
+    engine: &mut Engine,
+    found: &Found,
+    key_count: usize,
+) -> SessionResult {
+    let flags = found.flags();
+    let declares_no_writes = flags.contains(ScriptFlags::NO_WRITES);
+    if source.read_only && !declares_no_writes && !flags.contains(ScriptFlags::LEGACY) {
+        return Err(ServerError::ScriptMayWrite.into());
+    }
+    let core = call.core;
+    let declared = (core.shared.router().shard_count() > 1).then(|| {
+        let mut declared = ShardSet::default();
+        let router = core.shared.router();
+        call.entry.command.each_key(call.args, |index| {
+            declared.add(router.shard_of(slot_of(call.args.at(index))));
+        });
+        if declared.as_slice().is_empty() {
+            // It runs there without keys.
+            declared.add(ShardId(0));
+        }
+        declared
+    });
+    let running = Running {
+        reach: found.reach(),
+        flags,
+        read_only: source.read_only || declares_no_writes,
+        is_function: source.named == Named::ByFunction,
+        name: found.name(),
+        args: call.args,
+        can_restart: !call.nested,
+    };
+    let (db, protocol) = (call.session.db, call.session.protocol);
+    let name = found.name();
+    let arguments = RunArguments {
+        keys: call.args.head(3 + key_count).tail(3),
+        args: call.args.tail(3 + key_count),
+        name,
+    };
+    let caller = Caller::new(core, call.session, call.id, call.turn).nested();
+    let mut host = ScriptHost::new(caller, view, running, declared);
+    let mut reply = ReplyWriter::new(call.output, protocol);
+    let result = match found {
+        Found::Script(script) => engine.run(&script.digest, arguments, &mut host, &mut reply),
+        Found::Function(_, compiled) => {
+            engine.run_function(compiled, arguments, &mut host, &mut reply)
+        }
+    };
+    host.end();
+    let restarts = host.restarts;
+    call.session.db = db;
+    if restarts {
+        return Ok(Flow::Defer);
+    }
+    match result {
+        Ok(()) => Ok(Flow::Next),
+        Err(ScriptError { line, counted: true }) => {
+            // The error has been counted where its command ran.
+            call.statistics().failed(call.entry.id);
+            call.reply().error(line);
+            Ok(Flow::Next)
+        }
+        Err(error) => Err(reply_error(error)),
+    }
+}

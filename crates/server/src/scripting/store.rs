@@ -1,0 +1,324 @@
+//! The scripts and functions of the server, for all workers.
+
+use super::reach::Learnt;
+use crate::scripting::Busy;
+use darter_script::{Digest, ScriptFlags};
+use hashbrown::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Scripts kept that came with EVAL only; those of SCRIPT LOAD stay. As in Redis 7.4.
+const EVAL_SCRIPTS_MAX: usize = 500;
+
+/// A script's text and what is known of it.
+#[derive(Debug)]
+pub struct Script {
+    /// Its name.
+    pub digest: Digest,
+    /// Its name in hexadecimal.
+    pub name: Box<str>,
+    /// What it says about itself.
+    pub flags: ScriptFlags,
+    /// Which shards it needs.
+    pub reach: Learnt,
+    text: Box<[u8]>,
+    /// Where in the text begins what is compiled.
+    body_at: usize,
+    /// Whether it came with SCRIPT LOAD.
+    loaded: AtomicBool,
+    /// When it was used last, on the clock of [`Scripts`].
+    used_at: AtomicU64,
+}
+
+impl Script {
+    /// A script that nobody has loaded.
+    pub fn new(digest: Digest, text: &[u8], flags: ScriptFlags, body_at: usize) -> Self {
+        Self {
+            digest,
+            name: digest.to_string().into(),
+            flags,
+            reach: Learnt::default(),
+            text: text.into(),
+            body_at,
+            loaded: AtomicBool::new(false),
+            used_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Its text.
+    pub const fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// What is compiled.
+    pub fn body(&self) -> &[u8] {
+        &self.text[self.body_at..]
+    }
+
+    /// Memory it takes, in bytes.
+    const fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.name.len()
+    }
+}
+
+/// A function of a library.
+#[derive(Debug)]
+pub struct Function {
+    /// What FCALL calls it.
+    pub name: Box<str>,
+    /// What its library says of it.
+    pub description: Option<Vec<u8>>,
+    /// What it says about itself.
+    pub flags: ScriptFlags,
+    /// Which shards it needs.
+    pub reach: Learnt,
+}
+
+/// A library of functions.
+#[derive(Debug)]
+pub struct Library {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// The text it was loaded from.
+    pub text: Box<[u8]>,
+    /// Where in the text begins what is compiled.
+    pub body_at: usize,
+    /// Its functions, in the order they were registered.
+    pub functions: Vec<Arc<Function>>,
+}
+
+impl Library {
+    /// What is compiled.
+    pub fn body(&self) -> &[u8] {
+        &self.text[self.body_at..]
+    }
+}
+
+/// All libraries, in the order of their names. Replaced as a whole.
+#[derive(Debug, Default)]
+pub struct Libraries(pub Vec<Arc<Library>>);
+
+impl Libraries {
+    /// The library called `name`.
+    pub fn find(&self, name: &[u8]) -> Option<&Arc<Library>> {
+        let place = self.0.binary_search_by(|library| library.name.as_slice().cmp(name)).ok()?;
+        self.0.get(place)
+    }
+
+    /// The same with `library` added, or put in place of the one of its name.
+    #[must_use]
+    pub fn with(&self, library: Arc<Library>) -> Self {
+        let mut libraries = self.0.clone();
+        match libraries.binary_search_by(|known| known.name.cmp(&library.name)) {
+            Ok(place) => libraries[place] = library,
+            Err(place) => libraries.insert(place, library),
+        }
+        Self(libraries)
+    }
+
+    /// The same without the library called `name`.
+    #[must_use]
+    pub fn without(&self, name: &[u8]) -> Self {
+        Self(self.0.iter().filter(|library| library.name != name).map(Arc::clone).collect())
+    }
+
+    /// The function called `name`.
+    pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Arc<Function>)> {
+        self.0.iter().find_map(|library| {
+            let function =
+                library.functions.iter().find(|function| function.name.as_bytes() == name)?;
+            Some((library, function))
+        })
+    }
+
+    /// How many functions there are.
+    pub fn function_count(&self) -> usize {
+        self.0.iter().map(|library| library.functions.len()).sum()
+    }
+
+    /// Memory they take, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.iter().map(|library| size_of::<Library>() + library.text.len()).sum()
+    }
+}
+
+/// The scripts and functions of the server.
+pub struct Scripts {
+    texts: Mutex<HashMap<Digest, Arc<Script>>>,
+    /// Rises whenever scripts are forgotten: workers forget them then, too.
+    generation: AtomicU64,
+    /// Counts uses of scripts.
+    clock: AtomicU64,
+    /// Scripts forgotten because there were too many.
+    evicted: AtomicU64,
+    libraries: Mutex<Arc<Libraries>>,
+    /// Rises whenever the libraries change.
+    libraries_version: AtomicU64,
+    /// Those that run, per worker.
+    pub busy: Busy,
+    /// Memory of each worker's engine, in bytes.
+    pub engine_bytes: Box<[AtomicU64]>,
+}
+
+impl fmt::Debug for Scripts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Scripts").finish_non_exhaustive()
+    }
+}
+
+/// How many scripts there are, and what they take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScriptTotals {
+    pub scripts: u64,
+    pub scripts_bytes: u64,
+    pub evicted: u64,
+    pub libraries: u64,
+    pub functions: u64,
+    pub functions_bytes: u64,
+    pub engines_bytes: u64,
+}
+
+impl Scripts {
+    /// None yet.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            texts: Mutex::default(),
+            generation: AtomicU64::new(0),
+            clock: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            libraries: Mutex::default(),
+            libraries_version: AtomicU64::new(0),
+            busy: Busy::new(workers),
+            engine_bytes: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Changes whenever scripts are forgotten.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The script with this digest.
+    pub fn find(&self, digest: &Digest) -> Option<Arc<Script>> {
+        self.texts().get(digest).map(Arc::clone)
+    }
+
+    /// Notes that a script is used, so that it is not the one forgotten next.
+    pub fn touch(&self, script: &Script) {
+        // One worker's clock would do as well; the order need not be exact.
+        let now = self.clock.load(Ordering::Relaxed).wrapping_add(1);
+        self.clock.store(now, Ordering::Relaxed);
+        script.used_at.store(now, Ordering::Relaxed);
+    }
+
+    /// Adds a script that compiles, unless it is there. With `loaded` it stays until all are flushed.
+    pub fn add(&self, script: Script, loaded: bool) -> Arc<Script> {
+        let mut texts = self.texts();
+        let digest = script.digest;
+        let script = Arc::clone(texts.entry(digest).or_insert_with(|| Arc::new(script)));
+        if loaded {
+            script.loaded.store(true, Ordering::Relaxed);
+        }
+        self.touch(&script);
+        let is_evictable = |script: &Arc<Script>| !script.loaded.load(Ordering::Relaxed);
+        if texts.values().filter(|script| is_evictable(script)).count() > EVAL_SCRIPTS_MAX {
+            let oldest = texts
+                .values()
+                .filter(|script| is_evictable(script))
+                .min_by_key(|script| script.used_at.load(Ordering::Relaxed))
+                .map(|script| script.digest);
+            if let Some(oldest) = oldest {
+                texts.remove(&oldest);
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+                self.generation.fetch_add(1, Ordering::Release);
+            }
+        }
+        script
+    }
+
+    /// Forgets every script.
+    pub fn flush(&self) {
+        self.texts().clear();
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes whenever the libraries do.
+    pub fn libraries_version(&self) -> u64 {
+        self.libraries_version.load(Ordering::Acquire)
+    }
+
+    /// The libraries.
+    pub fn libraries(&self) -> Arc<Libraries> {
+        Arc::clone(&self.lock_libraries())
+    }
+
+    /// Replaces the libraries by what `change` makes of them, unless it errs.
+    pub fn change_libraries<E>(
+        &self,
+        change: impl FnOnce(&Libraries) -> Result<Libraries, E>,
+    ) -> Result<(), E> {
+        let mut libraries = self.lock_libraries();
+        *libraries = Arc::new(change(&libraries)?);
+        self.libraries_version.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn totals(&self) -> ScriptTotals {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let libraries = self.libraries();
+        let texts = self.texts();
+        ScriptTotals {
+            scripts: wide(texts.len()),
+            scripts_bytes: wide(texts.values().map(|script| script.memory_bytes()).sum()),
+            evicted: self.evicted.load(Ordering::Relaxed),
+            libraries: wide(libraries.0.len()),
+            functions: wide(libraries.function_count()),
+            functions_bytes: wide(libraries.memory_bytes()),
+            engines_bytes: self
+                .engine_bytes
+                .iter()
+                .map(|bytes| bytes.load(Ordering::Relaxed))
+                .sum(),
+        }
+    }
+
+    fn texts(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Script>>> {
+        self.texts.lock().expect("nothing panics while it holds this")
+    }
+
+    fn lock_libraries(&self) -> MutexGuard<'_, Arc<Libraries>> {
+        self.libraries.lock().expect("nothing panics while it holds this")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(number: usize) -> Script {
+        let text = format!("return {number}");
+        Script::new(Digest::of(text.as_bytes()), text.as_bytes(), ScriptFlags::LEGACY, 0)
+    }
+
+    #[test]
+    fn the_script_used_least_recently_is_forgotten_and_loaded_ones_are_not() {
+        let scripts = Scripts::new(1);
+        scripts.add(script(0), true);
+        for number in 1..=EVAL_SCRIPTS_MAX {
+            scripts.add(script(number), false);
+        }
+        assert_eq!(scripts.totals().evicted, 0);
+        let generation = scripts.generation();
+        scripts.touch(&scripts.find(&script(1).digest).unwrap());
+        scripts.add(script(EVAL_SCRIPTS_MAX + 1), false);
+        assert_eq!(scripts.totals().evicted, 1);
+        assert_ne!(scripts.generation(), generation);
+        assert!(scripts.find(&script(0).digest).is_some());
+        assert!(scripts.find(&script(1).digest).is_some());
+        assert!(scripts.find(&script(2).digest).is_none());
+        scripts.flush();
+        assert_eq!(scripts.totals().scripts, 0);
+    }
+}
