@@ -206,7 +206,11 @@ fn documented_keys_have_their_specs() {
                 }
             }
         }
-        assert!(documented.iter().all(|documented| *documented), "{name}: a key without a name");
+        // What nobody can find has no argument of its own.
+        for (spec, documented) in command.keys.iter().zip(documented) {
+            let is_found = !matches!(spec.begin, Begin::Unknown);
+            assert!(documented || !is_found, "{name}: a key without a name");
+        }
     }
 }
 
