@@ -202,7 +202,7 @@ mod tests {
         news.note(Interest::STRING, "set", DbIndex(1), b"s");
         news.empty(DbIndex(1), b"l");
         let events: Vec<&str> = news.take().events.iter().map(|event| event.name).collect();
-        assert_eq!(events, ["lpop", "set", "del", "del"]);
+        assert_eq!(events, ["lpop", "del", "del"]);
         assert!(news.take().events.is_empty());
         assert!(news.is_wanted());
     }

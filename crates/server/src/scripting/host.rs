@@ -104,6 +104,11 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
     /// Ends the run: gives back what it got on the way, and notes what was learnt.
     pub fn end(&mut self) {
         let core = self.caller.core;
+        if !self.more.is_empty() {
+            // Clients may wait for keys there.
+            let mut view = View::several(&mut self.more, core.shared.router());
+            core.serve(&mut view, self.caller.turn.now);
+        }
         for held in self.more.drain(..) {
             core.shared.cells.put_back(held, &ShardPost(&core.post));
         }
