@@ -61,6 +61,18 @@ fn signals_end_the_server_as_they_end_redis() {
 }
 
 #[test]
+fn a_script_without_end_does_not_keep_the_server_alive() {
+    for script in ["while true do end", "redis.call('SET', 'k', 1) while true do end"] {
+        let mut server = Server::start(&["--busy-reply-threshold", "10"]);
+        let mut client = server.client();
+        client.send(&format!("EVAL \"{script}\" 0"));
+        wait_for("the script", || server.log().contains("Slow script detected").then_some(()));
+        server.signal("TERM");
+        assert_eq!(server.wait().code(), Some(0), "{script}");
+    }
+}
+
+#[test]
 fn a_fatal_signal_is_reported() {
     let mut server = Server::start(&[]);
     server.client().call("PING");

@@ -126,7 +126,7 @@ pub(crate) struct Client(BufReader<UnixStream>);
 impl Client {
     /// Sends one inline command and returns its reply: arrays as lines, errors with their `-`.
     pub(crate) fn call(&mut self, command: &str) -> String {
-        self.0.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        self.send(command);
         let mut replies = Vec::new();
         let mut missing = 1;
         while missing > 0 {
@@ -151,6 +151,11 @@ impl Client {
             }
         }
         replies.join("\n")
+    }
+
+    /// Sends one inline command and does not wait.
+    pub(crate) fn send(&mut self, command: &str) {
+        self.0.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
     }
 
     /// The value of a parameter.

@@ -25,6 +25,9 @@ const ESCALATION_MAX: Duration = Duration::from_millis(5);
 /// How often a busy script looks for clients that wish it stopped, in nanoseconds.
 const LOOK_NANOS: u64 = 20_000_000;
 
+/// How long a script that has written may go on while the server is about to end, in nanoseconds.
+const WRITER_GRACE_NANOS: u64 = 3_000_000_000;
+
 /// Why a script that is being restarted was stopped; nobody sees it.
 const RESTARTS: &str = "restarts";
 
@@ -51,6 +54,8 @@ pub struct ScriptHost<'a, 'c, 'v> {
     is_busy: bool,
     /// When it last looked for clients that wish it stopped, in nanoseconds since it began.
     looked_at_nanos: u64,
+    /// When it first saw that the server is about to end, likewise.
+    ends_since_nanos: Option<u64>,
 }
 
 /// What runs.
@@ -98,6 +103,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
             begun,
             is_busy: false,
             looked_at_nanos: 0,
+            ends_since_nanos: None,
         }
     }
 
@@ -343,6 +349,13 @@ impl Host for ScriptHost<'_, '_, '_> {
 
     fn poll(&mut self) -> Verdict {
         let core = self.caller.core;
+        if core.shared.running.get().is_some_and(|running| running.shutdown.has_begun()) {
+            let nanos = ScriptHost::nanos(self);
+            let since = *self.ends_since_nanos.get_or_insert(nanos);
+            if !self.wrote || nanos.saturating_sub(since) > WRITER_GRACE_NANOS {
+                return Verdict::Stop("Script stopped because the server is shutting down.");
+            }
+        }
         if self.is_busy {
             let nanos = ScriptHost::nanos(self);
             if nanos.saturating_sub(self.looked_at_nanos) > LOOK_NANOS {
