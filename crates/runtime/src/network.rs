@@ -279,11 +279,12 @@ impl<S: Service> Network<S> {
             if reason == CloseReason::Requested {
                 socket::discard_input(&connection.socket, &mut self.read_buffer);
             }
-            drop(connection.socket);
             if connection.counted {
                 self.census.leave(self.turn.worker);
             }
             service.closed(self.id(key), connection.session, reason, &self.turn);
+            // Last: a peer that sees the end finds nothing left of its connection.
+            drop(connection.socket);
         }
     }
 

@@ -78,6 +78,15 @@ impl Client {
         self.stream.shutdown(std::net::Shutdown::Write)
     }
 
+    /// Ends the connection and waits for the server to have noticed, whatever it still sends.
+    pub fn end(mut self) {
+        // An error means that it has ended already.
+        let _ = self.close_sending();
+        while self.receive().is_ok() {
+            self.received.clear();
+        }
+    }
+
     /// Sends bytes as they are.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)

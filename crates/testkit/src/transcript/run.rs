@@ -203,6 +203,19 @@ struct Connection {
     settled: bool,
 }
 
+/// The next case must not find its clients there.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        for connection in self.connections.values() {
+            // An error means that it has ended already.
+            let _ = connection.client.close_sending();
+        }
+        while let Some((_, connection)) = self.connections.pop_first() {
+            connection.client.end();
+        }
+    }
+}
+
 impl<'a> Session<'a> {
     pub(super) fn new(transcript: &'a Transcript, setting: Setting) -> Self {
         Self { transcript, setting, connections: BTreeMap::new(), bindings: Bindings::new() }
@@ -329,7 +342,9 @@ impl<'a> Session<'a> {
 
     /// Closes the step's connection.
     pub(super) fn close(&mut self, step: &Step) {
-        self.connections.remove(&step.connection);
+        if let Some(connection) = self.connections.remove(&step.connection) {
+            connection.client.end();
+        }
     }
 
     /// Remembers what a recorded reply would have bound.
