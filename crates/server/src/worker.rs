@@ -908,6 +908,7 @@ impl Service for Worker {
             }
             if self.core.worker == WorkerId(0) {
                 self.core.shared.sample(turn.instant);
+                self.core.shared.forget_tracked_surplus(self.core.limits.tracked_keys_max);
             }
             self.look_at_buffers(&turn, connections);
             due = turn.instant + BACKGROUND_INTERVAL;

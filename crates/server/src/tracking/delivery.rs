@@ -50,6 +50,9 @@ fn by_worker(clients: &HashSet<ConnectionId>) -> Vec<(WorkerId, Vec<ConnectionId
     split
 }
 
+/// Keys that are forgotten in one go.
+const SURPLUS_KEYS_PER_SLICE: usize = 1000;
+
 impl Shared {
     /// Tells clients of keys that changed, by whose command if it was one. To be called while their
     /// shards are held.
@@ -96,6 +99,14 @@ impl Shared {
             let (what, is_broadcast) = (Invalidated::All, false);
             let invalidation = Invalidation { to: Vec::new(), what, is_broadcast, by };
             self.send(worker, Mail::Invalidate(invalidation));
+        }
+    }
+
+    /// Forgets some of the keys beyond `keys_max`, of which there are many when that was lowered.
+    pub fn forget_tracked_surplus(&self, keys_max: usize) {
+        for _ in 0..SURPLUS_KEYS_PER_SLICE {
+            let Some((key, readers)) = self.tracking.forget_surplus(b"", keys_max) else { return };
+            self.tell_readers(key, &readers, None);
         }
     }
 
