@@ -1,5 +1,6 @@
 //! `redis.*`, which is `server.*` as well: what scripts ask the server.
 
+use crate::arguments::Arguments;
 use crate::arguments::number_in;
 use crate::arguments::truncated;
 use crate::control::{Control, Question};
@@ -10,7 +11,7 @@ use crate::{digest, to_lua};
 use darter_base::float::format_f64;
 use darter_base::number::format_i64;
 use darter_resp::Protocol;
-use mlua::{Function, Lua, Table, Value, Variadic};
+use mlua::{Function, Lua, Table, Value};
 use std::rc::Rc;
 
 /// How scripts are told which server runs them.
@@ -23,8 +24,6 @@ pub struct Identity {
     /// `redis.SERVER_NAME`
     pub server_name: &'static str,
 }
-
-type Arguments = Variadic<Value>;
 
 /// An error table with the position, as the function that handles errors of whole scripts sees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,13 @@
 //! Arguments of native functions, taken and refused as Lua's own do.
 
 use crate::raised::bad_argument;
-use mlua::{Lua, LuaString, Value};
+use mlua::{Lua, LuaString, Value, Variadic};
+
+/// What a native function was called with.
+pub(crate) type Arguments = Variadic<Value>;
+
+/// Values one call returns at most, as Lua's stack allows.
+pub(crate) const RESULTS_MAX: usize = 7900;
 
 /// The argument at `index` (from 0) as a string; numbers are taken for their text.
 pub(crate) fn string_argument(

@@ -121,6 +121,17 @@ pub fn peer_spec(program: &str) -> ServerSpec {
     }
 }
 
+/// What the tools' `--server` names: for `darter` the one built from this tree, in every mode whose name
+/// contains `mode`, else a peer.
+pub fn specs_of(server: &str, mode: &str) -> Result<Vec<ServerSpec>, String> {
+    if server != "darter" {
+        return Ok(vec![peer_spec(server)]);
+    }
+    let program = darter_binary()?;
+    let named = SERVER_MODES.iter().filter(|known| known.to_string().contains(mode));
+    Ok(named.map(|mode| mode.spec(&program)).collect())
+}
+
 /// The reference for all expectations: the `redis-server` of `PATH`, which must be a 7.0.
 pub fn oracle_spec() -> ServerSpec {
     peer_spec("redis-server")

@@ -1,9 +1,8 @@
 //! `bit`: operations on 32-bit integers. (`Lua BitOp`, <https://bitop.luajit.org/semantics.html>)
 
+use crate::arguments::Arguments;
 use crate::arguments::number_argument;
-use mlua::{Lua, Table, Value, Variadic};
-
-type Arguments = Variadic<Value>;
+use mlua::{Lua, Table, Value};
 
 pub(crate) fn functions(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;

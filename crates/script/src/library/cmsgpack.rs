@@ -1,21 +1,19 @@
 //! `cmsgpack`: `MessagePack` to and from Lua values, as lua-cmsgpack 0.4.0 does it.
 //! (<https://github.com/antirez/lua-cmsgpack>)
 
-use crate::arguments::number_in;
-use crate::arguments::{number_argument, optional_integer, string_argument, truncated};
+use crate::arguments::{
+    Arguments, RESULTS_MAX, number_argument, number_in, optional_integer, string_argument,
+    truncated,
+};
 use crate::control::Control;
 use crate::raised::{bad_argument, text};
-use mlua::{Lua, LuaString, MultiValue, Table, Value, Variadic};
+use mlua::{Lua, LuaString, MultiValue, Table, Value};
 use std::rc::Rc;
 
 /// Tables inside of so many others are packed as nil.
 const PACK_DEPTH_MAX: usize = 16;
 /// How deep values nest when they are unpacked; the original is bound by Lua's stack.
 const UNPACK_DEPTH_MAX: usize = 1000;
-/// Values one call returns at most, as Lua's stack allows.
-const RESULTS_MAX: usize = 7900;
-
-type Arguments = Variadic<Value>;
 
 pub(crate) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
     let table = lua.create_table()?;

@@ -1,22 +1,20 @@
 //! `struct`: values to and from bytes by a format. (<http://www.inf.puc-rio.br/~roberto/struct/>, 0.2,
 //! with the additional checks of Redis)
 
-use crate::arguments::{number_argument, optional_integer, string_argument, truncated};
+use crate::arguments::{
+    Arguments, RESULTS_MAX, number_argument, optional_integer, string_argument, truncated,
+};
 use crate::control::Control;
 use crate::raised::{bad_argument, text};
-use mlua::{Lua, LuaString, MultiValue, Table, Value, Variadic};
+use mlua::{Lua, LuaString, MultiValue, Table, Value};
 use std::rc::Rc;
 
 /// Largest integer, in bytes.
 const INTEGER_BYTES_MAX: usize = 32;
 /// Alignment of `!` without a number.
 const ALIGN_MAX: usize = 8;
-/// Results `unpack` can return at most, as Lua's stack allows.
-const RESULTS_MAX: usize = 7900;
 /// Longest packed string, in bytes.
 const PACKED_BYTES_MAX: usize = 512 * 1024 * 1024;
-
-type Arguments = Variadic<Value>;
 
 pub(crate) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
     let table = lua.create_table()?;

@@ -1,18 +1,18 @@
 //! The functions of `string` that can take for ever: those with patterns, and `rep`.
 
-use crate::arguments::{number_argument, optional_integer, string_argument, truncated, type_name};
+use crate::arguments::{
+    Arguments, number_argument, optional_integer, string_argument, truncated, type_name,
+};
 use crate::control::Control;
 use crate::pattern::{Capture, Matcher, Problem};
 use crate::raised::{bad_argument, text};
 use memchr::memmem;
-use mlua::{Function, Lua, LuaString, MultiValue, Table, Value, Variadic};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::rc::Rc;
 
 /// Longest string `string.rep` makes, in bytes; the memory budget is usually below.
 const REPEATED_BYTES_MAX: usize = 1 << 30;
-
-type Arguments = Variadic<Value>;
 
 pub(super) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
     let table = lua.create_table()?;

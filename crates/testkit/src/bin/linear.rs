@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Parser;
 use darter_testkit::linear::tickets;
 use darter_testkit::linear::workload::{Plan, run};
-use darter_testkit::mode::{self, SERVER_MODES};
+use darter_testkit::mode;
 use darter_testkit::{Server, ServerSpec};
 
 /// Runs concurrent clients against a server and checks that some order explains all they saw.
@@ -39,23 +39,14 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match servers(&options).and_then(|specs| specs.iter().try_for_each(|it| examine(&options, it)))
-    {
+    let specs = mode::specs_of(&options.server, &options.mode);
+    match specs.and_then(|specs| specs.iter().try_for_each(|it| examine(&options, it))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("{error}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn servers(options: &Options) -> Result<Vec<ServerSpec>, String> {
-    if options.server != "darter" {
-        return Ok(vec![mode::peer_spec(&options.server)]);
-    }
-    let program = mode::darter_binary()?;
-    let named = SERVER_MODES.iter().filter(|mode| mode.to_string().contains(&options.mode));
-    Ok(named.map(|mode| mode.spec(&program)).collect())
 }
 
 fn examine(options: &Options, spec: &ServerSpec) -> Result<(), String> {

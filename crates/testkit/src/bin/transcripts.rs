@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use darter_testkit::Server;
 use darter_testkit::mode::{self, FEEDS, PROTOCOLS};
 use darter_testkit::transcript::{corpus, record};
-use darter_testkit::{Server, ServerSpec};
 
 /// Runs or records the transcripts of command semantics.
 #[derive(Parser)]
@@ -53,14 +53,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn servers(server: &str) -> Result<Vec<ServerSpec>, String> {
-    if server == "darter" {
-        let program = mode::darter_binary()?;
-        return Ok(mode::SERVER_MODES.iter().map(|mode| mode.spec(&program)).collect());
-    }
-    Ok(vec![mode::peer_spec(server)])
-}
-
 fn run(server: &str, mut paths: Vec<PathBuf>) -> Result<bool, String> {
     if paths.is_empty() {
         paths.push(corpus::directory());
@@ -70,7 +62,7 @@ fn run(server: &str, mut paths: Vec<PathBuf>) -> Result<bool, String> {
         transcripts.extend(corpus::load(path)?);
     }
     let mut good = true;
-    for spec in servers(server)? {
+    for spec in mode::specs_of(server, "")? {
         let target = corpus::identify(&spec.program)?;
         for &protocol in PROTOCOLS {
             for &feed in FEEDS {

@@ -5,14 +5,12 @@ mod decode;
 mod encode;
 
 use crate::arguments::type_name;
-use crate::arguments::{number_argument, truncated};
+use crate::arguments::{Arguments, number_argument, truncated};
 use crate::control::Control;
 use crate::raised::bad_argument;
-use mlua::{Lua, Table, Value, Variadic};
+use mlua::{Lua, Table, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
-
-type Arguments = Variadic<Value>;
 
 /// What to do with numbers JSON cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
