@@ -211,7 +211,7 @@ impl Core {
     fn serve_now(&self, view: &mut ShardView<'_>, now: UnixMillis) {
         let carrier = ShardPost(&self.post);
         let serving =
-            Serving { shared: self.shared, now, limits: self.limits, carrier: Some(&carrier) };
+            Serving { shared: self.shared, now, limits: self.limits.get(), carrier: Some(&carrier) };
         for (to, mail) in serve_ready(view, &serving) {
             self.post.send(to, mail);
         }
