@@ -20,8 +20,8 @@
 //! - A connection has one read per tick. One that filled the buffer goes to the back of a queue.
 //! - Above a high-water mark of unsent output a connection is neither read nor shown its input.
 
-use crate::arrivals::{Arrival, Arrivals, NOTHING_CONSUMED};
 use crate::apart::Lent;
+use crate::arrivals::{Arrival, Arrivals, NOTHING_CONSUMED};
 use crate::census::Census;
 use crate::connection::{Connection, Flow, Sent};
 use crate::peer::Accepted;

@@ -237,7 +237,9 @@ impl<S: Service> Driver<S> {
         any |= !letters.is_empty();
         for letter in letters.drain(..) {
             match letter {
-                Letter::Mail(mail) if is_within && service.defers(&mail) => self.deferred.push(mail),
+                Letter::Mail(mail) if is_within && service.defers(&mail) => {
+                    self.deferred.push(mail)
+                }
                 Letter::Mail(mail) => {
                     service.mail(mail, &mut Connections::new(&mut self.network));
                 }
@@ -273,21 +275,19 @@ impl<S: Service> Driver<S> {
         let (shutdown, worker) = (&self.shared.shutdown, self.id.index());
         match shutdown.stage() {
             Stage::Running | Stage::Stopped => {}
-            Stage::Stopping => {
-                match service.stopping(&mut Connections::new(&mut self.network)) {
-                    Stopping::Ready => {
-                        if shutdown.vote(worker, Stage::Stopping) {
-                            self.shared.wake_all();
-                        }
-                    }
-                    Stopping::Wait => shutdown.unvote(worker, Stage::Stopping),
-                    Stopping::Cancel => {
-                        if shutdown.cancel() {
-                            tracing::info!("the shutdown was called off");
-                        }
+            Stage::Stopping => match service.stopping(&mut Connections::new(&mut self.network)) {
+                Stopping::Ready => {
+                    if shutdown.vote(worker, Stage::Stopping) {
+                        self.shared.wake_all();
                     }
                 }
-            }
+                Stopping::Wait => shutdown.unvote(worker, Stage::Stopping),
+                Stopping::Cancel => {
+                    if shutdown.cancel() {
+                        tracing::info!("the shutdown was called off");
+                    }
+                }
+            },
             Stage::Draining => self.drain(),
         }
     }

@@ -5,13 +5,13 @@
 //! have their turns again and again ([`Meanwhile`]): they are served as always, over all shards but those
 //! that the script holds. Only scripts have to wait for one another, because each worker has one engine.
 
+use crate::mail::Mail;
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::SessionRun;
 use crate::worker::{Core, Worker};
-use crate::mail::Mail;
 use darter_command_table::Entry;
 use darter_resp::{ReplyWriter, RequestParser};
 use darter_runtime::{ConnectionId, Io, Progress, Then, Turns};

@@ -40,12 +40,7 @@ pub struct Caller<'a> {
 
 impl<'a> Caller<'a> {
     /// A client that has sent one command.
-    pub fn new(
-        core: &'a Core,
-        session: &'a mut Session,
-        id: ConnectionId,
-        turn: &'a Turn,
-    ) -> Self {
+    pub fn new(core: &'a Core, session: &'a mut Session, id: ConnectionId, turn: &'a Turn) -> Self {
         Self { core, session, id, turn, limits: core.limits.get(), nested: false, meanwhile: None }
     }
 

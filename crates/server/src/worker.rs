@@ -255,7 +255,7 @@ impl Worker {
             if is_busy && let Some(error) = self.core.busy_with(session, entry, args) {
                 return Barrier::of_refusal(error, args, (begin, end), first_span);
             }
-            if self.core.holds_back(entry) {
+            if self.core.holds_back(entry, args) {
                 return Barrier::Paused;
             }
             let begin_others = self.batch.shards.len();
@@ -425,9 +425,7 @@ impl Worker {
         turns: Option<&mut Turns<'_, Self>>,
     ) -> Then {
         let place = match place {
-            Place::Script(source) => {
-                self.core.place_of_script(request.entry, request.args, source)
-            }
+            Place::Script(source) => self.core.place_of_script(request.entry, request.args, source),
             place => place,
         };
         session.note_command(request.entry);
@@ -1101,7 +1099,7 @@ impl Worker {
                     commands += 1;
                     let args = args.as_args();
                     match self.core.admit_in(session, args) {
-                        Ok(entry) if self.core.holds_back_in(session, entry) => {
+                        Ok(entry) if self.core.holds_back_in(session, entry, args) => {
                             break Progress {
                                 consumed: begin,
                                 then: self.hold_back(session, io.id),

@@ -125,7 +125,7 @@ impl Core {
         }
         self.add_shards_of(request.entry, request.args, &mut transaction.shards);
         let command = request.entry.command;
-        transaction.flags = transaction.flags.and(command.flags);
+        transaction.flags = transaction.flags.and(self.flags_of(request.entry, request.args));
         transaction.only_shards &= !matches!(command.handler, Handler::Session);
         let run = self.shared.session_run(request.entry.id);
         transaction.runs_scripts |= matches!(run, Some(SessionRun::Script(_)));
@@ -137,12 +137,13 @@ impl Core {
     }
 
     /// Whether the command has to wait for a pause to end. EXEC waits if one of its commands would.
-    pub fn holds_back_in(&self, session: &Session, entry: &Entry) -> bool {
+    pub fn holds_back_in(&self, session: &Session, entry: &Entry, args: Args<'_>) -> bool {
+        let Some(pause) = self.pause.get() else { return false };
         let queued = match &session.transaction {
             Some(transaction) if self.runs_queue(entry) => transaction.flags,
             _ => Flags::NONE,
         };
-        self.pause.get().is_some_and(|pause| pause.holds(entry.command.flags.and(queued)))
+        pause.holds(self.flags_of(entry, args).and(queued))
     }
 
     /// Queues the commands in a client's input that are to be queued, up to one that is not. Not for
@@ -177,7 +178,7 @@ impl Core {
                 Ok(entry) => entry,
                 Err(error) => return Barrier::of_refusal(error, args, (begin, end), first_span),
             };
-            if self.holds_back_in(session, entry) {
+            if self.holds_back_in(session, entry, args) {
                 return Barrier::Paused;
             }
             if !self.queues(session, entry) {
