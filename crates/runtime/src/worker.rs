@@ -238,7 +238,7 @@ impl<S: Service> Driver<S> {
         for letter in letters.drain(..) {
             match letter {
                 Letter::Mail(mail) if is_within && service.defers(&mail) => {
-                    self.deferred.push(mail)
+                    self.deferred.push(mail);
                 }
                 Letter::Mail(mail) => {
                     service.mail(mail, &mut Connections::new(&mut self.network));
