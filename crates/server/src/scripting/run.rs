@@ -7,6 +7,7 @@ use super::store::{Function, Script};
 use crate::apart::reborrow;
 use crate::caller::Caller;
 use crate::commands::error::ServerError;
+use crate::observed::Together;
 use crate::place::{Place, ShardSet};
 use crate::session_command::{Flow, SessionCall, SessionResult};
 use crate::worker::Core;
@@ -215,8 +216,9 @@ fn run_found(
         args: call.args.tail(3 + key_count),
         name,
     };
+    let own = Together::default();
     let caller = Caller::new(core, call.session, call.id, call.turn)
-        .nested()
+        .nested(call.together.unwrap_or(&own))
         .while_serving(reborrow(&mut call.meanwhile));
     let mut host = ScriptHost::new(caller, view, running, declared);
     let mut reply = ReplyWriter::new(call.output, protocol);
@@ -228,6 +230,7 @@ fn run_found(
     };
     host.end();
     let restarts = host.restarts;
+    own.tell(core.shared, call.id);
     call.session.db = db;
     if restarts {
         return Ok(Flow::Defer);
