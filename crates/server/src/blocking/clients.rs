@@ -215,6 +215,7 @@ impl Worker {
             let cost = (blocked.nanos + nanos, reply.len());
             core.note_finished(session, &blocked, &result, cost, &turn);
             core.answer(session, output, |_, output| output.append(reply));
+            core.tell_late(session, &mut output.0);
         });
         match undelivered {
             None => debug_assert!(delivered.is_some(), "it was delivered to somebody"),

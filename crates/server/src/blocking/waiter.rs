@@ -88,6 +88,15 @@ pub enum Ending {
     Over,
 }
 
+/// Whether a command that waits has been answered already by somebody whose letter is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    No,
+    /// It is being tried.
+    Maybe,
+    Yes,
+}
+
 impl Blocked {
     /// A command that begins to wait.
     pub fn new(
@@ -145,6 +154,15 @@ impl Blocked {
             TRIED | TRIED_AGAIN | RETRIED => (state, Ending::Busy),
             _ => (OVER, Ending::Over),
         })
+    }
+
+    /// Whether it has its answer.
+    pub fn is_answered(&self) -> Answered {
+        match self.state.load(Ordering::Acquire) {
+            WAITS | RETRIED => Answered::No,
+            TRIED | TRIED_AGAIN => Answered::Maybe,
+            _ => Answered::Yes,
+        }
     }
 
     /// Its client is gone. Whether those behind it were kept waiting for it to be retried.

@@ -2,6 +2,7 @@
 
 use super::Tracking;
 use super::state::{Mode, Remember};
+use crate::blocking::waiter::Answered;
 use crate::mail::Mail;
 use crate::pending::Pending;
 use crate::session::Session;
@@ -26,7 +27,7 @@ pub enum Invalidated {
 }
 
 /// What a worker is to tell its clients.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Invalidation {
     /// Whom; all that are tracked if [`Invalidated::All`].
     to: Vec<ConnectionId>,
@@ -216,10 +217,28 @@ impl Core {
         }
         if tracking.redirect == 0 {
             let is_own = invalidation.by == Some(id);
-            if is_own && matches!(session.pending, Some(Pending::Posted)) {
-                session.facts.late_invalidations.push(invalidation.what.clone());
-            } else if protocol == Protocol::Resp3 {
-                write(&invalidation.what, &mut output.0, protocol);
+            let flushes = matches!(invalidation.what, Invalidated::All);
+            let comes_late = match &session.pending {
+                Some(Pending::Posted) if is_own => Answered::Yes,
+                // No command that waits flushes.
+                Some(Pending::Blocked(blocked)) if is_own && !flushes => {
+                    blocked.waiter.is_answered()
+                }
+                _ => Answered::No,
+            };
+            match comes_late {
+                Answered::Yes => {
+                    session.facts.late_invalidations.push(invalidation.what.clone());
+                }
+                // It is soon known which of its commands changed that: the one that waits, or one before.
+                Answered::Maybe => {
+                    let again = Invalidation { to: vec![id], ..invalidation.clone() };
+                    self.post.send(self.worker, Mail::Invalidate(again));
+                }
+                Answered::No if protocol == Protocol::Resp3 => {
+                    write(&invalidation.what, &mut output.0, protocol);
+                }
+                Answered::No => {}
             }
             return None;
         }
