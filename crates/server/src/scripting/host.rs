@@ -9,6 +9,7 @@ use crate::mail::ShardPost;
 use crate::place::ShardSet;
 use crate::request::Request;
 use crate::session_command::Flow;
+use crate::watch::Cost;
 use crate::watch::monitor::Lines;
 use darter_base::ShardId;
 use darter_command_table::{Entry, Flags, ReplyError, ShardView};
@@ -197,6 +198,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
                 self.show();
             }
         }
+        let unsent_before = output.len();
         let flow = if over_more {
             let router = core.shared.router();
             let mut view = View::several(&mut self.more, router);
@@ -204,7 +206,13 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         } else {
             self.caller.run(request, self.view, output)
         };
-        core.statistics().took(entry.id, core.nanos_since(begun));
+        let nanos = core.nanos_since(begun);
+        core.statistics().took(entry.id, nanos);
+        let reply_bytes = output.len().saturating_sub(unsent_before);
+        let cost = Cost { nanos, request_bytes: request.bytes, reply_bytes };
+        if core.thresholds.get().is_notable(cost) {
+            core.remember(self.caller.session, entry, args, cost, self.caller.turn.now);
+        }
         if matches!(flow, Ok(Flow::Later(_) | Flow::Defer | Flow::Wait)) {
             // Its answer comes from elsewhere, and a script cannot wait.
             return Err(Stop::Refused(ServerError::ScriptCommandDenied.into()));
