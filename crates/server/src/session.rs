@@ -198,6 +198,12 @@ impl Session {
         self.last_command = &entry.full_name;
     }
 
+    /// Takes that back, because it is going to run it another way.
+    #[cold]
+    pub fn take_command_back(&mut self) {
+        self.commands -= 1;
+    }
+
     /// Lets `run` run a command or a window of them, and drops the replies if they are not wanted.
     #[inline]
     pub fn run_muted<T: Mute, R>(

@@ -9,7 +9,7 @@ use crate::statistics::WorkerStatistics;
 use crate::survey::{Question, Survey};
 use crate::worker::Core;
 use darter_base::WorkerId;
-use darter_command_table::{Command, Entry, ReplyError, ShardView, Wait};
+use darter_command_table::{Command, Entry, ReplyError, ShardView, Slice, Wait};
 use darter_resp::{Args, Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, Turn};
 
@@ -110,6 +110,9 @@ pub enum Flow {
     /// Nothing until a key has something for it, which can take for ever. Only of a command over shards
     /// that is no part of another one.
     Block(Box<Wait>),
+    /// The next command once this one has run in slices. Only of a command over shards that is no part of
+    /// another one.
+    Slices(Box<dyn Slice>),
     /// Close once the reply is sent.
     Close,
 }

@@ -7,7 +7,7 @@ use crate::commands::error::ServerError;
 use crate::commands::pubsub::subscribe::must_read_letters;
 use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
-use crate::job::Job;
+use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
 use crate::observed::work_observed;
 use crate::outbox::Outbox;
@@ -503,7 +503,9 @@ impl Worker {
                 Then::Await
             }
             Ok(Flow::Defer) => unreachable!("dealt with"),
-            Ok(Flow::Block(_)) => unreachable!("only commands over shards wait for keys"),
+            Ok(Flow::Block(_) | Flow::Slices(_)) => {
+                unreachable!("only commands over shards wait for keys or run in slices")
+            }
             Ok(Flow::Wait) => Then::Suspend,
             Ok(Flow::Close) => Then::CloseAfterFlush,
             Ok(Flow::Next) | Err(_) => Then::Read,
@@ -655,6 +657,10 @@ impl Worker {
         if job.errand.is_some() {
             return;
         }
+        // It is run again where it can have slices.
+        let is_long =
+            |packed: &mut PackedCommand| matches!(packed.result, Err(ReplyError::Long));
+        let long = job.commands.pop_if(is_long);
         for packed in &job.commands {
             self.core.statistics().called(packed.entry.id, &packed.result);
             self.core.statistics().took(packed.entry.id, packed.cost.nanos);
@@ -671,7 +677,11 @@ impl Worker {
                 self.core.tell(session, request, packed.cost, &turn);
             }
             self.core.answer(session, output, |session, output| {
-                session.pending = None;
+                session.pending = long.map(|packed| {
+                    let PackedCommand { entry, args, cost, .. } = packed;
+                    let request = Request { entry, args: args.as_args(), bytes: cost.request_bytes };
+                    Pending::Deferred(Box::new(request.to_owned()))
+                });
                 output.append(job.output);
             });
             if !session.facts.late_invalidations.is_empty() {
@@ -956,7 +966,7 @@ impl Service for Worker {
             _ => {}
         }
         if let Some(pending) = session.pending.take() {
-            pending.abandon(&self.core);
+            pending.abandon(&self.core, turn.now);
         }
     }
 }
