@@ -81,11 +81,8 @@ impl<R: Read> LongRead<R> {
     fn read(&mut self, shard: &mut Shard, now: UnixMillis, is_first: bool, whole: bool) -> bool {
         let key = Key::new(shard.hasher(), &self.key);
         let mut keyspace = shard.keyspace(self.db, now);
-        let found = if is_first {
-            keyspace.read_collection(&key)
-        } else {
-            keyspace.peek_collection(&key)
-        };
+        let found =
+            if is_first { keyspace.read_collection(&key) } else { keyspace.peek_collection(&key) };
         let collection: &R::Collection = match found {
             Ok(Some(collection)) => collection,
             Ok(None) => return false,

@@ -74,7 +74,10 @@ impl<'a> Caller<'a> {
         };
         self.note_read(entry);
         // What is run again is counted then.
-        if !matches!(result, Ok(Flow::Defer | Flow::Block(_))) {
+        let is_to_come = |flow: &Flow| {
+            matches!(flow, Flow::Defer | Flow::Block(_) | Flow::Connect(_) | Flow::Transfer(_))
+        };
+        if !result.as_ref().is_ok_and(is_to_come) {
             self.core.statistics().called(entry.id, &result);
         }
         result

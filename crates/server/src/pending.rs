@@ -40,6 +40,10 @@ pub enum Pending {
     Blocked(Box<BlockedClient>),
     /// Waiting for other servers or files.
     Waiting(Waiting),
+    /// Waiting for a connection to another server.
+    Connecting(Box<OwnedRequest>),
+    /// Waiting for keys to be at another server.
+    Transferring,
 }
 
 /// A command over several shards.
@@ -181,6 +185,17 @@ pub fn run_gathered(
             session.pending = Some(Pending::Deferred(Box::new(request.to_owned())));
             core.post.send(core.worker, Mail::Resume(id));
             return After::Waits;
+        }
+        Ok(Flow::Connect(target)) => {
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+            session.pending = Some(Pending::Connecting(Box::new(request.to_owned())));
+            core.connect(*target, id);
+            return After::Blocks;
+        }
+        Ok(Flow::Transfer(transfer)) => {
+            session.pending = Some(Pending::Transferring);
+            core.transfer(request.to_owned(), *transfer, gathering, begun, id);
+            return After::Blocks;
         }
         Ok(Flow::Slices(slice)) => {
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
@@ -330,7 +345,9 @@ impl Pending {
             | Self::Deferred(_)
             | Self::Survey(_)
             | Self::Paused
-            | Self::Waiting(_) => None,
+            | Self::Waiting(_)
+            | Self::Connecting(_)
+            | Self::Transferring => None,
         };
         if let Some(mut gathering) = gathering {
             gathering.release(&core.shared.cells, &ShardPost(&core.post));

@@ -2,6 +2,7 @@
 
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
+use crate::migration::{Target, Transfer};
 use crate::scripting::Source;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -113,6 +114,12 @@ pub enum Flow {
     /// The next command once this one has run in slices. Only of a command over shards that is no part of
     /// another one.
     Slices(Box<dyn Slice>),
+    /// The same command again, once there is a connection to another server
+    /// ([`Facts::dialogue`](crate::session::Facts::dialogue)). Nothing was answered yet. Only of a command over
+    /// shards that is no part of another one.
+    Connect(Box<Target>),
+    /// The next command once the keys are at another server. Their shards are held until then. As above.
+    Transfer(Box<Transfer>),
     /// Close once the reply is sent.
     Close,
 }

@@ -58,9 +58,7 @@ pub(super) static LRANGE: Command = Command {
     keys: &[KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS))],
     args: &[Arg::key("key"), Arg::integer("start"), Arg::integer("stop")],
     handler: Handler::Keyed(lrange),
-    slices: Some(|call| {
-        Ok(read_in_slices(call, Elements { range: IndexRange::parse(call, 2)? }))
-    }),
+    slices: Some(|call| Ok(read_in_slices(call, Elements { range: IndexRange::parse(call, 2)? }))),
     ..Command::BASE
 };
 

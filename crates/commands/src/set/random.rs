@@ -1,7 +1,7 @@
 //! SPOP and SRANDMEMBER.
 
-use crate::reply::write_item;
 use crate::picks::{PICKS_IN_ONE_PIECE_MAX, Pick, pick_in_slices};
+use crate::reply::write_item;
 use darter_base::UnixMillis;
 use darter_base::crc16::slot_of;
 use darter_command_table::{

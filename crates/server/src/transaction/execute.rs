@@ -67,7 +67,7 @@ fn run(call: &mut SessionCall<'_>, transaction: &Transaction, view: &mut ShardVi
                 }
                 Ok(Flow::Close) => apart.close(),
                 Ok(Flow::Yield) => apart.yields(),
-                Ok(Flow::Next | Flow::Defer | Flow::Wait | Flow::Block(_) | Flow::Slices(_)) | Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
         core.note(caller.session, request, nanos, reply_bytes, call.turn);
