@@ -280,6 +280,15 @@ impl Hash {
         }
     }
 
+    /// Whether some field has a deadline, passed or not.
+    #[inline]
+    pub fn holds_deadlines(&self) -> bool {
+        match self.form.as_ref() {
+            PackedOrRef::Packed(_) => false,
+            PackedOrRef::Big(table) => table.holds_deadlines(),
+        }
+    }
+
     /// Panics if the hash contradicts itself. O(n).
     pub fn check_invariants(&self) {
         match self.form.as_ref() {
