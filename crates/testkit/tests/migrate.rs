@@ -79,7 +79,7 @@ fn options_are_those_of_redis() {
     let target = darter(SERVER_MODES[0]);
     let port = target.address().port();
     let (mut here, mut there) = (source.connect().unwrap(), target.connect().unwrap());
-    let mut migrate =
+    let migrate =
         |client: &mut Client, what: &str| call(client, &format!("MIGRATE 127.0.0.1 {port} {what}"));
     call(&mut here, "SET k 1");
     assert_eq!(migrate(&mut here, "k 0 20000 COPY"), ok());
