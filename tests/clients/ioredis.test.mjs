@@ -66,3 +66,74 @@ test("it connects again after its connection was killed", async () => {
   assert.equal(await client.get("a"), "1");
   await admin.quit();
 });
+
+// The next `count` events of a kind, and a way of waiting for them.
+function heard(emitter, name, count) {
+  return new Promise((resolve) => {
+    const all = [];
+    emitter.on(name, (...event) => all.push(event) === count && resolve(all));
+  });
+}
+
+test("pub/sub: channels, patterns, sharded channels", async () => {
+  const subscriber = new Redis({ port });
+  assert.equal(await subscriber.subscribe("a", "b"), 2);
+  assert.equal(await subscriber.psubscribe("a*", "?"), 4);
+  assert.equal(await subscriber.ssubscribe("s1", "s2"), 2);
+  const messages = heard(subscriber, "message", 1);
+  const matches = heard(subscriber, "pmessage", 3);
+  const sharded = heard(subscriber, "smessage", 1);
+  assert.equal(await client.publish("a", "one"), 3);
+  assert.equal(await client.publish("c", "two"), 1);
+  assert.equal(await client.spublish("s2", "three"), 1);
+  assert.deepEqual(await messages, [["a", "one"]]);
+  assert.deepEqual((await matches).map((match) => match.join()).sort(), ["?,a,one", "?,c,two", "a*,a,one"]);
+  assert.deepEqual(await sharded, [["s2", "three"]]);
+  assert.deepEqual(await client.pubsub("NUMSUB", "a", "z"), ["a", 1, "z", 0]);
+  assert.equal(await subscriber.unsubscribe("a", "b"), 2);
+  assert.equal(await subscriber.punsubscribe(), 0);
+  assert.equal(await subscriber.sunsubscribe(), 0);
+  // Back to ordinary commands.
+  assert.equal(await subscriber.set("a", "1"), "OK");
+  await subscriber.quit();
+});
+
+test("a subscriber that connects again subscribes again", async () => {
+  const subscriber = new Redis({ port });
+  await subscriber.subscribe("news");
+  const again = new Promise((resolve) => subscriber.once("ready", resolve));
+  await client.client("KILL", "TYPE", "pubsub");
+  await again;
+  const message = heard(subscriber, "message", 1);
+  while ((await client.publish("news", "back")) === 0);
+  assert.deepEqual((await message)[0], ["news", "back"]);
+  subscriber.disconnect();
+});
+
+test("scripts as commands, transactions, and keys that are watched", async () => {
+  client.defineCommand("move2", {
+    numberOfKeys: 2,
+    lua: "local v = redis.call('GET', KEYS[1]) redis.call('DEL', KEYS[1]) redis.call('SET', KEYS[2], v) return v",
+  });
+  await client.set("from", "x");
+  await client.script("FLUSH");
+  assert.equal(await client.move2("from", "to"), "x");
+  const replies = await client.multi().move2("to", "back").get("back").exec();
+  assert.deepEqual(replies, [[null, "x"], [null, "x"]]);
+
+  const other = new Redis({ port });
+  await client.watch("back");
+  await other.set("back", "changed");
+  assert.equal(await client.multi().set("never", "1").exec(), null);
+  assert.equal(await client.exists("never"), 0);
+  await other.quit();
+});
+
+test("a blocked client is served, and another one times out", async () => {
+  const blocked = new Redis({ port });
+  const popped = blocked.blpop("nothing", "list", 60);
+  await client.rpush("list", "element");
+  assert.deepEqual(await popped, ["list", "element"]);
+  assert.equal(await blocked.brpop("list", 0.05), null);
+  await blocked.quit();
+});

@@ -66,5 +66,78 @@ for (const RESP of [2, 3]) {
       assert.equal(await client.get("a"), "1");
       await admin.close();
     });
+
+    test("pub/sub: channels, patterns, sharded channels", async () => {
+      const subscriber = await createClient({ RESP, socket: { port } }).connect();
+      const heard = [];
+      let enough;
+      const all = new Promise((resolve) => (enough = resolve));
+      const listen = (kind) => (message, channel) => {
+        if (heard.push(`${kind} ${channel} ${message}`) === 4) enough();
+      };
+      await subscriber.subscribe(["a", "b"], listen("message"));
+      await subscriber.pSubscribe("a*", listen("pattern"));
+      await subscriber.sSubscribe("s", listen("sharded"));
+      assert.equal(await client.publish("a", "one"), 2);
+      assert.equal(await client.publish("b", "two"), 1);
+      assert.equal(await client.sPublish("s", "three"), 1);
+      await all;
+      const wanted = ["message a one", "message b two", "pattern a one", "sharded s three"];
+      assert.deepEqual(heard.sort(), wanted);
+      assert.deepEqual({ ...(await client.pubSubNumSub(["a", "z"])) }, { a: 1, z: 0 });
+      assert.equal(await client.pubSubNumPat(), 1);
+      await subscriber.unsubscribe("a");
+      await subscriber.pUnsubscribe("a*");
+      assert.equal(await client.publish("a", "nobody"), 0);
+      await subscriber.unsubscribe("b");
+      await subscriber.sUnsubscribe("s");
+      // Back to ordinary commands; the client leaves its replies as bytes.
+      assert.equal(String(await subscriber.set("a", "1")), "OK");
+      await subscriber.close();
+    });
+
+    test("transactions, and a key that is watched", async () => {
+      assert.deepEqual(await client.multi().set("a", "1").incr("a").exec(), ["OK", 2]);
+      const other = await createClient({ RESP, socket: { port } }).connect();
+      await client.watch("a");
+      await other.set("a", "5");
+      await assert.rejects(client.multi().incr("a").exec(), /WatchError|watched/i);
+      await other.close();
+    });
+
+    test("a script, declared or not", async () => {
+      const script = "return {KEYS[1], ARGV[1], redis.call('INCR', 'undeclared')}";
+      const options = { keys: ["a"], arguments: ["b"] };
+      assert.deepEqual(await client.eval(script, options), ["a", "b", 1]);
+      const sha = await client.scriptLoad(script);
+      assert.deepEqual(await client.evalSha(sha, options), ["a", "b", 2]);
+    });
   });
 }
+
+test("a client-side cache forgets what others change", async () => {
+  const other = await createClient({ socket: { port } }).connect();
+  const clientSideCache = { maxEntries: 100 };
+  const client = await createClient({ RESP: 3, socket: { port }, clientSideCache }).connect();
+  await other.flushAll();
+  const reads = async () => Number(/cmdstat_get:calls=(\d+)/.exec(await other.info("commandstats"))?.[1] ?? 0);
+  await other.set("a", "1");
+  assert.equal(await client.get("a"), "1");
+  const before = await reads();
+  for (let turn = 0; turn < 20; turn++) assert.equal(await client.get("a"), "1");
+  assert.equal(await reads(), before);
+  for (const [change, value] of [
+    [() => other.set("a", "2"), "2"],
+    [() => other.multi().set("b", "x").append("a", "3").exec(), "23"],
+    [() => other.eval("return redis.call('SET', KEYS[1], 'scripted')", { keys: ["a"] }), "scripted"],
+    [() => other.del("a"), null],
+    [() => other.rename("b", "a"), "x"],
+    [() => other.flushAll(), null],
+  ]) {
+    await change();
+    // An invalidation from another worker may come a moment later.
+    while ((await client.get("a")) !== value) await new Promise(setImmediate);
+  }
+  await client.close();
+  await other.close();
+});
