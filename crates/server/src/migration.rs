@@ -66,9 +66,8 @@ impl Transfer {
     fn run(mut self) -> TransferOutcome {
         let keys = std::mem::take(&mut self.keys);
         let mut outcome = TransferOutcome { moved: Vec::new(), error: None };
-        let requests = self.preparation.iter().chain(keys.iter().map(|(_, request)| request));
-        let sent: Result<(), _> = requests.map(|request| self.dialogue.send(request)).collect();
-        if sent.is_err() {
+        let mut requests = self.preparation.iter().chain(keys.iter().map(|(_, request)| request));
+        if requests.try_for_each(|request| self.dialogue.send(request)).is_err() {
             outcome.error = Some(ServerError::MigrationBroken { what: "writing" });
             return outcome;
         }

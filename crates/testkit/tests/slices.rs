@@ -22,7 +22,7 @@ fn call(client: &mut Client, line: &str) -> Value {
 
 /// Makes collections of `count` elements.
 fn fill(client: &mut Client, count: usize) {
-    client.set_reply_timeout(Duration::from_secs(120)).unwrap();
+    client.set_reply_timeout(Duration::from_mins(2)).unwrap();
     let numbers: Vec<usize> = (0..count).collect();
     for some in numbers.chunks(5000) {
         let with = |command: &str, key: &str, of: &dyn Fn(usize) -> Vec<String>| {
@@ -129,7 +129,7 @@ fn picks_go_on_when_the_collection_goes() {
     let server = start(ALONE);
     let mut other = server.connect().unwrap();
     let mut long = server.connect().unwrap();
-    long.set_reply_timeout(Duration::from_secs(120)).unwrap();
+    long.set_reply_timeout(Duration::from_mins(2)).unwrap();
     call(&mut other, "SADD s a b c");
     long.send(&["SRANDMEMBER", "s", "-3000000"]).unwrap();
     long.read_bytes(b"*3000000\r\n".len()).unwrap();

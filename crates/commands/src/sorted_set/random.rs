@@ -39,6 +39,9 @@ pub(super) static ZRANDMEMBER: Command = Command {
     ..Command::BASE
 };
 
+/// Below this share of the set, single draws cost less than going through all of it.
+const DRAW_SHARE: usize = 16;
+
 fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut random = random_for(view, &key);
@@ -80,8 +83,6 @@ fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let wanted = wanted.min(set.len());
     shape.begin(&mut call.reply, wanted);
-    /// Below this share of the set, single draws cost less than going through all of it.
-    const DRAW_SHARE: usize = 16;
     if wanted.saturating_mul(DRAW_SHARE) > set.len() {
         let (mut needed, len) = (wanted, set.len());
         for (passed, (member, score)) in set.iter().enumerate() {
