@@ -15,6 +15,8 @@ pub(crate) enum Flow {
     Suspended,
     /// Not until resumed; a disconnect waits.
     Awaiting,
+    /// Only apart from the others; is in the list of those that wait for that.
+    Apart,
     /// Never again; closes once its output is sent.
     Finishing,
     /// Never again; is in the list of connections to remove.

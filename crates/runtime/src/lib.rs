@@ -6,7 +6,7 @@
 //! the system clock. `docs/runtime.md` has the measurements behind it.
 //!
 //! Read [`service`] first: it is the whole contract with the crate above. Then [`connections`]
-//! (what a worker may do with its other connections), [`post`] (letters to other workers),
+//! (what a worker may do with its other connections), [`apart`] (a connection whose command can take long), [`post`] (letters to other workers),
 //! [`config`], [`runtime`] and [`handle`] (starting, changing and stopping), [`background`] and
 //! [`files`] (work beside the network), [`http`] (the endpoint for metrics and probes), [`crash`]
 //! (what is told of a fatal signal), [`process`] (leaving the terminal). Inside, `worker` is the
@@ -16,6 +16,7 @@
 // Denied by the workspace; `allocator`, `crash`, `process` and `stopwatch` say why they need it.
 
 pub mod allocator;
+pub mod apart;
 pub mod arrivals;
 pub mod background;
 pub mod clock;
@@ -54,6 +55,7 @@ mod table;
 mod worker;
 
 pub use allocator::Allocator;
+pub use apart::Turns;
 pub use arrivals::Arrivals;
 pub use background::{Background, Share};
 pub use clock::Turn;

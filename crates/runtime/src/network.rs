@@ -20,6 +20,7 @@
 //! - A connection has one read per tick. One that filled the buffer goes to the back of a queue.
 //! - Above a high-water mark of unsent output a connection is neither read nor shown its input.
 
+use crate::apart::Lent;
 use crate::arrivals::{Arrival, Arrivals, NOTHING_CONSUMED};
 use crate::census::Census;
 use crate::connection::{Connection, Flow, Sent};
@@ -71,6 +72,10 @@ pub(crate) struct Network<S: Service> {
     runnable: VecDeque<Key>,
     /// Due in this tick, after letters.
     resumed: Vec<Key>,
+    /// To be served apart, in the order in which they asked for it.
+    pub(crate) apart: VecDeque<Key>,
+    /// The connection that is being served apart, which is not in the table meanwhile.
+    pub(crate) lent: Option<Lent>,
     /// Got output from others in this tick.
     unsent: Vec<Key>,
     /// To be removed at the end of this tick.
@@ -115,6 +120,8 @@ impl<S: Service> Network<S> {
             spares: Vec::new(),
             runnable: VecDeque::new(),
             resumed: Vec::new(),
+            apart: VecDeque::new(),
+            lent: None,
             unsent: Vec::new(),
             doomed: Vec::new(),
             above_soft: Vec::new(),
@@ -199,10 +206,19 @@ impl<S: Service> Network<S> {
     /// Readiness of a connection. Its input is read, and shown to the service by
     /// [`Network::show_arrivals`].
     pub(crate) fn event(&mut self, service: &mut S, event: &Event) {
-        let Some(key) = self.connections.key_at(event.token().0) else { return };
-        let Some(connection) = self.connections.get_mut(key) else { return };
         let hung = event.is_error() || event.is_write_closed();
         let ended = hung || event.is_read_closed();
+        let Some(key) = self.connections.key_at(event.token().0) else {
+            if let Some(lent) = &mut self.lent
+                && lent.key.position as usize == event.token().0
+            {
+                lent.readable |= event.is_readable() || ended;
+                lent.ended |= ended;
+                lent.writable |= event.is_writable() || hung;
+            }
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(key) else { return };
         connection.readable |= event.is_readable() || ended;
         connection.read_closed |= ended;
         let unblocked = connection.send_blocked && (event.is_writable() || hung);
@@ -290,7 +306,10 @@ impl<S: Service> Network<S> {
 
     /// Whether there is a connection to serve without waiting for an edge.
     pub(crate) fn is_runnable(&self) -> bool {
-        !self.runnable.is_empty() || !self.unsent.is_empty() || !self.resumed.is_empty()
+        !self.runnable.is_empty()
+            || !self.unsent.is_empty()
+            || !self.resumed.is_empty()
+            || !self.apart.is_empty()
     }
 
     pub(crate) fn id(&self, key: Key) -> ConnectionId {
@@ -372,7 +391,7 @@ impl<S: Service> Network<S> {
     }
 
     /// Does what the service said after it has seen input; what it wrote is listed to be sent.
-    fn settle(&mut self, key: Key, then: Then) {
+    pub(crate) fn settle(&mut self, key: Key, then: Then) {
         self.follow(key, then);
         self.list_unsent(key);
         self.enqueue_if_ready(key);
@@ -505,6 +524,10 @@ impl<S: Service> Network<S> {
         match then {
             Then::Read => {}
             Then::Again => connection.again = true,
+            Then::Apart => {
+                connection.flow = Flow::Apart;
+                self.apart.push_back(key);
+            }
             Then::Suspend => connection.flow = Flow::Suspended,
             Then::Await => connection.flow = Flow::Awaiting,
             Then::CloseAfterFlush => {
@@ -515,7 +538,7 @@ impl<S: Service> Network<S> {
         }
     }
 
-    fn enqueue_if_ready(&mut self, key: Key) {
+    pub(crate) fn enqueue_if_ready(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let due = if self.draining { connection.again } else { true };
         if due && connection.has_work() && !connection.queued {
@@ -616,6 +639,18 @@ fn return_output<O: Outgoing + Default>(spares: &mut Vec<O>, output: &mut O) {
 impl<S: Service> Network<S> {
     pub(crate) fn connections(&self) -> &Table<Connection<S>> {
         &self.connections
+    }
+
+    pub(crate) fn spares_mut(&mut self) -> &mut Vec<S::Output> {
+        &mut self.spares
+    }
+
+    pub(crate) const fn high_water_bytes(&self) -> usize {
+        self.high_water_bytes
+    }
+
+    pub(crate) const fn query_buffer_limit_bytes(&self) -> usize {
+        self.query_buffer_limit_bytes
     }
 
     pub(crate) fn connections_mut(&mut self) -> &mut Table<Connection<S>> {
@@ -771,7 +806,7 @@ impl<S: Service> Network<S> {
         let mut oldest = now;
         for (key, connection) in self.connections.iter() {
             if connection.idle_exempt
-                || matches!(connection.flow, Flow::Suspended | Flow::Doomed(_))
+                || matches!(connection.flow, Flow::Suspended | Flow::Apart | Flow::Doomed(_))
             {
                 continue;
             }
@@ -807,7 +842,7 @@ impl<S: Service> Network<S> {
         self.connections.iter().all(|(_, connection)| {
             let in_progress = match connection.flow {
                 Flow::Open => connection.again,
-                Flow::Awaiting => true,
+                Flow::Awaiting | Flow::Apart => true,
                 Flow::Suspended | Flow::Finishing => false,
                 Flow::Doomed(_) => return true,
             };

@@ -26,13 +26,6 @@ pub enum PeerAddress {
     Unix(PathBuf),
 }
 
-/// Looks at the first bytes that have arrived on a socket and not been read, and returns how many there
-/// are in `buffer`: for a worker that cannot get to reading its connections. `fd` is the descriptor of a
-/// connection of the calling worker ([`PeerInfo::fd`]) that is open.
-pub fn peek(fd: i32, buffer: &mut [u8]) -> usize {
-    crate::socket::peek(fd, buffer)
-}
-
 /// What is known of a connection when it is opened.
 #[derive(Clone, Debug)]
 pub struct PeerInfo {

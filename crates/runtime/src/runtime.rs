@@ -12,7 +12,7 @@ use crate::placement;
 use crate::shared::{Desk, Shared, WorkerKick};
 use crate::shutdown::Shutdown;
 use crate::signals::SignalThread;
-use crate::worker::{EVENTS_MAX, RINGS, WAKE, Worker, read_clocks};
+use crate::worker::{Driver, EVENTS_MAX, RINGS, WAKE, Worker, read_clocks};
 use crate::{
     Background, ListenHandle, NextTick, Post, ReactorChoice, ReactorKind, RuntimeConfig,
     RuntimeHandle, Service, ShutdownHandle, StartError, Tunables,
@@ -295,11 +295,10 @@ fn make_worker<S: Service>(
         shutdown: ShutdownHandle::new(&shared),
     });
     let last = u16::try_from(shared.desks.len() - 1).expect("there are at most WORKERS_MAX");
-    Ok(Worker {
+    let driver = Driver {
         id,
         poll,
         events: Events::with_capacity(EVENTS_MAX),
-        service,
         network,
         acceptor,
         last_assigned: WorkerId(last),
@@ -308,10 +307,13 @@ fn make_worker<S: Service>(
         background,
         host,
         letters: Vec::new(),
+        deferred: Vec::new(),
+        completions_seen: false,
         next_tick: NextTick::Now,
         shutdown_grace: config.shutdown_grace,
         drain_deadline: None,
-    })
+    };
+    Ok(Worker { service, driver })
 }
 
 /// Stops all workers when one panics: the others would wait for its letters.

@@ -5,6 +5,7 @@
 //!
 //! 1. input of ready connections: [`Service::receive_all`] with up to 64 of them that were read, then
 //!    their output is sent; [`Service::receive`] for those that had more to do;
+//!    [`Service::receive_apart`] for those that asked for it, here and in 5;
 //! 2. sleeping workers that got letters are kicked;
 //! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
 //! 4. [`Service::tick`];
@@ -16,7 +17,7 @@
 //!
 //! Everything here runs on the worker's own thread and must not block.
 
-use crate::{Arrivals, ConnectionId, Connections, Outgoing, PeerInfo, Turn};
+use crate::{Arrivals, ConnectionId, Connections, Outgoing, PeerInfo, Turn, Turns};
 use std::time::Duration;
 
 /// A protocol server, one instance per worker, made and dropped on the worker's thread.
@@ -50,6 +51,24 @@ pub trait Service: Sized + 'static {
             let progress = self.receive(session, io);
             arrivals.conclude(place, progress);
         }
+    }
+
+    /// [`Service::receive`] for a connection that asked to be served apart ([`Then::Apart`]): no other
+    /// one is being served, and the rest of the worker can go on meanwhile with `turns`.
+    fn receive_apart(
+        &mut self,
+        session: &mut Self::Session,
+        io: Io<'_, Self::Output>,
+        turns: &mut Turns<'_, Self>,
+    ) -> Progress {
+        let _ = turns;
+        self.receive(session, io)
+    }
+
+    /// Whether a letter that comes while a connection is served apart is left until it has been.
+    fn defers(&self, mail: &Self::Mail) -> bool {
+        let _ = mail;
+        false
     }
 
     /// A letter, from another worker or from this one. Letters of one sender arrive in order.
@@ -131,6 +150,8 @@ pub enum Then {
     Await,
     /// The next tick, whether or not more input arrives: there is more to do, others go first.
     Again,
+    /// [`Service::receive_apart`], in this tick: what comes next can take long.
+    Apart,
     /// Nothing: send what is in the output, then close. Input that still comes is dropped.
     CloseAfterFlush,
     /// Nothing: close now, unsent output is lost.

@@ -9,7 +9,7 @@ use rustix::net::{
 use std::ffi::OsStr;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,19 +40,6 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Transfer {
     transfer(rustix::io::retry_on_intr(|| {
         recv(socket, &mut *buffer, RecvFlags::empty()).map(|(count, _)| count)
     }))
-}
-
-/// Reads without taking what is read.
-#[expect(unsafe_code, reason = "the number is all that is known of the socket here")]
-pub(crate) fn peek(fd: i32, buffer: &mut [u8]) -> usize {
-    if fd < 0 {
-        return 0;
-    }
-    // SAFETY: not -1, and open for the length of the call: only the calling thread closes the connections
-    // of its worker. Were it closed and the number used again, another socket's bytes would be looked at.
-    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    recv(socket, buffer, flags).map_or(0, |(count, _)| count)
 }
 
 /// One read into the free space of `buffer`, appending.

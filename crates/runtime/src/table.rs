@@ -61,6 +61,22 @@ impl<T> Table<T> {
         Some(*value)
     }
 
+    /// Takes a value out for a while: its key is that of nothing until [`Table::give_back`].
+    pub(crate) fn lend(&mut self, key: Key) -> Option<Box<T>> {
+        let slot = self.slots.get_mut(key.position as usize)?;
+        if slot.generation == key.generation { slot.value.take() } else { None }
+    }
+
+    /// Puts a value back that was lent.
+    pub(crate) fn give_back(&mut self, key: Key, value: Box<T>) {
+        let slot = &mut self.slots[key.position as usize];
+        assert!(
+            slot.value.is_none() && slot.generation == key.generation,
+            "the position of a lent value is kept free"
+        );
+        slot.value = Some(value);
+    }
+
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let slot = self.slots.get(key.position as usize)?;
         if slot.generation == key.generation { slot.value.as_deref() } else { None }
@@ -106,6 +122,19 @@ mod tests {
         assert_eq!(table.get(second), Some(&"second"));
         assert_eq!(table.key_at(0), Some(second));
         assert_eq!(table.count(), 1);
+    }
+
+    #[test]
+    fn a_lent_value_keeps_its_key() {
+        let mut table = Table::new();
+        let key = table.insert(1);
+        let value = table.lend(key).unwrap();
+        assert_eq!((table.get(key), table.key_at(0)), (None, None));
+        assert!(table.lend(key).is_none());
+        assert_eq!(table.remove(key), None);
+        assert_ne!(table.insert(2).position, key.position);
+        table.give_back(key, value);
+        assert_eq!(table.remove(key), Some(1));
     }
 
     #[test]

@@ -22,11 +22,17 @@ pub(crate) const LISTENERS: Token = Token(usize::MAX >> 1);
 /// Taken from the kernel in one call.
 pub(crate) const EVENTS_MAX: usize = 1024;
 
+/// A worker: what runs on it, and what drives that.
 pub(crate) struct Worker<S: Service> {
+    pub(crate) service: S,
+    pub(crate) driver: Driver<S>,
+}
+
+/// All of a worker but its service.
+pub(crate) struct Driver<S: Service> {
     pub(crate) id: WorkerId,
     pub(crate) poll: Poll,
     pub(crate) events: Events,
-    pub(crate) service: S,
     pub(crate) network: Network<S>,
     /// On worker 0, until a shutdown drains.
     pub(crate) acceptor: Option<Acceptor>,
@@ -38,6 +44,10 @@ pub(crate) struct Worker<S: Service> {
     pub(crate) host: Host,
     /// Letters taken out of the mailbox; empty between ticks.
     pub(crate) letters: Vec<Letter<S::Mail>>,
+    /// Letters that were put off while a connection was served apart.
+    pub(crate) deferred: Vec<S::Mail>,
+    /// Whether io_uring reported completions in a tick that does no background work.
+    pub(crate) completions_seen: bool,
     pub(crate) next_tick: NextTick,
     pub(crate) shutdown_grace: Duration,
     /// When draining ends, once it began.
@@ -54,39 +64,72 @@ struct Seen {
 
 impl<S: Service> Worker<S> {
     /// Runs until the runtime stops.
-    pub(crate) fn run(mut self) {
-        while self.shared.shutdown.stage() != Stage::Stopped {
-            self.tick();
+    pub(crate) fn run(self) {
+        let Self { mut service, mut driver } = self;
+        while driver.shared.shutdown.stage() != Stage::Stopped {
+            driver.tick(&mut service);
         }
-        self.network.close_all();
-        self.network.reap(&mut self.service);
-        let tasks = self.background.tasks();
-        self.host.enter(|| tasks.clear());
+        driver.network.close_all();
+        driver.network.reap(&mut service);
+        let tasks = driver.background.tasks();
+        driver.host.enter(|| tasks.clear());
         // Connections nobody opened are closed with their letters.
-        self.shared.desks[self.id.index()].mailbox.take_all(&mut self.letters);
-        self.shared.listening.clear();
+        driver.shared.desks[driver.id.index()].mailbox.take_all(&mut driver.letters);
+        driver.shared.listening.clear();
     }
+}
 
-    fn tick(&mut self) {
+impl<S: Service> Driver<S> {
+    fn tick(&mut self, service: &mut S) {
         self.wait();
         self.network.begin_tick(read_clocks(self.id));
-        let mut seen = self.dispatch_events();
-        self.network.show_and_send(&mut self.service);
+        let mut seen = self.dispatch_events(service);
+        seen.completions |= std::mem::take(&mut self.completions_seen);
+        self.network.show_and_send(service);
         seen.network |= self.network.is_runnable();
-        self.network.run_queue(&mut self.service);
-        self.network.send_listed(&self.service);
+        self.network.run_queue(service);
+        self.serve_apart(service);
+        self.network.send_listed(service);
         self.accept();
         self.post.kick_receivers();
-        seen.network |= self.read_letters();
-        self.next_tick = self.service.tick(&mut Connections::new(&mut self.network));
-        self.follow_shutdown();
-        self.network.finish_letters(&mut self.service);
-        self.service.served();
-        self.network.limit_listed(&self.service);
-        self.network.close_idle();
-        self.network.reap(&mut self.service);
-        self.post.kick_receivers();
+        seen.network |= self.read_letters(service);
+        self.next_tick = service.tick(&mut Connections::new(&mut self.network));
+        self.follow_shutdown(service);
+        self.network.finish_letters(service);
+        if self.network.waiting_apart() > 0 {
+            self.serve_apart(service);
+            self.network.send_listed(service);
+        }
+        self.finish(service);
         self.run_background(&seen);
+        self.post.kick_receivers();
+    }
+
+    /// A tick for the others while one connection is served apart: without sleep, background work and the
+    /// end.
+    pub(crate) fn tick_within(&mut self, service: &mut S) {
+        debug_assert!(self.network.has_lent(), "only while one is served apart");
+        self.poll_events(Some(Duration::ZERO));
+        self.network.begin_tick(read_clocks(self.id));
+        let seen = self.dispatch_events(service);
+        self.completions_seen |= seen.completions;
+        self.network.show_and_send(service);
+        self.network.run_queue(service);
+        self.network.send_listed(service);
+        self.accept();
+        self.post.kick_receivers();
+        self.read_letters(service);
+        self.next_tick = service.tick(&mut Connections::new(&mut self.network));
+        self.network.finish_letters(service);
+        self.finish(service);
+    }
+
+    /// The end of a tick, as far as connections are concerned.
+    fn finish(&mut self, service: &mut S) {
+        service.served();
+        self.network.limit_listed(service);
+        self.network.close_idle();
+        self.network.reap(service);
         self.post.kick_receivers();
     }
 
@@ -103,20 +146,28 @@ impl<S: Service> Worker<S> {
                 timeout = Some(Duration::ZERO);
             }
         }
+        self.poll_events(timeout);
+        self.shared.desks[self.id.index()].bell.awake();
+    }
+
+    fn poll_events(&mut self, timeout: Option<Duration>) {
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             // A signal, or io_uring's task work, which interrupts like one. Anything else is a
             // broken epoll.
             assert!(error.kind() == std::io::ErrorKind::Interrupted, "epoll_wait: {error}");
             self.events.clear();
         }
-        self.shared.desks[self.id.index()].bell.awake();
     }
 
     /// How long this worker may sleep; `None` for ever.
     fn timeout(&self) -> Option<Duration> {
         let desk = &self.shared.desks[self.id.index()];
         let tasks = self.background.tasks();
-        if self.next_tick == NextTick::Now || self.network.is_runnable() || desk.mailbox.count() > 0
+        if self.next_tick == NextTick::Now
+            || self.network.is_runnable()
+            || self.completions_seen
+            || !self.deferred.is_empty()
+            || desk.mailbox.count() > 0
         {
             return Some(Duration::ZERO);
         }
@@ -133,7 +184,7 @@ impl<S: Service> Worker<S> {
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    fn dispatch_events(&mut self) -> Seen {
+    fn dispatch_events(&mut self, service: &mut S) -> Seen {
         let mut seen = Seen::default();
         for event in &self.events {
             match event.token() {
@@ -146,7 +197,7 @@ impl<S: Service> Worker<S> {
                 }
                 _ => {
                     seen.network = true;
-                    self.network.event(&mut self.service, event);
+                    self.network.event(service, event);
                 }
             }
         }
@@ -172,16 +223,27 @@ impl<S: Service> Worker<S> {
     }
 
     /// True when there were letters.
-    fn read_letters(&mut self) -> bool {
+    fn read_letters(&mut self, service: &mut S) -> bool {
+        let is_within = self.network.has_lent();
+        let mut any = false;
+        if !is_within && !self.deferred.is_empty() {
+            any = true;
+            for mail in std::mem::take(&mut self.deferred) {
+                service.mail(mail, &mut Connections::new(&mut self.network));
+            }
+        }
         let mut letters = std::mem::take(&mut self.letters);
         self.shared.desks[self.id.index()].mailbox.take_all(&mut letters);
-        let any = !letters.is_empty();
+        any |= !letters.is_empty();
         for letter in letters.drain(..) {
             match letter {
-                Letter::Mail(mail) => {
-                    self.service.mail(mail, &mut Connections::new(&mut self.network));
+                Letter::Mail(mail) if is_within && service.defers(&mail) => {
+                    self.deferred.push(mail);
                 }
-                Letter::Connection(accepted) => self.network.open(&mut self.service, *accepted),
+                Letter::Mail(mail) => {
+                    service.mail(mail, &mut Connections::new(&mut self.network));
+                }
+                Letter::Connection(accepted) => self.network.open(service, *accepted),
                 Letter::Listen(listeners) => self.listen(listeners),
                 Letter::LookAround => {}
             }
@@ -209,25 +271,23 @@ impl<S: Service> Worker<S> {
         });
     }
 
-    fn follow_shutdown(&mut self) {
+    fn follow_shutdown(&mut self, service: &mut S) {
         let (shutdown, worker) = (&self.shared.shutdown, self.id.index());
         match shutdown.stage() {
             Stage::Running | Stage::Stopped => {}
-            Stage::Stopping => {
-                match self.service.stopping(&mut Connections::new(&mut self.network)) {
-                    Stopping::Ready => {
-                        if shutdown.vote(worker, Stage::Stopping) {
-                            self.shared.wake_all();
-                        }
-                    }
-                    Stopping::Wait => shutdown.unvote(worker, Stage::Stopping),
-                    Stopping::Cancel => {
-                        if shutdown.cancel() {
-                            tracing::info!("the shutdown was called off");
-                        }
+            Stage::Stopping => match service.stopping(&mut Connections::new(&mut self.network)) {
+                Stopping::Ready => {
+                    if shutdown.vote(worker, Stage::Stopping) {
+                        self.shared.wake_all();
                     }
                 }
-            }
+                Stopping::Wait => shutdown.unvote(worker, Stage::Stopping),
+                Stopping::Cancel => {
+                    if shutdown.cancel() {
+                        tracing::info!("the shutdown was called off");
+                    }
+                }
+            },
             Stage::Draining => self.drain(),
         }
     }

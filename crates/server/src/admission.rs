@@ -44,7 +44,8 @@ impl Core {
         Ok(entry)
     }
 
-    /// The same for a client that may be in a transaction, where some commands are not allowed.
+    /// The same for a client that may be in a transaction, where some commands are not allowed; nor are
+    /// those that a busy script is in the way of.
     pub fn admit_in(
         &self,
         session: &Session,
@@ -53,6 +54,11 @@ impl Core {
         let entry = self.admit(session, args)?;
         if session.transaction.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(ServerError::NotInTransaction(entry.full_name.clone()).into());
+        }
+        if self.shared.scripts.busy.any()
+            && let Some(error) = self.busy_with(session, entry, args)
+        {
+            return Err(error);
         }
         Ok(entry)
     }

@@ -5,6 +5,7 @@
 //! several commands for one client over the same view runs them as one step. Which shards a command
 //! needs is told by [`Core::shards_of`](crate::worker::Core::shards_of).
 
+use crate::apart::{Meanwhile, reborrow};
 use crate::commands;
 use crate::dispatch::{Client, run_command};
 use crate::request::Request;
@@ -33,17 +34,14 @@ pub struct Caller<'a> {
     limits: CallLimits,
     /// Whether the commands are parts of another one.
     nested: bool,
+    /// What can be done while a command runs, if that can take long.
+    pub meanwhile: Option<&'a mut (dyn Meanwhile + 'a)>,
 }
 
 impl<'a> Caller<'a> {
     /// A client that has sent one command.
-    pub const fn new(
-        core: &'a Core,
-        session: &'a mut Session,
-        id: ConnectionId,
-        turn: &'a Turn,
-    ) -> Self {
-        Self { core, session, id, turn, limits: core.limits, nested: false }
+    pub fn new(core: &'a Core, session: &'a mut Session, id: ConnectionId, turn: &'a Turn) -> Self {
+        Self { core, session, id, turn, limits: core.limits.get(), nested: false, meanwhile: None }
     }
 
     /// The same for commands that are parts of another one, a transaction or a script: their replies
@@ -52,6 +50,13 @@ impl<'a> Caller<'a> {
     pub const fn nested(mut self) -> Self {
         self.nested = true;
         self.limits.slices = false;
+        self
+    }
+
+    /// The same for one whose command can take long.
+    #[must_use]
+    pub fn while_serving(mut self, others: Option<&'a mut (dyn Meanwhile + 'a)>) -> Self {
+        self.meanwhile = others;
         self
     }
 
@@ -189,6 +194,7 @@ impl<'a> Caller<'a> {
             post: &self.core.post,
             turn: self.turn,
             nested: self.nested,
+            meanwhile: reborrow(&mut self.meanwhile),
         };
         let result = match self.core.shared.session_run(entry.id) {
             Some(SessionRun::Alone(run)) => run(&mut call),

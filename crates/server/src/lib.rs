@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod apart;
 pub mod barrier;
 pub mod blocking;
 pub mod caller;

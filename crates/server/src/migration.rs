@@ -186,7 +186,7 @@ impl Core {
             for name in &outcome.moved {
                 let key = Key::new(&self.shared.hasher, name);
                 let shard = view.shard_of(|| slot_of(name));
-                work_observed(self.shared, self.limits.interest, shard, |shard| {
+                work_observed(self.shared, self.limits.get().interest, shard, |shard| {
                     let mut keyspace = shard.keyspace(migration.db, turn.now);
                     keyspace.tell(Interest::GENERIC, "del").remove(&key);
                 });

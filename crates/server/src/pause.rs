@@ -7,6 +7,7 @@
 use crate::worker::{Core, Worker};
 use darter_base::UnixMillis;
 use darter_command_table::{Entry, Flags};
+use darter_resp::Args;
 use darter_runtime::Connections;
 use std::sync::Mutex;
 
@@ -88,8 +89,8 @@ impl SharedPause {
 impl Core {
     /// Whether the command has to wait for a pause to end.
     #[inline]
-    pub fn holds_back(&self, entry: &Entry) -> bool {
-        self.pause.get().is_some_and(|pause| pause.holds(entry.command.flags))
+    pub fn holds_back(&self, entry: &Entry, args: Args<'_>) -> bool {
+        self.pause.get().is_some_and(|pause| pause.holds(self.flags_of(entry, args)))
     }
 
     /// Puts the pause into force that all workers share now, and lets go on who waited for one that

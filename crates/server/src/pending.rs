@@ -1,6 +1,7 @@
 //! Commands that cannot finish within the call that read them: those over several shards while one
 //! is out, those in slices, and questions to all workers.
 
+use crate::apart::Meanwhile;
 use crate::blocking::clients::BlockedClient;
 use crate::caller::Caller;
 use crate::late_reply::LateReply;
@@ -26,6 +27,8 @@ pub enum Pending {
     Posted,
     /// Collecting its shards.
     Gathering(Box<Coordinated>),
+    /// Has its shards, and is to run apart from other connections.
+    Ready(Box<Coordinated>),
     /// To be run once letters have been read.
     Deferred(Box<OwnedRequest>),
     /// Running in slices.
@@ -128,6 +131,19 @@ impl Coordinated {
     }
 }
 
+impl Coordinated {
+    /// Gives its shards back. It begins again later.
+    pub fn give_up(mut self, core: &Core) -> Pending {
+        self.gathering.release(&core.shared.cells, &ShardPost(&core.post));
+        Pending::Deferred(Box::new(self.request))
+    }
+
+    /// What has its shards, and the shards.
+    pub fn into_parts(self) -> (OwnedRequest, Gathering<Shard>) {
+        (self.request, self.gathering)
+    }
+}
+
 /// What became of a pending command that was given a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
@@ -156,11 +172,14 @@ pub fn run_gathered(
     output: &mut Output,
     id: ConnectionId,
     turn: &Turn,
+    meanwhile: Option<&mut dyn Meanwhile>,
 ) -> After {
     let unsent_before = output.len();
     let begun = core.shared.stopwatch.now();
     let mut view = gathering.view(&core.shared.cells);
-    let result = Caller::new(core, session, id, turn).run(request, &mut view, output);
+    let result = Caller::new(core, session, id, turn)
+        .while_serving(meanwhile.map(|meanwhile| meanwhile as _))
+        .run(request, &mut view, output);
     let (reply, after) = match result {
         Ok(Flow::Later(reply)) if !reply.held_for.is_zero() => {
             core.serve(&mut view, turn.now);
@@ -267,7 +286,7 @@ impl Sliced {
     /// Whether what it keeps of its reply is more than the client may have unsent. Then that is all it gets
     /// to see of it, and the client is closed for having it.
     fn is_above_limit(&self, core: &Core, session: &Session) -> bool {
-        let limit = core.output_limits.of(session).hard_bytes;
+        let limit = core.output_limits.get().of(session).hard_bytes;
         limit > 0 && self.slice.kept_bytes() >= limit.saturating_add(OUTPUT_ALLOWANCE_BYTES)
     }
 
@@ -299,9 +318,14 @@ impl Pending {
                     session.pending = Some(Self::Gathering(coordinated));
                     return After::Waits;
                 }
+                if core.runs_apart(session, coordinated.request.as_request().entry) {
+                    session.pending = Some(Self::Ready(coordinated));
+                    return After::Resumes;
+                }
                 let Coordinated { request, gathering } = *coordinated;
                 let request = request.as_request();
-                run_gathered(core, session, request, gathering, Some(window), output, id, turn)
+                let window = Some(window);
+                run_gathered(core, session, request, gathering, window, output, id, turn, None)
             }
             Some(Self::Sliced(mut sliced)) => {
                 sliced
@@ -332,7 +356,7 @@ impl Pending {
     /// Drops the command of a client that is gone. A grant still under way is put straight back.
     pub fn abandon(self, core: &Core, now: UnixMillis) {
         let gathering = match self {
-            Self::Gathering(coordinated) => Some(coordinated.gathering),
+            Self::Gathering(coordinated) | Self::Ready(coordinated) => Some(coordinated.gathering),
             Self::Sliced(mut sliced) => {
                 if let Some(left) = sliced.slice.leave() {
                     core.leave_watch(left, now);

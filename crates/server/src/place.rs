@@ -1,5 +1,6 @@
 //! Where commands run.
 
+use crate::scripting::Source;
 use crate::scripting::reach::Reach;
 use crate::session_command::SessionRun;
 use crate::worker::Core;
@@ -22,6 +23,8 @@ pub enum Place {
     Gathered(Vec<ShardId>),
     /// On one shard after the other.
     Slices,
+    /// As a script, wherever that is known to run ([`Core::place_of_script`]).
+    Script(Source),
     /// Over the shards of what the client watches and has queued.
     Queued,
     /// Without shards.
@@ -85,7 +88,7 @@ impl Core {
                     Place::Several(shards) => Place::Gathered(shards),
                     place => place,
                 },
-                Some(SessionRun::Script(source)) => self.place_of_script(entry, args, source),
+                Some(SessionRun::Script(source)) => Place::Script(source),
                 Some(SessionRun::Queued(_)) => Place::Queued,
                 Some(SessionRun::Alone(_) | SessionRun::Container) | None => Place::Session,
             },
@@ -103,13 +106,14 @@ impl Core {
         let place = match self.place(entry, args) {
             Place::Slices if entry.command.keys.is_empty() => Place::All,
             Place::Slices => self.place_of_keys(entry, args),
+            Place::Script(source) => self.place_of_script(entry, args, source),
             place => place,
         };
         match place {
             Place::Shard(shard, _) => shards.add(shard),
             Place::Several(several) | Place::Gathered(several) => shards.extend(several),
             Place::All => shards.extend(self.shared.router().shards()),
-            Place::Slices | Place::Queued | Place::Session => {}
+            Place::Slices | Place::Script(_) | Place::Queued | Place::Session => {}
         }
     }
 

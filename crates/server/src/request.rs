@@ -79,7 +79,7 @@ impl Core {
     /// The part of noting that is about the client: the logs, and who wants to see every command.
     pub fn tell(&self, session: &Session, request: Request<'_>, cost: Cost, turn: &Turn) {
         let Request { entry, args, .. } = request;
-        if self.thresholds.is_notable(cost) {
+        if self.thresholds.get().is_notable(cost) {
             self.remember(session, entry, args, cost, turn.now);
         }
         self.show(session, request, turn);

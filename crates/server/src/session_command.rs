@@ -1,5 +1,6 @@
 //! Commands about the client and the server rather than about keys.
 
+use crate::apart::Meanwhile;
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
 use crate::migration::{Target, Transfer};
@@ -148,6 +149,8 @@ pub struct SessionCall<'a> {
     /// Whether it is a part of a transaction or a script. Then it must write exactly one value, and
     /// must not wait.
     pub nested: bool,
+    /// What can be done while it runs, if that can take long.
+    pub meanwhile: Option<&'a mut (dyn Meanwhile + 'a)>,
 }
 
 impl SessionCall<'_> {

@@ -139,7 +139,7 @@ impl Question {
     ) -> Option<Answer> {
         let now = connections.turn().now;
         if let Self::Unblock { client_id, end } = self {
-            let id = core.clients.get(client_id).copied();
+            let id = core.clients.borrow().get(client_id).copied();
             let ending = id.map_or(Ending::Over, |id| core.unblock(id, *end, connections));
             return (ending != Ending::Busy).then_some(Answer::Unblocked(ending == Ending::Ended));
         }

@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::apart::{Meanwhile, Others, ServedApart, wait_for_turn};
 use crate::barrier::{Barrier, is_http};
 use crate::blocking::Deadlines;
 use crate::caller::Caller;
@@ -18,7 +19,6 @@ use crate::place::Place;
 use crate::pubsub::Registry;
 use crate::request::Request;
 use crate::scripting::WorkerScripts;
-use crate::scripting::busy::NotStopped;
 use crate::session::{Replies, Session, is_local};
 use crate::session_command::Flow;
 use crate::shared::Shared;
@@ -32,13 +32,14 @@ use darter_command_table::{CallLimits, Handler, ReplyError};
 use darter_resp::{Args, Output, Parsed, ReplyWriter, RequestParser};
 use darter_runtime::{
     Arrivals, Background, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit,
-    PeerInfo, Post, Progress, Refusal, Service, Then, Turn, WorkerContext, crash,
+    PeerInfo, Post, Progress, Refusal, Service, Then, Turn, Turns, WorkerContext, crash,
 };
 use darter_shard::{Interest, Shard};
-use darter_txn::{Letter, Outcome, View, Window};
+use darter_txn::{Gathering, Letter, Outcome, View, Window};
 use hashbrown::{HashMap, HashSet};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -80,13 +81,13 @@ pub struct Core {
     /// Mailboxes.
     pub post: Post<Mail>,
     /// The configuration that commands look at, as of this tick.
-    pub limits: CallLimits,
+    pub limits: Cell<CallLimits>,
     /// Bytes of commands not run that a client may have sent, as of this tick.
-    pub query_bytes_max: usize,
+    pub query_bytes_max: Cell<usize>,
     /// Unsent output that clients may have, as of this tick.
-    pub output_limits: OutputLimits,
+    pub output_limits: Cell<OutputLimits>,
     /// From which cost on a command is remembered, as of this tick.
-    pub thresholds: Thresholds,
+    pub thresholds: Cell<Thresholds>,
     /// The pause in force.
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
@@ -98,19 +99,15 @@ pub struct Core {
     /// What it has of scripts.
     pub scripts: RefCell<WorkerScripts>,
     /// After how long a script is busy, as of this tick.
-    pub busy_script_nanos: u64,
+    pub busy_script_nanos: Cell<u64>,
     /// Its clients that have subscriptions, by what they subscribed to.
     pub subscribers: RefCell<Registry>,
     /// Its clients that are tracked.
     pub trackers: RefCell<HashSet<ConnectionId>>,
     /// Watches that are to be taken out of their shards.
     pub given_back: RefCell<BTreeMap<ShardId, Vec<WatchedKey>>>,
-    /// Its clients' sockets, to be looked at while a script keeps it from reading them.
-    pub sockets: HashMap<u64, i32>,
-    /// What became of the wish to stop a script of clients whose command has not been read yet.
-    pub stop_wishes: RefCell<HashMap<u64, Result<(), NotStopped>>>,
     /// Its clients' connections by client id.
-    pub clients: HashMap<u64, ConnectionId>,
+    pub clients: RefCell<HashMap<u64, ConnectionId>>,
     /// Clients that keep shards from others, and until when.
     pub holders: RefCell<Vec<(Instant, ConnectionId)>>,
     /// Keys on their way to other servers.
@@ -130,7 +127,10 @@ impl Core {
 /// The service of one worker.
 #[derive(Debug)]
 pub struct Worker {
-    core: Core,
+    /// Shared with a command that is served apart.
+    core: Rc<Core>,
+    /// The client of that command.
+    apart: Option<ServedApart>,
     window: Window<Shard>,
     batch: Batch,
     /// How far each of several connections served together has come; scratch.
@@ -187,30 +187,29 @@ impl Worker {
         let config = shared.config.current();
         shared.set_post(&context.post);
         Self {
-            core: Core {
+            core: Rc::new(Core {
                 worker: context.worker,
                 shared,
                 post: context.post.clone(),
-                limits: config.call_limits(),
-                query_bytes_max: config.query_buffer_limit_bytes,
-                output_limits: config.output_limits,
-                thresholds: Thresholds::new(&config.watch),
+                limits: Cell::new(config.call_limits()),
+                query_bytes_max: Cell::new(config.query_buffer_limit_bytes),
+                output_limits: Cell::new(config.output_limits),
+                thresholds: Cell::new(Thresholds::new(&config.watch)),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
                 monitors: RefCell::default(),
                 scripts: RefCell::default(),
-                busy_script_nanos: config.busy_script_nanos(),
+                busy_script_nanos: Cell::new(config.busy_script_nanos()),
                 subscribers: RefCell::default(),
                 trackers: RefCell::default(),
                 given_back: RefCell::default(),
-                sockets: HashMap::new(),
-                stop_wishes: RefCell::default(),
-                clients: HashMap::new(),
+                clients: RefCell::default(),
                 holders: RefCell::default(),
                 migrations: RefCell::default(),
                 background: context.background.clone(),
-            },
+            }),
+            apart: None,
             window: Window::new(shared.router().shard_count()),
             batch: Batch::default(),
             ahead: Vec::new(),
@@ -260,10 +259,10 @@ impl Worker {
                 Ok(entry) => entry,
                 Err(error) => return Barrier::of_refusal(error, args, (begin, end), first_span),
             };
-            if is_busy && let Some(error) = self.core.busy_with(entry, args) {
+            if is_busy && let Some(error) = self.core.busy_with(session, entry, args) {
                 return Barrier::of_refusal(error, args, (begin, end), first_span);
             }
-            if self.core.holds_back(entry) {
+            if self.core.holds_back(entry, args) {
                 return Barrier::Paused;
             }
             let begin_others = self.batch.shards.len();
@@ -297,11 +296,11 @@ impl Worker {
             batch: &self.batch,
             seats,
             now: turn.now,
-            limits: self.core.limits,
+            limits: self.core.limits.get(),
             shared: self.core.shared,
             statistics: self.core.statistics(),
             post: &self.core.post,
-            thresholds: self.core.thresholds,
+            thresholds: self.core.thresholds.get(),
             ended: self.core.shared.stopwatch.now(),
             ran: 0,
             notable: &mut self.notable,
@@ -348,7 +347,7 @@ impl Worker {
                     bytes: operation.request_bytes(),
                 };
                 session.note_command(request.entry);
-                let then = self.run_on(session, request, shards, io);
+                let then = self.run_on(session, request, shards, io, None);
                 let consumed = operation.end;
                 self.batch = batch;
                 Ran::Part { consumed, then }
@@ -366,7 +365,7 @@ impl Worker {
             crash::note_client(session.client_id);
             let mut consumed = 0;
             if session.runs_in_windows() {
-                session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
+                session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
                 self.collect(session, io.input, &mut consumed, place);
             }
             let unsent_before = io.output.0.len();
@@ -430,19 +429,25 @@ impl Worker {
         request: Request<'_>,
         place: Place,
         io: &mut Io<'_, Outbox>,
+        turns: Option<&mut Turns<'_, Self>>,
     ) -> Then {
+        let place = match place {
+            Place::Script(source) => self.core.place_of_script(request.entry, request.args, source),
+            place => place,
+        };
         session.note_command(request.entry);
         match place {
-            Place::Shard(shard, _) => self.run_on(session, request, vec![shard], io),
+            Place::Shard(shard, _) => self.run_on(session, request, vec![shard], io, turns),
             Place::Several(shards) | Place::Gathered(shards) => {
-                self.run_on(session, request, shards, io)
+                self.run_on(session, request, shards, io, turns)
             }
             Place::All => {
                 let shards = self.core.shared.router().shards().collect();
-                self.run_on(session, request, shards, io)
+                self.run_on(session, request, shards, io, turns)
             }
             Place::Slices => self.run_slices(session, request, io),
-            Place::Queued => self.run_queued(session, request, io),
+            Place::Script(_) => unreachable!("it was found out where"),
+            Place::Queued => self.run_queued(session, request, io, turns),
             Place::Session => self.run_alone(session, request, io),
         }
     }
@@ -464,7 +469,7 @@ impl Worker {
             reply: ReplyWriter::new(output, session.protocol),
             db: session.db,
             now: io.turn.now,
-            limits: self.core.limits,
+            limits: self.core.limits.get(),
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
             waits: None,
@@ -529,6 +534,7 @@ impl Worker {
         session: &mut Session,
         request: Request<'_>,
         io: &mut Io<'_, Outbox>,
+        turns: Option<&mut Turns<'_, Self>>,
     ) -> Then {
         let subscribes = session.transaction.as_ref().is_some_and(|queue| queue.subscribes());
         if subscribes && must_read_letters(&self.core, session) {
@@ -538,7 +544,7 @@ impl Worker {
         if shards.is_empty() {
             return self.run_alone(session, request, io);
         }
-        let then = self.run_on(session, request, shards, io);
+        let then = self.run_on(session, request, shards, io, turns);
         self.follow_settings();
         then
     }
@@ -556,27 +562,46 @@ impl Worker {
         request: Request<'_>,
         shards: Vec<ShardId>,
         io: &mut Io<'_, Outbox>,
+        turns: Option<&mut Turns<'_, Self>>,
     ) -> Then {
         match Coordinated::start(&self.core, session, request, shards) {
-            Ok(gathering) => {
-                let output = &mut io.output.0;
-                let after = run_gathered(
-                    &self.core, session, request, gathering, None, output, io.id, io.turn,
-                );
-                match after {
-                    After::Resumes => Then::Read,
-                    After::Blocks => Then::Suspend,
-                    After::Waits if matches!(session.pending, Some(Pending::Holding(_))) => {
-                        Then::Suspend
-                    }
-                    After::Waits => Then::Await,
-                    After::Closes => Then::CloseAfterFlush,
-                }
-            }
+            Ok(gathering) => self.run_over(session, request, gathering, io, turns),
             Err(pending) => {
                 session.pending = Some(pending);
                 Then::Await
             }
+        }
+    }
+
+    /// Runs a command over the shards gathered for it.
+    fn run_over(
+        &mut self,
+        session: &mut Session,
+        request: Request<'_>,
+        gathering: Gathering<Shard>,
+        io: &mut Io<'_, Outbox>,
+        turns: Option<&mut Turns<'_, Self>>,
+    ) -> Then {
+        let output = &mut io.output.0;
+        let (id, turn) = (io.id, io.turn);
+        let after = match turns {
+            None => {
+                let core = &self.core;
+                run_gathered(core, session, request, gathering, None, output, id, turn, None)
+            }
+            Some(turns) => {
+                let core = Rc::clone(&self.core);
+                let mut others = Others { worker: self, turns };
+                let meanwhile: Option<&mut dyn Meanwhile> = Some(&mut others);
+                run_gathered(&core, session, request, gathering, None, output, id, turn, meanwhile)
+            }
+        };
+        match after {
+            After::Resumes => Then::Read,
+            After::Blocks => Then::Suspend,
+            After::Waits if matches!(session.pending, Some(Pending::Holding(_))) => Then::Suspend,
+            After::Waits => Then::Await,
+            After::Closes => Then::CloseAfterFlush,
         }
     }
 
@@ -596,15 +621,15 @@ impl Worker {
         let version = self.core.shared.config.version();
         let is_tracking = self.core.shared.tracking.any();
         if version != self.config_version
-            || is_tracking != self.core.limits.interest.has(Interest::CHANGES)
+            || is_tracking != self.core.limits.get().interest.has(Interest::CHANGES)
         {
             self.config_version = version;
             let settings = self.core.shared.config.current();
-            self.core.limits = self.core.shared.call_limits();
-            self.core.query_bytes_max = settings.query_buffer_limit_bytes;
-            self.core.output_limits = settings.output_limits;
-            self.core.busy_script_nanos = settings.busy_script_nanos();
-            self.core.thresholds = Thresholds::new(&settings.watch);
+            self.core.limits.set(self.core.shared.call_limits());
+            self.core.query_bytes_max.set(settings.query_buffer_limit_bytes);
+            self.core.output_limits.set(settings.output_limits);
+            self.core.busy_script_nanos.set(settings.busy_script_nanos());
+            self.core.thresholds.set(Thresholds::new(&settings.watch));
             let tracks = settings.watch.tracks_latency;
             self.core.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
         }
@@ -632,7 +657,7 @@ impl Worker {
                 self.finish(job, connections);
             }
             Letter::Granted { ticket, held } => {
-                let Some(&id) = self.core.clients.get(&ticket.0) else {
+                let Some(id) = self.core.clients.borrow().get(&ticket.0).copied() else {
                     self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
                     return;
                 };
@@ -772,13 +797,13 @@ impl Worker {
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
             if expire {
                 let begun = shared.stopwatch.now();
-                let interest = self.core.limits.interest;
+                let interest = self.core.limits.get().interest;
                 more |= work_observed(shared, interest, &mut held.shard, |shard| {
                     shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
                 });
                 self.core.serve(&mut View::one(&mut held, shared.router()), turn.now);
                 let nanos = self.core.nanos_since(begun);
-                if self.core.thresholds.is_latency_event(nanos) {
+                if self.core.thresholds.get().is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
                 }
             }
@@ -788,7 +813,7 @@ impl Worker {
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
             shared.note_shard_bytes(id, held.shard.used_bytes());
             if let Some(figures) = shared.figures.get() {
-                let databases = self.core.limits.databases;
+                let databases = self.core.limits.get().databases;
                 figures.publish(&mut held.shard, id, databases, turn.now);
             }
             shared.cells.put_back(held, &ShardPost(&self.core.post));
@@ -833,8 +858,7 @@ impl Service for Worker {
         }
         statistics.connections.add(1);
         let client_id = self.core.shared.new_client_id();
-        self.core.clients.insert(client_id, id);
-        self.core.sockets.insert(client_id, peer.fd);
+        self.core.clients.borrow_mut().insert(client_id, id);
         self.core.shared.add_connection(client_id, id);
         Ok(Session::new(client_id, peer.clone(), turn.now, config.request_limits()))
     }
@@ -842,7 +866,28 @@ impl Service for Worker {
     fn receive(&mut self, session: &mut Session, io: Io<'_, Outbox>) -> Progress {
         self.follow_settings();
         let unsent_before = io.output.0.len();
-        self.receive_from(session, io, Ahead { consumed: 0, waits: false, unsent_before })
+        self.receive_from(session, io, Ahead { consumed: 0, waits: false, unsent_before }, None)
+    }
+
+    fn receive_apart(
+        &mut self,
+        session: &mut Session,
+        io: Io<'_, Outbox>,
+        turns: &mut Turns<'_, Self>,
+    ) -> Progress {
+        self.follow_settings();
+        // Nobody keeps shards while something can take long.
+        self.served();
+        self.apart = Some(ServedApart::new(session, io.id));
+        let unsent_before = io.output.0.len();
+        let ahead = Ahead { consumed: 0, waits: false, unsent_before };
+        let progress = self.receive_from(session, io, ahead, Some(turns));
+        self.apart = None;
+        progress
+    }
+
+    fn defers(&self, mail: &Mail) -> bool {
+        self.apart.is_some_and(|apart| apart.delays(mail))
     }
 
     fn receive_all(&mut self, arrivals: &mut Arrivals<'_, Self>) {
@@ -854,7 +899,7 @@ impl Service for Worker {
         for place in 0..arrivals.len() {
             let (session, io) = arrivals.at(place);
             let progress = match self.ahead.get(place) {
-                Some(ahead) => self.receive_from(session, io, *ahead),
+                Some(ahead) => self.receive_from(session, io, *ahead, None),
                 None => self.receive(session, io),
             };
             arrivals.conclude(place, progress);
@@ -862,7 +907,7 @@ impl Service for Worker {
     }
 
     fn output_limit(&self, session: &Session) -> OutputLimit {
-        self.core.output_limits.of(session)
+        self.core.output_limits.get().of(session)
     }
 
     fn mail(&mut self, mail: Mail, connections: &mut Connections<'_, Self>) {
@@ -935,7 +980,7 @@ impl Service for Worker {
             }
             if self.core.worker == WorkerId(0) {
                 self.core.shared.sample(turn.instant);
-                self.core.shared.forget_tracked_surplus(self.core.limits.tracked_keys_max);
+                self.core.shared.forget_tracked_surplus(self.core.limits.get().tracked_keys_max);
             }
             self.look_at_buffers(&turn, connections);
             due = turn.instant + BACKGROUND_INTERVAL;
@@ -966,9 +1011,7 @@ impl Service for Worker {
             }
             _ => {}
         }
-        self.core.clients.remove(&session.client_id);
-        self.core.sockets.remove(&session.client_id);
-        self.core.stop_wishes.get_mut().remove(&session.client_id);
+        self.core.clients.borrow_mut().remove(&session.client_id);
         self.core.shared.remove_connection(session.client_id);
         self.core.end_monitoring(&mut session);
         self.core.discard(&mut session, turn.now);
@@ -995,6 +1038,7 @@ impl Worker {
         session: &mut Session,
         mut io: Io<'_, Outbox>,
         ahead: Ahead,
+        turns: Option<&mut Turns<'_, Self>>,
     ) -> Progress {
         let Ahead { consumed, waits, unsent_before } = ahead;
         let progress = if waits {
@@ -1002,7 +1046,7 @@ impl Worker {
         } else if consumed > 0 && consumed == io.input.len() {
             Progress { consumed, then: Then::Read }
         } else {
-            self.run_commands(session, &mut io, consumed)
+            self.run_commands(session, &mut io, consumed, turns)
         };
         let statistics = self.core.statistics();
         statistics.reads.add(1);
@@ -1017,31 +1061,15 @@ impl Worker {
         session: &mut Session,
         io: &mut Io<'_, Outbox>,
         mut consumed: usize,
+        mut turns: Option<&mut Turns<'_, Self>>,
     ) -> Progress {
         crash::note_client(session.client_id);
-        session.limits.bulk_bytes_max = self.core.limits.string_bytes_max;
-        if matches!(session.pending, Some(Pending::Sliced(_))) {
-            let then = session.finish_pending(io, |session, io| self.go_on(session, io));
+        session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
+        if session.pending.is_some() {
+            let then = self.go_on_with_pending(session, io, turns.as_deref_mut());
             if then != Then::Read {
                 return Progress { consumed, then };
             }
-        }
-        if let Some(Pending::Deferred(request)) =
-            session.pending.take_if(|pending| matches!(pending, Pending::Deferred(_)))
-        {
-            let request = request.as_request();
-            let then = session.finish_pending(io, |session, io| {
-                // What is known of where it runs can have changed.
-                let place = self.core.place(request.entry, request.args);
-                self.run_single(session, request, place, io)
-            });
-            if then != Then::Read {
-                return Progress { consumed, then };
-            }
-        }
-        if matches!(session.pending, Some(Pending::Paused)) {
-            session.pending = None;
-            self.core.statistics().blocked_clients.remove(1);
         }
         let mut commands = 0;
         loop {
@@ -1075,14 +1103,21 @@ impl Worker {
                 Barrier::Paused => {
                     break Progress { consumed, then: self.hold_back(session, io.id) };
                 }
+                Barrier::Command { entry, begin, .. }
+                    if turns.is_none() && self.core.runs_apart(session, entry) =>
+                {
+                    break wait_for_turn(session, begin);
+                }
                 Barrier::Command { entry, place, begin, end, first_span } => {
                     consumed = end;
                     commands += 1;
                     let batch = std::mem::take(&mut self.batch);
                     let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
                     let request = Request { entry, args, bytes: end - begin };
-                    let then = session
-                        .run_muted(io, |session, io| self.run_single(session, request, place, io));
+                    let turns = turns.as_deref_mut();
+                    let then = session.run_muted(io, |session, io| {
+                        self.run_single(session, request, place, io, turns)
+                    });
                     self.batch = batch;
                     then
                 }
@@ -1091,7 +1126,7 @@ impl Worker {
                     commands += 1;
                     let args = args.as_args();
                     match self.core.admit_in(session, args) {
-                        Ok(entry) if self.core.holds_back_in(session, entry) => {
+                        Ok(entry) if self.core.holds_back_in(session, entry, args) => {
                             break Progress {
                                 consumed: begin,
                                 then: self.hold_back(session, io.id),
@@ -1104,11 +1139,15 @@ impl Worker {
                             });
                             Then::Read
                         }
+                        Ok(entry) if turns.is_none() && self.core.runs_apart(session, entry) => {
+                            break wait_for_turn(session, begin);
+                        }
                         Ok(entry) => {
+                            let turns = turns.as_deref_mut();
                             let place = self.core.place(entry, args);
                             let request = Request { entry, args, bytes: end - begin };
                             session.run_muted(io, |session, io| {
-                                self.run_single(session, request, place, io)
+                                self.run_single(session, request, place, io, turns)
                             })
                         }
                         Err(_) if is_http(args) => {
@@ -1138,6 +1177,49 @@ impl Worker {
             }
             if commands >= COMMANDS_PER_TURN || io.output.0.len() > io.output_high_water_bytes {
                 break Progress { consumed, then: Then::Again };
+            }
+        }
+    }
+
+    /// Goes on with a command that was under way. [`Then::Read`] when it has answered.
+    fn go_on_with_pending(
+        &mut self,
+        session: &mut Session,
+        io: &mut Io<'_, Outbox>,
+        turns: Option<&mut Turns<'_, Self>>,
+    ) -> Then {
+        if turns.is_none()
+            && let Some(then) = self.core.put_apart(session, io)
+        {
+            return then;
+        }
+        match session.pending.take() {
+            sliced @ Some(Pending::Sliced(_)) => {
+                session.pending = sliced;
+                session.finish_pending(io, |session, io| self.go_on(session, io))
+            }
+            Some(Pending::Deferred(request)) => {
+                let request = request.as_request();
+                session.finish_pending(io, |session, io| {
+                    // What is known of where it runs can have changed.
+                    let place = self.core.place(request.entry, request.args);
+                    self.run_single(session, request, place, io, turns)
+                })
+            }
+            Some(Pending::Ready(ready)) => {
+                let (request, gathering) = ready.into_parts();
+                let request = request.as_request();
+                session.finish_pending(io, |session, io| {
+                    self.run_over(session, request, gathering, io, turns)
+                })
+            }
+            Some(Pending::Paused) => {
+                self.core.statistics().blocked_clients.remove(1);
+                Then::Read
+            }
+            other => {
+                session.pending = other;
+                Then::Read
             }
         }
     }

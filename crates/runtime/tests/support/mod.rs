@@ -19,7 +19,7 @@ use darter_base::WorkerId;
 use darter_runtime::{
     Background, CloseReason, ConnectionId, Connections, Files, Io, ListenerConfig, NextTick,
     Outgoing, OutputLimit, PeerAddress, PeerInfo, Post, Progress, Reactor, Refusal, RuntimeConfig,
-    RuntimeHandle, Service, Stopping, Then, Turn, WorkerContext,
+    RuntimeHandle, Service, Stopping, Then, Turn, Turns, WorkerContext,
 };
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
@@ -91,6 +91,7 @@ pub enum Note {
     Opened(ConnectionId, usize),
     Refused(usize),
     Blocked(ConnectionId),
+    Apart(ConnectionId),
     Closed(ConnectionId, CloseReason),
     StoppingAsked(WorkerId),
 }
@@ -115,6 +116,8 @@ pub struct Lab {
     pub ticks: u64,
     pub stopping: Stopping,
     pub output_limit: OutputLimit,
+    /// Whether the connection that is served apart may go on.
+    pub released: bool,
 }
 
 #[derive(Default)]
@@ -151,7 +154,7 @@ impl Service for Lab {
             let line = io.input[consumed..consumed + end].trim_ascii();
             let then =
                 self.answer(session, std::str::from_utf8(line).unwrap(), &mut *io.output, io.id);
-            if then == Then::Again {
+            if matches!(then, Then::Again | Then::Apart) {
                 return Progress { consumed, then };
             }
             consumed += end + 1;
@@ -160,6 +163,30 @@ impl Service for Lab {
             }
         }
         Progress { consumed, then: Then::Read }
+    }
+
+    fn receive_apart(
+        &mut self,
+        session: &mut Session,
+        io: Io<'_, Pieces>,
+        turns: &mut Turns<'_, Self>,
+    ) -> Progress {
+        let line = b"APART\n";
+        assert!(io.input.starts_with(line), "it asked for that");
+        self.released = false;
+        while !self.released {
+            turns.take(self);
+        }
+        io.output.write(b"+APART\r\n");
+        let Io { input, output, id, turn, output_high_water_bytes } = io;
+        let rest = &input[line.len()..];
+        let io = Io { input: rest, output, id, turn, output_high_water_bytes };
+        let progress = self.receive(session, io);
+        Progress { consumed: line.len() + progress.consumed, ..progress }
+    }
+
+    fn defers(&self, mail: &Mail) -> bool {
+        matches!(mail, Mail::Errand(_))
     }
 
     fn mail(&mut self, mail: Mail, connections: &mut Connections<'_, Self>) {
@@ -209,6 +236,7 @@ impl Lab {
             ticks: 0,
             stopping,
             output_limit: OutputLimit::default(),
+            released: false,
         }
     }
 
@@ -243,6 +271,14 @@ impl Lab {
                 }
                 session.again = 0;
                 output.write(b"+DONE\r\n");
+            }
+            "APART" => {
+                self.notes.send(Note::Apart(id)).unwrap();
+                return Then::Apart;
+            }
+            "RELEASE" => {
+                self.released = true;
+                output.write(b"+OK\r\n");
             }
             "QUIT" => {
                 output.write(b"+BYE\r\n");

@@ -153,7 +153,7 @@ impl Core {
         self.statistics().called(entry.id, result);
         self.statistics().took(entry.id, nanos);
         let cost = Cost { nanos, request_bytes: blocked.request_bytes, reply_bytes };
-        if self.thresholds.is_notable(cost) {
+        if self.thresholds.get().is_notable(cost) {
             self.remember(session, entry, blocked.waiter.args.as_args(), cost, turn.now);
         }
     }

@@ -53,7 +53,7 @@ impl Core {
             shared: self.shared,
             client: waiter.client,
             now,
-            limits: Box::new(self.limits),
+            limits: Box::new(self.limits.get()),
             commands: Vec::new(),
             errand: Some(Box::new((Arc::clone(waiter), errand))),
             output: Output::new(),

@@ -210,8 +210,12 @@ impl Core {
     #[cold]
     fn serve_now(&self, view: &mut ShardView<'_>, now: UnixMillis) {
         let carrier = ShardPost(&self.post);
-        let serving =
-            Serving { shared: self.shared, now, limits: self.limits, carrier: Some(&carrier) };
+        let serving = Serving {
+            shared: self.shared,
+            now,
+            limits: self.limits.get(),
+            carrier: Some(&carrier),
+        };
         for (to, mail) in serve_ready(view, &serving) {
             self.post.send(to, mail);
         }

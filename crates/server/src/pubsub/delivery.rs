@@ -144,7 +144,7 @@ impl Core {
         unsent: usize,
         connections: &mut Connections<'_, Worker>,
     ) {
-        let hard = self.output_limits.pubsub.hard_bytes;
+        let hard = self.output_limits.get().pubsub.hard_bytes;
         let unsent = unsent.saturating_sub(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES);
         if hard > 0 && unsent as u64 >= hard && connections.close(id, false) {
             self.statistics().connections_unread.add(1);

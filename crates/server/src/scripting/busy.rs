@@ -5,7 +5,9 @@
 //! has written, and commands that need its shards are refused.
 
 use crate::commands::error::ServerError;
-use crate::place::Place;
+use crate::place::ShardSet;
+use crate::session::Session;
+use crate::transaction;
 use crate::worker::Core;
 use darter_base::{ShardId, WorkerId};
 use darter_command_table::{Entry, Flags, ReplyError};
@@ -89,6 +91,17 @@ impl Busy {
             .map(|script| script.is_function)
     }
 
+    /// Whether the busy script of a worker is a function, if it has one.
+    pub fn on(&self, worker: WorkerId) -> Option<bool> {
+        let scripts = self.scripts();
+        scripts.iter().find(|script| script.worker == worker).map(|script| script.is_function)
+    }
+
+    /// Whether the script that became busy first is a function, if there is one.
+    pub fn any_kind(&self) -> Option<bool> {
+        self.scripts().first().map(|script| script.is_function)
+    }
+
     /// Those that are busy.
     pub fn list(&self) -> Vec<BusyScript> {
         self.scripts().clone()
@@ -164,53 +177,31 @@ impl Busy {
 }
 
 impl Core {
-    /// The refusal of a command that needs a shard which a busy script keeps.
+    /// The refusal of a command that a busy script is in the way of: one that needs a shard the script
+    /// keeps, or is about no keys, or wants to run a script where that one runs.
     #[cold]
-    pub fn busy_with(&self, entry: &'static Entry, args: Args<'_>) -> Option<ReplyError> {
+    pub fn busy_with(
+        &self,
+        session: &Session,
+        entry: &'static Entry,
+        args: Args<'_>,
+    ) -> Option<ReplyError> {
         if entry.command.flags.has(Flags::ALLOW_BUSY) {
             return None;
         }
         let busy = &self.shared.scripts.busy;
-        let is_function = match self.place(entry, args) {
-            Place::Shard(shard, _) => busy.keeps(shard),
-            Place::Several(shards) | Place::Gathered(shards) => {
-                shards.into_iter().find_map(|shard| busy.keeps(shard))
-            }
-            Place::All | Place::Slices => {
-                self.shared.router().shards().find_map(|shard| busy.keeps(shard))
-            }
-            Place::Queued | Place::Session => None,
+        let mut shards = ShardSet::default();
+        if self.runs_queue(entry) {
+            shards.extend(transaction::shards_of(session));
+        } else {
+            self.add_shards_of(entry, args, &mut shards);
+        }
+        let own = || self.runs_apart(session, entry).then(|| busy.on(self.worker)).flatten();
+        let is_function = match shards.as_slice() {
+            [] => busy.any_kind(),
+            shards => shards.iter().find_map(|shard| busy.keeps(*shard)).or_else(own),
         }?;
         Some(ServerError::Busy { is_function }.into())
-    }
-
-    /// Looks whether a client of this worker, which is kept from reading by a script, wishes it stopped.
-    /// Its command is answered when it is read; the wish is granted now.
-    pub fn look_for_stop_wishes(&self, own_client: u64) {
-        let mut wishes = self.stop_wishes.borrow_mut();
-        for (client, fd) in &self.sockets {
-            if *client == own_client || wishes.contains_key(client) {
-                continue;
-            }
-            let mut buffer = [0; 64];
-            let len = darter_runtime::peer::peek(*fd, &mut buffer);
-            if let Some(functions) = stop_wish(&buffer[..len]) {
-                wishes.insert(*client, self.shared.scripts.busy.stop(functions));
-            }
-        }
-    }
-}
-
-/// Whether input begins with SCRIPT KILL or FUNCTION KILL, and whether it is the latter.
-fn stop_wish(input: &[u8]) -> Option<bool> {
-    let input = input.to_ascii_uppercase();
-    let begins = |forms: [&[u8]; 2]| forms.iter().any(|form| input.starts_with(form));
-    if begins([b"*2\r\n$6\r\nSCRIPT\r\n$4\r\nKILL\r\n", b"SCRIPT KILL\r\n"]) {
-        Some(false)
-    } else if begins([b"*2\r\n$8\r\nFUNCTION\r\n$4\r\nKILL\r\n", b"FUNCTION KILL\r\n"]) {
-        Some(true)
-    } else {
-        None
     }
 }
 
@@ -230,14 +221,6 @@ mod tests {
     }
 
     #[test]
-    fn the_wish_to_stop_a_script_is_seen_in_input() {
-        assert_eq!(stop_wish(b"*2\r\n$6\r\nscript\r\n$4\r\nkill\r\n"), Some(false));
-        assert_eq!(stop_wish(b"FUNCTION KILL\r\nPING\r\n"), Some(true));
-        assert_eq!(stop_wish(b"*2\r\n$6\r\nscript\r\n$4\r\nload\r\n"), None);
-        assert_eq!(stop_wish(b""), None);
-    }
-
-    #[test]
     fn busy_scripts_are_stopped_unless_they_wrote() {
         let busy = Busy::new(2);
         assert_eq!(busy.stop(false), Err(NotStopped::NotBusy));
@@ -245,6 +228,8 @@ mod tests {
         assert!(busy.any());
         assert_eq!(busy.keeps(ShardId(0)), Some(false));
         assert_eq!(busy.keeps(ShardId(1)), None);
+        assert_eq!((busy.on(WorkerId(0)), busy.on(WorkerId(1))), (Some(false), None));
+        assert_eq!(busy.any_kind(), Some(false));
         assert_eq!(busy.stop(true), Err(NotStopped::OtherKind { is_function: false }));
         assert!(busy.may_write(WorkerId(0)));
         assert_eq!(busy.stop(false), Err(NotStopped::Wrote));

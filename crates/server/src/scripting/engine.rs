@@ -27,6 +27,8 @@ type Functions = HashMap<Vec<u8>, (Arc<Function>, LibraryFunction)>;
 #[derive(Debug, Default)]
 pub struct WorkerScripts {
     engine: Option<Box<Engine>>,
+    /// Whether a script runs in it, so that it is not here.
+    is_running: bool,
     /// Scripts it has found in [`Scripts`], as of `generation`.
     known: HashMap<Digest, Arc<Script>>,
     generation: u64,
@@ -39,7 +41,9 @@ impl WorkerScripts {
     /// The script with this digest.
     pub fn find(&mut self, scripts: &Scripts, digest: &Digest) -> Option<Arc<Script>> {
         self.follow(scripts);
-        if let Some(script) = self.known.get(digest) {
+        if let Some(script) = self.known.get(digest)
+            && !self.is_running
+        {
             return Some(Arc::clone(script));
         }
         let script = scripts.find(digest)?;
@@ -47,7 +51,26 @@ impl WorkerScripts {
         Some(script)
     }
 
-    /// The engine, to be given back with [`WorkerScripts::put_back`].
+    /// Whether a script runs.
+    pub const fn is_running(&self) -> bool {
+        self.is_running
+    }
+
+    /// The engine for a script that is about to run, until [`WorkerScripts::end_run`].
+    pub fn begin_run(&mut self, worker: WorkerId) -> Result<Box<Engine>, ReplyError> {
+        let engine = self.take_engine(worker)?;
+        self.is_running = true;
+        Ok(engine)
+    }
+
+    /// The script has run.
+    pub fn end_run(&mut self, engine: Box<Engine>) {
+        self.is_running = false;
+        self.engine = Some(engine);
+    }
+
+    /// The engine, to be given back with [`WorkerScripts::put_back`]. While a script runs it is another
+    /// one, to see whether something can be compiled.
     pub fn take_engine(&mut self, worker: WorkerId) -> Result<Box<Engine>, ReplyError> {
         if let Some(engine) = self.engine.take() {
             return Ok(engine);
@@ -68,7 +91,9 @@ impl WorkerScripts {
 
     /// Gives the engine back.
     pub fn put_back(&mut self, engine: Box<Engine>) {
-        self.engine = Some(engine);
+        if !self.is_running {
+            self.engine = Some(engine);
+        }
     }
 
     /// A compiled function of a library.
@@ -118,7 +143,8 @@ impl WorkerScripts {
     /// Forgets what the server has forgotten.
     fn follow(&mut self, scripts: &Scripts) {
         let generation = scripts.generation();
-        if generation == self.generation {
+        // What is compiled cannot be forgotten while a script runs.
+        if generation == self.generation || self.is_running {
             return;
         }
         self.generation = generation;

@@ -13,7 +13,7 @@ use crate::watch::monitor::Lines;
 use darter_base::ShardId;
 use darter_command_table::{Entry, Flags, ReplyError, ShardView};
 use darter_resp::{Args, Output, Protocol, ReplyWriter};
-use darter_runtime::Ticks;
+use darter_runtime::{Ticks, crash};
 use darter_script::{Host, LogLevel, Permission, ScriptFlags, Verdict};
 use darter_shard::Shard;
 use darter_txn::{Held, View};
@@ -22,8 +22,10 @@ use std::time::Duration;
 /// What a script that has written may spend on waiting for a shard it did not declare.
 const ESCALATION_MAX: Duration = Duration::from_millis(5);
 
-/// How often a busy script looks for clients that wish it stopped, in nanoseconds.
-const LOOK_NANOS: u64 = 20_000_000;
+/// After how long a script lets its worker serve others, and for how long it runs between two times, in
+/// nanoseconds.
+const SERVES_AFTER_NANOS: u64 = 1_000_000;
+const SERVES_EVERY_NANOS: u64 = 200_000;
 
 /// How long a script that has written may go on while the server is about to end, in nanoseconds.
 const WRITER_GRACE_NANOS: u64 = 3_000_000_000;
@@ -52,8 +54,10 @@ pub struct ScriptHost<'a, 'c, 'v> {
     pub restarts: bool,
     begun: Ticks,
     is_busy: bool,
-    /// When it last looked for clients that wish it stopped, in nanoseconds since it began.
-    looked_at_nanos: u64,
+    /// When others are served again, in nanoseconds since it began.
+    serves_at_nanos: u64,
+    /// Whether others have been served.
+    has_served: bool,
     /// When it first saw that the server is about to end, likewise.
     ends_since_nanos: Option<u64>,
 }
@@ -69,6 +73,7 @@ pub struct Running<'a> {
     pub is_function: bool,
     pub name: &'a str,
     /// The command that called it.
+    pub entry: &'static Entry,
     pub args: Args<'a>,
     /// Whether it can begin again: it is no part of a transaction.
     pub can_restart: bool,
@@ -102,7 +107,8 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
             restarts: false,
             begun,
             is_busy: false,
-            looked_at_nanos: 0,
+            serves_at_nanos: SERVES_AFTER_NANOS,
+            has_served: false,
             ends_since_nanos: None,
         }
     }
@@ -279,6 +285,18 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         );
     }
 
+    /// Lets the worker serve its other connections once.
+    #[cold]
+    fn serve_others(&mut self, becomes_busy: bool) {
+        if let Some(meanwhile) = &mut self.caller.meanwhile {
+            let again = becomes_busy || !std::mem::replace(&mut self.has_served, true);
+            meanwhile.serve_others(again);
+            crash::note_client(self.caller.session.client_id);
+            crash::note_command(&self.script.entry.full_name, self.script.args.len());
+        }
+        self.serves_at_nanos = self.nanos().saturating_add(SERVES_EVERY_NANOS);
+    }
+
     const fn killed(&self) -> &'static str {
         if self.script.is_function {
             "Script killed by user with FUNCTION KILL."
@@ -356,17 +374,16 @@ impl Host for ScriptHost<'_, '_, '_> {
                 return Verdict::Stop("Script stopped because the server is shutting down.");
             }
         }
-        if self.is_busy {
-            let nanos = ScriptHost::nanos(self);
-            if nanos.saturating_sub(self.looked_at_nanos) > LOOK_NANOS {
-                self.looked_at_nanos = nanos;
-                core.look_for_stop_wishes(self.caller.session.client_id);
-            }
-            if core.shared.scripts.busy.stops(core.worker) {
-                return Verdict::Stop(self.killed());
-            }
-        } else if ScriptHost::nanos(self) > core.busy_script_nanos {
+        let nanos = ScriptHost::nanos(self);
+        let becomes_busy = !self.is_busy && nanos > core.busy_script_nanos.get();
+        if becomes_busy {
             self.become_busy();
+        }
+        if becomes_busy || nanos > self.serves_at_nanos {
+            self.serve_others(becomes_busy);
+        }
+        if self.is_busy && core.shared.scripts.busy.stops(core.worker) {
+            return Verdict::Stop(self.killed());
         }
         Verdict::Continue
     }

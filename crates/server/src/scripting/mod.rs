@@ -15,6 +15,7 @@
 
 pub mod busy;
 pub mod engine;
+pub mod flags;
 pub mod host;
 pub mod reach;
 pub mod run;

@@ -4,6 +4,7 @@ use super::engine::{Loading, reply_error};
 use super::host::{Running, ScriptHost};
 use super::reach::{Learnt, Reach};
 use super::store::{Function, Script};
+use crate::apart::reborrow;
 use crate::caller::Caller;
 use crate::commands::error::ServerError;
 use crate::place::{Place, ShardSet};
@@ -104,13 +105,13 @@ impl Core {
 /// Runs a script over `view`.
 pub fn run(call: &mut SessionCall<'_>, view: &mut ShardView<'_>, source: Source) -> SessionResult {
     let key_count = key_count(call.args)?;
-    let mut engine = call.core.scripts.borrow_mut().take_engine(call.core.worker)?;
+    let mut engine = call.core.scripts.borrow_mut().begin_run(call.core.worker)?;
     let result = find(call, &mut engine, source)
         .and_then(|found| run_found(call, view, source, &mut engine, &found, key_count));
     let bytes = u64::try_from(engine.memory_bytes()).unwrap_or(u64::MAX);
     call.shared.scripts.engine_bytes[call.core.worker.index()]
         .store(bytes, std::sync::atomic::Ordering::Relaxed);
-    call.core.scripts.borrow_mut().put_back(engine);
+    call.core.scripts.borrow_mut().end_run(engine);
     result
 }
 
@@ -203,6 +204,7 @@ fn run_found(
         read_only: source.read_only || declares_no_writes,
         is_function: source.named == Named::ByFunction,
         name: found.name(),
+        entry: call.entry,
         args: call.args,
         can_restart: !call.nested,
     };
@@ -213,7 +215,9 @@ fn run_found(
         args: call.args.tail(3 + key_count),
         name,
     };
-    let caller = Caller::new(core, call.session, call.id, call.turn).nested();
+    let caller = Caller::new(core, call.session, call.id, call.turn)
+        .nested()
+        .while_serving(reborrow(&mut call.meanwhile));
     let mut host = ScriptHost::new(caller, view, running, declared);
     let mut reply = ReplyWriter::new(call.output, protocol);
     let result = match found {

@@ -1,6 +1,7 @@
 //! EXEC.
 
 use super::Transaction;
+use crate::apart::reborrow;
 use crate::caller::Caller;
 use crate::commands::error::ServerError;
 use crate::late_reply::LateReply;
@@ -46,7 +47,9 @@ fn run(call: &mut SessionCall<'_>, transaction: &Transaction, view: &mut ShardVi
     // Only session commands have replies that come later. The connection's output must not end within
     // a reply when others write to it or it is sent, so these go to a place of their own.
     let mut apart = (!transaction.only_shards()).then(Box::<LateReply>::default);
-    let mut caller = Caller::new(core, call.session, call.id, call.turn).nested();
+    let mut caller = Caller::new(core, call.session, call.id, call.turn)
+        .nested()
+        .while_serving(reborrow(&mut call.meanwhile));
     let header = apart.as_mut().map_or(&mut *call.output, |reply| reply.output());
     ReplyWriter::new(header, caller.session.protocol).array(transaction.commands().len());
     let mut begun = stopwatch.now();

@@ -6,6 +6,7 @@ use crate::outbox::Outbox;
 use crate::place::ShardSet;
 use crate::request::{OwnedRequest, Request};
 use crate::session::Session;
+use crate::session_command::SessionRun;
 use crate::worker::Core;
 use darter_command_table::{Entry, Flags, Handler};
 use darter_resp::{Args, Parsed, ReplyWriter, Span};
@@ -21,6 +22,8 @@ pub struct Transaction {
     flags: Flags,
     /// Whether each of them runs over shards alone, so that its reply is complete at once.
     only_shards: bool,
+    /// Whether any of them runs a script.
+    runs_scripts: bool,
     /// Whether a command was refused: then none runs.
     refused: bool,
     /// Memory of the commands.
@@ -34,6 +37,7 @@ impl Default for Transaction {
             shards: ShardSet::default(),
             flags: Flags::NONE,
             only_shards: true,
+            runs_scripts: false,
             refused: false,
             bytes: 0,
         }
@@ -59,6 +63,11 @@ impl Transaction {
     /// Whether each of them runs over shards alone.
     pub const fn only_shards(&self) -> bool {
         self.only_shards
+    }
+
+    /// Whether a command runs a script.
+    pub const fn runs_scripts(&self) -> bool {
+        self.runs_scripts
     }
 
     /// Whether a command may subscribe or publish.
@@ -116,8 +125,10 @@ impl Core {
         }
         self.add_shards_of(request.entry, request.args, &mut transaction.shards);
         let command = request.entry.command;
-        transaction.flags = transaction.flags.and(command.flags);
+        transaction.flags = transaction.flags.and(self.flags_of(request.entry, request.args));
         transaction.only_shards &= !matches!(command.handler, Handler::Session);
+        let run = self.shared.session_run(request.entry.id);
+        transaction.runs_scripts |= matches!(run, Some(SessionRun::Script(_)));
         let request = request.to_owned();
         let bytes = request.memory_bytes();
         transaction.bytes += bytes;
@@ -126,12 +137,13 @@ impl Core {
     }
 
     /// Whether the command has to wait for a pause to end. EXEC waits if one of its commands would.
-    pub fn holds_back_in(&self, session: &Session, entry: &Entry) -> bool {
+    pub fn holds_back_in(&self, session: &Session, entry: &Entry, args: Args<'_>) -> bool {
+        let Some(pause) = self.pause.get() else { return false };
         let queued = match &session.transaction {
             Some(transaction) if self.runs_queue(entry) => transaction.flags,
             _ => Flags::NONE,
         };
-        self.pause.get().is_some_and(|pause| pause.holds(entry.command.flags.and(queued)))
+        pause.holds(self.flags_of(entry, args).and(queued))
     }
 
     /// Queues the commands in a client's input that are to be queued, up to one that is not. Not for
@@ -166,7 +178,7 @@ impl Core {
                 Ok(entry) => entry,
                 Err(error) => return Barrier::of_refusal(error, args, (begin, end), first_span),
             };
-            if self.holds_back_in(session, entry) {
+            if self.holds_back_in(session, entry, args) {
                 return Barrier::Paused;
             }
             if !self.queues(session, entry) {
@@ -178,7 +190,7 @@ impl Core {
             spans.truncate(first_span);
             // What was queued has been read and not been run, as what lies in the query buffer.
             let queued = session.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
-            if queued > self.query_bytes_max {
+            if queued > self.query_bytes_max.get() {
                 return Barrier::QueueOverflow;
             }
         }

@@ -49,7 +49,7 @@ impl Core {
         cost: Cost,
         now: UnixMillis,
     ) {
-        if self.thresholds.is_latency_event(cost.nanos) {
+        if self.thresholds.get().is_latency_event(cost.nanos) {
             let is_fast = entry.command.flags.has(Flags::FAST);
             let event = if is_fast { latency::FAST_COMMAND } else { latency::COMMAND };
             self.shared.latency.add(event, Duration::from_nanos(cost.nanos), now);
@@ -57,7 +57,7 @@ impl Core {
         if entry.command.flags.has(Flags::SKIP_SLOWLOG) {
             return;
         }
-        for kind in self.thresholds.logs_for(cost) {
+        for kind in self.thresholds.get().logs_for(cost) {
             let settings = self.shared.config.current();
             let logged = command_log::Logged::new(session, entry, args, kind, cost, now);
             self.shared.command_logs.log(kind).add(logged, settings.watch.log_len_max(kind));

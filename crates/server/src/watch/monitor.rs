@@ -138,7 +138,7 @@ impl Core {
         let limit = limit.unwrap_or(UNSENT_BYTES_MAX);
         let monitors = self.monitors.borrow().clone();
         for client in monitors {
-            let Some(&id) = self.clients.get(&client) else { continue };
+            let Some(id) = self.clients.borrow().get(&client).copied() else { continue };
             let unsent = connections.info(id).map_or(0, |info| info.unsent_bytes);
             if unsent + lines.len() > limit {
                 if connections.close(id, false) {

@@ -175,10 +175,7 @@ pub(super) static KILL: SessionCommand = SessionCommand::alone(
 
 /// Stops the busy scripts of one kind.
 pub(super) fn stop(call: &mut SessionCall<'_>, functions: bool) -> SessionResult {
-    // While the script ran, this command could only be looked at.
-    let wish = call.core.stop_wishes.borrow_mut().remove(&call.session.client_id);
-    let outcome = wish.unwrap_or_else(|| call.shared.scripts.busy.stop(functions));
-    match outcome {
+    match call.shared.scripts.busy.stop(functions) {
         Ok(()) => call.ok(),
         Err(NotStopped::NotBusy) => Err(ServerError::NoBusyScript.into()),
         Err(NotStopped::Wrote) => Err(ServerError::BusyScriptWrote.into()),
