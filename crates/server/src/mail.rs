@@ -34,7 +34,7 @@ pub enum Mail {
     /// To itself: what came before has been read, and the client may go on.
     Resume(ConnectionId),
     /// To itself: the connection to another server that a client's command asked for, if it could be made.
-    Connected { to: ConnectionId, dialogue: Option<Box<Dialogue>> },
+    Connected { to: ConnectionId, dialogue: Result<Box<Dialogue>, std::io::ErrorKind> },
     /// To itself: what became of a client's keys on their way to another server.
     Transferred { to: ConnectionId, outcome: Box<TransferOutcome> },
     /// Lines for the receiver's monitors.

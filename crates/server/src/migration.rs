@@ -23,6 +23,7 @@ use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Dialogue, Share, Ticks, Turn};
 use darter_shard::{Interest, Key, Shard};
 use darter_txn::Gathering;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// What of a busy worker waiting for other servers takes: next to nothing, the threads do the work.
@@ -119,8 +120,9 @@ impl Core {
     pub fn connect(&self, target: Target, to: ConnectionId) {
         let (post, background, worker) = (self.post.clone(), self.background.clone(), self.worker);
         self.background.spawn(SHARE, async move {
-            let open = move || Dialogue::open(&target.host, target.port, target.timeout).ok();
+            let open = move || Dialogue::open(&target.host, target.port, target.timeout);
             let dialogue = background.blocking_socket(open).await.map(Box::new);
+            let dialogue = dialogue.map_err(|error| error.kind());
             post.send(worker, Mail::Connected { to, dialogue });
         });
     }
@@ -129,7 +131,7 @@ impl Core {
     pub fn connected(
         &self,
         session: &mut Session,
-        dialogue: Option<Box<Dialogue>>,
+        dialogue: Result<Box<Dialogue>, ErrorKind>,
         output: &mut Output,
         turn: &Turn,
     ) -> After {
@@ -140,13 +142,17 @@ impl Core {
                 return After::Waits;
             }
         };
-        if let Some(dialogue) = dialogue {
-            session.facts.dialogue = Some(dialogue);
-            session.pending = Some(Pending::Deferred(request));
-        } else {
-            let error = ServerError::MigrationUnreachable;
-            self.conclude(session, &request, Some(error), 0, output, turn);
-        }
+        let error = match dialogue {
+            Ok(dialogue) => {
+                session.facts.dialogue = Some(dialogue);
+                session.pending = Some(Pending::Deferred(request));
+                return After::Resumes;
+            }
+            // Redis finds this out when it writes.
+            Err(ErrorKind::ConnectionRefused) => ServerError::MigrationBroken { what: "writing" },
+            Err(_) => ServerError::MigrationUnreachable,
+        };
+        self.conclude(session, &request, Some(error), 0, output, turn);
         After::Resumes
     }
 
