@@ -189,14 +189,15 @@ impl Core {
         let mut migration = self.migrations.borrow_mut().swap_remove(place);
         let mut view = migration.gathering.view(&self.shared.cells);
         if !migration.copy {
-            for name in &outcome.moved {
-                let key = Key::new(&self.shared.hasher, name);
-                let shard = view.shard_of(|| slot_of(name));
-                work_observed(self.shared, self.limits.get().interest, shard, |shard| {
+            let interest = self.limits.get().interest;
+            work_observed(self.shared, interest, &mut view, Some(to), |view| {
+                for name in &outcome.moved {
+                    let key = Key::new(&self.shared.hasher, name);
+                    let shard = view.shard_of(|| slot_of(name));
                     let mut keyspace = shard.keyspace(migration.db, turn.now);
                     keyspace.tell(Interest::GENERIC, "del").remove(&key);
-                });
-            }
+                }
+            });
         }
         self.serve(&mut view, turn.now);
         migration.gathering.release(&self.shared.cells, &ShardPost(&self.post));
