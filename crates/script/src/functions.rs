@@ -59,21 +59,21 @@ fn named(arguments: &Value, this: &str) -> mlua::Result<LibraryFunction> {
         match key.to_ascii_lowercase().as_slice() {
             b"function_name" => name = Some(required_text(&value, "function_name", this)?),
             b"description" => description = Some(required_text(&value, "description", this)?),
-            b"callback" => match value {
-                Value::Function(function) => callback = Some(function),
-                _ => {
+            b"callback" => {
+                let Value::Function(function) = value else {
                     let problem = format!("callback argument given to {this} must be a function");
                     return Err(reply(&problem));
-                }
-            },
-            b"flags" => match value {
-                Value::Table(names) => flags = flags_of(&names)?,
-                _ => {
+                };
+                callback = Some(function);
+            }
+            b"flags" => {
+                let Value::Table(names) = value else {
                     return Err(reply(&format!(
                         "flags argument to {this} must be a table representing function flags"
                     )));
-                }
-            },
+                };
+                flags = flags_of(&names)?;
+            }
             _ => return Err(reply(&format!("unknown argument given to {this}"))),
         }
     }

@@ -8,6 +8,7 @@
 use crate::apart::{Meanwhile, reborrow};
 use crate::commands;
 use crate::dispatch::{Client, run_command};
+use crate::observed::{Together, work_observed};
 use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
@@ -34,6 +35,8 @@ pub struct Caller<'a> {
     limits: CallLimits,
     /// Whether the commands are parts of another one.
     nested: bool,
+    /// What that one has changed.
+    together: Option<&'a Together>,
     /// What can be done while a command runs, if that can take long.
     pub meanwhile: Option<&'a mut (dyn Meanwhile + 'a)>,
 }
@@ -41,14 +44,17 @@ pub struct Caller<'a> {
 impl<'a> Caller<'a> {
     /// A client that has sent one command.
     pub fn new(core: &'a Core, session: &'a mut Session, id: ConnectionId, turn: &'a Turn) -> Self {
-        Self { core, session, id, turn, limits: core.limits.get(), nested: false, meanwhile: None }
+        let limits = core.limits.get();
+        Self { core, session, id, turn, limits, nested: false, together: None, meanwhile: None }
     }
 
     /// The same for commands that are parts of another one, a transaction or a script: their replies
-    /// are parts of its reply, so each is exactly one value, and none may wait.
+    /// are parts of its reply, so each is exactly one value, and none may wait. What they change is told
+    /// together.
     #[must_use]
-    pub const fn nested(mut self) -> Self {
+    pub const fn nested(mut self, together: &'a Together) -> Self {
         self.nested = true;
+        self.together = Some(together);
         self
     }
 
@@ -114,6 +120,7 @@ impl<'a> Caller<'a> {
             view,
             output,
             may_wait.then_some(&mut slot),
+            self.together,
         )?;
         Ok(slot.wait.map_or(Flow::Next, |wait| Flow::Block(Box::new(wait))))
     }
@@ -142,7 +149,10 @@ impl<'a> Caller<'a> {
         let begun = begin(&call);
         match begun {
             Ok(mut slice) => {
-                slice.run_whole(view, self.turn.now);
+                let (shared, interest) = (self.core.shared, self.limits.interest);
+                work_observed(shared, interest, view, Some(self.id), |view| {
+                    slice.run_whole(view, self.turn.now);
+                });
                 slice.finish(&mut call.reply);
                 Ok(Flow::Next)
             }
@@ -175,6 +185,7 @@ impl<'a> Caller<'a> {
             post: &self.core.post,
             turn: self.turn,
             nested: self.nested,
+            together: self.together,
             meanwhile: reborrow(&mut self.meanwhile),
         };
         let result = match self.core.shared.session_run(entry.id) {

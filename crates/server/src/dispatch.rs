@@ -3,7 +3,7 @@
 use crate::blocking::{Serving, serve_ready};
 use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
-use crate::observed::{Author, run_observed};
+use crate::observed::{Author, Together, run_observed};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -240,6 +240,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             &mut view,
             &mut io.output.0,
             None,
+            None,
         );
         if self.limits.interest.any() {
             session.remember = session.remember.after_command();
@@ -298,7 +299,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
 }
 
 /// Runs one command over the shards of `view` and writes its reply, an error included. It may wait if it is given
-/// where to say so.
+/// where to say so. A part of a transaction or a script has its changes told `together` with others.
 #[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 #[inline]
 pub fn run_command(
@@ -311,13 +312,14 @@ pub fn run_command(
     view: &mut ShardView<'_>,
     output: &mut Output,
     waits: Option<&mut WaitSlot>,
+    together: Option<&Together>,
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
     if !limits.interest.any() {
         return run_handler(command, args, client, now, limits, shared, view, output, waits);
     }
-    run_observed(shared, entry, args, client.author, &limits, view, |view| {
+    run_observed(shared, entry, args, client.author, &limits, view, together, |view| {
         run_handler(command, args, client, now, limits, shared, view, output, waits)
     })
 }

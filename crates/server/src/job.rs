@@ -75,6 +75,7 @@ impl Work<Shard> for Job {
                 &mut view,
                 &mut self.output,
                 None,
+                None,
             );
             if self.limits.interest.any() {
                 self.client.author.remember = self.client.author.remember.after_command();
@@ -125,7 +126,7 @@ impl Job {
             return run(view);
         }
         let own_args = waiter.args.as_args();
-        run_observed(shared, waiter.entry, own_args, client.author, &limits, view, run)
+        run_observed(shared, waiter.entry, own_args, client.author, &limits, view, None, run)
     }
 
     /// Sends what came of it for others. To be called when it has run, on the worker where it ran or where

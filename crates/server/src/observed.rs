@@ -9,7 +9,8 @@ use crate::tracking::Remember;
 use darter_command_table::{CallLimits, Entry, Flags, ReplyResult, ShardView};
 use darter_resp::Args;
 use darter_runtime::ConnectionId;
-use darter_shard::{Event, Interest, News, Shard};
+use darter_shard::{Event, Interest, News};
+use std::cell::RefCell;
 
 /// Whose command it is, as far as observers care.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,20 @@ pub struct Author {
     pub remember: Remember,
 }
 
+/// Keys that a transaction or a script has changed, until its end: clients that are told of all keys that
+/// begin in some way hear of those of one step together.
+#[derive(Debug, Default)]
+pub struct Together(RefCell<Vec<Box<[u8]>>>);
+
+impl Together {
+    /// Tells of them. To be called while their shards are held.
+    pub fn tell(self, shared: &Shared, by: ConnectionId) {
+        shared.broadcast_changes(&self.0.into_inner(), Some(by));
+    }
+}
+
 /// Runs a command by `run`, and tells what it did.
+#[expect(clippy::too_many_arguments, reason = "what a command is, and who hears of it")]
 #[cold]
 pub fn run_observed(
     shared: &Shared,
@@ -29,18 +43,11 @@ pub fn run_observed(
     author: Author,
     limits: &CallLimits,
     view: &mut ShardView<'_>,
+    together: Option<&Together>,
     run: impl FnOnce(&mut ShardView<'_>) -> ReplyResult,
 ) -> ReplyResult {
-    for shard in view.each() {
-        shard.observe(limits.interest);
-    }
-    let result = run(view);
-    let mut news = News::default();
-    for shard in view.each() {
-        news.join(shard.take_news());
-        shard.observe(Interest::NONE);
-    }
-    shared.tell(&news, limits.interest, Some(author.id));
+    let (result, news) = observe(limits.interest, view, run);
+    shared.tell(news, limits.interest, Some(author.id), together);
     if author.remember.next_command() && entry.command.flags.has(Flags::READONLY) {
         entry.command.each_key(args, |index| {
             shared.remember_read(args.at(index), author.id, limits.tracked_keys_max);
@@ -49,32 +56,58 @@ pub fn run_observed(
     result
 }
 
-/// Lets `work` work on a shard outside of commands, and tells what it did.
+/// Lets `work` work on shards, for a client's command or without one, and tells what it did.
+#[inline]
 pub fn work_observed<R>(
     shared: &Shared,
     interest: Interest,
-    shard: &mut Shard,
-    work: impl FnOnce(&mut Shard) -> R,
+    view: &mut ShardView<'_>,
+    by: Option<ConnectionId>,
+    work: impl FnOnce(&mut ShardView<'_>) -> R,
 ) -> R {
     if !interest.any() {
-        return work(shard);
+        return work(view);
     }
-    shard.observe(interest);
-    let result = work(shard);
-    let news = shard.take_news();
-    shard.observe(Interest::NONE);
-    shared.tell(&news, interest, None);
+    let (result, news) = observe(interest, view, work);
+    shared.tell(news, interest, by, None);
     result
+}
+
+fn observe<R>(
+    interest: Interest,
+    view: &mut ShardView<'_>,
+    work: impl FnOnce(&mut ShardView<'_>) -> R,
+) -> (R, News) {
+    for shard in view.each() {
+        shard.observe(interest);
+    }
+    let result = work(view);
+    let mut news = News::default();
+    for shard in view.each() {
+        news.join(shard.take_news());
+        shard.observe(Interest::NONE);
+    }
+    (result, news)
 }
 
 impl Shared {
     /// Tells everybody who wants to hear of it, while the shards are held.
-    fn tell(&self, news: &News, interest: Interest, by: Option<ConnectionId>) {
+    fn tell(
+        &self,
+        news: News,
+        interest: Interest,
+        by: Option<ConnectionId>,
+        together: Option<&Together>,
+    ) {
         if news.flushed && self.tracking.any() {
             self.invalidate_all(by);
         }
         if !news.changed.is_empty() && self.tracking.any() {
-            self.invalidate(&news.changed, by);
+            self.invalidate_read(&news.changed, by);
+            match together {
+                Some(together) => together.0.borrow_mut().extend(news.changed),
+                None => self.broadcast_changes(&news.changed, by),
+            }
         }
         if !news.events.is_empty() && self.pubsub.any() {
             self.publish_events(&news.events, interest);

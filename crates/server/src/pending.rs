@@ -6,6 +6,7 @@ use crate::blocking::clients::BlockedClient;
 use crate::caller::Caller;
 use crate::late_reply::LateReply;
 use crate::mail::{Mail, ShardPost};
+use crate::observed::work_observed;
 use crate::request::{OwnedRequest, Request};
 use crate::session::Session;
 use crate::session_command::Flow;
@@ -236,9 +237,14 @@ impl Sliced {
                 return false;
             }
             let begun = core.shared.stopwatch.now();
-            self.next = self.slice.run(gathering.view(&core.shared.cells).first(), turn.now);
+            let mut view = gathering.view(&core.shared.cells);
+            let interest = core.limits.get().interest;
+            let by = core.clients.borrow().get(&session.client_id).copied();
+            self.next = work_observed(core.shared, interest, &mut view, by, |view| {
+                self.slice.run(view.first(), turn.now)
+            });
             self.nanos += core.nanos_since(begun);
-            core.serve(&mut gathering.view(&core.shared.cells), turn.now);
+            core.serve(&mut view, turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
         }
         if self.next != Progress::Done {

@@ -3,6 +3,7 @@
 use crate::apart::Meanwhile;
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
+use crate::observed::Together;
 use crate::scripting::Source;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -139,6 +140,8 @@ pub struct SessionCall<'a> {
     /// Whether it is a part of a transaction or a script. Then it must write exactly one value, and
     /// must not wait.
     pub nested: bool,
+    /// What the whole has changed of which it is a part.
+    pub together: Option<&'a Together>,
     /// What can be done while it runs, if that can take long.
     pub meanwhile: Option<&'a mut (dyn Meanwhile + 'a)>,
 }

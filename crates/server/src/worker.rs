@@ -781,10 +781,11 @@ impl Worker {
             if expire {
                 let begun = shared.stopwatch.now();
                 let interest = self.core.limits.get().interest;
-                more |= work_observed(shared, interest, &mut held.shard, |shard| {
-                    shard.expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
+                let mut view = View::one(&mut held, shared.router());
+                more |= work_observed(shared, interest, &mut view, None, |view| {
+                    view.first().expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
                 });
-                self.core.serve(&mut View::one(&mut held, shared.router()), turn.now);
+                self.core.serve(&mut view, turn.now);
                 let nanos = self.core.nanos_since(begun);
                 if self.core.thresholds.get().is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
@@ -954,6 +955,7 @@ impl Service for Worker {
             if self.core.worker == WorkerId(0) {
                 self.core.shared.sample(turn.instant);
                 self.core.shared.forget_tracked_surplus(self.core.limits.get().tracked_keys_max);
+                self.core.shared.forget_tracked_leftovers();
             }
             self.look_at_buffers(&turn, connections);
             due = turn.instant + BACKGROUND_INTERVAL;

@@ -184,6 +184,7 @@ fn run(waiter: &Arc<Blocked>, view: &mut ShardView<'_>, serving: &Serving<'_>) -
         view,
         &mut reply,
         Some(&mut slot),
+        None,
     );
     if slot.wait.is_some() {
         return None;

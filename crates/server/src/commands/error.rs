@@ -112,6 +112,8 @@ pub enum ServerError {
     NoPersistence(&'static str),
     /// `BGSAVE CANCEL` without a save.
     NoSaveToCancel,
+    /// What needs a cluster.
+    NoCluster,
     /// What needs replication.
     NoReplication,
     /// `FAILOVER ABORT` without a failover.
@@ -323,6 +325,7 @@ impl fmt::Display for ServerError {
             Self::NoSaveToCancel => {
                 "ERR Background saving is currently not in progress or scheduled"
             }
+            Self::NoCluster => "ERR This instance has cluster support disabled",
             Self::NoReplication => "ERR Replication is not supported by this version",
             Self::NoFailover => "ERR No failover in progress.",
             Self::FailoverTimeout => "ERR FAILOVER timeout must be greater than 0",

@@ -9,6 +9,7 @@
 pub mod acl;
 pub mod auth;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod command_log;
 pub mod config;
@@ -37,6 +38,7 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     auth::COMMANDS,
     connection::COMMANDS,
     client::COMMANDS,
+    cluster::COMMANDS,
     command::COMMANDS,
     command_log::COMMANDS,
     config::COMMANDS,

@@ -1,6 +1,7 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH. How transactions run is told in [`crate::transaction`].
 
 use crate::commands::error::ServerError;
+use crate::observed::work_observed;
 use crate::session_command::{SessionCall, SessionCommand, SessionResult};
 use crate::transaction;
 use darter_base::crc16::slot_of;
@@ -109,13 +110,17 @@ static WATCH: SessionCommand = SessionCommand::keyed(
 );
 
 fn watch(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
-    let facts = &mut call.session.facts;
-    let watched_before = facts.watches.len();
-    for bytes in call.args.tail(1).iter() {
-        let key = Key::new(&call.shared.hasher, bytes);
-        let shard = view.shard_of(|| slot_of(bytes));
-        facts.watches.watch(shard, call.session.db, &key, call.turn.now);
-    }
+    let (db, now) = (call.session.db, call.turn.now);
+    let watches = &mut call.session.facts.watches;
+    let watched_before = watches.len();
+    // A key that has expired is deleted when it is looked at.
+    let (shared, interest) = (call.shared, call.core.limits.get().interest);
+    work_observed(shared, interest, view, None, |view| {
+        for bytes in call.args.tail(1).iter() {
+            let key = Key::new(&shared.hasher, bytes);
+            watches.watch(view.shard_of(|| slot_of(bytes)), db, &key, now);
+        }
+    });
     if watched_before == 0 {
         call.statistics().watching_clients.add(1);
     }

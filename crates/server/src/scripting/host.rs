@@ -30,6 +30,9 @@ const SERVES_EVERY_NANOS: u64 = 200_000;
 /// How long a script that has written may go on while the server is about to end, in nanoseconds.
 const WRITER_GRACE_NANOS: u64 = 3_000_000_000;
 
+/// Lines for monitors that are kept, at most, in bytes.
+const SHOWN_BYTES: usize = 64 * 1024;
+
 /// Why a script that is being restarted was stopped; nobody sees it.
 const RESTARTS: &str = "restarts";
 
@@ -39,6 +42,8 @@ pub struct ScriptHost<'a, 'c, 'v> {
     pub caller: Caller<'c>,
     pub view: &'a mut ShardView<'v>,
     pub script: Running<'a>,
+    /// What it called, for monitors: kept for a moment, because it may begin again.
+    shown: &'a mut Lines,
     /// The shards of the keys it declared; `None` with only one shard.
     declared: Option<ShardSet>,
     /// The shards of `view`, ascending; empty if it spans all.
@@ -86,6 +91,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         view: &'a mut ShardView<'v>,
         script: Running<'a>,
         declared: Option<ShardSet>,
+        shown: &'a mut Lines,
     ) -> Self {
         let shard_count = usize::from(caller.core.shared.router().shard_count());
         let held = if view.shard_count() == shard_count {
@@ -98,6 +104,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
             caller,
             view,
             script,
+            shown,
             declared,
             held,
             more: Vec::new(),
@@ -184,9 +191,11 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         let begun = core.shared.stopwatch.now();
         let request = Request { entry, args, bytes: args.bytes() };
         if core.shared.monitors.any() {
-            let mut lines = Lines::default();
-            lines.add_of_script(self.caller.session, entry, args, self.caller.turn);
-            core.send_to_monitors(lines);
+            self.shown.add_of_script(self.caller.session, entry, args, self.caller.turn);
+            // A script that begins again shall not be shown twice, but it can call very much.
+            if self.shown.bytes() > SHOWN_BYTES {
+                self.show();
+            }
         }
         let flow = if over_more {
             let router = core.shared.router();
@@ -285,9 +294,15 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         );
     }
 
+    /// Shows monitors what it has called so far.
+    fn show(&mut self) {
+        self.caller.core.send_to_monitors(std::mem::take(self.shown));
+    }
+
     /// Lets the worker serve its other connections once.
     #[cold]
     fn serve_others(&mut self, becomes_busy: bool) {
+        self.show();
         if let Some(meanwhile) = &mut self.caller.meanwhile {
             let again = becomes_busy || !std::mem::replace(&mut self.has_served, true);
             meanwhile.serve_others(again);

@@ -7,8 +7,10 @@ use super::store::{Function, Script};
 use crate::apart::reborrow;
 use crate::caller::Caller;
 use crate::commands::error::ServerError;
+use crate::observed::Together;
 use crate::place::{Place, ShardSet};
 use crate::session_command::{Flow, SessionCall, SessionResult};
+use crate::watch::monitor::Lines;
 use crate::worker::Core;
 use darter_base::ShardId;
 use darter_base::crc16::slot_of;
@@ -104,10 +106,28 @@ impl Core {
 
 /// Runs a script over `view`.
 pub fn run(call: &mut SessionCall<'_>, view: &mut ShardView<'_>, source: Source) -> SessionResult {
+    let mut shown = Lines::default();
+    if call.shared.monitors.any() {
+        shown.add_script(call.session, call.entry, call.args, call.turn);
+    }
+    let result = run_shown(call, view, source, &mut shown);
+    if !matches!(result, Ok(Flow::Defer)) {
+        call.core.send_to_monitors(shown);
+    }
+    result
+}
+
+/// Runs a script, and adds what it calls to the lines for monitors.
+fn run_shown(
+    call: &mut SessionCall<'_>,
+    view: &mut ShardView<'_>,
+    source: Source,
+    shown: &mut Lines,
+) -> SessionResult {
     let key_count = key_count(call, source)?;
     let mut engine = call.core.scripts.borrow_mut().begin_run(call.core.worker)?;
     let result = find(call, &mut engine, source)
-        .and_then(|found| run_found(call, view, source, &mut engine, &found, key_count));
+        .and_then(|found| run_found(call, view, source, &mut engine, &found, key_count, shown));
     let bytes = u64::try_from(engine.memory_bytes()).unwrap_or(u64::MAX);
     call.shared.scripts.engine_bytes[call.core.worker.index()]
         .store(bytes, std::sync::atomic::Ordering::Relaxed);
@@ -190,6 +210,7 @@ fn run_found(
     engine: &mut Engine,
     found: &Found,
     key_count: usize,
+    shown: &mut Lines,
 ) -> SessionResult {
     let flags = found.flags();
     let declares_no_writes = flags.contains(ScriptFlags::NO_WRITES);
@@ -226,10 +247,11 @@ fn run_found(
         args: call.args.tail(3 + key_count),
         name,
     };
+    let own = Together::default();
     let caller = Caller::new(core, call.session, call.id, call.turn)
-        .nested()
+        .nested(call.together.unwrap_or(&own))
         .while_serving(reborrow(&mut call.meanwhile));
-    let mut host = ScriptHost::new(caller, view, running, declared);
+    let mut host = ScriptHost::new(caller, view, running, declared, shown);
     let mut reply = ReplyWriter::new(call.output, protocol);
     let result = match found {
         Found::Script(script) => engine.run(&script.digest, arguments, &mut host, &mut reply),
@@ -240,6 +262,7 @@ fn run_found(
     host.end();
     let restarts = host.restarts;
     let own_errors = engine.take_errors();
+    own.tell(core.shared, call.id);
     call.session.db = db;
     if restarts {
         return Ok(Flow::Defer);

@@ -54,14 +54,19 @@ fn by_worker(clients: &HashSet<ConnectionId>) -> Vec<(WorkerId, Vec<ConnectionId
 const SURPLUS_KEYS_PER_SLICE: usize = 1000;
 
 impl Shared {
-    /// Tells clients of keys that changed, by whose command if it was one. To be called while their
-    /// shards are held.
-    pub fn invalidate(&self, keys: &[Box<[u8]>], by: Option<ConnectionId>) {
+    /// Tells clients of keys they have read that they changed, by whose command if it was one. To be
+    /// called while the keys' shards are held.
+    pub fn invalidate_read(&self, keys: &[Box<[u8]>], by: Option<ConnectionId>) {
         for key in keys {
             if let Some(readers) = self.tracking.forget(key) {
                 self.tell_readers(key.clone(), &readers, by);
             }
         }
+    }
+
+    /// Tells clients of keys that begin as they asked for that they changed, in one message for each such
+    /// beginning. To be called while the keys' shards are held.
+    pub fn broadcast_changes(&self, keys: &[Box<[u8]>], by: Option<ConnectionId>) {
         self.tracking.each_prefix(keys, |keys, clients| {
             let mut keys = keys;
             keys.sort_unstable();
@@ -110,6 +115,21 @@ impl Shared {
         }
     }
 
+    /// Forgets some of the keys, of which there may be many, when nobody is tracked any more: changes are
+    /// not looked at then.
+    pub fn forget_tracked_leftovers(&self) {
+        for _ in 0..SURPLUS_KEYS_PER_SLICE {
+            if self.tracking.any() || self.tracking.key_count() == 0 {
+                return;
+            }
+            let Some((key, readers)) = self.tracking.forget_one(b"") else { return };
+            // Somebody may be tracked again, and have read the key, since then.
+            if self.tracking.any() {
+                self.tell_readers(key, &readers, None);
+            }
+        }
+    }
+
     /// Remembers that a client has read a key. Of too many keys another one is forgotten.
     pub fn remember_read(&self, key: &[u8], reader: ConnectionId, keys_max: usize) {
         self.tracking.remember(key, reader);
@@ -147,6 +167,7 @@ impl Core {
             self.shared.tracking.remove_prefix(prefix, id);
         }
         self.shared.tracking.remove_client();
+        self.shared.forget_tracked_leftovers();
     }
 
     /// Tells this worker's clients.

@@ -3,6 +3,7 @@
 use darter_runtime::ConnectionId;
 use darter_shard::KeyHasher;
 use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, RwLock};
 
@@ -21,8 +22,8 @@ pub struct TrackingTable {
     keys: AtomicUsize,
     /// Readers of all keys.
     items: AtomicUsize,
-    /// Beginnings of keys, and who is told of those.
-    prefixes: RwLock<Readers>,
+    /// Beginnings of keys, and who is told of those, in the order in which they are told.
+    prefixes: RwLock<BTreeMap<Box<[u8]>, HashSet<ConnectionId>>>,
     prefix_count: AtomicUsize,
     /// Tracked clients.
     clients: AtomicUsize,
@@ -126,6 +127,11 @@ impl TrackingTable {
         if keys_max == 0 || self.key_count() <= keys_max {
             return None;
         }
+        self.forget_one(key)
+    }
+
+    /// Forgets some key, one of those that lie beside `key` before others.
+    pub fn forget_one(&self, key: &[u8]) -> Option<Forgotten> {
         let first = self.stripe_of(key);
         for turn in 0..STRIPES {
             let mut stripe = self.stripe((first + turn) % STRIPES);

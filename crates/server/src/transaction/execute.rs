@@ -5,6 +5,7 @@ use crate::apart::reborrow;
 use crate::caller::Caller;
 use crate::commands::error::ServerError;
 use crate::late_reply::LateReply;
+use crate::observed::{Together, work_observed};
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult};
 use darter_base::ShardId;
@@ -34,21 +35,33 @@ pub fn exec(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
         return Err(ServerError::ExecAborted.into());
     }
     let watches = call.core.end_watching(call.session);
-    if !watches.give_back(view, call.turn.now) {
+    let interest = call.core.limits.get().interest;
+    let are_same = work_observed(call.shared, interest, view, None, |view| {
+        watches.give_back(view, call.turn.now)
+    });
+    if !are_same {
         call.reply().null_array();
         return Ok(Flow::Next);
     }
-    Ok(run(call, &transaction, view))
+    let together = Together::default();
+    let flow = run(call, &transaction, &together, view);
+    together.tell(call.shared, call.id);
+    Ok(flow)
 }
 
-fn run(call: &mut SessionCall<'_>, transaction: &Transaction, view: &mut ShardView<'_>) -> Flow {
+fn run(
+    call: &mut SessionCall<'_>,
+    transaction: &Transaction,
+    together: &Together,
+    view: &mut ShardView<'_>,
+) -> Flow {
     let core = call.core;
     let stopwatch = &core.shared.stopwatch;
     // Only session commands have replies that come later. The connection's output must not end within
     // a reply when others write to it or it is sent, so these go to a place of their own.
     let mut apart = (!transaction.only_shards()).then(Box::<LateReply>::default);
     let mut caller = Caller::new(core, call.session, call.id, call.turn)
-        .nested()
+        .nested(together)
         .while_serving(reborrow(&mut call.meanwhile));
     let header = apart.as_mut().map_or(&mut *call.output, |reply| reply.output());
     ReplyWriter::new(header, caller.session.protocol).array(transaction.commands().len());

@@ -40,15 +40,20 @@ pub struct Lines(Vec<u8>);
 impl Lines {
     /// Adds a line, unless the command is one that is not shown.
     pub fn add(&mut self, session: &Session, entry: &Entry, args: Args<'_>, turn: &Turn) {
-        let address = if session.is_unix() {
-            format!("unix:{}", line::socket_path(session))
-        } else {
-            line::address(session, &session.facts.peer.remote)
-        };
-        self.add_from(&address, session, entry, args, turn);
+        self.add_from(&sender(session), session, entry, args, turn);
     }
 
-    /// The same for a command that a script calls.
+    /// Bytes of all lines.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Adds the line of a script, which is shown in front of what it calls.
+    pub fn add_script(&mut self, session: &Session, entry: &Entry, args: Args<'_>, turn: &Turn) {
+        self.push(&sender(session), session, entry, args, turn);
+    }
+
+    /// Adds the line of a command that a script calls, unless it is one that is not shown.
     pub fn add_of_script(&mut self, session: &Session, entry: &Entry, args: Args<'_>, turn: &Turn) {
         self.add_from("lua", session, entry, args, turn);
     }
@@ -64,6 +69,17 @@ impl Lines {
         if entry.command.flags.has(Flags::ADMIN) || entry.command.flags.has(Flags::SKIP_MONITOR) {
             return;
         }
+        self.push(address, session, entry, args, turn);
+    }
+
+    fn push(
+        &mut self,
+        address: &str,
+        session: &Session,
+        entry: &Entry,
+        args: Args<'_>,
+        turn: &Turn,
+    ) {
         let micros = u64::try_from(turn.now.0).unwrap_or(0) * 1000 + turn.elapsed_micros();
         let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
         // Writing to a vector does not fail.
@@ -74,6 +90,15 @@ impl Lines {
             self.0.push(b'"');
         }
         self.0.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Where a client's commands come from, as monitors see it.
+fn sender(session: &Session) -> String {
+    if session.is_unix() {
+        format!("unix:{}", line::socket_path(session))
+    } else {
+        line::address(session, &session.facts.peer.remote)
     }
 }
 

@@ -51,8 +51,8 @@ pub fn flags(session: &Session) -> String {
         add(tracking.mode == Mode::Broadcast, 'B');
     }
     add(session.closing, 'c');
-    add(session.facts.reads_from_replicas, 'r');
     add(session.is_unix(), 'U');
+    add(session.facts.reads_from_replicas, 'r');
     add(session.facts.no_evict, 'e');
     add(session.facts.no_touch, 'T');
     if letters.is_empty() {
