@@ -51,7 +51,12 @@ pub struct CallLimits {
     pub interest: Interest,
     /// Keys remembered for clients that are tracked (`tracking-table-max-keys`); 0: any number.
     pub tracked_keys_max: usize,
+    /// Whether a command may ask to be run in slices: not as a part of another one.
+    pub slices: bool,
 }
+
+/// Elements that a command goes through in one piece, which takes it a few milliseconds.
+pub const ELEMENTS_IN_ONE_PIECE: usize = 16_384;
 
 impl<'a> Call<'a> {
     /// The argument at `index` as a key. Panics past the end; arity was checked before.
@@ -85,6 +90,16 @@ impl<'a> Call<'a> {
             Ok(number) if number < self.limits.databases => Ok(DbIndex(number)),
             _ => Err(ReplyError::DbIndexOutOfRange),
         }
+    }
+
+    /// Leaves the command to its slices if it would go through so many `elements`. To be asked before anything
+    /// is written or changed.
+    #[inline]
+    pub fn in_one_piece(&self, elements: usize) -> Result<(), ReplyError> {
+        if elements > ELEMENTS_IN_ONE_PIECE && self.limits.slices {
+            return Err(ReplyError::Long);
+        }
+        Ok(())
     }
 
     /// Whether the argument at `index` is `word`, which is in capitals, in any case. `false` past

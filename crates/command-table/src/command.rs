@@ -7,9 +7,9 @@ use crate::error::{ReplyError, ReplyResult};
 use crate::flags::Flags;
 use crate::key_spec::{Access, KeySpec};
 use crate::wait::Waits;
-use darter_base::{ShardId, UnixMillis};
+use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_resp::ReplyWriter;
-use darter_shard::Shard;
+use darter_shard::{Shard, Version};
 
 /// The group a command is documented under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,9 @@ impl Arity {
     }
 }
 
+/// Begins a command in slices.
+pub type BeginSlices = fn(&Call<'_>) -> Result<Box<dyn Slice>, ReplyError>;
+
 /// Where a command runs.
 #[derive(Clone, Copy)]
 pub enum Handler {
@@ -91,7 +94,7 @@ pub enum Handler {
     /// Over all shards at once, through the coordinator.
     AllShards(fn(&mut Call<'_>, &mut ShardView<'_>) -> ReplyResult),
     /// Shard after shard in bounded slices, between which others run.
-    Sliced(fn(&Call<'_>) -> Result<Box<dyn Slice>, ReplyError>),
+    Sliced(BeginSlices),
     /// On the client's session, without a shard; the crate that owns sessions knows how.
     Session,
     /// Nowhere: only its subcommands run.
@@ -128,8 +131,40 @@ pub trait Slice: Send {
     /// Runs one slice of bounded work (at most a millisecond or so) on the shard it asked for.
     fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress;
 
-    /// Writes the reply; nothing runs afterwards.
+    /// Writes what of the reply is certain before the rest is known. Called now and then between slices. A
+    /// client that does not read what was written is not served further.
+    fn write_ready(&mut self, reply: &mut ReplyWriter<'_>) {
+        let _ = reply;
+    }
+
+    /// Writes the reply, or what is left of it; nothing runs afterwards.
     fn finish(&mut self, reply: &mut ReplyWriter<'_>);
+
+    /// Bytes of the reply that it keeps.
+    fn kept_bytes(&self) -> usize {
+        0
+    }
+
+    /// The watch it has in the shard it visits, if it ends before it has taken that out itself.
+    fn leave(&mut self) -> Option<LeftWatch> {
+        None
+    }
+}
+
+/// A watch that a sliced command leaves behind in a shard.
+#[derive(Debug)]
+pub struct LeftWatch {
+    pub shard: ShardId,
+    pub db: DbIndex,
+    pub key: Box<[u8]>,
+    /// What the key was.
+    pub version: Version,
+}
+
+impl std::fmt::Debug for dyn Slice {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Slice").finish_non_exhaustive()
+    }
 }
 
 impl dyn Slice {
@@ -199,6 +234,9 @@ pub struct Command {
     pub waits: Option<Waits>,
     /// Where and how it runs.
     pub handler: Handler,
+    /// How it runs when its handler finds that it would take too long in one piece
+    /// ([`Call::in_one_piece`]).
+    pub slices: Option<BeginSlices>,
 }
 
 impl Command {
@@ -224,6 +262,7 @@ impl Command {
         secret: None,
         waits: None,
         handler: Handler::Container,
+        slices: None,
     };
 
     /// Every access-control category of the command.

@@ -63,6 +63,9 @@ pub enum ReplyError {
     WrongPass,
     /// Memory is above its limit.
     OutOfMemory,
+    /// Nothing for the client: the command is too long for one piece, and wants to run in slices
+    /// ([`Command::slices`](crate::Command::slices)). It has done nothing.
+    Long,
     /// Any other fixed text, code included.
     Text(&'static str),
     /// Any other text made at run time, code included.
@@ -127,6 +130,7 @@ impl ReplyError {
             Self::NoAuth => "NOAUTH Authentication required.",
             Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            Self::Long => "ERR the command is too long for one piece",
             Self::Text(text) => text,
             Self::Message(text) => text,
             Self::Line(line) => return Cow::Borrowed(line),

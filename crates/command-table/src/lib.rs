@@ -19,9 +19,11 @@ pub mod table;
 pub mod wait;
 
 pub use arg::{Arg, ArgKind};
-pub use call::{Call, CallLimits, ShardView};
+pub use call::{Call, CallLimits, ELEMENTS_IN_ONE_PIECE, ShardView};
 pub use category::Category;
-pub use command::{Arity, Command, Deprecation, Group, Handler, Progress, Slice};
+pub use command::{
+    Arity, BeginSlices, Command, Deprecation, Group, Handler, LeftWatch, Progress, Slice,
+};
 pub use error::{ReplyError, ReplyResult, until_nul};
 pub use flags::Flags;
 pub use key_spec::{Access, Begin, Find, KeySpec};

@@ -74,6 +74,7 @@ impl Bench {
             limits: CallLimits {
                 interest: Interest::NONE,
                 tracked_keys_max: 0,
+                slices: false,
                 string_bytes_max: 512 << 20,
                 databases: 16,
                 encodings: EncodingLimits::default(),

@@ -165,6 +165,20 @@ impl<'a> ReplyWriter<'a> {
         self.aggregate(b'*', len);
     }
 
+    /// An array of `len` values that follow one by one, each whole by itself: what was written may be sent
+    /// between any two.
+    pub fn array_in_parts(&mut self, len: usize) {
+        self.header(b'*', len as u64);
+    }
+
+    /// So many values as they were written before.
+    pub fn written(&mut self, bytes: &[u8], values: usize) {
+        for _ in 0..values {
+            self.out.ledger.scalar();
+        }
+        self.out.extend(bytes);
+    }
+
     /// A map of `len` pairs, which must follow: key, value, key, value. RESP2: an array of twice
     /// `len`.
     pub fn map(&mut self, len: usize) {

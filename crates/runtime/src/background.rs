@@ -99,6 +99,16 @@ impl Background {
         blocking::run(work)
     }
 
+    /// The same for work on a connection to another server ([`crate::Dialogue`]), which does not keep work on
+    /// files waiting.
+    pub fn blocking_socket<T, W>(&self, work: W) -> impl Future<Output = T> + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        blocking::run_on_sockets(work)
+    }
+
     /// Tasks that have not ended.
     pub fn task_count(&self) -> usize {
         self.tasks.alive.get()

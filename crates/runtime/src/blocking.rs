@@ -7,9 +7,13 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::thread;
 
-/// Threads of the whole process, started when first needed: enough for a slow sync and something
+/// Threads of the whole process for files, started when first needed: enough for a slow sync and something
 /// else.
-const THREADS_MAX: usize = 2;
+const FILE_THREADS_MAX: usize = 2;
+
+/// The same for other servers, which can be slower than any file: enough that a few that do not answer leave
+/// some for the others.
+const SOCKET_THREADS_MAX: usize = 16;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -20,13 +24,15 @@ struct Queue {
     idle: usize,
 }
 
-#[derive(Default)]
 struct Pool {
+    name: &'static str,
+    threads_max: usize,
     queue: Mutex<Queue>,
     wake: Condvar,
 }
 
-static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+static FILES: LazyLock<Pool> = LazyLock::new(|| Pool::new("darter-files", FILE_THREADS_MAX));
+static SOCKETS: LazyLock<Pool> = LazyLock::new(|| Pool::new("darter-sockets", SOCKET_THREADS_MAX));
 
 /// The result on its way back.
 struct Outcome<T> {
@@ -34,14 +40,32 @@ struct Outcome<T> {
     waker: Option<Waker>,
 }
 
+/// Work on files.
 pub(crate) fn run<T, W>(work: W) -> impl Future<Output = T> + use<T, W>
+where
+    T: Send + 'static,
+    W: FnOnce() -> T + Send + 'static,
+{
+    run_on(&FILES, work)
+}
+
+/// Work on connections to other servers.
+pub(crate) fn run_on_sockets<T, W>(work: W) -> impl Future<Output = T> + use<T, W>
+where
+    T: Send + 'static,
+    W: FnOnce() -> T + Send + 'static,
+{
+    run_on(&SOCKETS, work)
+}
+
+fn run_on<T, W>(pool: &'static Pool, work: W) -> impl Future<Output = T> + use<T, W>
 where
     T: Send + 'static,
     W: FnOnce() -> T + Send + 'static,
 {
     let outcome = Arc::new(Mutex::new(Outcome { value: None, waker: None }));
     let theirs = Arc::clone(&outcome);
-    POOL.submit(Box::new(move || {
+    pool.submit(Box::new(move || {
         let value = work();
         let mut outcome = lock(&theirs);
         outcome.value = Some(value);
@@ -66,11 +90,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
+    fn new(name: &'static str, threads_max: usize) -> Self {
+        Self { name, threads_max, queue: Mutex::default(), wake: Condvar::new() }
+    }
+
     fn submit(&'static self, work: Work) {
         let mut queue = lock(&self.queue);
         queue.work.push_back(work);
-        if queue.idle == 0 && queue.threads < THREADS_MAX {
-            let named = thread::Builder::new().name("darter-files".to_owned());
+        if queue.idle == 0 && queue.threads < self.threads_max {
+            let named = thread::Builder::new().name(self.name.to_owned());
             match named.spawn(|| self.serve()) {
                 Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {

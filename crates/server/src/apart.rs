@@ -81,6 +81,8 @@ impl ServedApart {
             | Mail::Served(_)
             | Mail::Retry(_)
             | Mail::Resume(_)
+            | Mail::Connected { .. }
+            | Mail::Transferred { .. }
             | Mail::Answer { .. } => false,
         }
     }

@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
 use darter_command_table::{
-    Call, CallLimits, Entry, Handler, ReplyError, ShardView, Slice, WaitSlot,
+    BeginSlices, Call, CallLimits, Entry, Handler, ReplyError, ShardView, WaitSlot,
 };
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
@@ -54,6 +54,7 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub const fn nested(mut self, together: &'a Together) -> Self {
         self.nested = true;
+        self.limits.slices = false;
         self.together = Some(together);
         self
     }
@@ -84,7 +85,10 @@ impl<'a> Caller<'a> {
         };
         self.note_read(entry);
         // What is run again is counted then.
-        if !matches!(result, Ok(Flow::Defer | Flow::Block(_))) {
+        let is_to_come = |flow: &Flow| {
+            matches!(flow, Flow::Defer | Flow::Block(_) | Flow::Connect(_) | Flow::Transfer(_))
+        };
+        if !result.as_ref().is_ok_and(is_to_come) {
             self.core.statistics().called(entry.id, &result);
         }
         result
@@ -110,7 +114,7 @@ impl<'a> Caller<'a> {
     ) -> SessionResult {
         let mut slot = WaitSlot::default();
         let may_wait = !self.nested && request.entry.may_wait(request.args);
-        run_command(
+        let result = run_command(
             request.entry,
             request.args,
             Client::of(self.session, self.id),
@@ -121,33 +125,37 @@ impl<'a> Caller<'a> {
             output,
             may_wait.then_some(&mut slot),
             self.together,
-        )?;
+        );
+        if matches!(result, Err(ReplyError::Long)) {
+            return self.begin_slices(request, output);
+        }
+        result?;
         Ok(slot.wait.map_or(Flow::Next, |wait| Flow::Block(Box::new(wait))))
+    }
+
+    /// Begins a command in slices that asked for it.
+    #[cold]
+    fn begin_slices(&self, request: Request<'_>, output: &mut Output) -> SessionResult {
+        let begin = request.entry.command.slices;
+        let begin = begin.expect("only a command that has slices asks to be run in some");
+        let call = self.call(request, output);
+        match begin(&call) {
+            Ok(slice) => Ok(Flow::Slices(slice)),
+            Err(error) => refused(call, error),
+        }
     }
 
     /// Runs all slices of a command in one go.
     fn run_slices(
         &self,
         request: Request<'_>,
-        begin: fn(&Call<'_>) -> Result<Box<dyn Slice>, ReplyError>,
+        begin: BeginSlices,
         view: &mut ShardView<'_>,
         output: &mut Output,
     ) -> SessionResult {
-        let Request { entry, args, .. } = request;
-        crash::note_command(&entry.full_name, args.len());
-        let mut call = Call {
-            command: entry.command,
-            args,
-            reply: ReplyWriter::new(output, self.session.protocol),
-            db: self.session.db,
-            now: self.turn.now,
-            limits: self.limits,
-            hasher: &self.core.shared.hasher,
-            router: self.core.shared.router(),
-            waits: None,
-        };
-        let begun = begin(&call);
-        match begun {
+        crash::note_command(&request.entry.full_name, request.args.len());
+        let mut call = self.call(request, output);
+        match begin(&call) {
             Ok(mut slice) => {
                 let (shared, interest) = (self.core.shared, self.limits.interest);
                 work_observed(shared, interest, view, Some(self.id), |view| {
@@ -156,10 +164,21 @@ impl<'a> Caller<'a> {
                 slice.finish(&mut call.reply);
                 Ok(Flow::Next)
             }
-            Err(error) => {
-                call.reply.error(error.line());
-                Err(error)
-            }
+            Err(error) => refused(call, error),
+        }
+    }
+
+    fn call<'c>(&self, request: Request<'c>, output: &'c mut Output) -> Call<'c> {
+        Call {
+            command: request.entry.command,
+            args: request.args,
+            reply: ReplyWriter::new(output, self.session.protocol),
+            db: self.session.db,
+            now: self.turn.now,
+            limits: self.limits,
+            hasher: &self.core.shared.hasher,
+            router: self.core.shared.router(),
+            waits: None,
         }
     }
 
@@ -204,7 +223,14 @@ impl<'a> Caller<'a> {
             || is_tracking != self.limits.interest.has(Interest::CHANGES)
         {
             self.limits = self.core.shared.call_limits();
+            self.limits.slices = !self.nested;
         }
         result
     }
+}
+
+/// Answers an error before anything ran.
+fn refused(mut call: Call<'_>, error: ReplyError) -> SessionResult {
+    call.reply.error(error.line());
+    Err(error)
 }

@@ -12,7 +12,7 @@ use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
-    Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, WaitSlot,
+    Call, CallLimits, Command, Entry, Handler, ReplyError, ReplyResult, ShardView, WaitSlot,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
 use darter_runtime::{Arrivals, ConnectionId, Io, Post, Ticks, crash};
@@ -224,7 +224,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
     }
 
     #[inline]
-    fn run(&mut self, index: usize, mut view: View<'_, Shard>) {
+    fn run(&mut self, index: usize, mut view: View<'_, Shard>) -> bool {
         let operation = &self.batch.operations[index];
         let (session, io) = self.seats.at(operation.place);
         crash::note_client(session.client_id);
@@ -242,6 +242,11 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             None,
             None,
         );
+        if matches!(result, Err(ReplyError::Long)) {
+            session.take_command_back();
+            self.ran = index;
+            return false;
+        }
         if self.limits.interest.any() {
             session.remember = session.remember.after_command();
         }
@@ -266,6 +271,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         if view.each().any(|shard| shard.has_ready()) {
             self.serve(&mut view);
         }
+        true
     }
 
     #[cold]
@@ -354,7 +360,12 @@ pub fn run_handler(
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {
-        ReplyWriter::new(output, client.protocol).error(error.line());
+        if matches!(error, ReplyError::Long) {
+            // What it looked up it looks up again.
+            view.first().take_hit_back();
+        } else {
+            ReplyWriter::new(output, client.protocol).error(error.line());
+        }
     }
     result
 }

@@ -63,14 +63,17 @@ impl Work<Shard> for Job {
         // Other shards are not taken here: there is no way to give them back.
         let serving =
             Serving { shared: self.shared, now: self.now, limits: *self.limits, carrier: None };
-        for packed in &mut self.commands {
+        let last = self.commands.len().saturating_sub(1);
+        for (index, packed) in self.commands.iter_mut().enumerate() {
+            // Those behind a command would have to wait for its slices; so only the last one may have some.
+            let limits = CallLimits { slices: index == last, ..*self.limits };
             let unsent_before = self.output.len();
             packed.result = run_command(
                 packed.entry,
                 packed.args.as_args(),
                 self.client,
                 self.now,
-                *self.limits,
+                limits,
                 self.shared,
                 &mut view,
                 &mut self.output,

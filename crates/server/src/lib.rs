@@ -24,6 +24,7 @@ pub mod job;
 pub mod late_reply;
 pub mod mail;
 pub mod metrics;
+pub mod migration;
 pub mod observed;
 pub mod outbox;
 pub mod pause;

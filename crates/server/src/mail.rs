@@ -2,11 +2,12 @@
 
 use crate::blocking::{Blocked, Served};
 use crate::job::Job;
+use crate::migration::TransferOutcome;
 use crate::pubsub::Publication;
 use crate::survey::{Answer, Question};
 use crate::tracking::{Invalidated, Invalidation};
 use darter_base::WorkerId;
-use darter_runtime::{ConnectionId, Post};
+use darter_runtime::{ConnectionId, Dialogue, Post};
 use darter_shard::Shard;
 use darter_txn::{Carrier, Letter};
 use std::sync::Arc;
@@ -32,6 +33,10 @@ pub enum Mail {
     SetIdleExempt { id: ConnectionId, exempt: bool },
     /// To itself: what came before has been read, and the client may go on.
     Resume(ConnectionId),
+    /// To itself: the connection to another server that a client's command asked for, if it could be made.
+    Connected { to: ConnectionId, dialogue: Result<Box<Dialogue>, std::io::ErrorKind> },
+    /// To itself: what became of a client's keys on their way to another server.
+    Transferred { to: ConnectionId, outcome: Box<TransferOutcome> },
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
     /// The answer, to the client that asked.

@@ -13,7 +13,7 @@ use crate::session_command::Flow;
 use crate::survey::Collection;
 use crate::waiting::Waiting;
 use crate::worker::Core;
-use darter_base::ShardId;
+use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Progress, Slice};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Ticks, Turn};
@@ -44,6 +44,10 @@ pub enum Pending {
     Blocked(Box<BlockedClient>),
     /// Waiting for other servers or files.
     Waiting(Waiting),
+    /// Waiting for a connection to another server.
+    Connecting(Box<OwnedRequest>),
+    /// Waiting for keys to be at another server.
+    Transferring,
 }
 
 /// A command over several shards.
@@ -88,6 +92,8 @@ pub struct Sliced {
     /// How long its slices ran, waiting apart.
     nanos: u64,
     slice: Box<dyn Slice>,
+    /// Bytes written of its reply.
+    reply_bytes: usize,
     /// Set while the shard it wants next is reserved.
     gathering: Option<Gathering<Shard>>,
     next: Progress,
@@ -98,6 +104,9 @@ impl fmt::Debug for Sliced {
         formatter.debug_struct("Sliced").field("next", &self.next).finish_non_exhaustive()
     }
 }
+
+/// What the limit of a client's output does not count, and a little more, so that what is above here is above there.
+const OUTPUT_ALLOWANCE_BYTES: usize = 32 << 10;
 
 /// Slices of one command run in one go before other connections have their turn.
 const SLICES_PER_TURN: usize = 4;
@@ -197,6 +206,23 @@ pub fn run_gathered(
             core.post.send(core.worker, Mail::Resume(id));
             return After::Waits;
         }
+        Ok(Flow::Connect(target)) => {
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+            session.pending = Some(Pending::Connecting(Box::new(request.to_owned())));
+            core.connect(*target, id);
+            return After::Blocks;
+        }
+        Ok(Flow::Transfer(transfer)) => {
+            session.pending = Some(Pending::Transferring);
+            core.transfer(request.to_owned(), *transfer, gathering, begun, id);
+            return After::Blocks;
+        }
+        Ok(Flow::Slices(slice)) => {
+            gathering.release(&core.shared.cells, &ShardPost(&core.post));
+            session.pending = Some(Pending::Sliced(Box::new(Sliced::new(request, slice))));
+            core.post.send(core.worker, Mail::Resume(id));
+            return After::Waits;
+        }
         Ok(Flow::Close) => (None, After::Closes),
         Ok(Flow::Next | Flow::Yield | Flow::Wait) | Err(_) => (None, After::Resumes),
     };
@@ -215,7 +241,8 @@ impl Sliced {
     /// A command about to visit its first shard.
     pub fn new(request: Request<'_>, slice: Box<dyn Slice>) -> Self {
         let request = request.to_owned();
-        Self { request, nanos: 0, next: slice.begin(), slice, gathering: None }
+        let next = slice.begin();
+        Self { request, nanos: 0, next, slice, reply_bytes: 0, gathering: None }
     }
 
     /// Runs a few slices. `true` when the command has answered; otherwise it waits for its shard if
@@ -247,14 +274,26 @@ impl Sliced {
             core.serve(&mut view, turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
         }
-        if self.next != Progress::Done {
-            return false;
-        }
         let unsent_before = output.len();
-        self.slice.finish(&mut ReplyWriter::new(output, session.protocol));
-        let reply_bytes = output.len() - unsent_before;
-        core.note(session, self.request.as_request(), self.nanos, reply_bytes, turn);
-        true
+        let mut reply = ReplyWriter::new(output, session.protocol);
+        let is_done = self.next == Progress::Done || self.is_above_limit(core, session);
+        if is_done {
+            self.slice.finish(&mut reply);
+        } else {
+            self.slice.write_ready(&mut reply);
+        }
+        self.reply_bytes += output.len() - unsent_before;
+        if is_done {
+            core.note(session, self.request.as_request(), self.nanos, self.reply_bytes, turn);
+        }
+        is_done
+    }
+
+    /// Whether what it keeps of its reply is more than the client may have unsent. Then that is all it gets
+    /// to see of it, and the client is closed for having it.
+    fn is_above_limit(&self, core: &Core, session: &Session) -> bool {
+        let limit = core.output_limits.get().of(session).hard_bytes;
+        limit > 0 && self.slice.kept_bytes() >= limit.saturating_add(OUTPUT_ALLOWANCE_BYTES)
     }
 
     /// Whether a reservation is under way.
@@ -321,17 +360,24 @@ impl Pending {
     }
 
     /// Drops the command of a client that is gone. A grant still under way is put straight back.
-    pub fn abandon(self, core: &Core) {
+    pub fn abandon(self, core: &Core, now: UnixMillis) {
         let gathering = match self {
             Self::Gathering(coordinated) | Self::Ready(coordinated) => Some(coordinated.gathering),
-            Self::Sliced(sliced) => sliced.gathering,
+            Self::Sliced(mut sliced) => {
+                if let Some(left) = sliced.slice.leave() {
+                    core.leave_watch(left, now);
+                }
+                sliced.gathering
+            }
             Self::Holding(holding) => Some(holding.gathering),
             Self::Blocked(blocked) => blocked.gathering,
             Self::Posted
             | Self::Deferred(_)
             | Self::Survey(_)
             | Self::Paused
-            | Self::Waiting(_) => None,
+            | Self::Waiting(_)
+            | Self::Connecting(_)
+            | Self::Transferring => None,
         };
         if let Some(mut gathering) = gathering {
             gathering.release(&core.shared.cells, &ShardPost(&core.post));

@@ -8,7 +8,7 @@ use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::Entry;
 use darter_resp::{Limits, Output, Protocol, RequestParser};
-use darter_runtime::{Io, PeerAddress, PeerInfo};
+use darter_runtime::{Dialogue, Io, PeerAddress, PeerInfo};
 
 /// One client's state. Lives on the worker its connection was given to.
 #[derive(Debug)]
@@ -118,6 +118,8 @@ pub struct Facts {
     pub late_invalidations: Vec<Invalidated>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
+    /// The connection to another server that the command under way asked for.
+    pub dialogue: Option<Box<Dialogue>>,
 }
 
 /// The only user there is until there are access-control lists.
@@ -158,6 +160,7 @@ impl Session {
                 connected_at: now,
                 subscriptions: None,
                 tracking: None,
+                dialogue: None,
                 late_invalidations: Vec::new(),
                 has_read_letters: false,
             }),
@@ -196,6 +199,12 @@ impl Session {
     pub fn note_command(&mut self, entry: &'static Entry) {
         self.commands += 1;
         self.last_command = &entry.full_name;
+    }
+
+    /// Takes that back, because it is going to run it another way.
+    #[cold]
+    pub fn take_command_back(&mut self) {
+        self.commands -= 1;
     }
 
     /// Lets `run` run a command or a window of them, and drops the replies if they are not wanted.

@@ -3,6 +3,7 @@
 use crate::apart::Meanwhile;
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
+use crate::migration::{Target, Transfer};
 use crate::observed::Together;
 use crate::scripting::Source;
 use crate::session::Session;
@@ -11,7 +12,7 @@ use crate::statistics::WorkerStatistics;
 use crate::survey::{Question, Survey};
 use crate::worker::Core;
 use darter_base::WorkerId;
-use darter_command_table::{Command, Entry, ReplyError, ShardView, Wait};
+use darter_command_table::{Command, Entry, ReplyError, ShardView, Slice, Wait};
 use darter_resp::{Args, Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, Turn};
 
@@ -112,6 +113,15 @@ pub enum Flow {
     /// Nothing until a key has something for it, which can take for ever. Only of a command over shards
     /// that is no part of another one.
     Block(Box<Wait>),
+    /// The next command once this one has run in slices. Only of a command over shards that is no part of
+    /// another one.
+    Slices(Box<dyn Slice>),
+    /// The same command again, once there is a connection to another server
+    /// ([`Facts::dialogue`](crate::session::Facts::dialogue)). Nothing was answered yet. Only of a command over
+    /// shards that is no part of another one.
+    Connect(Box<Target>),
+    /// The next command once the keys are at another server. Their shards are held until then. As above.
+    Transfer(Box<Transfer>),
     /// Close once the reply is sent.
     Close,
 }

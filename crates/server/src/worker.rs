@@ -8,8 +8,9 @@ use crate::commands::error::ServerError;
 use crate::commands::pubsub::subscribe::must_read_letters;
 use crate::config::OutputLimits;
 use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS};
-use crate::job::Job;
+use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
+use crate::migration::Migration;
 use crate::observed::work_observed;
 use crate::outbox::Outbox;
 use crate::pause::Pause;
@@ -30,8 +31,8 @@ use darter_base::{ShardId, WorkerId};
 use darter_command_table::{CallLimits, Handler, ReplyError};
 use darter_resp::{Args, Output, Parsed, ReplyWriter, RequestParser};
 use darter_runtime::{
-    Arrivals, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit, PeerInfo, Post,
-    Progress, Refusal, Service, Then, Turn, Turns, WorkerContext, crash,
+    Arrivals, Background, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit,
+    PeerInfo, Post, Progress, Refusal, Service, Then, Turn, Turns, WorkerContext, crash,
 };
 use darter_shard::{Interest, Shard};
 use darter_txn::{Gathering, Letter, Outcome, View, Window};
@@ -109,6 +110,10 @@ pub struct Core {
     pub clients: RefCell<HashMap<u64, ConnectionId>>,
     /// Clients that keep shards from others, and until when.
     pub holders: RefCell<Vec<(Instant, ConnectionId)>>,
+    /// Keys on their way to other servers.
+    pub migrations: RefCell<Vec<Migration>>,
+    /// Work beside its clients.
+    pub background: Background,
 }
 
 impl Core {
@@ -201,6 +206,8 @@ impl Worker {
                 given_back: RefCell::default(),
                 clients: RefCell::default(),
                 holders: RefCell::default(),
+                migrations: RefCell::default(),
+                background: context.background.clone(),
             }),
             apart: None,
             window: Window::new(shared.router().shard_count()),
@@ -508,7 +515,9 @@ impl Worker {
                 Then::Await
             }
             Ok(Flow::Defer) => unreachable!("dealt with"),
-            Ok(Flow::Block(_)) => unreachable!("only commands over shards wait for keys"),
+            Ok(Flow::Block(_) | Flow::Slices(_) | Flow::Connect(_) | Flow::Transfer(_)) => {
+                unreachable!("only commands over shards wait for keys, run in slices or send keys")
+            }
             Ok(Flow::Wait) => Then::Suspend,
             Ok(Flow::Close) => Then::CloseAfterFlush,
             Ok(Flow::Next) | Err(_) => Then::Read,
@@ -680,6 +689,9 @@ impl Worker {
         if job.errand.is_some() {
             return;
         }
+        // It is run again where it can have slices.
+        let is_long = |packed: &mut PackedCommand| matches!(packed.result, Err(ReplyError::Long));
+        let long = job.commands.pop_if(is_long);
         for packed in &job.commands {
             self.core.statistics().called(packed.entry.id, &packed.result);
             self.core.statistics().took(packed.entry.id, packed.cost.nanos);
@@ -696,7 +708,12 @@ impl Worker {
                 self.core.tell(session, request, packed.cost, &turn);
             }
             self.core.answer(session, output, |session, output| {
-                session.pending = None;
+                session.pending = long.map(|packed| {
+                    let PackedCommand { entry, args, cost, .. } = packed;
+                    let request =
+                        Request { entry, args: args.as_args(), bytes: cost.request_bytes };
+                    Pending::Deferred(Box::new(request.to_owned()))
+                });
                 output.append(job.output);
             });
             if !session.facts.late_invalidations.is_empty() {
@@ -917,6 +934,16 @@ impl Service for Worker {
             Mail::Resume(id) => {
                 connections.resume(id);
             }
+            Mail::Connected { to, dialogue } => {
+                let turn = *connections.turn();
+                let after = connections.with(to, |session, output| {
+                    self.core.answer(session, output, |session, output| {
+                        self.core.connected(session, dialogue, output, &turn)
+                    })
+                });
+                go_on(after, to, connections);
+            }
+            Mail::Transferred { to, outcome } => self.core.transferred(to, *outcome, connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
@@ -1001,7 +1028,7 @@ impl Service for Worker {
             _ => {}
         }
         if let Some(pending) = session.pending.take() {
-            pending.abandon(&self.core);
+            pending.abandon(&self.core, turn.now);
         }
     }
 }

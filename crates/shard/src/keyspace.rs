@@ -112,6 +112,11 @@ impl Keyspace<'_> {
         self.database.table.deadlines_len()
     }
 
+    /// Number of keys that hold something with a deadline of its own: hashes with fields that expire.
+    pub const fn deadline_holders_len(&self) -> usize {
+        self.database.table.deadline_holders_len()
+    }
+
     /// Estimate of the mean time to live of the keys that have a deadline, in milliseconds; 0 when
     /// there are none. Looks at one segment, chosen by `random`.
     pub fn average_ttl_ms(&self, random: u64) -> u64 {

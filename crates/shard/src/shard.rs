@@ -360,6 +360,12 @@ impl Shard {
         self.common.garbage.len()
     }
 
+    /// One read that found its key less: whoever read will read again.
+    pub fn take_hit_back(&mut self) {
+        let hits = &mut self.common.statistics.hits;
+        *hits = hits.saturating_sub(1);
+    }
+
     /// Keys that somebody watches. O(databases).
     pub fn watched_len(&self) -> usize {
         self.databases.iter().map(|database| database.watches.len()).sum()

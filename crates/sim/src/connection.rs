@@ -357,7 +357,7 @@ impl Program<Toy> for Script<'_> {
         preemption_point();
     }
 
-    fn run(&mut self, index: usize, mut view: View<'_, Toy>) {
+    fn run(&mut self, index: usize, mut view: View<'_, Toy>) -> bool {
         if index < self.packed {
             self.world.took(Path::PackedInVain);
             self.packed = 0;
@@ -366,6 +366,7 @@ impl Program<Toy> for Script<'_> {
         let reply = execute(op, id, &mut view);
         self.world.say(self.post.me, || format!("client {} ran {op}: {reply:?}", id.client));
         self.world.responded(id, reply);
+        true
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Posted {

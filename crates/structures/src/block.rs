@@ -69,6 +69,11 @@ pub trait BlockValue {
     fn next_deadline(&self) -> Option<Deadline> {
         None
     }
+
+    /// Whether something inside this value has a deadline. O(1); may change as above.
+    fn holds_deadlines(&self) -> bool {
+        false
+    }
 }
 
 /// A payload to put into a block.
@@ -547,6 +552,14 @@ impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
         match (own, inner) {
             (Some(own), Some(inner)) => Some(own.min(inner)),
             (own, inner) => own.or(inner),
+        }
+    }
+
+    #[inline]
+    fn holds_deadlines(self) -> bool {
+        match self.payload() {
+            PayloadRef::Boxed(value) => value.holds_deadlines(),
+            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => false,
         }
     }
 

@@ -126,6 +126,21 @@ impl Client {
         }
     }
 
+    /// Whether something has come that was not read yet.
+    pub fn has_received(&self) -> io::Result<bool> {
+        if !self.received.is_empty() {
+            return Ok(true);
+        }
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(count) => Ok(count > 0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Waits for exactly this many bytes, whatever they are.
     pub fn read_bytes(&mut self, count: usize) -> Result<Vec<u8>, ClientError> {
         while self.received.len() < count {
@@ -168,7 +183,8 @@ impl Client {
     }
 
     fn receive(&mut self) -> Result<(), ClientError> {
-        let mut chunk = [0; 16 * 1024];
+        // A long reply is parsed again with every chunk.
+        let mut chunk = vec![0; self.received.len().max(16 * 1024)];
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(ClientError::Closed { rest: std::mem::take(&mut self.received) }),
             Ok(count) => {

@@ -59,8 +59,9 @@ impl Program<Shard> for Sixteen {
 
     fn prepare(&mut self, _: &Window<Shard>) {}
 
-    fn run(&mut self, _: usize, mut view: View<'_, Shard>) {
+    fn run(&mut self, _: usize, mut view: View<'_, Shard>) -> bool {
         view.first().operations += 1;
+        true
     }
 
     fn pack(&mut self, _: usize, _: usize) -> NoWork {

@@ -40,8 +40,9 @@ pub trait Program<S> {
     /// Called once, after the free shards have been taken: fetch memory ahead.
     fn prepare(&mut self, held: &Window<S>);
 
-    /// Runs operation `index`. The view spans its shards, and may span more if it has several.
-    fn run(&mut self, index: usize, view: View<'_, S>);
+    /// Runs operation `index`. The view spans its shards, and may span more if it has several. `false` if it
+    /// has not run because it is too long for a window: then its shards are gathered for it alone.
+    fn run(&mut self, index: usize, view: View<'_, S>) -> bool;
 
     /// Packs operations `from..to`, all of the same one shard and one origin, to be run elsewhere. Must leave the program
     /// able to run them: when the shard comes back meanwhile, the packed work is dropped unrun.
@@ -56,9 +57,9 @@ pub enum Outcome {
     /// Operations up to `next` have run, the last of them been posted. The rest of their origin must
     /// wait for those; what other origins have left can be run again as a program.
     Posted { next: usize },
-    /// Operations before `at` have run. That one has several shards, of which one is out: it needs a
-    /// [`Gathering`](crate::Gathering), for which its origin waits. What other origins have left can
-    /// be run again as a program.
+    /// Operations before `at` have run. That one has several shards, of which one is out, or it is too long
+    /// for a window: it needs a [`Gathering`](crate::Gathering), for which its origin waits. What other
+    /// origins have left can be run again as a program.
     NeedsGathering { at: usize },
 }
 
@@ -174,7 +175,10 @@ impl<S> Window<S> {
                     self.put_back_all(cells, carrier);
                     return Outcome::NeedsGathering { at: index };
                 }
-                program.run(index, View::several(&mut self.held, cells.router()));
+                if !program.run(index, View::several(&mut self.held, cells.router())) {
+                    self.put_back_all(cells, carrier);
+                    return Outcome::NeedsGathering { at: index };
+                }
                 index += 1;
                 continue;
             }
@@ -199,7 +203,10 @@ impl<S> Window<S> {
                 }
             }
             let position = usize::from(self.position[id.index()]) - 1;
-            program.run(index, View::one(&mut self.held[position], cells.router()));
+            if !program.run(index, View::one(&mut self.held[position], cells.router())) {
+                self.put_back_all(cells, carrier);
+                return Outcome::NeedsGathering { at: index };
+            }
             index += 1;
         }
         Outcome::Finished

@@ -218,8 +218,9 @@ impl Program<Tape> for Script {
 
     fn prepare(&mut self, _: &Window<Tape>) {}
 
-    fn run(&mut self, index: usize, mut view: View<'_, Tape>) {
+    fn run(&mut self, index: usize, mut view: View<'_, Tape>) -> bool {
         view.first().push(self.0[index].0);
+        true
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
@@ -250,10 +251,11 @@ impl Program<Tape> for OverAll {
 
     fn prepare(&mut self, _: &Window<Tape>) {}
 
-    fn run(&mut self, _: usize, mut view: View<'_, Tape>) {
+    fn run(&mut self, _: usize, mut view: View<'_, Tape>) -> bool {
         for tape in view.each() {
             tape.push(self.mark);
         }
+        true
     }
 
     fn pack(&mut self, _: usize, _: usize) -> Marks {

@@ -93,6 +93,11 @@ macro_rules! objects {
             fn next_deadline(&self) -> Option<Deadline> {
                 if let Self::Hash(hash) = self { hash.next_deadline() } else { None }
             }
+
+            #[inline]
+            fn holds_deadlines(&self) -> bool {
+                if let Self::Hash(hash) = self { hash.holds_deadlines() } else { false }
+            }
         }
     };
 }

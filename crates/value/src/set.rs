@@ -40,7 +40,7 @@ pub struct Rules<'a> {
 }
 
 /// Where [`Set::for_each_slice`] stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetBoundary(u64);
 
 impl SetBoundary {

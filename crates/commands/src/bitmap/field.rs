@@ -159,13 +159,24 @@ impl Field {
         bitmap::set_field(bytes, self.position, self.bits, value.cast_unsigned());
     }
 
-    /// `exact` if it fits, or what `overflow` makes of it.
-    fn fitted(self, exact: i128, overflow: Overflow) -> Option<i64> {
-        let (min, max) = if self.signed {
+    /// The least and the greatest number.
+    const fn range(self) -> (i128, i128) {
+        if self.signed {
             (-(1_i128 << (self.bits - 1)), (1_i128 << (self.bits - 1)) - 1)
         } else {
             (0, (1_i128 << self.bits) - 1)
-        };
+        }
+    }
+
+    /// Whether `value` is so far below a signed field that its distance from the greatest number does not fit 64
+    /// bits. Redis and Valkey, which calculate that distance, saturate at the wrong end then.
+    const fn is_out_of_sight(self, value: i64) -> bool {
+        self.range().1 - (value as i128) > i64::MAX as i128 && self.bits < 64
+    }
+
+    /// `exact` if it fits, or what `overflow` makes of it.
+    fn fitted(self, exact: i128, overflow: Overflow) -> Option<i64> {
+        let (min, max) = self.range();
         let number = if (min..=max).contains(&exact) {
             exact
         } else {
@@ -192,6 +203,10 @@ impl Step {
             Action::Get => return (Some(before), false),
             // Negative numbers are huge ones in an unsigned field.
             Action::Set(value) if !field.signed => i128::from(value.cast_unsigned()),
+            Action::Set(value) if field.is_out_of_sight(value) => match self.overflow {
+                Overflow::Saturate => field.range().1,
+                Overflow::Wrap | Overflow::Fail => i128::from(value),
+            },
             Action::Set(value) => i128::from(value),
             Action::Increment(increment) => i128::from(before) + i128::from(increment),
         };
@@ -342,6 +357,9 @@ mod tests {
             BITFIELD i OVERFLOW SAT SET u8 0 -1 GET u8 0 => *2 :200 :255
             BITFIELD w SET i64 0 9223372036854775807 INCRBY i64 0 1 OVERFLOW SAT INCRBY i64 0 -1 => *3 :0 :-9223372036854775808 :-9223372036854775808
             BITFIELD w OVERFLOW FAIL SET u4 500 16 => *1 $-1
+            BITFIELD q OVERFLOW SAT SET i63 0 -8831727124217739835 GET i63 0 => *2 :0 :4611686018427387903
+            BITFIELD q OVERFLOW SAT SET i62 0 -8831727124217739835 GET i62 0 => *2 :2305843009213693951 :2305843009213693951
+            BITFIELD q OVERFLOW SAT SET i8 0 -8831727124217739835 GET i8 0 => *2 :127 :-128
             STRLEN w                => :63
             ",
         );

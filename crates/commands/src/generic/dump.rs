@@ -32,7 +32,10 @@ pub(super) static DUMP: Command = Command {
 };
 
 /// A value out of bytes.
-pub(super) static RESTORE: Command = Command {
+pub(super) static RESTORE: Command = RESTORE_FORM;
+
+/// What it and RESTORE-ASKING have in common.
+const RESTORE_FORM: Command = Command {
     name: "RESTORE",
     group: Group::Generic,
     since: "2.6.0",
@@ -56,6 +59,16 @@ pub(super) static RESTORE: Command = Command {
     ..Command::BASE
 };
 
+/// What a cluster's node sends to one that imports the slot of the key.
+pub(super) static RESTORE_ASKING: Command = Command {
+    name: "RESTORE-ASKING",
+    group: Group::Server,
+    since: "3.0.0",
+    summary: "RESTORE between the nodes of a cluster, for a key whose slot is on its way.",
+    flags: RESTORE_FORM.flags.and(Flags::ASKING),
+    ..RESTORE_FORM
+};
+
 fn dump(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
@@ -63,11 +76,16 @@ fn dump(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         call.reply.null();
         return Ok(());
     };
-    let mut bytes = Vec::new();
-    let version = encode(&mut bytes, value, call.now);
-    payload::seal(&mut bytes, version);
-    call.reply.bulk(&bytes);
+    call.reply.bulk(&dump_value(value, call.now));
     Ok(())
+}
+
+/// A value as DUMP answers it.
+pub fn dump_value(value: ValueRef<'_>, now: UnixMillis) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let version = encode(&mut bytes, value, now);
+    payload::seal(&mut bytes, version);
+    bytes
 }
 
 /// Appends a value; the version it is in.

@@ -13,6 +13,8 @@ pub(crate) mod scan;
 mod sort;
 mod time_to_live;
 
+pub use dump::dump_value;
+
 use darter_command_table::Command;
 
 /// Every command of the group.
@@ -23,6 +25,7 @@ pub static COMMANDS: &[&Command] = &[
     &delete::UNLINK,
     &dump::DUMP,
     &dump::RESTORE,
+    &dump::RESTORE_ASKING,
     &exists::EXISTS,
     &exists::TOUCH,
     &exists::TYPE,

@@ -1,12 +1,15 @@
 //! HGETALL, HKEYS and HVALS.
 
+use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
 use crate::reply::{write_element, write_item};
+use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
 use darter_resp::ReplyWriter;
 use darter_value::Hash;
+use darter_value::hash::FieldRef;
 
 const KEYS: &[KeySpec] = &[KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS))];
 const TIPS: &[&str] = &["nondeterministic_output_order"];
@@ -25,6 +28,7 @@ pub(super) static HGETALL: Command = Command {
     args: &[Arg::key("key")],
     tips: TIPS,
     handler: Handler::Keyed(hgetall),
+    slices: Some(|call| Ok(read_in_slices(call, Parts::Fields))),
     ..Command::BASE
 };
 
@@ -41,7 +45,8 @@ pub(super) static HKEYS: Command = Command {
     keys: KEYS,
     args: &[Arg::key("key")],
     tips: TIPS,
-    handler: Handler::Keyed(|call, view| one_of_each(call, view, true)),
+    handler: Handler::Keyed(|call, view| one_of_each(call, view, Parts::Names)),
+    slices: Some(|call| Ok(read_in_slices(call, Parts::Names))),
     ..Command::BASE
 };
 
@@ -58,7 +63,8 @@ pub(super) static HVALS: Command = Command {
     keys: KEYS,
     args: &[Arg::key("key")],
     tips: TIPS,
-    handler: Handler::Keyed(|call, view| one_of_each(call, view, false)),
+    handler: Handler::Keyed(|call, view| one_of_each(call, view, Parts::Values)),
+    slices: Some(|call| Ok(read_in_slices(call, Parts::Values))),
     ..Command::BASE
 };
 
@@ -69,11 +75,11 @@ fn hgetall(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         call.reply.map(0);
         return Ok(());
     };
+    call.in_one_piece(hash.len())?;
     let write = |reply: &mut ReplyWriter<'_>| {
         let mut count = 0;
         hash.for_each(call.now.0, |field| {
-            write_item(reply, field.name);
-            write_element(reply, field.value);
+            Parts::Fields.write(reply, field);
             count += 1;
         });
         count
@@ -89,25 +95,77 @@ fn hgetall(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
-fn one_of_each(call: &mut Call<'_>, view: &mut ShardView<'_>, names: bool) -> ReplyResult {
+fn one_of_each(call: &mut Call<'_>, view: &mut ShardView<'_>, parts: Parts) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     let Some(hash) = keyspace.read_collection::<Hash>(&key)? else {
         call.reply.array(0);
         return Ok(());
     };
+    call.in_one_piece(hash.len())?;
     let deferred = call.reply.begin_deferred();
     let mut count = 0;
     hash.for_each(call.now.0, |field| {
-        if names {
-            write_item(&mut call.reply, field.name);
-        } else {
-            write_element(&mut call.reply, field.value);
-        }
+        parts.write(&mut call.reply, field);
         count += 1;
     });
     call.reply.end_array(deferred, count);
     Ok(())
+}
+
+/// What is shown of each field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    /// Both.
+    Fields,
+    Names,
+    Values,
+}
+
+impl Parts {
+    #[inline]
+    fn write(self, reply: &mut ReplyWriter<'_>, field: FieldRef<'_>) {
+        if self != Self::Values {
+            write_item(reply, field.name);
+        }
+        if self != Self::Names {
+            write_element(reply, field.value);
+        }
+    }
+}
+
+impl Read for Parts {
+    type Collection = Hash;
+    type At = u64;
+
+    fn read(
+        &self,
+        hash: &Hash,
+        at: u64,
+        now: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<u64> {
+        let end = *written + ELEMENTS_PER_SLICE;
+        let mut next = Some(at);
+        while let Some(from) = next
+            && *written < end
+        {
+            next = hash.for_each_slice(from, now.0, |field| {
+                self.write(reply, field);
+                *written += 1;
+            });
+        }
+        next
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        if *self == Self::Fields {
+            reply.map(count);
+        } else {
+            reply.array(count);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,17 @@
 //! HRANDFIELD.
-//!
-//! It runs in slices, because a negative count asks for as many fields as it likes, repetitions included.
-//! What a later slice picks from is the hash as it is then; if it is gone the reply ends there.
 
+use crate::picks::{PICKS_IN_ONE_PIECE_MAX, Pick, pick_in_slices};
 use crate::reply::{write_element, write_item};
-use darter_base::crc16::slot_of;
-use darter_base::{DbIndex, ShardId, UnixMillis};
+use crate::set::random_for;
+use darter_base::UnixMillis;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, Progress,
-    ReplyError, Slice,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView, Slice,
 };
-use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Key, Random, Shard};
-use darter_value::Hash;
+use darter_resp::ReplyWriter;
+use darter_shard::Random;
 use darter_value::hash::FieldRef;
+use darter_value::{Hash, Item};
 use std::collections::BTreeSet;
 
 /// Some fields.
@@ -36,188 +34,156 @@ pub(super) static HRANDFIELD: Command = Command {
         .optional(),
     ],
     tips: &["nondeterministic_output"],
-    handler: Handler::Sliced(hrandfield),
+    handler: Handler::Keyed(hrandfield),
+    slices: Some(pick_fields),
     ..Command::BASE
 };
 
-/// Fields picked before others have their turn.
-const PICKS_PER_SLICE: u64 = 2048;
-
-/// What is asked for.
-#[derive(Clone, Copy)]
-enum Wanted {
-    /// One field, not in an array.
-    One,
-    /// As many different fields, or all.
-    Different(u64),
-    /// As many fields, repeated or not.
-    Any(u64),
-}
-
-fn hrandfield(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
-    let mut with_values = false;
-    let wanted = if call.args.len() == 2 {
-        Wanted::One
-    } else {
-        let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
-        if call.args.len() > 4 || (call.args.len() == 4 && !call.is_word(3, "WITHVALUES")) {
-            return Err(ReplyError::Syntax);
+fn hrandfield(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let key = call.key(1);
+    let mut random = random_for(view, &key);
+    let now_ms = call.now.0;
+    if call.args.len() == 2 {
+        let mut keyspace = call.keyspace(view, &key);
+        let hash = keyspace.read_collection::<Hash>(&key)?;
+        match hash.and_then(|hash| hash.random(random.next(), now_ms)) {
+            Some(field) => write_item(&mut call.reply, field.name),
+            None => call.reply.null(),
         }
-        with_values = call.args.len() == 4;
-        if with_values && count.unsigned_abs() > i64::MAX.unsigned_abs() / 2 {
+        return Ok(());
+    }
+    let (count, shape) = count_and_shape(call)?;
+    let mut keyspace = call.keyspace(view, &key);
+    let Some(hash) = keyspace.read_collection::<Hash>(&key)? else {
+        call.reply.array(0);
+        return Ok(());
+    };
+    let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if count < 0 {
+        call.in_one_piece(wanted)?;
+        if count.unsigned_abs() > PICKS_IN_ONE_PIECE_MAX {
             return Err(ReplyError::OutOfRange);
         }
-        if count < 0 {
-            Wanted::Any(count.unsigned_abs())
-        } else {
-            Wanted::Different(count.unsigned_abs())
-        }
+    }
+    let deferred = call.reply.begin_deferred();
+    let mut written = 0;
+    let mut write = |field: FieldRef<'_>| {
+        shape.write(&mut call.reply, field);
+        written += 1;
     };
-    let key = call.args.at(1);
-    Ok(Box::new(Pick {
-        key: key.to_vec(),
-        shard: call.router.shard_of(slot_of(key)),
-        db: call.db,
-        wanted,
-        with_values,
-        protocol: call.reply.protocol(),
-        fields: Output::new(),
-        picked: 0,
-        is_first: true,
-        error: None,
-    }))
+    if count < 0 {
+        // It may find none when most of them have expired.
+        (0..wanted).map_while(|_| hash.random(random.next(), now_ms)).for_each(&mut write);
+    } else {
+        sample(hash, wanted, now_ms, &mut random, write);
+    }
+    call.reply.end_array(deferred, if shape == Shape::Flat { 2 * written } else { written });
+    Ok(())
 }
 
-/// One call of HRANDFIELD.
-struct Pick {
-    key: Vec<u8>,
-    shard: ShardId,
-    db: DbIndex,
-    wanted: Wanted,
-    with_values: bool,
-    protocol: Protocol,
-    /// The fields picked, as they are replied.
-    fields: Output,
-    picked: u64,
-    is_first: bool,
-    error: Option<ReplyError>,
+/// How many fields, negative if repetitions are welcome, and how they are shown.
+fn count_and_shape(call: &Call<'_>) -> Result<(i64, Shape), ReplyError> {
+    let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
+    if call.args.len() > 4 || (call.args.len() == 4 && !call.is_word(3, "WITHVALUES")) {
+        return Err(ReplyError::Syntax);
+    }
+    let with_values = call.args.len() == 4;
+    if with_values && count.unsigned_abs() > i64::MAX.unsigned_abs() / 2 {
+        return Err(ReplyError::OutOfRange);
+    }
+    let shape = match (with_values, call.reply.is_resp3()) {
+        (false, _) => Shape::Names,
+        (true, false) => Shape::Flat,
+        (true, true) => Shape::Pairs,
+    };
+    Ok((count, shape))
 }
 
-impl Pick {
-    fn write(&mut self, field: FieldRef<'_>) {
-        let mut reply = ReplyWriter::new(&mut self.fields, self.protocol);
-        if self.with_values && self.protocol == Protocol::Resp3 {
+/// How fields are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Names,
+    /// Name and value in turn.
+    Flat,
+    /// An array of two for each field.
+    Pairs,
+}
+
+impl Shape {
+    fn write(self, reply: &mut ReplyWriter<'_>, field: FieldRef<'_>) {
+        if self == Self::Pairs {
             reply.array(2);
         }
-        write_item(&mut reply, field.name);
-        if self.with_values {
-            write_element(&mut reply, field.value);
-        }
-        self.picked += 1;
-    }
-
-    /// Picks `count` different fields, or all. All in one slice, for it is one state of the hash.
-    fn pick_different(&mut self, hash: &Hash, count: u64, now: i64, random: &mut Random) {
-        let len = hash.len() as u64;
-        if hash.is_packed() || count.saturating_mul(2) > len {
-            // Each field is taken with the chance that as many of the rest are needed (Knuth's
-            // algorithm S): one walk, nothing remembered.
-            let (mut needed, mut left) = (count, len);
-            hash.for_each(now, |field| {
-                let chance = u64::try_from(random.below(usize::try_from(left).unwrap_or(1)));
-                if chance.unwrap_or(0) < needed {
-                    self.write(field);
-                    needed -= 1;
-                }
-                left = left.saturating_sub(1).max(1);
-            });
-            return;
-        }
-        let mut seen = BTreeSet::new();
-        // Less than half are taken, so that most tries succeed.
-        let mut tries = count.saturating_mul(20);
-        while (seen.len() as u64) < count && tries > 0 {
-            tries -= 1;
-            let Some(field) = hash.random(random.next(), now) else { break };
-            let darter_value::Item::Bytes(name) = field.name else { break };
-            if seen.insert(name) {
-                self.write(field);
-            }
+        write_item(reply, field.name);
+        if self != Self::Names {
+            write_element(reply, field.value);
         }
     }
 }
 
-impl Slice for Pick {
-    fn begin(&self) -> Progress {
-        Progress::On(self.shard)
+/// Hands `wanted` different fields to `emit`, at most as many as there are, every choice of them equally
+/// likely.
+fn sample<'h>(
+    hash: &'h Hash,
+    wanted: usize,
+    now_ms: i64,
+    random: &mut Random,
+    mut emit: impl FnMut(FieldRef<'h>),
+) {
+    /// Below this share of the hash, single draws cost less than going through all of it.
+    const DRAW_SHARE: usize = 16;
+    if hash.is_packed() || wanted.saturating_mul(DRAW_SHARE) > hash.len() {
+        // Each field is taken with the chance that as many of the rest are needed (Knuth's
+        // algorithm S): one walk, nothing remembered.
+        let (mut needed, mut left) = (wanted.min(hash.len()), hash.len());
+        hash.for_each(now_ms, |field| {
+            if random.below(left) < needed {
+                emit(field);
+                needed -= 1;
+            }
+            left = left.saturating_sub(1).max(1);
+        });
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    // Few are taken, so that most tries succeed.
+    let mut tries = wanted.saturating_mul(20);
+    while seen.len() < wanted && tries > 0 {
+        tries -= 1;
+        let Some(field) = hash.random(random.next(), now_ms) else { break };
+        let Item::Bytes(name) = field.name else { break };
+        if seen.insert(name) {
+            emit(field);
+        }
+    }
+}
+
+/// HRANDFIELD of very many fields, repetitions included.
+fn pick_fields(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let (count, shape) = count_and_shape(call)?;
+    pick_in_slices(call, count.unsigned_abs(), Fields { shape })
+}
+
+struct Fields {
+    shape: Shape,
+}
+
+impl Pick for Fields {
+    type Collection = Hash;
+
+    fn pick(
+        &self,
+        hash: &Hash,
+        random: &mut Random,
+        now: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+    ) -> bool {
+        let field = hash.random(random.next(), now.0);
+        field.inspect(|field| self.shape.write(reply, *field)).is_some()
     }
 
-    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
-        let mut random = Random::new(shard.random());
-        let name = std::mem::take(&mut self.key);
-        let key = Key::new(shard.hasher(), &name);
-        let hash = key;
-        let mut keyspace = shard.keyspace(self.db, now);
-        let found = if self.is_first {
-            keyspace.read_collection::<Hash>(&hash)
-        } else {
-            keyspace.peek_collection::<Hash>(&hash)
-        };
-        self.is_first = false;
-        let progress = match found {
-            Err(_) if self.picked == 0 => {
-                self.error = Some(ReplyError::WrongType);
-                Progress::Done
-            }
-            Err(_) | Ok(None) => Progress::Done,
-            Ok(Some(hash)) => match self.wanted {
-                Wanted::One => {
-                    if let Some(field) = hash.random(random.next(), now.0) {
-                        self.write(field);
-                    }
-                    Progress::Done
-                }
-                Wanted::Different(count) => {
-                    self.pick_different(hash, count, now.0, &mut random);
-                    Progress::Done
-                }
-                Wanted::Any(count) => {
-                    let end = count.min(self.picked + PICKS_PER_SLICE);
-                    let mut ended = false;
-                    while self.picked < end && !ended {
-                        match hash.random(random.next(), now.0) {
-                            Some(field) => self.write(field),
-                            None => ended = true,
-                        }
-                    }
-                    if ended || self.picked == count {
-                        Progress::Done
-                    } else {
-                        Progress::On(self.shard)
-                    }
-                }
-            },
-        };
-        self.key = name;
-        progress
-    }
-
-    fn finish(&mut self, reply: &mut ReplyWriter<'_>) {
-        if let Some(error) = self.error.take() {
-            reply.error(error.line());
-            return;
-        }
-        if matches!(self.wanted, Wanted::One) {
-            if self.picked == 0 {
-                reply.null();
-                return;
-            }
-        } else {
-            let picked = usize::try_from(self.picked).unwrap_or(usize::MAX);
-            let is_flat = self.with_values && self.protocol == Protocol::Resp2;
-            reply.array(if is_flat { 2 * picked } else { picked });
-        }
-        reply.output().append(self.fields.take());
+    fn is_flat(&self) -> bool {
+        self.shape == Shape::Flat
     }
 }
 

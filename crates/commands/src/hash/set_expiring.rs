@@ -95,9 +95,10 @@ fn hsetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             keyspace.note(Interest::HASH, "hexpired", &key);
         }
         keyspace.note(Interest::HASH, "hset", &key);
-        if matches!(expiry, FieldExpiry::At(_)) && !passed {
+        if matches!(expiry, FieldExpiry::At(_)) {
             keyspace.note(Interest::HASH, "hexpire", &key);
-        } else if passed {
+        }
+        if passed {
             keyspace.note(Interest::HASH, "hexpired", &key);
         }
     }

@@ -1,14 +1,17 @@
 //! LLEN, LINDEX, LRANGE and LTRIM.
 
 use crate::index_range::{IndexRange, element_index};
+use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
 use crate::reply::write_element;
+use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
+use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest};
 use darter_value::{End, List};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// How many elements.
 pub(super) static LLEN: Command = Command {
@@ -55,6 +58,7 @@ pub(super) static LRANGE: Command = Command {
     keys: &[KeySpec::at(1, Access::READ_ONLY.and(Access::ACCESS))],
     args: &[Arg::key("key"), Arg::integer("start"), Arg::integer("stop")],
     handler: Handler::Keyed(lrange),
+    slices: Some(|call| Ok(read_in_slices(call, Elements { range: IndexRange::parse(call, 2)? }))),
     ..Command::BASE
 };
 
@@ -107,16 +111,51 @@ fn lrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     };
     let range = range.within(list.len());
+    call.in_one_piece(range.len())?;
     call.reply.array(range.len());
+    write_elements(&mut call.reply, list, range);
+    Ok(())
+}
+
+fn write_elements(reply: &mut ReplyWriter<'_>, list: &List, range: Range<usize>) {
     let mut left = range.len();
     if left > 0 {
         list.walk(End::Front, range.start, |element| {
-            write_element(&mut call.reply, element);
+            write_element(reply, element);
             left -= 1;
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
     }
-    Ok(())
+}
+
+/// LRANGE of very many elements.
+struct Elements {
+    range: IndexRange,
+}
+
+impl Read for Elements {
+    type Collection = List;
+    /// Elements read.
+    type At = usize;
+
+    fn read(
+        &self,
+        list: &List,
+        at: usize,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<usize> {
+        let range = self.range.within(list.len());
+        let next = (at + ELEMENTS_PER_SLICE).min(range.len());
+        write_elements(reply, list, range.start + at..range.start + next);
+        *written = next;
+        (next < range.len()).then_some(next)
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        reply.array(count);
+    }
 }
 
 fn ltrim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {

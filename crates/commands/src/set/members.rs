@@ -1,13 +1,16 @@
 //! SADD, SREM, SMOVE, and asking for members.
 
 use super::rules;
+use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
 use crate::reply::write_item;
+use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
+use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest};
-use darter_value::{Item, Set};
+use darter_value::{Item, Set, SetBoundary};
 
 /// Adds members.
 pub(super) static SADD: Command = Command {
@@ -72,6 +75,7 @@ pub(super) static SMEMBERS: Command = Command {
     args: &[Arg::key("key")],
     tips: &["nondeterministic_output_order"],
     handler: Handler::Keyed(smembers),
+    slices: Some(|call| Ok(read_in_slices(call, Members))),
     ..Command::BASE
 };
 
@@ -219,11 +223,46 @@ fn smembers(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     let set = keyspace.read_collection::<Set>(&key)?;
-    call.reply.set(set.map_or(0, Set::len));
+    let len = set.map_or(0, Set::len);
+    call.in_one_piece(len)?;
+    call.reply.set(len);
     if let Some(set) = set {
         set.for_each(|member| write_item(&mut call.reply, member));
     }
     Ok(())
+}
+
+/// SMEMBERS of a big set.
+struct Members;
+
+impl Read for Members {
+    type Collection = Set;
+    type At = SetBoundary;
+
+    fn read(
+        &self,
+        set: &Set,
+        at: SetBoundary,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<SetBoundary> {
+        let end = *written + ELEMENTS_PER_SLICE;
+        let mut next = Some(at);
+        while let Some(from) = next
+            && *written < end
+        {
+            next = set.for_each_slice(from, |member| {
+                write_item(reply, member);
+                *written += 1;
+            });
+        }
+        next
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        reply.set(count);
+    }
 }
 
 fn write_count(call: &mut Call<'_>, count: usize) {

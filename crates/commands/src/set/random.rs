@@ -1,11 +1,14 @@
 //! SPOP and SRANDMEMBER.
 
+use crate::picks::{PICKS_IN_ONE_PIECE_MAX, Pick, pick_in_slices};
 use crate::reply::write_item;
+use darter_base::UnixMillis;
 use darter_base::crc16::slot_of;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    ReplyResult, ShardView, Slice,
 };
+use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest, Key, Random};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
@@ -45,6 +48,7 @@ pub(super) static SRANDMEMBER: Command = Command {
     history: &[("2.6.0", "Added the optional `count` argument.")],
     tips: &["nondeterministic_output"],
     handler: Handler::Keyed(srandmember),
+    slices: Some(pick_members),
     ..Command::BASE
 };
 
@@ -135,6 +139,10 @@ fn srandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        call.in_one_piece(wanted)?;
+        if count.unsigned_abs() > PICKS_IN_ONE_PIECE_MAX {
+            return Err(ReplyError::OutOfRange);
+        }
         call.reply.array(wanted);
         for _ in 0..wanted {
             let member = set.random(random.next()).expect("no set is empty");
@@ -146,6 +154,33 @@ fn srandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     call.reply.array(wanted);
     sample(set, wanted, &mut random, |member| write_item(&mut call.reply, member));
     Ok(())
+}
+
+/// SRANDMEMBER of very many members, repetitions included.
+fn pick_members(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
+    pick_in_slices(call, count.unsigned_abs(), Members)
+}
+
+struct Members;
+
+impl Pick for Members {
+    type Collection = Set;
+
+    fn pick(
+        &self,
+        set: &Set,
+        random: &mut Random,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+    ) -> bool {
+        let member = set.random(random.next());
+        member.inspect(|member| write_item(reply, *member)).is_some()
+    }
+
+    fn is_flat(&self) -> bool {
+        false
+    }
 }
 
 /// Hands `wanted` different members to `emit`, at most as many as there are, every choice of them equally

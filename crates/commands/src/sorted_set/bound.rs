@@ -5,6 +5,7 @@
 use darter_base::float::{FloatText, as_c_reads, parse_f64};
 use darter_command_table::ReplyError;
 use darter_value::SortedSet;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A range of scores.
@@ -21,18 +22,18 @@ struct ScoreBound {
 }
 
 /// A range of members of equal scores.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LexRange<'a> {
     min: LexBound<'a>,
     max: LexBound<'a>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum LexBound<'a> {
     Lowest,
     Highest,
-    Included(&'a [u8]),
-    Excluded(&'a [u8]),
+    Included(Cow<'a, [u8]>),
+    Excluded(Cow<'a, [u8]>),
 }
 
 impl ScoreRange {
@@ -108,20 +109,25 @@ impl<'a> LexRange<'a> {
         Ok(Self { min, max })
     }
 
+    /// The same, for longer than the arguments.
+    pub(super) fn to_owned(&self) -> LexRange<'static> {
+        LexRange { min: self.min.to_owned(), max: self.max.to_owned() }
+    }
+
     /// The ranks of the members in the range, if all have the same score; else of some.
-    pub(super) fn ranks(self, set: &SortedSet) -> Range<usize> {
+    pub(super) fn ranks(&self, set: &SortedSet) -> Range<usize> {
         let Self { min, max } = self;
         let start = set.rank_below_member(|member| match min {
             LexBound::Lowest => false,
             LexBound::Highest => true,
-            LexBound::Included(bound) => member < bound,
-            LexBound::Excluded(bound) => member <= bound,
+            LexBound::Included(bound) => member < &**bound,
+            LexBound::Excluded(bound) => member <= &**bound,
         });
         let end = set.rank_below_member(|member| match max {
             LexBound::Lowest => false,
             LexBound::Highest => true,
-            LexBound::Included(bound) => member <= bound,
-            LexBound::Excluded(bound) => member < bound,
+            LexBound::Included(bound) => member <= &**bound,
+            LexBound::Excluded(bound) => member < &**bound,
         });
         start..end.max(start)
     }
@@ -132,9 +138,19 @@ impl<'a> LexBound<'a> {
         match text {
             b"-" => Some(Self::Lowest),
             b"+" => Some(Self::Highest),
-            [b'[', bound @ ..] => Some(Self::Included(bound)),
-            [b'(', bound @ ..] => Some(Self::Excluded(bound)),
+            [b'[', bound @ ..] => Some(Self::Included(Cow::Borrowed(bound))),
+            [b'(', bound @ ..] => Some(Self::Excluded(Cow::Borrowed(bound))),
             _ => None,
+        }
+    }
+
+    fn to_owned(&self) -> LexBound<'static> {
+        let owned = |bound: &Cow<'a, [u8]>| Cow::Owned(bound.to_vec());
+        match self {
+            Self::Lowest => LexBound::Lowest,
+            Self::Highest => LexBound::Highest,
+            Self::Included(bound) => LexBound::Included(owned(bound)),
+            Self::Excluded(bound) => LexBound::Excluded(owned(bound)),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! ZRANDMEMBER.
 
 use super::written::Shape;
+use crate::picks::{PICKS_IN_ONE_PIECE_MAX, Pick, pick_in_slices};
 use crate::reply::write_item;
 use crate::set::random_for;
+use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    ReplyResult, ShardView, Slice,
 };
+use darter_resp::ReplyWriter;
 use darter_shard::Random;
 use darter_value::SortedSet;
 use std::collections::BTreeSet;
@@ -32,8 +35,12 @@ pub(super) static ZRANDMEMBER: Command = Command {
     ],
     tips: &["nondeterministic_output"],
     handler: Handler::Keyed(zrandmember),
+    slices: Some(pick_members),
     ..Command::BASE
 };
+
+/// Below this share of the set, single draws cost less than going through all of it.
+const DRAW_SHARE: usize = 16;
 
 fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
@@ -63,6 +70,10 @@ fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let shape = Shape::of(&call.reply, with_scores);
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        call.in_one_piece(wanted)?;
+        if count.unsigned_abs() > PICKS_IN_ONE_PIECE_MAX {
+            return Err(ReplyError::OutOfRange);
+        }
         shape.begin(&mut call.reply, wanted);
         for _ in 0..wanted {
             let (member, score) = set.get(random.below(set.len())).expect("no set is empty");
@@ -72,11 +83,51 @@ fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let wanted = wanted.min(set.len());
     shape.begin(&mut call.reply, wanted);
+    if wanted.saturating_mul(DRAW_SHARE) > set.len() {
+        let (mut needed, len) = (wanted, set.len());
+        for (passed, (member, score)) in set.iter().enumerate() {
+            if random.below(len - passed) < needed {
+                shape.write(&mut call.reply, member, score);
+                needed -= 1;
+            }
+        }
+        return Ok(());
+    }
     for rank in sample(set.len(), wanted, &mut random) {
         let (member, score) = set.get(rank).expect("a rank of the set");
         shape.write(&mut call.reply, member, score);
     }
     Ok(())
+}
+
+/// ZRANDMEMBER of very many members, repetitions included.
+fn pick_members(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
+    let shape = Shape::of(&call.reply, call.args.len() == 4);
+    pick_in_slices(call, count.unsigned_abs(), Members { shape })
+}
+
+struct Members {
+    shape: Shape,
+}
+
+impl Pick for Members {
+    type Collection = SortedSet;
+
+    fn pick(
+        &self,
+        set: &SortedSet,
+        random: &mut Random,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+    ) -> bool {
+        let found = set.get(random.below(set.len()));
+        found.inspect(|(member, score)| self.shape.write(reply, *member, *score)).is_some()
+    }
+
+    fn is_flat(&self) -> bool {
+        self.shape == Shape::Flat
+    }
 }
 
 /// `wanted` different ranks below `len`, every choice of them equally likely.

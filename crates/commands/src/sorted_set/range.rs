@@ -3,10 +3,13 @@
 use super::bound::{LexRange, ScoreRange};
 use super::written::Shape;
 use crate::index_range::IndexRange;
+use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
-    ReplyError, ReplyResult, ShardView,
+    ReplyError, ReplyResult, ShardView, Slice,
 };
+use darter_resp::ReplyWriter;
 use darter_shard::{Expiry, Interest};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
@@ -47,7 +50,8 @@ pub(super) static ZRANGE: Command = Command {
         WITH_SCORES,
     ],
     history: &[("6.2.0", "Added the `REV`, `BYSCORE`, `BYLEX` and `LIMIT` options.")],
-    handler: Handler::Keyed(zrange),
+    handler: Handler::Keyed(|call, view| answer(call, view, grammar::ZRANGE)),
+    slices: Some(|call| read(call, grammar::ZRANGE)),
     ..READ
 };
 
@@ -61,7 +65,8 @@ pub(super) static ZRANGEBYLEX: Command = Command {
         since: "6.2.0",
         replaced_by: "`ZRANGE` with the `BYLEX` argument",
     }),
-    handler: Handler::Keyed(zrangebylex),
+    handler: Handler::Keyed(|call, view| answer(call, view, grammar::ZRANGEBYLEX)),
+    slices: Some(|call| read(call, grammar::ZRANGEBYLEX)),
     ..READ
 };
 
@@ -82,7 +87,8 @@ pub(super) static ZRANGEBYSCORE: Command = Command {
         replaced_by: "`ZRANGE` with the `BYSCORE` argument",
     }),
     history: &[("2.0.0", "Added the `WITHSCORES` modifier.")],
-    handler: Handler::Keyed(zrangebyscore),
+    handler: Handler::Keyed(|call, view| answer(call, view, grammar::ZRANGEBYSCORE)),
+    slices: Some(|call| read(call, grammar::ZRANGEBYSCORE)),
     ..READ
 };
 
@@ -96,7 +102,8 @@ pub(super) static ZREVRANGE: Command = Command {
         since: "6.2.0",
         replaced_by: "`ZRANGE` with the `REV` argument",
     }),
-    handler: Handler::Keyed(zrevrange),
+    handler: Handler::Keyed(|call, view| answer(call, view, grammar::ZREVRANGE)),
+    slices: Some(|call| read(call, grammar::ZREVRANGE)),
     ..READ
 };
 
@@ -110,7 +117,8 @@ pub(super) static ZREVRANGEBYLEX: Command = Command {
         since: "6.2.0",
         replaced_by: "`ZRANGE` with the `REV` and `BYLEX` arguments",
     }),
-    handler: Handler::Keyed(zrevrangebylex),
+    handler: Handler::Keyed(|call, view| answer(call, view, grammar::ZREVRANGEBYLEX)),
+    slices: Some(|call| read(call, grammar::ZREVRANGEBYLEX)),
     ..READ
 };
 
@@ -125,7 +133,8 @@ pub(super) static ZREVRANGEBYSCORE: Command = Command {
         replaced_by: "`ZRANGE` with the `REV` and `BYSCORE` arguments",
     }),
     history: &[("2.1.6", "`min` and `max` can be exclusive.")],
-    handler: Handler::Keyed(zrevrangebyscore),
+    handler: Handler::Keyed(|call, view| answer(call, view, grammar::ZREVRANGEBYSCORE)),
+    slices: Some(|call| read(call, grammar::ZREVRANGEBYSCORE)),
     ..READ
 };
 
@@ -165,7 +174,7 @@ enum By {
 }
 
 /// A range as asked for, with its ends as they are in the arguments.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Query<'a> {
     ends: Ends<'a>,
     is_reversed: bool,
@@ -175,7 +184,7 @@ struct Query<'a> {
     limit: i64,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Ends<'a> {
     Rank(IndexRange),
     Score(ScoreRange),
@@ -188,6 +197,22 @@ struct Grammar {
     by: Option<By>,
     is_reversed: Option<bool>,
     stores: bool,
+}
+
+/// Those of the commands that answer.
+mod grammar {
+    use super::{By, Grammar};
+
+    const fn of(by: Option<By>, is_reversed: Option<bool>) -> Grammar {
+        Grammar { by, is_reversed, stores: false }
+    }
+
+    pub(super) const ZRANGE: Grammar = of(None, None);
+    pub(super) const ZRANGEBYLEX: Grammar = of(Some(By::Lex), Some(false));
+    pub(super) const ZRANGEBYSCORE: Grammar = of(Some(By::Score), Some(false));
+    pub(super) const ZREVRANGE: Grammar = of(Some(By::Rank), Some(true));
+    pub(super) const ZREVRANGEBYLEX: Grammar = of(Some(By::Lex), Some(true));
+    pub(super) const ZREVRANGEBYSCORE: Grammar = of(Some(By::Score), Some(true));
 }
 
 impl<'a> Query<'a> {
@@ -237,9 +262,20 @@ impl<'a> Query<'a> {
         Ok(Self { ends, is_reversed, with_scores, offset, limit })
     }
 
+    /// The same without the arguments.
+    fn to_owned(&self) -> Query<'static> {
+        let ends = match &self.ends {
+            Ends::Rank(range) => Ends::Rank(*range),
+            Ends::Score(range) => Ends::Score(*range),
+            Ends::Lex(range) => Ends::Lex(range.to_owned()),
+        };
+        let Self { is_reversed, with_scores, offset, limit, .. } = *self;
+        Query { ends, is_reversed, with_scores, offset, limit }
+    }
+
     /// The ranks of the members asked for.
     fn ranks(&self, set: &SortedSet) -> Range<usize> {
-        let ranks = match self.ends {
+        let ranks = match &self.ends {
             Ends::Rank(range) => {
                 let range = range.within(set.len());
                 if !self.is_reversed {
@@ -264,37 +300,8 @@ impl<'a> Query<'a> {
     }
 }
 
-fn zrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    answer(call, view, None, None)
-}
-
-fn zrangebylex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    answer(call, view, Some(By::Lex), Some(false))
-}
-
-fn zrangebyscore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    answer(call, view, Some(By::Score), Some(false))
-}
-
-fn zrevrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    answer(call, view, Some(By::Rank), Some(true))
-}
-
-fn zrevrangebylex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    answer(call, view, Some(By::Lex), Some(true))
-}
-
-fn zrevrangebyscore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    answer(call, view, Some(By::Score), Some(true))
-}
-
-fn answer(
-    call: &mut Call<'_>,
-    view: &mut ShardView<'_>,
-    by: Option<By>,
-    is_reversed: Option<bool>,
-) -> ReplyResult {
-    let query = Query::parse(call, 2, Grammar { by, is_reversed, stores: false })?;
+fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, grammar: Grammar) -> ReplyResult {
+    let query = Query::parse(call, 2, grammar)?;
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     let Some(set) = keyspace.read_collection::<SortedSet>(&key)? else {
@@ -302,12 +309,58 @@ fn answer(
         return Ok(());
     };
     let shape = Shape::of(&call.reply, query.with_scores);
-    let members = set.range(query.ranks(set), query.is_reversed);
+    let ranks = query.ranks(set);
+    call.in_one_piece(ranks.len())?;
+    let members = set.range(ranks, query.is_reversed);
     shape.begin(&mut call.reply, members.len());
     for (member, score) in members {
         shape.write(&mut call.reply, member, score);
     }
     Ok(())
+}
+
+/// The same for very many members.
+fn read(call: &Call<'_>, grammar: Grammar) -> Result<Box<dyn Slice>, ReplyError> {
+    let query = Query::parse(call, 2, grammar)?;
+    let shape = Shape::of(&call.reply, query.with_scores);
+    Ok(read_in_slices(call, Members { query: query.to_owned(), shape }))
+}
+
+struct Members {
+    query: Query<'static>,
+    shape: Shape,
+}
+
+impl Read for Members {
+    type Collection = SortedSet;
+    /// Members read.
+    type At = usize;
+
+    fn read(
+        &self,
+        set: &SortedSet,
+        at: usize,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<usize> {
+        let ranks = self.query.ranks(set);
+        let next = (at + ELEMENTS_PER_SLICE).min(ranks.len());
+        let slice = if self.query.is_reversed {
+            ranks.end - next..ranks.end - at
+        } else {
+            ranks.start + at..ranks.start + next
+        };
+        for (member, score) in set.range(slice, self.query.is_reversed) {
+            self.shape.write(reply, member, score);
+        }
+        *written = next;
+        (next < ranks.len()).then_some(next)
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        self.shape.begin(reply, count);
+    }
 }
 
 fn zrangestore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {

@@ -1,12 +1,16 @@
 //! XRANGE and XREVRANGE.
 
 use super::id;
-use super::reply::write_entries;
+use super::reply::{write_entries, write_entry};
+use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use darter_base::UnixMillis;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
+    KeySpec, ReplyError, ReplyResult, ShardView,
 };
-use darter_value::stream::Stream;
+use darter_resp::ReplyWriter;
+use darter_value::stream::{Entry, Stream, StreamId};
+use std::ops::ControlFlow;
 
 /// Entries in ascending order.
 pub(super) static XRANGE: Command = Command {
@@ -26,7 +30,8 @@ pub(super) static XRANGE: Command = Command {
         Arg::integer("count").token("COUNT").optional(),
     ],
     history: &[("6.2.0", "Exclusive ranges.")],
-    handler: Handler::Keyed(xrange),
+    handler: Handler::Keyed(|call, view| range(call, view, false)),
+    slices: Some(|call| Ok(read_in_slices(call, Query::parse(call, false)?))),
     ..Command::BASE
 };
 
@@ -48,54 +53,128 @@ pub(super) static XREVRANGE: Command = Command {
         Arg::integer("count").token("COUNT").optional(),
     ],
     history: &[("6.2.0", "Exclusive ranges.")],
-    handler: Handler::Keyed(xrevrange),
+    handler: Handler::Keyed(|call, view| range(call, view, true)),
+    slices: Some(|call| Ok(read_in_slices(call, Query::parse(call, true)?))),
     ..Command::BASE
 };
 
-fn xrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    range(call, view, (2, 3), false)
+/// A range as asked for.
+struct Query {
+    start: StreamId,
+    end: StreamId,
+    is_reversed: bool,
+    /// Negative counts are none at all.
+    count: Option<usize>,
 }
 
-fn xrevrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    range(call, view, (3, 2), true)
-}
-
-/// Entries from the id at argument `start` to that at `end`.
-fn range(
-    call: &mut Call<'_>,
-    view: &mut ShardView<'_>,
-    (start, end): (usize, usize),
-    reversed: bool,
-) -> ReplyResult {
-    let ids = id::parse_range(call.args.at(start), call.args.at(end))?;
-    // Negative counts are none at all.
-    let mut count = None;
-    let mut index = 4;
-    while index < call.args.len() {
-        if !call.is_word(index, "COUNT") || index + 1 >= call.args.len() {
-            return Err(ReplyError::Syntax);
+impl Query {
+    fn parse(call: &Call<'_>, is_reversed: bool) -> Result<Self, ReplyError> {
+        let (start, end) = if is_reversed { (3, 2) } else { (2, 3) };
+        let ids = id::parse_range(call.args.at(start), call.args.at(end))?;
+        let mut count = None;
+        let mut index = 4;
+        while index < call.args.len() {
+            if !call.is_word(index, "COUNT") || index + 1 >= call.args.len() {
+                return Err(ReplyError::Syntax);
+            }
+            count = Some(usize::try_from(call.integer(index + 1)?).unwrap_or(0));
+            index += 2;
         }
-        count = Some(usize::try_from(call.integer(index + 1)?).unwrap_or(0));
-        index += 2;
+        let (start, end) = ids.into_inner();
+        Ok(Self { start, end, is_reversed, count })
     }
+
+    /// Hands the entries from `from` on, all of them if that is the least id, to `visit`, until it has enough.
+    fn walk<'s>(
+        &self,
+        stream: &'s Stream,
+        from: StreamId,
+        visit: impl FnMut(Entry<'s>) -> ControlFlow<()>,
+    ) {
+        let log = stream.log();
+        let first = if self.is_reversed { self.end } else { self.start };
+        let first = if from == StreamId::MIN { first } else { from };
+        let _ = if self.is_reversed {
+            log.entries_reversed(self.start, first).try_for_each(visit)
+        } else {
+            log.entries(first, self.end).try_for_each(visit)
+        };
+    }
+
+    /// About how many entries there are in the range, at most [`ELEMENTS_IN_ONE_PIECE`] and one more.
+    fn estimate(&self, stream: &Stream) -> usize {
+        let entries_max = self.count.unwrap_or(usize::MAX);
+        let is_small = stream.log().len() <= ELEMENTS_IN_ONE_PIECE as u64;
+        if is_small || entries_max <= ELEMENTS_IN_ONE_PIECE {
+            return 0;
+        }
+        let mut entries = 0;
+        self.walk(stream, StreamId::MIN, |_| {
+            entries += 1;
+            proceed_if(entries <= ELEMENTS_IN_ONE_PIECE)
+        });
+        entries
+    }
+}
+
+const fn proceed_if(wanted: bool) -> ControlFlow<()> {
+    if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+fn range(call: &mut Call<'_>, view: &mut ShardView<'_>, is_reversed: bool) -> ReplyResult {
+    let query = Query::parse(call, is_reversed)?;
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     let Some(stream) = keyspace.read_collection::<Stream>(&key)? else {
         call.reply.array(0);
         return Ok(());
     };
-    if count == Some(0) {
+    if query.count == Some(0) {
         call.reply.null_array();
         return Ok(());
     }
-    let (start, end) = ids.into_inner();
-    let count = count.unwrap_or(0);
-    if reversed {
+    call.in_one_piece(query.estimate(stream))?;
+    let Query { start, end, .. } = query;
+    let count = query.count.unwrap_or(0);
+    if is_reversed {
         write_entries(&mut call.reply, stream.log().entries_reversed(start, end), count);
     } else {
         write_entries(&mut call.reply, stream.log().entries(start, end), count);
     }
     Ok(())
+}
+
+impl Read for Query {
+    type Collection = Stream;
+    /// The next entry.
+    type At = StreamId;
+
+    fn read(
+        &self,
+        stream: &Stream,
+        at: StreamId,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<StreamId> {
+        let entries_max = self.count.unwrap_or(usize::MAX);
+        let end = entries_max.min(*written + ELEMENTS_PER_SLICE);
+        let mut next = None;
+        self.walk(stream, at, |entry| {
+            if *written == end {
+                next = Some(entry.id());
+                return ControlFlow::Break(());
+            }
+            write_entry(reply, &entry);
+            *written += 1;
+            ControlFlow::Continue(())
+        });
+        next.filter(|_| *written < entries_max)
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        reply.array(count);
+    }
 }
 
 #[cfg(test)]

@@ -130,6 +130,16 @@ pub enum ServerError {
     NoJournalToWaitFor,
     /// What was waited for did not come, because somebody asked not to wait for it.
     Unblocked,
+    /// `MIGRATE` with a key and with `KEYS`.
+    MigrationOfTwoKinds,
+    /// `MIGRATE` as a part of a transaction or a script.
+    MigrationInside,
+    /// `MIGRATE` to a server that does not answer.
+    MigrationUnreachable,
+    /// The connection of a `MIGRATE` broke or was too slow.
+    MigrationBroken { what: &'static str },
+    /// What the other server said to a `MIGRATE`.
+    MigrationRefused(String),
     /// Letters that stand for no flag of a client.
     UnknownFlags { negated: bool, flags: Vec<u8> },
     /// Letters that stand for no capability of a client.
@@ -334,6 +344,17 @@ impl fmt::Display for ServerError {
             Self::NotPositive => "ERR value is out of range, must be positive",
             Self::NoJournalToWaitFor => {
                 "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+            }
+            Self::MigrationOfTwoKinds => {
+                "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string"
+            }
+            Self::MigrationInside => "ERR MIGRATE is not possible in a transaction or a script",
+            Self::MigrationUnreachable => "IOERR error or timeout connecting to the client",
+            Self::MigrationBroken { what } => {
+                return write!(formatter, "IOERR error or timeout {what} to target instance");
+            }
+            Self::MigrationRefused(error) => {
+                return write!(formatter, "ERR Target instance replied with error: {error}");
             }
             Self::Unblocked => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
             Self::PauseMode => "ERR CLIENT PAUSE mode must be WRITE or ALL",

@@ -20,6 +20,7 @@ pub mod info;
 pub mod latency;
 pub mod lolwut;
 pub mod memory;
+pub mod migrate;
 pub mod module;
 pub mod monitor;
 pub mod persistence;
@@ -47,6 +48,7 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     lolwut::COMMANDS,
     debug::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     module::COMMANDS,
     monitor::COMMANDS,
     persistence::COMMANDS,

@@ -101,6 +101,7 @@ impl Settings {
             encodings: self.encodings,
             interest: self.notified_events,
             tracked_keys_max: self.tracked_keys_max,
+            slices: true,
         }
     }
 

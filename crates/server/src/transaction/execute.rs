@@ -83,7 +83,7 @@ fn run(
                 }
                 Ok(Flow::Close) => apart.close(),
                 Ok(Flow::Yield) => apart.yields(),
-                Ok(Flow::Next | Flow::Defer | Flow::Wait | Flow::Block(_)) | Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
         core.note(caller.session, request, nanos, reply_bytes, call.turn);

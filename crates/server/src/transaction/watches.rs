@@ -9,7 +9,7 @@ use crate::mail::ShardPost;
 use crate::session::Session;
 use crate::worker::Core;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::ShardView;
+use darter_command_table::{LeftWatch, ShardView};
 use darter_shard::{Key, Shard, Version};
 use hashbrown::HashTable;
 
@@ -120,6 +120,15 @@ impl Core {
             given_back.entry(watched.shard).or_default().push(watched);
         }
         drop(given_back);
+        self.give_watches_back(now);
+    }
+
+    /// Takes out the watch of a command that ended early.
+    pub fn leave_watch(&self, left: LeftWatch, now: UnixMillis) {
+        let LeftWatch { shard, db, key, version } = left;
+        let hash = self.shared.hasher.hash(&key);
+        let watched = WatchedKey { shard, db, key, hash, version };
+        self.given_back.borrow_mut().entry(shard).or_default().push(watched);
         self.give_watches_back(now);
     }
 

@@ -143,6 +143,7 @@ impl<E: Entry> Table<E> {
         *self.word_mut(position) = Word::new(old_word.tag(), address, marks);
         self.len += 1;
         self.entry_bytes += bytes;
+        self.deadline_holders += usize::from(view.holds_deadlines());
         self.deadlines += usize::from(has_deadline);
         *earliest = (*earliest).min(due.map_or(NEVER, Deadline::to_bits));
         false

@@ -56,6 +56,11 @@ pub trait EntryView<'a>: Copy {
         self.deadline()
     }
 
+    /// Whether something inside it has a deadline.
+    fn holds_deadlines(self) -> bool {
+        false
+    }
+
     /// Bytes of heap it owns, in good sizes. O(1).
     fn bytes(self) -> usize;
 }

@@ -67,6 +67,8 @@ pub struct Table<E: Entry> {
     len: usize,
     /// Entries that have a deadline.
     deadlines: usize,
+    /// Entries that hold something that has one.
+    deadline_holders: usize,
     /// The sum of the entries' `bytes`.
     entry_bytes: usize,
     /// Lower bound of the bounds of all segments; see `deadlines`.
@@ -110,6 +112,7 @@ impl<E: Entry> Table<E> {
             hasher,
             len: 0,
             deadlines: 0,
+            deadline_holders: 0,
             entry_bytes: 0,
             next_deadline: NEVER,
             removals: 0,
@@ -125,6 +128,7 @@ impl<E: Entry> Table<E> {
         let view = unsafe { E::view(address, own_marks) };
         debug_assert_eq!(hash, self.hasher.hash(view.key()), "an entry was given a foreign hash");
         let (bytes, has_deadline, due) = (view.bytes(), view.deadline().is_some(), view.due());
+        self.deadline_holders += usize::from(view.holds_deadlines());
         let word = Word::new(Tag::of(hash), address, with_own::<E>(marks, own_marks));
         let position = self.place(hash, word);
         self.len += 1;
@@ -167,6 +171,7 @@ impl<E: Entry> Table<E> {
         *self.word_mut(position) = word;
         self.len += 1;
         self.entry_bytes += view.bytes();
+        self.deadline_holders += usize::from(view.holds_deadlines());
         let (has_deadline, due) = (view.deadline().is_some(), view.due());
         self.deadlines += usize::from(has_deadline);
         if let Some(due) = due {
@@ -283,6 +288,11 @@ impl<E: Entry> Table<E> {
         self.deadlines
     }
 
+    /// Number of entries that hold something with a deadline of its own.
+    pub const fn deadline_holders_len(&self) -> usize {
+        self.deadline_holders
+    }
+
     /// Number of segments: how many steps [`for_each_slice`](Self::for_each_slice) takes.
     pub const fn segments_len(&self) -> usize {
         self.directory.segments()
@@ -319,7 +329,7 @@ impl<E: Entry> Table<E> {
     /// Panics if the table contradicts itself. O(entries).
     pub fn check_invariants(&self) {
         self.directory.check_invariants();
-        let (mut len, mut deadlines, mut entry_bytes) = (0, 0, 0);
+        let (mut len, mut deadlines, mut holders, mut entry_bytes) = (0, 0, 0, 0);
         let mut first_hashes = Vec::new();
         let mut index = 0;
         while index < self.directory.len() {
@@ -346,6 +356,7 @@ impl<E: Entry> Table<E> {
                     assert!(bucket == first || bucket == other, "an entry in a foreign bucket");
                 }
                 deadlines += usize::from(view.deadline().is_some());
+                holders += usize::from(view.holds_deadlines());
                 if let Some(deadline) = view.due() {
                     assert!(word.marks().contains(Marks::DEADLINE));
                     assert!(self.directory.earliest(index) <= deadline.to_bits());
@@ -357,6 +368,7 @@ impl<E: Entry> Table<E> {
         }
         self.overflow.check_invariants(|first_hash| first_hashes.contains(&first_hash));
         assert_eq!((len, deadlines, entry_bytes), (self.len, self.deadlines, self.entry_bytes));
+        assert_eq!(holders, self.deadline_holders);
         assert!(self.next_deadline <= self.directory.earliest_of_all());
     }
 
@@ -408,8 +420,10 @@ impl<E: Entry> Table<E> {
         let word = mem::replace(self.word_mut(position), Word::EMPTY);
         let view = self.view_word(word);
         let (bytes, has_deadline) = (view.bytes(), view.deadline().is_some());
+        let holds_deadlines = view.holds_deadlines();
         self.entry_bytes -= bytes;
         self.deadlines -= usize::from(has_deadline);
+        self.deadline_holders -= usize::from(holds_deadlines);
         word
     }
 

@@ -49,6 +49,10 @@ const INTENDED: &[Intended] = &[
         command: "ZREVRANK",
         allows: |reference, subject| reference.is_error() && subject.is_error(),
     },
+    // Circles over the date line are searched on both of its sides.
+    Intended { command: "GEOSEARCH", allows: finds_no_less },
+    Intended { command: "GEORADIUS", allows: finds_no_less },
+    Intended { command: "GEORADIUS_RO", allows: finds_no_less },
     // The text is that of Redis 7.2 and Valkey.
     Intended { command: "XREAD", allows: are_both_unbalanced },
     Intended { command: "XREADGROUP", allows: are_both_unbalanced },
@@ -70,6 +74,13 @@ const INTENDED: &[Intended] = &[
 fn is_missing_or_wrong(reference: &Value, subject: &Value) -> bool {
     let is_missing = matches!(reference.integer(), Some(0 | -1));
     (is_missing || reference.is_error()) && subject.is_error()
+}
+
+/// What the reference has found is among what the subject has.
+fn finds_no_less(reference: &Value, subject: &Value) -> bool {
+    reference.elements().zip(subject.elements()).is_some_and(|(reference, subject)| {
+        reference.len() < subject.len() && reference.iter().all(|found| subject.contains(found))
+    })
 }
 
 fn are_both_unbalanced(reference: &Value, subject: &Value) -> bool {
@@ -147,7 +158,11 @@ fn is_subcommand(command: &Command, name: &str) -> bool {
 }
 
 fn is_unordered_sort(command: &Command) -> bool {
-    command.iter().any(|word| word == b"nosort" || word.eq_ignore_ascii_case(b"ALPHA"))
+    // A pattern without a star sorts nothing.
+    let is_constant =
+        |pair: &[Vec<u8>]| pair[0].eq_ignore_ascii_case(b"BY") && !pair[1].contains(&b'*');
+    command.iter().any(|word| word.eq_ignore_ascii_case(b"ALPHA"))
+        || command.windows(2).any(is_constant)
 }
 
 /// Whether a scan, whose cursor is argument `cursor_at`, begins at the beginning and asks for more than

@@ -300,6 +300,36 @@ impl Grammar {
         command
     }
 
+    /// To where nobody listens.
+    fn migrate(&mut self) -> Command {
+        let mut command = words("MIGRATE 127.0.0.1 1");
+        let several = self.one_in(2);
+        command.push(if several { Vec::new() } else { self.key() });
+        command.extend([self.database(), self.number(-5, 1000)]);
+        for option in ["COPY", "REPLACE", "AUTH password", "AUTH2 user password"] {
+            if self.one_in(6) {
+                command.extend(words(option));
+            }
+        }
+        if several {
+            command.push(b"KEYS".to_vec());
+            command.extend(self.keys());
+        }
+        command
+    }
+
+    /// A payload that is none.
+    fn restore_nonsense(&mut self) -> Command {
+        let mut command = self.over_key(&["RESTORE", "RESTORE-ASKING"], &[]);
+        command.extend([self.number(-1, 2), self.value()]);
+        for option in ["REPLACE", "ABSTTL", "IDLETIME 5", "IDLETIME -5", "FREQ 5", "FREQ 256"] {
+            if self.one_in(6) {
+                command.extend(words(option));
+            }
+        }
+        command
+    }
+
     /// A name, then keys.
     fn over_keys(&mut self, names: &[&str]) -> Command {
         let mut command = words(self.pick(names));
@@ -395,6 +425,8 @@ const RULES: &[Rule] = &[
     Rule { weight: 3, make: |g| words(g.pick(&["FLUSHDB", "FLUSHDB ASYNC", "FLUSHDB SYNC"])) },
     Rule { weight: 1, make: |g| words(g.pick(&["FLUSHALL", "FLUSHALL ASYNC"])) },
     Rule { weight: 5, make: |g| words(g.pick(&["HELLO 2", "HELLO 3", "HELLO 3", "RESET"])) },
+    Rule { weight: 3, make: Grammar::migrate },
+    Rule { weight: 3, make: Grammar::restore_nonsense },
     Rule { weight: 5, make: |g| vec![b"ECHO".to_vec(), g.value()] },
     Rule { weight: 5, make: |_| words("PING") },
     Rule { weight: 5, make: |g| g.over_keys(&["COMMAND GETKEYS MGET", "COMMAND GETKEYS DEL"]) },

@@ -57,12 +57,13 @@ impl Program<Log> for Script {
         self.prepared.push(Some(held));
     }
 
-    fn run(&mut self, index: usize, mut view: View<'_, Log>) {
+    fn run(&mut self, index: usize, mut view: View<'_, Log>) -> bool {
         let ids = [self.shard_of(index)];
         for id in ids.iter().chain(self.others_of(index)) {
             view.shard(*id).push(u32::try_from(index).expect("small"));
         }
         self.ran.push(index);
+        true
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
@@ -142,8 +143,8 @@ impl Program<Log> for Shared {
         self.script.prepare(window);
     }
 
-    fn run(&mut self, index: usize, view: View<'_, Log>) {
-        self.script.run(index, view);
+    fn run(&mut self, index: usize, view: View<'_, Log>) -> bool {
+        self.script.run(index, view)
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
@@ -198,9 +199,10 @@ impl Program<Log> for Returning<'_> {
         self.script.prepare(window);
     }
 
-    fn run(&mut self, index: usize, view: View<'_, Log>) {
-        self.script.run(index, view);
+    fn run(&mut self, index: usize, view: View<'_, Log>) -> bool {
+        let has_run = self.script.run(index, view);
         self.come_back(index);
+        has_run
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {
@@ -269,8 +271,8 @@ impl Program<Log> for Visited<'_> {
         assert!(self.1.cell(ShardId(1)).take_or_post(BOB, || mark(77)).is_none());
     }
 
-    fn run(&mut self, index: usize, view: View<'_, Log>) {
-        self.0.run(index, view);
+    fn run(&mut self, index: usize, view: View<'_, Log>) -> bool {
+        self.0.run(index, view)
     }
 
     fn pack(&mut self, from: usize, to: usize) -> Marks {

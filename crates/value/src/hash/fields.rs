@@ -176,6 +176,11 @@ impl FieldTable {
     }
 
     #[inline]
+    pub(super) fn holds_deadlines(&self) -> bool {
+        self.table().deadlines_len() > 0
+    }
+
+    #[inline]
     pub(super) fn heap_bytes(&self) -> usize {
         let bytes = match self {
             Self::Whole(table, _) => table.bytes(),

@@ -231,14 +231,26 @@ impl Hash {
 
     /// Visits every field that has not expired.
     pub fn for_each<'h>(&'h self, now_ms: i64, mut visit: impl FnMut(FieldRef<'h>)) {
+        let mut boundary = Some(0);
+        while let Some(from) = boundary {
+            boundary = self.for_each_slice(from, now_ms, &mut visit);
+        }
+    }
+
+    /// Visits the next few hundred fields that have not expired (all of a small hash) and returns where to go
+    /// on, `None` at the end; begin with 0. Each field that is there throughout is visited once.
+    pub fn for_each_slice<'h>(
+        &'h self,
+        boundary: u64,
+        now_ms: i64,
+        mut visit: impl FnMut(FieldRef<'h>),
+    ) -> Option<u64> {
         match self.form.as_ref() {
-            PackedOrRef::Packed(list) => for_each_pair(list, visit),
-            PackedOrRef::Big(table) => {
-                let mut boundary = Some(0);
-                while let Some(from) = boundary {
-                    boundary = table.for_each_slice(from, now_ms, &mut visit);
-                }
+            PackedOrRef::Packed(list) => {
+                for_each_pair(list, visit);
+                None
             }
+            PackedOrRef::Big(table) => table.for_each_slice(boundary, now_ms, &mut visit),
         }
     }
 
@@ -265,6 +277,15 @@ impl Hash {
         match self.form.as_ref() {
             PackedOrRef::Packed(_) => None,
             PackedOrRef::Big(table) => table.next_deadline(),
+        }
+    }
+
+    /// Whether some field has a deadline, passed or not.
+    #[inline]
+    pub fn holds_deadlines(&self) -> bool {
+        match self.form.as_ref() {
+            PackedOrRef::Packed(_) => false,
+            PackedOrRef::Big(table) => table.holds_deadlines(),
         }
     }
 

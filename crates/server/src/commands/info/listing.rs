@@ -53,10 +53,11 @@ pub(super) fn keyspace(info: &Snapshot, text: &mut String) -> fmt::Result {
         }
         write!(
             text,
-            "db{number}:keys={},expires={},avg_ttl={}\r\n",
+            "db{number}:keys={},expires={},avg_ttl={},keys_with_volatile_items={}\r\n",
             database.keys,
             database.expires,
-            database.average_ttl_ms()
+            database.average_ttl_ms(),
+            database.deadline_holders
         )?;
     }
     Ok(())

@@ -83,6 +83,8 @@ pub(crate) struct ShardTotals {
 pub(crate) struct DatabaseTotals {
     pub(crate) keys: u64,
     pub(crate) expires: u64,
+    /// Keys that hold something with a deadline.
+    pub(crate) deadline_holders: u64,
     pub(crate) index_bytes: u64,
     /// Mean times to live, each times the keys it is the mean of.
     ttl_millis: u128,
@@ -244,6 +246,7 @@ impl ShardTotals {
             }
             database.keys = as_u64(keyspace.len());
             database.expires = as_u64(keyspace.expires_len());
+            database.deadline_holders = as_u64(keyspace.deadline_holders_len());
             database.ttl_millis =
                 u128::from(keyspace.average_ttl_ms(random)) * u128::from(database.expires);
         }
@@ -271,6 +274,7 @@ impl AddAssign<&Self> for ShardTotals {
         for (sum, database) in self.databases.iter_mut().zip(&shard.databases) {
             sum.keys += database.keys;
             sum.expires += database.expires;
+            sum.deadline_holders += database.deadline_holders;
             sum.index_bytes += database.index_bytes;
             sum.ttl_millis += database.ttl_millis;
         }

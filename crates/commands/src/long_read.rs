@@ -1,0 +1,158 @@
+//! Long reads of one collection in slices, as if in one step.
+//!
+//! A reply of a million elements takes longer to write than others should wait. So it is collected in
+//! slices, between which others run, and the key is watched meanwhile: if it is the same in the end, what
+//! was collected is the collection as it was at any moment in between, and nobody can tell. If it has
+//! changed, what was collected is thrown away and the read begins again, this time in one slice, as Redis
+//! reads it; so a key that is written all the time is read as well.
+//!
+//! What is collected is the reply, in memory once, as in Redis. It counts for the limit of the client's
+//! output already.
+
+use darter_base::crc16::slot_of;
+use darter_base::{DbIndex, ShardId, UnixMillis};
+use darter_command_table::{Call, LeftWatch, Progress, ReplyError, Slice};
+use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_shard::{Key, Shard, Version};
+use darter_value::Collection;
+
+/// Elements read before others have their turn, about.
+pub(crate) const ELEMENTS_PER_SLICE: usize = 4096;
+
+/// How to read one kind of collection.
+pub(crate) trait Read: Send {
+    type Collection: Collection;
+    /// How far it is; the default is the beginning.
+    type At: Copy + Default + Send;
+
+    /// Writes elements from `at` on, and counts them in `written`: about
+    /// [`ELEMENTS_PER_SLICE`]. Where to go on; `None` at the end.
+    fn read(
+        &self,
+        collection: &Self::Collection,
+        at: Self::At,
+        now: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<Self::At>;
+
+    /// Writes what comes before `count` elements.
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize);
+}
+
+/// A read under way.
+struct LongRead<R: Read> {
+    key: Box<[u8]>,
+    shard: ShardId,
+    db: DbIndex,
+    protocol: Protocol,
+    how: R,
+    /// Where it goes on.
+    at: R::At,
+    /// When it began: fields that expire meanwhile are still there.
+    since: UnixMillis,
+    /// What the key was then. `None` before the first slice and after the last.
+    version: Option<Version>,
+    elements: Output,
+    written: usize,
+    error: Option<ReplyError>,
+}
+
+/// Reads the collection at argument 1.
+pub(crate) fn read_in_slices<R: Read + 'static>(call: &Call<'_>, how: R) -> Box<dyn Slice> {
+    let key = call.args.at(1);
+    Box::new(LongRead {
+        key: key.into(),
+        shard: call.router.shard_of(slot_of(key)),
+        db: call.db,
+        protocol: call.reply.protocol(),
+        how,
+        at: R::At::default(),
+        since: call.now,
+        version: None,
+        elements: Output::new(),
+        written: 0,
+        error: None,
+    })
+}
+
+impl<R: Read> LongRead<R> {
+    /// Reads on; whether there is more. With `whole`, to the end.
+    fn read(&mut self, shard: &mut Shard, now: UnixMillis, is_first: bool, whole: bool) -> bool {
+        let key = Key::new(shard.hasher(), &self.key);
+        let mut keyspace = shard.keyspace(self.db, now);
+        let found =
+            if is_first { keyspace.read_collection(&key) } else { keyspace.peek_collection(&key) };
+        let collection: &R::Collection = match found {
+            Ok(Some(collection)) => collection,
+            Ok(None) => return false,
+            Err(wrong_type) => {
+                self.error = Some(wrong_type.into());
+                return false;
+            }
+        };
+        loop {
+            // Each slice's output by itself, so that none grows by copying millions of elements.
+            let mut output = Output::new();
+            let mut reply = ReplyWriter::new(&mut output, self.protocol);
+            let next =
+                self.how.read(collection, self.at, self.since, &mut reply, &mut self.written);
+            self.elements.append(output);
+            let Some(next) = next else { return false };
+            self.at = next;
+            if !whole {
+                return true;
+            }
+        }
+    }
+}
+
+impl<R: Read> Slice for LongRead<R> {
+    fn begin(&self) -> Progress {
+        Progress::On(self.shard)
+    }
+
+    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+        let key = self.key.clone();
+        let key = Key::new(shard.hasher(), &key);
+        let mut keyspace = shard.keyspace(self.db, now);
+        let has_more = match self.version {
+            None => {
+                self.version = Some(keyspace.watch(&key));
+                self.read(shard, now, true, false)
+            }
+            Some(version) if keyspace.version(&key) == Some(version) => {
+                self.read(shard, now, false, false)
+            }
+            Some(_) => {
+                self.elements.take();
+                (self.at, self.written, self.since) = (R::At::default(), 0, now);
+                self.read(shard, now, false, true)
+            }
+        };
+        if has_more {
+            return Progress::On(self.shard);
+        }
+        shard.keyspace(self.db, now).unwatch(&key);
+        self.version = None;
+        Progress::Done
+    }
+
+    fn finish(&mut self, reply: &mut ReplyWriter<'_>) {
+        if let Some(error) = self.error.take() {
+            return reply.error(error.line());
+        }
+        self.how.head(reply, self.written);
+        reply.output().append(self.elements.take());
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.elements.len()
+    }
+
+    fn leave(&mut self) -> Option<LeftWatch> {
+        let (shard, db) = (self.shard, self.db);
+        let version = self.version.take()?;
+        Some(LeftWatch { shard, db, key: std::mem::take(&mut self.key), version })
+    }
+}

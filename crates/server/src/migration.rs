@@ -1,0 +1,246 @@
+//! Keys on their way to another server (MIGRATE).
+//!
+//! First a connection is made, while nothing is held: that is what can take long when the other server is not
+//! there. Then the shards of the keys are held until the other server has answered for each key: nobody can
+//! change a key between its copy and its deletion, so none is lost and no change to one is. Who needs these
+//! shards waits for that long; everybody else, also on the same worker, goes on. What talks to the other server
+//! is a thread of its own.
+//!
+//! The keys are deleted even if the client has gone meanwhile. A key for which the other server has not
+//! answered stays here, and may be there as well, as in Redis.
+
+use crate::commands::error::ServerError;
+use crate::mail::{Mail, ShardPost};
+use crate::observed::work_observed;
+use crate::pending::{After, Pending};
+use crate::request::OwnedRequest;
+use crate::session::Session;
+use crate::worker::{Core, Worker};
+use darter_base::DbIndex;
+use darter_base::crc16::slot_of;
+use darter_command_table::ReplyError;
+use darter_resp::{Output, ReplyWriter};
+use darter_runtime::{ConnectionId, Connections, Dialogue, Share, Ticks, Turn};
+use darter_shard::{Interest, Key, Shard};
+use darter_txn::Gathering;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// What of a busy worker waiting for other servers takes: next to nothing, the threads do the work.
+const SHARE: Share = Share::new(100);
+
+/// Another server.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Name or address.
+    pub host: String,
+    pub port: u16,
+    /// How long each step may take: connecting, sending some bytes, receiving some.
+    pub timeout: Duration,
+}
+
+/// Keys to be sent, as requests.
+#[derive(Debug)]
+pub struct Transfer {
+    /// With whom.
+    pub dialogue: Box<Dialogue>,
+    /// Requests before the keys, each of which has to succeed.
+    pub preparation: Vec<Vec<u8>>,
+    /// The keys with the requests that create them.
+    pub keys: Vec<(Box<[u8]>, Vec<u8>)>,
+    /// Where they are.
+    pub db: DbIndex,
+    /// Whether they stay.
+    pub copy: bool,
+}
+
+/// What became of keys.
+#[derive(Debug)]
+pub struct TransferOutcome {
+    /// Those that the other server has.
+    moved: Vec<Box<[u8]>>,
+    error: Option<ServerError>,
+}
+
+impl Transfer {
+    /// Sends everything, and listens to every answer. Blocks.
+    fn run(mut self) -> TransferOutcome {
+        let keys = std::mem::take(&mut self.keys);
+        let mut outcome = TransferOutcome { moved: Vec::new(), error: None };
+        let mut requests = self.preparation.iter().chain(keys.iter().map(|(_, request)| request));
+        if requests.try_for_each(|request| self.dialogue.send(request)).is_err() {
+            outcome.error = Some(ServerError::MigrationBroken { what: "writing" });
+            return outcome;
+        }
+        // Without these the keys are not where they were to go.
+        let mut is_prepared = true;
+        for _ in 0..self.preparation.len() {
+            match self.answer(&mut outcome) {
+                Some(is_good) => is_prepared &= is_good,
+                None => return outcome,
+            }
+        }
+        for (key, _) in keys {
+            match self.answer(&mut outcome) {
+                Some(is_good) if is_good && is_prepared => outcome.moved.push(key),
+                Some(_) => {}
+                None => return outcome,
+            }
+        }
+        outcome
+    }
+
+    /// The next answer: whether it is a good one. `None` if none comes. The first error is what the client
+    /// hears.
+    fn answer(&mut self, outcome: &mut TransferOutcome) -> Option<bool> {
+        let Ok(line) = self.dialogue.line() else {
+            outcome.error.get_or_insert(ServerError::MigrationBroken { what: "reading" });
+            return None;
+        };
+        let Some(error) = line.strip_prefix(b"-") else { return Some(true) };
+        outcome.error.get_or_insert(ServerError::MigrationRefused(text_of(error)));
+        Some(false)
+    }
+}
+
+/// A command whose keys are on their way.
+#[derive(Debug)]
+pub struct Migration {
+    client: ConnectionId,
+    request: OwnedRequest,
+    /// The shards of the keys.
+    gathering: Gathering<Shard>,
+    begun: Ticks,
+    db: DbIndex,
+    copy: bool,
+}
+
+impl Core {
+    /// Makes a connection for the command of a client.
+    pub fn connect(&self, target: Target, to: ConnectionId) {
+        let (post, background, worker) = (self.post.clone(), self.background.clone(), self.worker);
+        self.background.spawn(SHARE, async move {
+            let open = move || Dialogue::open(&target.host, target.port, target.timeout);
+            let dialogue = background.blocking_socket(open).await.map(Box::new);
+            let dialogue = dialogue.map_err(|error| error.kind());
+            post.send(worker, Mail::Connected { to, dialogue });
+        });
+    }
+
+    /// Goes on with the command that asked for a connection.
+    pub fn connected(
+        &self,
+        session: &mut Session,
+        dialogue: Result<Box<Dialogue>, ErrorKind>,
+        output: &mut Output,
+        turn: &Turn,
+    ) -> After {
+        let request = match session.pending.take() {
+            Some(Pending::Connecting(request)) => request,
+            other => {
+                session.pending = other;
+                return After::Waits;
+            }
+        };
+        let error = match dialogue {
+            Ok(dialogue) => {
+                session.facts.dialogue = Some(dialogue);
+                session.pending = Some(Pending::Deferred(request));
+                return After::Resumes;
+            }
+            // Redis finds this out when it writes.
+            Err(ErrorKind::ConnectionRefused) => ServerError::MigrationBroken { what: "writing" },
+            Err(_) => ServerError::MigrationUnreachable,
+        };
+        self.conclude(session, &request, Some(error), 0, output, turn);
+        After::Resumes
+    }
+
+    /// Sends the keys of a client's command, whose shards are held.
+    pub fn transfer(
+        &self,
+        request: OwnedRequest,
+        transfer: Transfer,
+        gathering: Gathering<Shard>,
+        begun: Ticks,
+        client: ConnectionId,
+    ) {
+        let Transfer { db, copy, .. } = transfer;
+        let migration = Migration { client, request, gathering, begun, db, copy };
+        self.migrations.borrow_mut().push(migration);
+        let (post, background, worker) = (self.post.clone(), self.background.clone(), self.worker);
+        self.background.spawn(SHARE, async move {
+            let outcome = Box::new(background.blocking_socket(move || transfer.run()).await);
+            post.send(worker, Mail::Transferred { to: client, outcome });
+        });
+    }
+
+    /// Deletes the keys that another server has, gives their shards back, and answers.
+    pub(crate) fn transferred(
+        &self,
+        to: ConnectionId,
+        outcome: TransferOutcome,
+        connections: &mut Connections<'_, Worker>,
+    ) {
+        let turn = *connections.turn();
+        let under_way =
+            self.migrations.borrow().iter().position(|migration| migration.client == to);
+        let Some(place) = under_way else { return };
+        let mut migration = self.migrations.borrow_mut().swap_remove(place);
+        let mut view = migration.gathering.view(&self.shared.cells);
+        if !migration.copy {
+            let interest = self.limits.get().interest;
+            work_observed(self.shared, interest, &mut view, Some(to), |view| {
+                for name in &outcome.moved {
+                    let key = Key::new(&self.shared.hasher, name);
+                    let shard = view.shard_of(|| slot_of(name));
+                    let mut keyspace = shard.keyspace(migration.db, turn.now);
+                    keyspace.tell(Interest::GENERIC, "del").remove(&key);
+                }
+            });
+        }
+        self.serve(&mut view, turn.now);
+        migration.gathering.release(&self.shared.cells, &ShardPost(&self.post));
+        let nanos = self.nanos_since(migration.begun);
+        connections.with(to, |session, output| {
+            self.answer(session, output, |session, output| {
+                session.pending = None;
+                self.conclude(session, &migration.request, outcome.error, nanos, output, &turn);
+            });
+        });
+        connections.resume(to);
+    }
+
+    /// Answers a migration, and counts it.
+    fn conclude(
+        &self,
+        session: &Session,
+        request: &OwnedRequest,
+        error: Option<ServerError>,
+        nanos: u64,
+        output: &mut Output,
+        turn: &Turn,
+    ) {
+        let request = request.as_request();
+        let unsent_before = output.len();
+        let mut reply = ReplyWriter::new(output, session.protocol);
+        let result = match error {
+            None => {
+                reply.ok();
+                Ok(())
+            }
+            Some(error) => {
+                let error = ReplyError::from(error);
+                reply.error(error.line());
+                Err(error)
+            }
+        };
+        self.statistics().called(request.entry.id, &result);
+        self.note(session, request, nanos, output.len() - unsent_before, turn);
+    }
+}
+
+/// Bytes as text, a letter each.
+fn text_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
