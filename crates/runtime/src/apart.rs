@@ -103,6 +103,12 @@ impl<S: Service> Network<S> {
             connection.read_closed |= lent.ended;
             connection.send_blocked &= !lent.writable;
         }
+        // Passes from within may have taken it off the lists without finding it: it is listed anew. Twice does
+        // no harm.
+        connection.queued = false;
+        connection.unsent_listed = false;
+        connection.soft_listed = false;
+        connection.above_soft_since = None;
         connection.kept.consume(progress.consumed);
         let is_overfull = connection.kept.len() > self.query_buffer_limit_bytes();
         self.connections_mut().give_back(key, connection);

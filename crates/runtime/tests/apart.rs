@@ -55,6 +55,28 @@ fn letters_that_are_put_off_are_read_when_it_is_over() {
 }
 
 #[test]
+fn what_was_answered_before_is_sent_after_all() {
+    for host in HOSTS {
+        let lab = start(&config(host, 1));
+        let (mut long, id) = lab.connect();
+        let (mut other, _) = lab.connect();
+        // It is resumed by a letter, and has output when it is served apart.
+        long.send("ASK 0\nPING\nAPART\nPING\n");
+        assert_eq!(lab.note(), Note::Apart(id));
+        assert_eq!([other.ask("PING"), other.ask("ASK 0")], ["+PONG", "+0"]);
+        assert_eq!(other.ask("RELEASE"), "+OK");
+        assert_eq!([long.line(), long.line()], ["+0", "+PONG"]);
+        assert_eq!([long.line(), long.line()], ["+APART", "+PONG"]);
+        // The same for one that has more to do.
+        long.send("AGAIN 2\nAPART\nAGAIN 2\n");
+        assert_eq!(lab.note(), Note::Apart(id));
+        assert_eq!([other.ask("PING"), other.ask("RELEASE")], ["+PONG", "+OK"]);
+        assert_eq!([long.line(), long.line(), long.line()], ["+DONE", "+APART", "+DONE"]);
+        lab.stop();
+    }
+}
+
+#[test]
 fn who_leaves_while_being_served_apart_is_noticed_afterwards() {
     for host in HOSTS {
         let lab = start(&config(host, 1));

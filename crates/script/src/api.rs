@@ -90,13 +90,15 @@ pub(crate) fn install(lua: &Lua, control: &Rc<Control>, native: &Table) -> mlua:
         table.raw_set("VALKEY_VERSION_NUM", version_number(identity.valkey_version))?;
         table.raw_set("SERVER_NAME", identity.server_name)?;
     }
-    let registers = Rc::clone(control);
-    loading_api.raw_set(
-        "register_function",
-        lua.create_function(move |_, args: Arguments| {
-            crate::functions::register(&registers, &args)
-        })?,
-    )?;
+    for api in ["redis", "server"] {
+        let registers = Rc::clone(control);
+        native.raw_set(
+            format!("register_as_{api}"),
+            lua.create_function(move |_, args: Arguments| {
+                crate::functions::register(&registers, &args, api)
+            })?,
+        )?;
+    }
     let eval_api = lua.create_table()?;
     eval_api.raw_set("replicate_commands", lua.create_function(|_, _: Arguments| Ok(true))?)?;
     // There is no debugger: what talks to it does nothing.

@@ -48,6 +48,9 @@ pub(crate) struct Errand {
     pub(crate) nanos: u64,
 }
 
+/// Errors of one reply that are counted.
+const NOTED_ERRORS_MAX: usize = 64;
+
 /// Buffers that a large reply made grow are given up beyond this.
 const KEPT_BYTES: usize = 64 * 1024;
 
@@ -86,6 +89,8 @@ pub(crate) struct Control {
     work: Cell<u32>,
     memory_bytes_max: usize,
     pub(crate) identity: Identity,
+    /// Errors in the script's reply that no command has answered.
+    pub(crate) errors: RefCell<Vec<Vec<u8>>>,
     /// The error that left the script.
     pub(crate) failure: RefCell<Option<Seen>>,
     /// Functions registered so far, while a library is being loaded.
@@ -107,6 +112,7 @@ impl Control {
             work: Cell::new(0),
             memory_bytes_max,
             identity,
+            errors: RefCell::default(),
             failure: RefCell::default(),
             loading: RefCell::default(),
         })
@@ -121,6 +127,14 @@ impl Control {
         self.polled_at_nanos.set(nanos);
         self.work.set(0);
         self.cjson.borrow_mut().reset();
+    }
+
+    /// Notes an error that is part of the script's reply.
+    pub(crate) fn note_error(&self, line: &[u8]) {
+        let mut errors = self.errors.borrow_mut();
+        if errors.len() < NOTED_ERRORS_MAX {
+            errors.push(line.to_vec());
+        }
     }
 
     /// Lets go of the host.

@@ -168,6 +168,11 @@ impl Engine {
         })
     }
 
+    /// Errors that the last script made for its reply, rather than to have got them from a command.
+    pub fn take_errors(&self) -> Vec<Vec<u8>> {
+        self.control.errors.take()
+    }
+
     /// Runs a function of a library; see [`Engine::run`].
     pub fn run_function(
         &mut self,

@@ -14,83 +14,78 @@ pub struct LibraryFunction {
     pub(crate) callback: Function,
 }
 
-/// `redis.register_function(name, callback)` or `redis.register_function{...}`.
-pub(crate) fn register(control: &Control, args: &[Value]) -> mlua::Result<()> {
+/// `redis.register_function(name, callback)` or `redis.register_function{...}`; `api` is what the script
+/// calls `redis`.
+pub(crate) fn register(control: &Control, args: &[Value], api: &str) -> mlua::Result<()> {
     let mut loading = control.loading.borrow_mut();
+    let this = format!("{api}.register_function");
     let Some(functions) = loading.as_mut() else {
-        let problem = "server.register_function can only be called on FUNCTION LOAD command";
-        return Err(reply(problem));
+        return Err(reply(&format!("{this} can only be called on FUNCTION LOAD command")));
     };
     let function = match args {
-        [arguments] => named(arguments)?,
-        [name, callback] => positional(name, callback)?,
-        _ => return Err(reply("wrong number of arguments to server.register_function")),
+        [arguments] => named(arguments, &this)?,
+        [name, callback] => positional(name, callback, &this)?,
+        _ => return Err(reply(&format!("wrong number of arguments to {this}"))),
     };
     functions.push(function);
     Ok(())
 }
 
-fn positional(name: &Value, callback: &Value) -> mlua::Result<LibraryFunction> {
+fn positional(name: &Value, callback: &Value, this: &str) -> mlua::Result<LibraryFunction> {
     let Some(name) = text_of(name)? else {
-        return Err(reply("first argument to server.register_function must be a string"));
+        return Err(reply(&format!("first argument to {this} must be a string")));
     };
     let Value::Function(callback) = callback else {
-        return Err(reply("second argument to server.register_function must be a function"));
+        return Err(reply(&format!("second argument to {this} must be a function")));
     };
     let flags = ScriptFlags::default();
     Ok(LibraryFunction { name, description: None, flags, callback: callback.clone() })
 }
 
-fn named(arguments: &Value) -> mlua::Result<LibraryFunction> {
+fn named(arguments: &Value, this: &str) -> mlua::Result<LibraryFunction> {
     let Value::Table(arguments) = arguments else {
-        return Err(reply(
-            "calling server.register_function with a single argument is only applicable to Lua table \
-             (representing named arguments).",
-        ));
+        return Err(reply(&format!(
+            "calling {this} with a single argument is only applicable to Lua table \
+             (representing named arguments)."
+        )));
     };
     let (mut name, mut description, mut callback) = (None, None, None);
     let mut flags = ScriptFlags::default();
     for pair in arguments.pairs::<Value, Value>() {
         let (key, value) = pair?;
         let Some(key) = text_of(&key)? else {
-            return Err(reply(
-                "named argument key given to server.register_function is not a string",
-            ));
+            return Err(reply(&format!("named argument key given to {this} is not a string")));
         };
         match key.to_ascii_lowercase().as_slice() {
-            b"function_name" => name = Some(required_text(&value, "function_name")?),
-            b"description" => description = Some(required_text(&value, "description")?),
-            b"callback" => match value {
-                Value::Function(function) => callback = Some(function),
-                _ => {
-                    return Err(reply(
-                        "callback argument given to server.register_function must be a function",
-                    ));
-                }
-            },
-            b"flags" => match value {
-                Value::Table(names) => flags = flags_of(&names)?,
-                _ => {
-                    return Err(reply(
-                        "flags argument to server.register_function must be a table representing \
-                         function flags",
-                    ));
-                }
-            },
-            _ => return Err(reply("unknown argument given to server.register_function")),
+            b"function_name" => name = Some(required_text(&value, "function_name", this)?),
+            b"description" => description = Some(required_text(&value, "description", this)?),
+            b"callback" => {
+                let Value::Function(function) = value else {
+                    let problem = format!("callback argument given to {this} must be a function");
+                    return Err(reply(&problem));
+                };
+                callback = Some(function);
+            }
+            b"flags" => {
+                let Value::Table(names) = value else {
+                    return Err(reply(&format!(
+                        "flags argument to {this} must be a table representing function flags"
+                    )));
+                };
+                flags = flags_of(&names)?;
+            }
+            _ => return Err(reply(&format!("unknown argument given to {this}"))),
         }
     }
-    let name =
-        name.ok_or_else(|| reply("server.register_function must get a function name argument"))?;
-    let callback =
-        callback.ok_or_else(|| reply("server.register_function must get a callback argument"))?;
+    let missing = |what: &str| reply(&format!("{this} must get a {what} argument"));
+    let name = name.ok_or_else(|| missing("function name"))?;
+    let callback = callback.ok_or_else(|| missing("callback"))?;
     Ok(LibraryFunction { name, description, flags, callback })
 }
 
-fn required_text(value: &Value, argument: &str) -> mlua::Result<Vec<u8>> {
-    text_of(value)?.ok_or_else(|| {
-        reply(&format!("{argument} argument given to server.register_function must be a string"))
-    })
+fn required_text(value: &Value, argument: &str, this: &str) -> mlua::Result<Vec<u8>> {
+    text_of(value)?
+        .ok_or_else(|| reply(&format!("{argument} argument given to {this} must be a string")))
 }
 
 fn flags_of(names: &Table) -> mlua::Result<ScriptFlags> {

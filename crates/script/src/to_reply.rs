@@ -18,6 +18,7 @@ const DEPTH_MAX: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Fields {
     err: LuaString,
+    counted: LuaString,
     ok: LuaString,
     double: LuaString,
     big_number: LuaString,
@@ -32,6 +33,7 @@ impl Fields {
     pub(crate) fn new(lua: &Lua) -> mlua::Result<Self> {
         Ok(Self {
             err: lua.create_string("err")?,
+            counted: lua.create_string("ignore_error_stats_update")?,
             ok: lua.create_string("ok")?,
             double: lua.create_string("double")?,
             big_number: lua.create_string("big_number")?,
@@ -65,7 +67,7 @@ pub(crate) fn write(
     reply: &mut ReplyWriter<'_>,
 ) -> mlua::Result<()> {
     let mut open = Vec::new();
-    if let Some(begun) = write_one(fields, value, protocol, 0, reply)? {
+    if let Some(begun) = write_one(control, fields, value, protocol, 0, reply)? {
         open.push(begun);
     }
     while let Some(innermost) = open.last_mut() {
@@ -81,7 +83,8 @@ pub(crate) fn write(
         match next {
             Some(value) => {
                 let depth = open.len();
-                if let Some(begun) = write_one(fields, value, protocol, depth, reply)? {
+                let begun = write_one(control, fields, value, protocol, depth, reply)?;
+                if let Some(begun) = begun {
                     open.push(begun);
                 }
             }
@@ -98,6 +101,7 @@ pub(crate) fn write(
 
 /// Writes a value, or begins it.
 fn write_one(
+    control: &Control,
     fields: &Fields,
     value: Value,
     protocol: Protocol,
@@ -118,7 +122,7 @@ fn write_one(
                 reply.error("ERR reached lua stack limit");
                 return Ok(None);
             }
-            return write_table(fields, table, reply);
+            return write_table(control, fields, table, reply);
         }
         _ => reply.null(),
     }
@@ -126,6 +130,7 @@ fn write_one(
 }
 
 fn write_table(
+    control: &Control,
     fields: &Fields,
     table: Table,
     reply: &mut ReplyWriter<'_>,
@@ -133,6 +138,9 @@ fn write_table(
     let field = |name: &LuaString| table.raw_get::<Value>(name);
     // An array is a table without these; most are empty of fields altogether.
     if let Value::String(line) = field(&fields.err)? {
+        if field(&fields.counted)? != Value::Boolean(true) {
+            control.note_error(&line.as_bytes());
+        }
         reply.error(&*line.as_bytes());
         return Ok(None);
     }

@@ -193,7 +193,7 @@ impl WorkerStatistics {
     pub fn error(&self, error: &ReplyError) {
         self.errors.add(1);
         let text = error.to_string();
-        let code = text.split(' ').next().unwrap_or_default();
+        let code = text.split([' ', '\r', '\n']).next().unwrap_or_default();
         let mut codes = self.lock_codes();
         if let Some((_, count)) = codes.iter_mut().find(|(known, _)| known == code) {
             *count += 1;

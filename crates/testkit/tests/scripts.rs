@@ -75,6 +75,7 @@ fn a_busy_script_refuses_what_is_in_its_way_on_every_worker() {
             assert_eq!(refused_keys(client), refused, "{mode}: the same for everybody");
             assert_eq!(call(client, "MULTI"), Value::Simple(b"OK".to_vec()));
             assert!(is_busy(&call(client, "SET k v")));
+            assert!(is_busy(&call(client, "GET key:1")), "{mode}: transactions are refused");
             assert!(error(call(client, "EXEC")).starts_with("EXECABORT "));
             assert!(error(call(client, "FUNCTION KILL")).starts_with("BUSY "));
         }
@@ -184,5 +185,38 @@ fn a_script_in_a_transaction_can_be_killed_and_the_rest_runs() {
         let replies = replies.elements().unwrap();
         assert!(matches!(replies[0], Value::Error(_)), "{mode}: {replies:?}");
         assert_eq!(replies[1], Value::Bulk(b"behind".to_vec()), "{mode}");
+    }
+}
+
+#[test]
+fn scripts_of_some_milliseconds_lose_nobodys_reply() {
+    const SPIN: &str = "local n = 0 for i = 1, tonumber(ARGV[1]) do n = n + i end return ARGV[2]";
+    for (_, server) in servers("5000") {
+        std::thread::scope(|scope| {
+            for number in 0..CLIENTS {
+                let mut client = server.connect().unwrap();
+                scope.spawn(move || {
+                    for round in 0..4 {
+                        let text = round.to_string();
+                        let key = format!("k{number}");
+                        for spins in ["1", "100000", "10", "300000"] {
+                            client.send(&["ECHO", &text]).unwrap();
+                            client.send(&["GET", "nothing"]).unwrap();
+                            client.send(&["EVAL", SPIN, "1", &key, spins, &text]).unwrap();
+                        }
+                        for _ in 0..4 {
+                            let echo = client.read_reply().unwrap().value;
+                            let nothing = client.read_reply().unwrap().value;
+                            let script = client.read_reply().unwrap().value;
+                            let text = Value::Bulk(text.clone().into_bytes());
+                            assert_eq!(
+                                [echo, nothing, script],
+                                [text.clone(), Value::NullBulk, text]
+                            );
+                        }
+                    }
+                });
+            }
+        });
     }
 }

@@ -58,72 +58,71 @@ pub(crate) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table>
     Ok(table)
 }
 
-/// A table being packed: what is left of its values, keys included if it is a map.
-type Packing = std::vec::IntoIter<Value>;
-
 fn pack(lua: &Lua, control: &Rc<Control>, args: &[Value]) -> mlua::Result<LuaString> {
     if args.is_empty() {
         return Err(bad_argument(lua, 0, "pack", "MessagePack pack needs input."));
     }
     let mut packed = Vec::new();
-    let mut open: Vec<Packing> = Vec::new();
     for arg in args {
-        let mut current = Some(arg.clone());
-        loop {
-            control.work(lua, 16)?;
-            if packed.len() > control.memory_left(lua) {
-                return Err(text(lua, "not enough memory"));
-            }
-            match current.take() {
-                Some(Value::Table(table)) if open.len() < PACK_DEPTH_MAX => {
-                    open.push(begin_table(lua, control, &table, &mut packed)?.into_iter());
-                }
-                Some(value) => push_scalar(&value, &mut packed),
-                None => {}
-            }
-            let Some(innermost) = open.last_mut() else { break };
-            current = innermost.next();
-            if current.is_none() {
-                open.pop();
-            }
-        }
+        push_value(lua, control, arg, 0, &mut packed)?;
     }
     lua.create_string(packed)
 }
 
-/// Writes a table's head and returns what is to follow.
-fn begin_table(
+/// Packs a value within `depth` others. It calls itself for what is inside, at most [`PACK_DEPTH_MAX`] deep.
+/// The values inside are taken one by one: Lua can lend only some thousands at a time.
+fn push_value(
     lua: &Lua,
     control: &Rc<Control>,
-    table: &Table,
+    value: &Value,
+    depth: usize,
     packed: &mut Vec<u8>,
-) -> mlua::Result<Vec<Value>> {
-    let mut items = Vec::new();
+) -> mlua::Result<()> {
+    control.work(lua, 16)?;
+    if packed.len() > control.memory_left(lua) {
+        return Err(text(lua, "not enough memory"));
+    }
+    let table = match value {
+        Value::Table(table) if depth < PACK_DEPTH_MAX => table,
+        value => {
+            push_scalar(value, packed);
+            return Ok(());
+        }
+    };
+    let (count, is_array) = shape_of(lua, control, table)?;
+    if is_array {
+        push_head(packed, count, 0x90, 0xdc);
+        for index in 1..=count {
+            push_value(lua, control, &table.raw_get(index)?, depth + 1, packed)?;
+        }
+    } else {
+        push_head(packed, count, 0x80, 0xde);
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            push_value(lua, control, &key, depth + 1, packed)?;
+            push_value(lua, control, &value, depth + 1, packed)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many entries a table has, and whether their keys are the numbers from 1 to that.
+fn shape_of(lua: &Lua, control: &Rc<Control>, table: &Table) -> mlua::Result<(usize, bool)> {
+    let mut count = 0;
     let mut is_array = true;
     let mut max = 0.0_f64;
     for pair in table.pairs::<Value, Value>() {
         control.work(lua, 8)?;
-        let (key, value) = pair?;
+        let (key, _) = pair?;
         match number_in(&key) {
             Some(index) if index > 0.0 && index.fract() == 0.0 && index <= f64::from(i32::MAX) => {
                 max = max.max(index);
             }
             _ => is_array = false,
         }
-        items.push(key);
-        items.push(value);
+        count += 1;
     }
-    let count = items.len() / 2;
-    if !is_array || truncated(max) != i64::try_from(count).unwrap_or(i64::MAX) {
-        push_head(packed, count, 0x80, 0xde);
-        return Ok(items);
-    }
-    push_head(packed, count, 0x90, 0xdc);
-    items.clear();
-    for index in 1..=count {
-        items.push(table.raw_get(index)?);
-    }
-    Ok(items)
+    Ok((count, is_array && truncated(max) == i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
 /// The head of an array or a map: `short` is the code for up to 15, `long` that for 16 bits.

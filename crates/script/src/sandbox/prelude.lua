@@ -125,13 +125,16 @@ function real.rawset(t, ...)
   return rawset(t, ...)
 end
 
+-- What scripts see as the metatables of views that have one.
+local shown = setmetatable({}, { __mode = "k" })
+
 local of_strings = getmetatable("")
 local strings_view = nil
 
 function real.getmetatable(...)
   local value = ...
   if behind[value] then
-    return nil
+    return shown[value]
   end
   local meta = getmetatable(...)
   if meta == of_strings then
@@ -155,11 +158,13 @@ function real.unpack(t, from, to)
     if to == nil and type(t) == "table" then
       last = #t
     end
-    if first and last and not (last - first < UNPACKED_MAX and first > -2147483648 and last < 2147483647) then
+    if first and last and not (last - first < UNPACKED_MAX and first >= -2147483648 and last < 2147483647) then
       error("too many results to unpack", 2)
     end
+    return unpack(t, from, to)
   end
-  return unpack(t, from, to)
+  -- Arguments take the place of results.
+  return unpack(t)
 end
 
 function real.loadstring(text, name)
@@ -233,7 +238,9 @@ end
 -- An environment over `globals`: an empty table no script can reach as a table.
 local function environment(globals)
   setmetatable(globals, { __index = absent })
-  return setmetatable({}, { __index = globals, __newindex = refuse }), readonly(globals)
+  local view = readonly(globals)
+  shown[view] = readonly({ __index = absent, __newindex = refuse })
+  return setmetatable({}, { __index = globals, __newindex = refuse }), view
 end
 
 -- For EVAL.
@@ -252,10 +259,14 @@ calls.redis, calls.server = calls_api, calls_api
 local _, calls_view = environment(calls)
 calls._G = calls_view
 
-local loading_api = setmetatable(with(native.loading_api, {}), { __index = absent })
+-- Errors of register_function say by which of its two names it was called.
+local function loading_api(register)
+  local functions = with(native.loading_api, { register_function = register })
+  return readonly(setmetatable(functions, { __index = absent }))
+end
 local loads = {}
-loads.redis = readonly(loading_api)
-loads.server = loads.redis
+loads.redis = loading_api(native.register_as_redis)
+loads.server = loading_api(native.register_as_server)
 setmetatable(loads, { __index = absent })
 local library_meta = { __index = calls, __newindex = refuse }
 local library_environment = setmetatable({}, library_meta)

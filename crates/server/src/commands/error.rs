@@ -178,6 +178,8 @@ pub enum ServerError {
     NotInResp2,
     /// A script with more keys than arguments.
     TooManyScriptKeys,
+    /// FCALL was told no number of keys.
+    ScriptKeysNotANumber,
     /// A script with less than no keys.
     NegativeScriptKeys,
     /// A script that is not known.
@@ -503,6 +505,7 @@ impl fmt::Display for ServerError {
                  string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
             }
             Self::NotInResp2 => "ERR RESP2 is not supported by this command",
+            Self::ScriptKeysNotANumber => "ERR Bad number of keys provided",
             Self::TooManyScriptKeys => "ERR Number of keys can't be greater than number of args",
             Self::NegativeScriptKeys => "ERR Number of keys can't be negative",
             Self::NoSuchScript => "NOSCRIPT No matching script.",

@@ -178,7 +178,8 @@ impl Busy {
 
 impl Core {
     /// The refusal of a command that a busy script is in the way of: one that needs a shard the script
-    /// keeps, or is about no keys, or wants to run a script where that one runs.
+    /// keeps, or is about no keys, or is part of a transaction, or wants to run a script where that one
+    /// runs.
     #[cold]
     pub fn busy_with(
         &self,
@@ -198,7 +199,9 @@ impl Core {
         }
         let own = || self.runs_apart(session, entry).then(|| busy.on(self.worker)).flatten();
         let is_function = match shards.as_slice() {
+            // A transaction is not refused by halves: what it would find at its end cannot be told yet.
             [] => busy.any_kind(),
+            _ if session.transaction.is_some() => busy.any_kind(),
             shards => shards.iter().find_map(|shard| busy.keeps(*shard)).or_else(own),
         }?;
         Some(ServerError::Busy { is_function }.into())

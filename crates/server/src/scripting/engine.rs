@@ -20,7 +20,7 @@ const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Loading a library only registers functions: after this long, in nanoseconds, it is stopped.
 const LOADING_NANOS_MAX: u64 = 500_000_000;
 
-/// Compiled functions by name.
+/// Compiled functions by name, in small letters.
 type Functions = HashMap<Vec<u8>, (Arc<Function>, LibraryFunction)>;
 
 /// What a worker has of scripts. Nothing is made before the first script.
@@ -98,8 +98,9 @@ impl WorkerScripts {
 
     /// A compiled function of a library.
     pub fn function(&self, name: &[u8]) -> Option<(Arc<Function>, LibraryFunction)> {
+        let name = name.to_ascii_lowercase();
         self.libraries.iter().find_map(|(_, functions)| {
-            let (function, compiled) = functions.get(name)?;
+            let (function, compiled) = functions.get(&name)?;
             Some((Arc::clone(function), compiled.clone()))
         })
     }
@@ -127,7 +128,7 @@ impl WorkerScripts {
                         .iter()
                         .zip(functions)
                         .map(|(function, compiled)| {
-                            (compiled.name.clone(), (Arc::clone(function), compiled))
+                            (compiled.name.to_ascii_lowercase(), (Arc::clone(function), compiled))
                         })
                         .collect();
                     self.libraries.push((Arc::clone(library), functions));

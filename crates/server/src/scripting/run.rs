@@ -124,7 +124,7 @@ fn run_shown(
     source: Source,
     shown: &mut Lines,
 ) -> SessionResult {
-    let key_count = key_count(call.args)?;
+    let key_count = key_count(call, source)?;
     let mut engine = call.core.scripts.borrow_mut().begin_run(call.core.worker)?;
     let result = find(call, &mut engine, source)
         .and_then(|found| run_found(call, view, source, &mut engine, &found, key_count, shown));
@@ -136,8 +136,19 @@ fn run_shown(
 }
 
 /// How many of the arguments behind the third are keys.
-fn key_count(args: Args<'_>) -> Result<usize, ReplyError> {
-    let count = parse_i64(args.at(2)).ok_or(ReplyError::NotAnInteger)?;
+fn key_count(call: &SessionCall<'_>, source: Source) -> Result<usize, ReplyError> {
+    let args = call.args;
+    let calls_function = source.named == Named::ByFunction;
+    if calls_function && call.shared.scripts.libraries().function(args.at(1)).is_none() {
+        return Err(ServerError::FunctionNotFound.into());
+    }
+    let count = parse_i64(args.at(2)).ok_or_else(|| {
+        if calls_function {
+            ServerError::ScriptKeysNotANumber.into()
+        } else {
+            ReplyError::NotAnInteger
+        }
+    })?;
     if count > i64::try_from(args.len() - 3).unwrap_or(i64::MAX) {
         return Err(ServerError::TooManyScriptKeys.into());
     }
@@ -250,13 +261,22 @@ fn run_found(
     };
     host.end();
     let restarts = host.restarts;
+    let own_errors = engine.take_errors();
     own.tell(core.shared, call.id);
     call.session.db = db;
     if restarts {
         return Ok(Flow::Defer);
     }
     match result {
-        Ok(()) => Ok(Flow::Next),
+        Ok(()) => {
+            if !own_errors.is_empty() {
+                call.statistics().failed(call.entry.id);
+            }
+            for line in own_errors {
+                call.statistics().error(&ReplyError::Line(line));
+            }
+            Ok(Flow::Next)
+        }
         Err(ScriptError { line, counted: true }) => {
             // The error has been counted where its command ran.
             call.statistics().failed(call.entry.id);

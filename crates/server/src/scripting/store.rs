@@ -123,11 +123,13 @@ impl Libraries {
         Self(self.0.iter().filter(|library| library.name != name).map(Arc::clone).collect())
     }
 
-    /// The function called `name`.
+    /// The function called `name`, in capitals or not.
     pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Arc<Function>)> {
         self.0.iter().find_map(|library| {
-            let function =
-                library.functions.iter().find(|function| function.name.as_bytes() == name)?;
+            let function = library
+                .functions
+                .iter()
+                .find(|known| known.name.as_bytes().eq_ignore_ascii_case(name))?;
             Some((library, function))
         })
     }
@@ -222,7 +224,10 @@ impl Scripts {
         }
         self.touch(&script);
         let is_evictable = |script: &Arc<Script>| !script.loaded.load(Ordering::Relaxed);
-        if texts.values().filter(|script| is_evictable(script)).count() > EVAL_SCRIPTS_MAX {
+        // There can be very many that were loaded: a look at all of them is taken by those that were not.
+        if !loaded
+            && texts.values().filter(|script| is_evictable(script)).count() > EVAL_SCRIPTS_MAX
+        {
             let oldest = texts
                 .values()
                 .filter(|script| is_evictable(script))

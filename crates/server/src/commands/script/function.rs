@@ -81,6 +81,10 @@ pub(super) static FLUSH: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
+        if call.args.len() > 3 {
+            let subcommand = call.args.at(1).to_vec();
+            return Err(ServerError::SubcommandArguments { command: "FUNCTION", subcommand }.into());
+        }
         if !script::is_flush(call) {
             return Err(ServerError::FunctionFlushMode.into());
         }
