@@ -1,13 +1,14 @@
 //! One key with its value and deadline, in a single heap allocation.
 //!
 //! ```text
-//!  byte 0    1..7          then
-//! +-------+-------------+---------+-----------+-------- - - --+-------- - - --+
-//! | flags | deadline    | key     | value     | key           | payload       |
-//! |       | 6, optional | length  | length    |               |               |
-//! +-------+-------------+---------+-----------+-------- - - --+-------- - - --+
-//!                         1 or 4    0, 1, 2, 4
+//!  byte 0    then
+//! +-------+---------+-------------+---------+-----------+-------- - - --+-------- - - --+
+//! | flags | stamp   | deadline    | key     | value     | key           | payload       |
+//! |       | 0 or 3  | 6, optional | length  | length    |               |               |
+//! +-------+---------+-------------+---------+-----------+-------- - - --+-------- - - --+
+//!                                   1 or 4    0, 1, 2, 4
 //!
+//! stamp: the owner's; whether there is one depends on the type of the value ([`BlockValue::HAS_STAMP`])
 //! flags: bits 0-1  payload: 0 bytes, 1 integer, 2 pointer
 //!        bit  2    raw: the owner's; here for OBJECT ENCODING
 //!        bit  3    there is a deadline
@@ -17,9 +18,9 @@
 //! ```
 //!
 //! Numbers are little-endian. The value length is there for bytes only: an integer's is in the flags,
-//! a pointer's is known. A 16-byte key costs 18 bytes plus its payload, plus 6 with a deadline, so that
-//! a value of 32 bytes fits an allocation of 64 either way, any integer one of 32, and 100 bytes one
-//! of 128.
+//! a pointer's is known. A 16-byte key costs 18 bytes plus its payload, plus 3 with a stamp and 6 with a
+//! deadline, so that a value of 32 bytes fits an allocation of 64 in any case, an integer of five bytes
+//! one of 32, and 100 bytes one of 128.
 //!
 //! **The allocation is always exactly the good size of its content.** So its size need not be stored,
 //! two blocks of equal content cost the same whatever their history, and "fits in place" means
@@ -47,6 +48,7 @@ use crate::table::{Entry, EntryView, Marks};
 /// Longest key, and longest payload, a block can hold.
 pub const BLOCK_PART_BYTES_MAX: usize = u32::MAX as usize;
 
+const STAMP_BYTES: usize = 3;
 const DEADLINE_BYTES: usize = 6;
 const POINTER_BYTES: usize = size_of::<usize>();
 
@@ -55,8 +57,15 @@ const FLAG_DEADLINE: u8 = 1 << 3;
 const FLAG_WIDE_KEY: u8 = 1 << 4;
 const DETAIL_SHIFT: u32 = 5;
 
+const fn stamp_bytes<V: BlockValue>() -> usize {
+    if V::HAS_STAMP { STAMP_BYTES } else { 0 }
+}
+
 /// What a block can point to.
 pub trait BlockValue {
+    /// Whether a block of such values keeps a [stamp](Block::set_stamp).
+    const HAS_STAMP: bool = false;
+
     /// Bytes of heap this value owns beyond its own size, in good sizes. Must be O(1), and may change
     /// only while the value is exclusively borrowed.
     fn heap_bytes(&self) -> usize;
@@ -101,7 +110,7 @@ pub enum PayloadRef<'a, V> {
 /// An owned block; as big as a pointer.
 ///
 /// Operations that may have to reallocate consume the block and return it.
-pub struct Block<V> {
+pub struct Block<V: BlockValue> {
     /// Points to an allocation made by [`allocate`] for the shape its header describes; header, key
     /// and payload are initialised.
     address: NonNull<u8>,
@@ -109,30 +118,30 @@ pub struct Block<V> {
 }
 
 /// A block, borrowed for reading.
-pub struct BlockRef<'a, V> {
+pub struct BlockRef<'a, V: BlockValue> {
     /// As in [`Block`], valid for `'a`.
     address: NonNull<u8>,
     borrows: PhantomData<&'a V>,
 }
 
 // SAFETY: a block owns its allocation and its V exclusively, as a Box does.
-unsafe impl<V: Send> Send for Block<V> {}
+unsafe impl<V: BlockValue + Send> Send for Block<V> {}
 // SAFETY: a shared block gives out only shared references to its parts, as a Box does.
-unsafe impl<V: Sync> Sync for Block<V> {}
+unsafe impl<V: BlockValue + Sync> Sync for Block<V> {}
 
-impl<V> Block<V> {
+impl<V: BlockValue> Block<V> {
     /// A block of these parts.
     ///
     /// # Panics
     /// If the key or the payload is longer than [`BLOCK_PART_BYTES_MAX`].
     pub fn new(key: &[u8], payload: Payload<'_, V>, deadline: Option<Deadline>) -> Self {
-        let shape = Shape::of(key.len(), deadline.is_some(), PayloadShape::of(&payload));
+        let shape = Shape::of::<V>(key.len(), deadline.is_some(), PayloadShape::of(&payload));
         let address = allocate(shape.block_bytes());
         // SAFETY: freshly allocated for `shape`.
         unsafe { write_header(address, shape, false) };
         if let Some(deadline) = deadline {
             // SAFETY: `shape` has a deadline.
-            unsafe { write_deadline(address, deadline) };
+            unsafe { write_deadline(address, shape, deadline) };
         }
         // SAFETY: `shape` has this room for the key, and `key` is another allocation.
         unsafe { copy_in(address, shape.key_at(), key) };
@@ -163,7 +172,7 @@ impl<V> Block<V> {
         let block = unsafe { self.reshape(old_shape, shape, 0) };
         if let Some(deadline) = deadline {
             // SAFETY: `shape` has a deadline.
-            unsafe { write_deadline(block.address, deadline) };
+            unsafe { write_deadline(block.address, shape, deadline) };
         }
         // SAFETY: the block has `shape` now, which was made for this payload.
         unsafe { write_payload(block.address, shape, payload) };
@@ -191,7 +200,7 @@ impl<V> Block<V> {
         block.set_raw(raw);
         if let Some(deadline) = deadline {
             // SAFETY: `shape` has a deadline.
-            unsafe { write_deadline(block.address, deadline) };
+            unsafe { write_deadline(block.address, shape, deadline) };
         }
         block
     }
@@ -202,14 +211,16 @@ impl<V> Block<V> {
     /// If the key is longer than [`BLOCK_PART_BYTES_MAX`].
     pub fn with_key(self, key: &[u8]) -> Self {
         let old_shape = self.shape();
-        let shape = Shape::of(key.len(), old_shape.has_deadline, old_shape.payload);
+        let shape = Shape::of::<V>(key.len(), old_shape.has_deadline, old_shape.payload);
         let old = ManuallyDrop::new(self);
         let address = allocate(shape.block_bytes());
         // SAFETY: freshly allocated for `shape`.
         unsafe { write_header(address, shape, old.view().is_raw()) };
+        // SAFETY: likewise.
+        unsafe { write_stamp::<V>(address, old.view().stamp()) };
         if let Some(deadline) = old.view().deadline() {
             // SAFETY: `shape` has a deadline, because the old one has.
-            unsafe { write_deadline(address, deadline) };
+            unsafe { write_deadline(address, shape, deadline) };
         }
         // SAFETY: `shape` has this room for the key, and `key` is another allocation.
         unsafe { copy_in(address, shape.key_at(), key) };
@@ -255,6 +266,14 @@ impl<V> Block<V> {
         // SAFETY: the first byte of every block is its flags.
         let flags = unsafe { self.address.as_mut() };
         *flags = (*flags & !FLAG_RAW) | if raw { FLAG_RAW } else { 0 };
+    }
+
+    /// Sets the stamp: 24 bits for the owner's use, 0 at first, which the other operations keep. Nothing
+    /// happens where blocks have none.
+    #[inline]
+    pub fn set_stamp(&mut self, stamp: u32) {
+        // SAFETY: an owned block is initialised.
+        unsafe { write_stamp::<V>(self.address, stamp) };
     }
 
     /// The inline bytes, for writing.
@@ -341,9 +360,11 @@ impl<V> Block<V> {
         let address = allocate(new.block_bytes());
         // SAFETY: freshly allocated for `new`.
         unsafe { write_header(address, new, false) };
+        // SAFETY: likewise.
+        unsafe { write_stamp::<V>(address, old_block.view().stamp()) };
         if let (true, Some(deadline)) = (new.has_deadline, old_block.view().deadline()) {
             // SAFETY: `new` has a deadline.
-            unsafe { write_deadline(address, deadline) };
+            unsafe { write_deadline(address, new, deadline) };
         }
         // SAFETY: within the new block.
         let to = unsafe { address.add(new.key_at()) };
@@ -355,7 +376,7 @@ impl<V> Block<V> {
     }
 }
 
-impl<V> Drop for Block<V> {
+impl<V: BlockValue> Drop for Block<V> {
     fn drop(&mut self) {
         let shape = self.shape();
         // Declared first, so dropped after the memory was released even if that panics.
@@ -365,19 +386,19 @@ impl<V> Drop for Block<V> {
     }
 }
 
-impl<V: Clone> Clone for Block<V> {
+impl<V: BlockValue + Clone> Clone for Block<V> {
     fn clone(&self) -> Self {
         self.view().to_block()
     }
 }
 
-impl<V: fmt::Debug> fmt::Debug for Block<V> {
+impl<V: BlockValue + fmt::Debug> fmt::Debug for Block<V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(formatter)
     }
 }
 
-impl<'a, V> BlockRef<'a, V> {
+impl<'a, V: BlockValue> BlockRef<'a, V> {
     /// The key.
     #[inline]
     pub fn key(self) -> &'a [u8] {
@@ -408,8 +429,19 @@ impl<'a, V> BlockRef<'a, V> {
             return None;
         }
         let mut millis = [0; 8];
-        millis[..DEADLINE_BYTES].copy_from_slice(self.bytes(1, DEADLINE_BYTES));
+        millis[..DEADLINE_BYTES]
+            .copy_from_slice(self.bytes(1 + stamp_bytes::<V>(), DEADLINE_BYTES));
         Some(Deadline::from_bits(u64::from_le_bytes(millis)))
+    }
+
+    /// The stamp; 0 where blocks have none.
+    #[inline]
+    pub fn stamp(self) -> u32 {
+        if !V::HAS_STAMP {
+            return 0;
+        }
+        // SAFETY: every block has 16 bytes at least, and its first four are initialised.
+        u32::from_le_bytes(unsafe { self.address.cast::<[u8; 4]>().read() }) >> 8
     }
 
     /// The raw flag.
@@ -430,6 +462,7 @@ impl<'a, V> BlockRef<'a, V> {
         };
         let mut block = Block::new(self.key(), payload, self.deadline());
         block.set_raw(self.is_raw());
+        block.set_stamp(self.stamp());
         block
     }
 
@@ -456,13 +489,14 @@ impl<'a, V> BlockRef<'a, V> {
             }
             Kind::Pointer => PayloadShape { kind: Kind::Pointer, detail, bytes: POINTER_BYTES },
         };
-        Shape { key_len, has_deadline, payload }
+        Shape { stamp_bytes: stamp_bytes::<V>(), key_len, has_deadline, payload }
     }
 
     /// Offset and length of the key.
     #[inline]
     fn key_place(self, flags: u8) -> (usize, usize) {
-        let at = if flags & FLAG_DEADLINE == 0 { 1 } else { 1 + DEADLINE_BYTES };
+        let deadline_bytes = if flags & FLAG_DEADLINE == 0 { 0 } else { DEADLINE_BYTES };
+        let at = 1 + stamp_bytes::<V>() + deadline_bytes;
         let length_bytes = if flags & FLAG_WIDE_KEY == 0 { 1 } else { 4 };
         let value_length_bytes = match Kind::of(flags) {
             Kind::Bytes => 1 << (flags >> DETAIL_SHIFT),
@@ -474,7 +508,8 @@ impl<'a, V> BlockRef<'a, V> {
     /// The length in the 1, 2 or 4 bytes at `at`, without a branch on how many.
     #[inline]
     fn length(self, at: usize, bytes: usize) -> usize {
-        // SAFETY: lengths begin at offset 11 at most, and every block has 16 bytes at least.
+        // SAFETY: lengths begin at offset 11 at most, and every block has 16 bytes at least; behind a key length
+        // of four bytes at 14 at most, and then the key alone has more than 255.
         let from = unsafe { self.address.add(at) }.cast::<[u8; 4]>();
         // SAFETY: so these four bytes are within the block, and `allocate` initialised them.
         let word = u32::from_le_bytes(unsafe { from.read() });
@@ -511,15 +546,15 @@ impl<'a, V> BlockRef<'a, V> {
     }
 }
 
-impl<V> Clone for BlockRef<'_, V> {
+impl<V: BlockValue> Clone for BlockRef<'_, V> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<V> Copy for BlockRef<'_, V> {}
+impl<V: BlockValue> Copy for BlockRef<'_, V> {}
 
-impl<V: fmt::Debug> fmt::Debug for BlockRef<'_, V> {
+impl<V: BlockValue + fmt::Debug> fmt::Debug for BlockRef<'_, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Block")
@@ -607,6 +642,12 @@ unsafe impl<V: BlockValue> Entry for Block<V> {
     }
 
     #[inline]
+    unsafe fn set_stamp(address: NonNull<u8>, stamp: u32) {
+        // SAFETY: by the caller, this is a block of `V`.
+        unsafe { write_stamp::<V>(address, stamp) };
+    }
+
+    #[inline]
     unsafe fn view<'a>(address: NonNull<u8>, _: Marks) -> BlockRef<'a, V>
     where
         V: 'a,
@@ -618,6 +659,8 @@ unsafe impl<V: BlockValue> Entry for Block<V> {
 /// What decides where the parts of a block are, and how big it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Shape {
+    /// 0 or [`STAMP_BYTES`], the same for all blocks of a type.
+    stamp_bytes: usize,
     key_len: usize,
     has_deadline: bool,
     payload: PayloadShape,
@@ -680,9 +723,9 @@ impl PayloadShape {
 
 impl Shape {
     #[inline]
-    fn of(key_len: usize, has_deadline: bool, payload: PayloadShape) -> Self {
+    fn of<V: BlockValue>(key_len: usize, has_deadline: bool, payload: PayloadShape) -> Self {
         assert!(key_len <= BLOCK_PART_BYTES_MAX, "a key of {key_len} bytes does not fit a block");
-        Self { key_len, has_deadline, payload }
+        Self { stamp_bytes: stamp_bytes::<V>(), key_len, has_deadline, payload }
     }
 
     const fn with_payload(self, payload: PayloadShape) -> Self {
@@ -694,8 +737,13 @@ impl Shape {
     }
 
     #[inline]
+    const fn deadline_at(self) -> usize {
+        1 + self.stamp_bytes
+    }
+
+    #[inline]
     const fn key_length_at(self) -> usize {
-        if self.has_deadline { 1 + DEADLINE_BYTES } else { 1 }
+        self.deadline_at() + if self.has_deadline { DEADLINE_BYTES } else { 0 }
     }
 
     #[inline]
@@ -770,13 +818,25 @@ unsafe fn write_length(address: NonNull<u8>, at: usize, bytes: usize, length: us
     }
 }
 
+/// Writes the lowest 24 bits of `stamp`, if such blocks have one.
+///
 /// # Safety
-/// The block at `address` is allocated for a shape with a deadline.
+/// The block at `address` is allocated for a shape of `V`.
 #[inline]
-unsafe fn write_deadline(address: NonNull<u8>, deadline: Deadline) {
+unsafe fn write_stamp<V: BlockValue>(address: NonNull<u8>, stamp: u32) {
+    if V::HAS_STAMP {
+        // SAFETY: by the caller.
+        unsafe { copy_in(address, 1, &stamp.to_le_bytes()[..STAMP_BYTES]) };
+    }
+}
+
+/// # Safety
+/// The block at `address` is allocated for `shape`, which has a deadline.
+#[inline]
+unsafe fn write_deadline(address: NonNull<u8>, shape: Shape, deadline: Deadline) {
     let bytes = deadline.to_bits().to_le_bytes();
     // SAFETY: by the caller.
-    unsafe { copy_in(address, 1, &bytes[..DEADLINE_BYTES]) };
+    unsafe { copy_in(address, shape.deadline_at(), &bytes[..DEADLINE_BYTES]) };
 }
 
 /// # Safety

@@ -47,6 +47,8 @@ impl Clone for Probe {
 }
 
 impl BlockValue for Probe {
+    const HAS_STAMP: bool = true;
+
     fn heap_bytes(&self) -> usize {
         self.number as usize
     }
@@ -133,7 +135,7 @@ pub fn block(bytes: &[u8]) {
     let mut key = vec![b'k'; usize::try_from(input.below(300)).expect("small")];
     let mut content = input.content();
     let mut deadline = input.deadline();
-    let mut raw = false;
+    let (mut raw, mut stamp) = (false, 0);
     let mut block = Block::new(&key, content.payload(&alive), deadline);
     while !input.is_empty() {
         match input.below(8) {
@@ -163,6 +165,8 @@ pub fn block(bytes: &[u8]) {
             6 => {
                 raw = !raw;
                 block.set_raw(raw);
+                stamp = u32::try_from(input.number::<3>()).expect("24 bits");
+                block.set_stamp(stamp);
                 if let (Some(bytes), Content::Bytes(expected)) = (block.bytes_mut(), &mut content) {
                     bytes.fill(b'm');
                     expected.fill(b'm');
@@ -186,6 +190,7 @@ pub fn block(bytes: &[u8]) {
         assert_eq!(Content::of(view), content);
         assert_eq!(view.deadline(), deadline);
         assert_eq!(view.is_raw(), raw);
+        assert_eq!(view.stamp(), stamp);
         let history_free = Block::new(&key, content.payload(&alive), deadline);
         assert_eq!(view.good_bytes(), history_free.view().good_bytes());
         drop(history_free);
@@ -201,6 +206,7 @@ struct Expected {
     content: Content,
     deadline: Option<Deadline>,
     marks: Marks,
+    stamp: u32,
 }
 
 /// A walk in progress, and what it owes.
@@ -304,7 +310,7 @@ impl TableExercise {
             let position = self.table.insert(self.hasher.hash(&key), block, Marks::PARITY);
             assert_eq!(self.table.view(position).key(), key);
             let marks = self.table.marks(position);
-            self.model.insert(key, Expected { content, deadline, marks });
+            self.model.insert(key, Expected { content, deadline, marks, stamp: 0 });
         }
     }
 
@@ -344,7 +350,10 @@ impl TableExercise {
         let Some(position) = self.table.find(self.hasher.hash(&key), &key) else { return };
         let marks = self.table.marks(position).touched().or(Marks::PROBATION);
         self.table.set_marks(position, marks);
-        self.model.get_mut(&key).expect("as the table says").marks = marks;
+        let stamp = u32::try_from(input.number::<3>()).expect("24 bits");
+        self.table.set_stamp(position, stamp);
+        let expected = self.model.get_mut(&key).expect("as the table says");
+        (expected.marks, expected.stamp) = (marks, stamp);
     }
 
     fn scan_step(&mut self, input: &mut Input<'_>) {
@@ -387,6 +396,20 @@ impl TableExercise {
         let mut sampled = 0;
         self.table.sample_deadlines(input.number::<8>(), |_| sampled += 1);
         assert!(sampled <= self.table.deadlines_len());
+        let marks = if input.below(2) == 0 { Marks::NONE } else { Marks::DEADLINE };
+        let count = usize::try_from(input.below(20)).expect("small");
+        let mut found = Vec::new();
+        self.table.sample(input.number::<8>(), count, marks, &mut found);
+        assert!(found.len() <= count);
+        for position in found {
+            let key = self.table.view(position).key();
+            assert!(self.table.marks(position).contains(marks));
+            assert!(self.model.contains_key(key));
+            // Another one may have the same hash here.
+            let by_hash = self.table.find_hash(self.hasher.hash(key)).expect("it is there");
+            let other = self.table.view(by_hash).key();
+            assert_eq!(self.hasher.hash(other), self.hasher.hash(key));
+        }
     }
 
     fn expire(&mut self, input: &mut Input<'_>) {
@@ -431,6 +454,7 @@ impl TableExercise {
             assert_eq!(Content::of(view), expected.content);
             assert_eq!(EntryView::deadline(view), expected.deadline);
             assert_eq!(self.table.marks(position), expected.marks);
+            assert_eq!(view.stamp(), expected.stamp);
         }
     }
 }

@@ -79,6 +79,8 @@ macro_rules! objects {
         }
 
         impl BlockValue for Object {
+            const HAS_STAMP: bool = true;
+
             #[inline]
             fn heap_bytes(&self) -> usize {
                 match self { $(Self::$variant(contents) => Contents::heap_bytes(contents),)* }

@@ -30,6 +30,16 @@ pub unsafe trait Entry: Sized {
     /// The parts came from `into_parts`, and ownership has not been taken back since.
     unsafe fn from_parts(address: NonNull<u8>, marks: Marks) -> Self;
 
+    /// Sets the 24 bits that the entry keeps for the owner of the table, if it does.
+    ///
+    /// # Safety
+    /// The address came from `into_parts`, ownership has not been taken back since, and nobody borrows
+    /// the entry.
+    #[inline]
+    unsafe fn set_stamp(address: NonNull<u8>, stamp: u32) {
+        let _ = (address, stamp);
+    }
+
     /// Borrows the entry these parts stand for. Of `marks` only the entry's own count.
     ///
     /// # Safety

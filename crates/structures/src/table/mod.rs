@@ -187,6 +187,14 @@ impl<E: Entry> Table<E> {
         *word = word.with_marks(with_own::<E>(marks, word.marks().and(E::MARKS)));
     }
 
+    /// Sets the stamp of an entry, if such entries have one.
+    #[inline]
+    pub fn set_stamp(&mut self, position: Position, stamp: u32) {
+        let word = self.word(position);
+        // SAFETY: the table owns the entry of a word in it, and is exclusively borrowed.
+        unsafe { E::set_stamp(word.address(), stamp) };
+    }
+
     /// Finds an entry.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
@@ -219,6 +227,27 @@ impl<E: Entry> Table<E> {
             return self.lookup_in_overflow(index, tag, key);
         }
         None
+    }
+
+    /// Finds the entry whose key has this hash.
+    pub fn find_hash(&self, hash: u64) -> Option<Position> {
+        if self.directory.is_empty() {
+            return None;
+        }
+        let index = self.directory.index_of(hash);
+        let buckets = self.directory.buckets(index);
+        let tag = Tag::of(hash);
+        let first = first_bucket(hash, buckets.len());
+        let is_it = |word: Word| self.hasher.hash(self.view_word(word).key()) == hash;
+        for bucket in [first, other_bucket(first, tag, buckets.len())] {
+            let words = &buckets[bucket];
+            if let Some(slot) = words.matches(tag).find(|slot| is_it(words.0[*slot])) {
+                return Some(Position::in_bucket(index, bucket, slot));
+            }
+        }
+        let spilled = self.overflow.words(self.segment_hash(index)).iter();
+        let at = spilled.enumerate().find(|(_, word)| word.tag() == tag && is_it(**word))?.0;
+        Some(Position::in_overflow(index, at))
     }
 
     /// The entry at a position.

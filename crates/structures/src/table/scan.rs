@@ -28,7 +28,7 @@
 use super::bucket;
 use super::directory::SEGMENT_BUCKETS;
 use super::word::{Bucket, DEPTH_MAX, Marks, Tag, Word, canonical_bucket, first_bucket};
-use super::{Entry, EntryView, Position, Table, prefetch_entries};
+use super::{Entry, EntryView, NEVER, Position, Table, prefetch_entries};
 use crate::prefetch::prefetch_read;
 
 /// Scan cursors are below two to this power.
@@ -41,6 +41,9 @@ const _: () = assert!(SEGMENT_BUCKETS == 1 << BUCKET_BITS && DEPTH_MAX < 1 << DE
 
 /// Tries at random slots before counting, which is fair too.
 const RANDOM_TRIES: usize = 64;
+
+/// Segments one sample looks at: of full ones, 8192 slots.
+const SAMPLE_SEGMENTS_MAX: usize = 16;
 
 /// What a scan has still to do: see the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +169,57 @@ impl<E: Entry> Table<E> {
             }
         }
         self.random_by_counting(next_random(&mut state), next_random(&mut state))
+    }
+
+    /// Adds the positions of up to `count` entries that have all of `marks` to `found`, beginning at a
+    /// place chosen by `random`, and starts to fetch the entries. Neighbours of a table have nothing to do
+    /// with each other, so this is a random sample.
+    ///
+    /// Gives up after some thousand slots without enough of them, unless all were looked at: the next call
+    /// looks elsewhere. Segments in which nothing has a deadline are passed over if that is what is wanted.
+    pub fn sample(&self, random: u64, count: usize, marks: Marks, found: &mut Vec<Position>) {
+        if self.len == 0 || count == 0 {
+            return;
+        }
+        let mut state = random;
+        let began = self.directory.start_of(self.directory.index_of(next_random(&mut state)));
+        let start = next_random(&mut state) as usize;
+        let wanted = found.len() + count;
+        let mut index = began;
+        let mut has_wrapped = false;
+        for _ in 0..SAMPLE_SEGMENTS_MAX {
+            if marks.contains(Marks::DEADLINE) {
+                match self.directory.find_earlier(index, NEVER) {
+                    Some(next) if !has_wrapped || next < began => index = next,
+                    None if !has_wrapped => (index, has_wrapped) = (0, true),
+                    _ => return,
+                }
+            }
+            let buckets = self.directory.buckets(index);
+            let spilled = self.overflow.words(self.segment_hash(index)).iter().enumerate();
+            let spilled = spilled.map(|(at, word)| (Position::in_overflow(index, at), *word));
+            let places = (0..buckets.len()).map(|turn| (start + turn) & (buckets.len() - 1));
+            let placed = places.flat_map(|bucket| {
+                let slots = buckets[bucket].0.iter().enumerate();
+                slots.map(move |(slot, word)| (Position::in_bucket(index, bucket, slot), *word))
+            });
+            for (position, word) in placed.chain(spilled) {
+                if !word.is_empty() && word.marks().contains(marks) {
+                    prefetch_read(word.address().as_ptr());
+                    found.push(position);
+                    if found.len() == wanted {
+                        return;
+                    }
+                }
+            }
+            index += self.directory.span_of(index);
+            if index == self.directory.len() {
+                (index, has_wrapped) = (0, true);
+            }
+            if has_wrapped && index >= began {
+                return;
+            }
+        }
     }
 
     /// Some entry of the first segment with one, from that of the hash `segment` on.

@@ -341,3 +341,39 @@ impl BlockValue for u8 {
         false
     }
 }
+
+#[test]
+fn samples_are_spread_over_the_table() {
+    let mut table = Keys::new(KeyHasher::new(3));
+    for number in 0..20_000 {
+        insert(&mut table, number);
+    }
+    let random = exercise::random_bytes(1, 8 * 4000);
+    let mut seen = std::collections::BTreeMap::new();
+    let mut found = Vec::new();
+    for seed in random.as_chunks::<8>().0 {
+        table.sample(u64::from_le_bytes(*seed), 5, Marks::NONE, &mut found);
+        assert_eq!(found.len(), 5);
+        for position in found.drain(..) {
+            *seen.entry(table.view(position).key()).or_insert(0_u32) += 1;
+        }
+    }
+    // 20,000 picks of 20,000 entries, five neighbours at a time: 1 - 1/e of them if each were picked alone.
+    assert!((9_000..14_000).contains(&seen.len()), "{}", seen.len());
+    assert!(seen.values().all(|times| *times < 20));
+}
+
+#[test]
+fn all_entries_of_a_small_table_are_in_a_large_sample() {
+    let mut table = Keys::new(KeyHasher::new(3));
+    let mut found = Vec::new();
+    table.sample(1, 10, Marks::NONE, &mut found);
+    assert!(found.is_empty());
+    for number in 0..9 {
+        insert(&mut table, number);
+        table.sample(number, 20, Marks::NONE, &mut found);
+        assert_eq!(found.drain(..).count() as u64, number + 1);
+        table.sample(number, 20, Marks::DEADLINE, &mut found);
+        assert!(found.is_empty());
+    }
+}
