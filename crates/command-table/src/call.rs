@@ -7,7 +7,7 @@ use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_resp::{Args, ReplyWriter};
-use darter_shard::{EncodingLimits, Interest, Key, KeyHasher, Keyspace, Shard};
+use darter_shard::{EncodingLimits, EvictionPolicy, Interest, Key, KeyHasher, Keyspace, Shard};
 use darter_txn::{Router, View};
 
 /// The shards a handler runs over.
@@ -53,6 +53,28 @@ pub struct CallLimits {
     pub tracked_keys_max: usize,
     /// Whether a command may ask to be run in slices: not as a part of another one.
     pub slices: bool,
+    /// How much memory may be used.
+    pub memory: MemoryLimit,
+}
+
+/// How much memory may be used, and what happens above it.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryLimit {
+    /// Bytes of keys, values and buffers (`maxmemory`).
+    pub bytes: u64,
+    /// Which keys are evicted; `None`: none are, commands that may need memory are refused.
+    pub policy: Option<EvictionPolicy>,
+}
+
+impl MemoryLimit {
+    /// No limit.
+    pub const NONE: Self = Self { bytes: u64::MAX, policy: None };
+
+    /// Whether there is a limit.
+    #[inline]
+    pub const fn is_set(&self) -> bool {
+        self.bytes != u64::MAX
+    }
 }
 
 /// Elements that a command goes through in one piece, which takes it a few milliseconds.

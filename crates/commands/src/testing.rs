@@ -19,7 +19,7 @@ use darter_base::crc16::slot_of;
 use darter_base::split_args::split_args;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
-    Arity, Call, CallLimits, Command, Entry, Handler, ReplyResult, ShardView, Table,
+    Arity, Call, CallLimits, Command, Entry, Handler, MemoryLimit, ReplyResult, ShardView, Table,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter};
 use darter_shard::{EncodingLimits, Interest, KeyHasher, Shard, ShardOptions};
@@ -74,6 +74,7 @@ impl Bench {
             limits: CallLimits {
                 interest: Interest::NONE,
                 tracked_keys_max: 0,
+                memory: MemoryLimit::NONE,
                 slices: false,
                 string_bytes_max: 512 << 20,
                 databases: 16,

@@ -18,6 +18,8 @@ pub(crate) struct Garbage {
     tables: VecDeque<Drain<Block<Object>>>,
     /// Good sizes of all `objects`.
     object_bytes: usize,
+    /// Values freed here since the last time somebody asked.
+    freed: u64,
 }
 
 impl Garbage {
@@ -63,6 +65,11 @@ impl Garbage {
         !self.is_empty()
     }
 
+    /// How many values were freed since the last call.
+    pub(crate) const fn take_freed(&mut self) -> u64 {
+        std::mem::replace(&mut self.freed, 0)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.objects.is_empty() && self.tables.is_empty()
     }
@@ -93,6 +100,7 @@ impl Garbage {
             } else {
                 self.object_bytes -= bytes_before;
                 self.objects.pop_front();
+                self.freed += 1;
                 if self.objects.is_empty() {
                     self.objects = VecDeque::new();
                 }

@@ -29,6 +29,10 @@ pub struct Keyspace<'s> {
     pub(crate) now: UnixMillis,
 }
 
+/// The policy in force notes something else of accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotNoted;
+
 /// A key's value with its deadline, taken out of the keyspace (RENAME, MOVE, COPY; across shards too).
 #[derive(Debug)]
 pub struct Detached {
@@ -54,24 +58,24 @@ impl Keyspace<'_> {
     /// access is counted as a hit or a miss and noted for eviction.
     #[inline]
     pub fn read(&mut self, key: &Key<'_>) -> Option<ValueRef<'_>> {
-        let place = self.locate_counted(key)?;
-        self.touch(place);
-        Some(value_of(self.database.table.view(place.position)))
+        let position = self.locate_counted(key)?;
+        self.touch(position);
+        Some(value_of(self.database.table.view(position)))
     }
 
     /// As [`read`](Self::read), but not noted as an access: for commands that look at a key without using
     /// its value (EXISTS, TTL, TYPE, OBJECT).
     pub fn inspect(&mut self, key: &Key<'_>) -> Option<ValueRef<'_>> {
-        let place = self.locate_counted(key)?;
-        Some(value_of(self.database.table.view(place.position)))
+        let position = self.locate_counted(key)?;
+        Some(value_of(self.database.table.view(position)))
     }
 
     /// As [`read`](Self::read), neither counted nor noted: for commands that look at a value before they
     /// write it, and for debugging.
     #[inline]
     pub fn peek(&mut self, key: &Key<'_>) -> Option<ValueRef<'_>> {
-        let place = self.locate(key)?;
-        Some(value_of(self.database.table.view(place.position)))
+        let position = self.locate(key)?;
+        Some(value_of(self.database.table.view(position)))
     }
 
     /// Whether `key` exists; see [`inspect`](Self::inspect).
@@ -81,10 +85,56 @@ impl Keyspace<'_> {
 
     /// How long `key` lives. Neither counted nor noted.
     pub fn lifetime(&mut self, key: &Key<'_>) -> Lifetime {
-        let Some(place) = self.locate(key) else { return Lifetime::Absent };
-        match self.database.table.view(place.position).deadline() {
+        let Some(position) = self.locate(key) else { return Lifetime::Absent };
+        match self.database.table.view(position).deadline() {
             None => Lifetime::Unlimited,
             Some(deadline) => Lifetime::Until(UnixMillis(deadline.millis())),
+        }
+    }
+
+    /// Seconds since `key` was last used; an error if that is not noted, because frequencies are. Counted as
+    /// a hit or a miss, not noted.
+    pub fn idle_seconds(&mut self, key: &Key<'_>) -> Result<Option<u32>, NotNoted> {
+        let Some(stamp) = self.stamp(key) else { return Ok(None) };
+        self.common.access.idle_seconds(stamp, self.now).map(Some).ok_or(NotNoted)
+    }
+
+    /// The logarithmic counter of how often `key` is used, `0..=255`; otherwise as
+    /// [`idle_seconds`](Self::idle_seconds).
+    pub fn frequency(&mut self, key: &Key<'_>) -> Result<Option<u32>, NotNoted> {
+        let Some(stamp) = self.stamp(key) else { return Ok(None) };
+        self.common.access.frequency(stamp, self.now).map(Some).ok_or(NotNoted)
+    }
+
+    /// What is noted of the last use of `key`, as it is, and read as seconds since then. Neither counted nor
+    /// noted.
+    pub fn last_use(&mut self, key: &Key<'_>) -> Option<(u32, u32)> {
+        let position = self.locate(key)?;
+        let stamp = self.database.table.view(position).stamp();
+        Some((stamp, self.common.access.idle_seconds(stamp, self.now).unwrap_or(0)))
+    }
+
+    /// Lets `key` have been used for the last time so many seconds ago (RESTORE). Nothing happens if that is not
+    /// noted.
+    pub fn set_idle_seconds(&mut self, key: &Key<'_>, seconds: u32) {
+        let stamp = self.common.access.idle_stamp(seconds, self.now);
+        self.set_stamp(key, stamp);
+    }
+
+    /// Lets `key` have this counter; otherwise as [`set_idle_seconds`](Self::set_idle_seconds).
+    pub fn set_frequency(&mut self, key: &Key<'_>, counter: u8) {
+        let stamp = self.common.access.frequency_stamp(counter, self.now);
+        self.set_stamp(key, stamp);
+    }
+
+    fn stamp(&mut self, key: &Key<'_>) -> Option<u32> {
+        let position = self.locate_counted(key)?;
+        Some(self.database.table.view(position).stamp())
+    }
+
+    fn set_stamp(&mut self, key: &Key<'_>, stamp: Option<u32>) {
+        if let (Some(stamp), Some(position)) = (stamp, self.locate(key)) {
+            self.database.table.set_stamp(position, stamp);
         }
     }
 
@@ -92,8 +142,8 @@ impl Keyspace<'_> {
     /// noted.
     pub fn memory_usage(&mut self, key: &Key<'_>) -> Option<usize> {
         const SLOT_BYTES: usize = 8;
-        let place = self.locate(key)?;
-        let entry = self.database.table.view(place.position);
+        let position = self.locate(key)?;
+        let entry = self.database.table.view(position);
         Some(darter_structures::EntryView::bytes(entry) + SLOT_BYTES)
     }
 
@@ -153,35 +203,37 @@ impl Keyspace<'_> {
 
     /// Where `key` is; deletes it if it is expired.
     #[inline]
-    fn locate(&mut self, key: &Key<'_>) -> Option<Place> {
+    fn locate(&mut self, key: &Key<'_>) -> Option<Position> {
         let found = self.database.table.lookup(key.hash, key.bytes)?;
-        let (position, marks) = (found.position, found.marks);
-        if marks.contains(Marks::DEADLINE) && is_due(found.view, self.now) {
+        let position = found.position;
+        if found.marks.contains(Marks::DEADLINE) && is_due(found.view, self.now) {
             self.expire(position, key);
             return None;
         }
-        Some(Place { position, marks })
+        Some(position)
     }
 
     #[inline]
-    fn locate_counted(&mut self, key: &Key<'_>) -> Option<Place> {
-        let place = self.locate(key);
+    fn locate_counted(&mut self, key: &Key<'_>) -> Option<Position> {
+        let position = self.locate(key);
         let statistics = &mut self.common.statistics;
-        if place.is_some() {
+        if position.is_some() {
             statistics.hits += 1;
         } else {
             statistics.misses += 1;
             self.note(Interest::MISSED, "keymiss", key);
         }
-        place
+        position
     }
 
     /// Notes an access.
     #[inline]
-    fn touch(&mut self, place: Place) {
-        let touched = place.marks.touched();
-        if touched != place.marks {
-            self.database.table.set_marks(place.position, touched);
+    fn touch(&mut self, position: Position) {
+        let table = &mut self.database.table;
+        let stamp = table.view(position).stamp();
+        let touched = self.common.access.touched(stamp, self.now);
+        if touched != stamp {
+            table.set_stamp(position, touched);
         }
     }
 
@@ -194,13 +246,6 @@ impl Keyspace<'_> {
         self.database.tell(key, self.common);
         self.note_gone(Interest::EXPIRED, "expired", key);
     }
-}
-
-/// Where a key was found.
-#[derive(Clone, Copy)]
-struct Place {
-    position: Position,
-    marks: Marks,
 }
 
 impl Detached {

@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod eviction;
 mod garbage;
 pub mod key;
 pub mod keyspace;
@@ -21,13 +23,15 @@ pub mod statistics;
 pub mod waiters;
 mod watch;
 
+pub use access::{AccessNotes, LfuOptions};
 pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher};
 pub use darter_value::{
     Collection, Encoding, EncodingLimits, LargeString, NodeLimit, Object, PackedLimits, Type,
     ValueRef,
 };
+pub use eviction::{EvictionOrder, EvictionPolicy};
 pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
-pub use keyspace::{Boundary, Detached, Edit, Keyspace, SCAN_CURSOR_BITS};
+pub use keyspace::{Boundary, Detached, Edit, Keyspace, NotNoted, SCAN_CURSOR_BITS};
 pub use news::{Event, Interest, News};
 pub use random::Random;
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};

@@ -8,6 +8,8 @@ use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_structures::{Block, KeyHasher, good_size};
 use darter_value::{Object, ValueRef};
 
+use crate::access::{Access, AccessNotes};
+use crate::eviction::Pool;
 use crate::garbage::Garbage;
 use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due, value_of};
@@ -35,6 +37,8 @@ pub struct Shard {
     hasher: KeyHasher,
     databases: Vec<Database>,
     common: Common,
+    /// Bytes of the memory limit that are set aside for this shard; whoever keeps the limit keeps this.
+    pub allotted_bytes: i64,
     /// The database active expiry goes on with.
     expire_from: usize,
     random: Random,
@@ -62,6 +66,8 @@ pub(crate) struct Common {
     pub(crate) versions: VersionCounter,
     pub(crate) garbage: Garbage,
     pub(crate) news: News,
+    pub(crate) access: Access,
+    pub(crate) pool: Pool,
     /// Keys that became ready for those who wait, by database and hash, in order.
     pub(crate) ready: VecDeque<(DbIndex, u64)>,
 }
@@ -108,6 +114,7 @@ const FIELD_SEGMENTS_PER_HASH: usize = 4;
 impl Shard {
     /// An empty shard.
     pub fn new(id: ShardId, options: &ShardOptions) -> Self {
+        let mut random = Random::new(options.hasher.hash(&id.0.to_le_bytes()));
         let database = |index| Database {
             index: DbIndex(index),
             table: Table::new(options.hasher.clone()),
@@ -119,9 +126,10 @@ impl Shard {
             id,
             hasher: options.hasher.clone(),
             databases: (0..options.databases.max(1)).map(database).collect(),
-            common: Common::default(),
+            common: Common { access: Access::new(random.next()), ..Common::default() },
+            allotted_bytes: 0,
             expire_from: 0,
-            random: Random::new(options.hasher.hash(&id.0.to_le_bytes())),
+            random,
         }
     }
 
@@ -283,10 +291,38 @@ impl Shard {
         self.common.news.take()
     }
 
+    /// Says how accesses are noted from now on.
+    pub fn note_accesses(&mut self, notes: AccessNotes) {
+        self.common.access.set_notes(notes);
+    }
+
+    /// Whether accesses are left unnoted until this is said again (CLIENT NO-TOUCH).
+    #[inline]
+    pub const fn ignore_accesses(&mut self, ignore: bool) {
+        self.common.access.ignore(ignore);
+    }
+
+    /// The databases.
+    pub(crate) fn databases(&self) -> &[Database] {
+        &self.databases
+    }
+
+    /// What they share.
+    pub(crate) const fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+
+    /// What a [`Keyspace`] is made from, and the hasher.
+    pub(crate) fn parts(&mut self, db: DbIndex) -> (&mut Database, &mut Common, &KeyHasher) {
+        (&mut self.databases[db.index()], &mut self.common, &self.hasher)
+    }
+
     /// Frees memory of deleted values and flushed databases, `budget` pieces of some ten microseconds
     /// each at most; whether there is more.
     pub fn collect_garbage(&mut self, budget: usize) -> bool {
-        self.common.garbage.collect(budget)
+        let more = self.common.garbage.collect(budget);
+        self.common.statistics.freed_later += self.common.garbage.take_freed();
+        more
     }
 
     /// Gives `waiter` the last place in the queue of `key`.
@@ -353,6 +389,11 @@ impl Shard {
     /// The part of [`used_bytes`](Self::used_bytes) that a database's table takes, its entries apart.
     pub fn index_bytes(&self, db: DbIndex) -> usize {
         self.databases[usize::from(db.0)].table.index_bytes()
+    }
+
+    /// The part of [`used_bytes`](Self::used_bytes) that is being freed.
+    pub fn garbage_bytes(&self) -> usize {
+        self.common.garbage.bytes()
     }
 
     /// Values and flushed databases whose memory is not freed yet.

@@ -11,6 +11,8 @@ pub struct Statistics {
     pub expired: u64,
     /// Fields of hashes removed because their deadline passed (`expired_fields`).
     pub expired_fields: u64,
+    /// Values freed in the background (`lazyfreed_objects`).
+    pub freed_later: u64,
     /// Keys deleted to make room (`evicted_keys`).
     pub evicted: u64,
 }

@@ -141,12 +141,15 @@ fn encode_hash(out: &mut Vec<u8>, hash: &Hash, now: UnixMillis) -> Version {
 struct Options {
     replace: bool,
     absolute: bool,
+    /// Seconds since the last use.
+    idle_seconds: Option<u32>,
+    /// The counter of uses.
+    frequency: Option<u8>,
 }
 
 impl Options {
     fn parse(call: &Call<'_>) -> Result<Self, ReplyError> {
         let mut options = Self::default();
-        let (mut idle_given, mut frequency_given) = (false, false);
         let mut index = 4;
         while index < call.args.len() {
             let has_operand = index + 1 < call.args.len();
@@ -154,20 +157,20 @@ impl Options {
                 options.replace = true;
             } else if call.is_word(index, "ABSTTL") {
                 options.absolute = true;
-            } else if call.is_word(index, "IDLETIME") && has_operand && !frequency_given {
+            } else if call.is_word(index, "IDLETIME") && has_operand && options.frequency.is_none()
+            {
                 index += 1;
-                idle_given = true;
-                if call.integer(index)? < 0 {
+                let seconds = call.integer(index)?;
+                if seconds < 0 {
                     return Err(ReplyError::Text("ERR Invalid IDLETIME value, must be >= 0"));
                 }
-            } else if call.is_word(index, "FREQ") && has_operand && !idle_given {
+                options.idle_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+            } else if call.is_word(index, "FREQ") && has_operand && options.idle_seconds.is_none() {
                 index += 1;
-                frequency_given = true;
-                if !(0..=255).contains(&call.integer(index)?) {
-                    return Err(ReplyError::Text(
-                        "ERR Invalid FREQ value, must be >= 0 and <= 255",
-                    ));
-                }
+                let frequency = u8::try_from(call.integer(index)?).map_err(|_| {
+                    ReplyError::Text("ERR Invalid FREQ value, must be >= 0 and <= 255")
+                })?;
+                options.frequency = Some(frequency);
             } else {
                 return Err(ReplyError::Syntax);
             }
@@ -212,6 +215,12 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     keyspace.tell(Interest::GENERIC, "restore");
     put(call, &mut keyspace, &key, value, expiry)?;
+    if let Some(seconds) = options.idle_seconds {
+        keyspace.set_idle_seconds(&key, seconds);
+    }
+    if let Some(frequency) = options.frequency {
+        keyspace.set_frequency(&key, frequency);
+    }
     call.reply.ok();
     Ok(())
 }

@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Encoding, ValueRef};
+use darter_shard::{Encoding, NotNoted, ValueRef};
 
 /// The container.
 pub(super) static OBJECT: Command = Command {
@@ -117,23 +117,32 @@ fn encoding(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
-/// No policy that counts uses can be chosen yet.
 fn freq(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    if look_up(call, view).is_none() {
-        call.reply.null();
-        return Ok(());
-    }
-    Err(ReplyError::Text(
+    let key = call.key(2);
+    let frequency = call.keyspace(view, &key).frequency(&key);
+    let frequency = frequency.map_err(|NotNoted| ReplyError::Text(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
          that when switching between policies at runtime LRU and LFU data will take some time to \
          adjust.",
-    ))
+    ))?;
+    match frequency {
+        Some(frequency) => call.reply.integer(frequency.into()),
+        None => call.reply.null(),
+    }
+    Ok(())
 }
 
-/// The time of the last use is not kept: no slot has room for it, and no policy needs it.
 fn idletime(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    match look_up(call, view) {
-        Some(_) => call.reply.integer(0),
+    let key = call.key(2);
+    let seconds = call.keyspace(view, &key).idle_seconds(&key);
+    let seconds = seconds.map_err(|NotNoted| {
+        ReplyError::Text(
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when \
+         switching between policies at runtime LRU and LFU data will take some time to adjust.",
+        )
+    })?;
+    match seconds {
+        Some(seconds) => call.reply.integer(seconds.into()),
         None => call.reply.null(),
     }
     Ok(())

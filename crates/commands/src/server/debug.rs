@@ -54,11 +54,12 @@ fn object(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     } else {
         format!(" serializedlength:{}", serialized_len(value))
     };
-    // No address is told, and the time of the last access is not kept.
-    let clock = (call.now.0 / 1000) & 0xff_ffff;
+    let encoding = value.encoding().name();
+    let (lru, idle_seconds) = keyspace.last_use(&key).ok_or(ReplyError::NoSuchKey)?;
+    // No address is told.
     call.reply.simple(&format!(
-        "Value at:0x0 refcount:1 encoding:{}{serialized} lru:{clock} lru_seconds_idle:0",
-        value.encoding().name()
+        "Value at:0x0 refcount:1 encoding:{encoding}{serialized} lru:{lru} \
+         lru_seconds_idle:{idle_seconds}",
     ));
     Ok(())
 }

@@ -71,10 +71,10 @@ impl Keyspace<'_> {
         key: &Key<'_>,
         edit: impl FnOnce(&mut T) -> Edit<R>,
     ) -> Result<Option<R>, WrongType> {
-        let Some(place) = self.locate(key) else { return Ok(None) };
-        let _: &T = of_type(value_of(self.database.table.view(place.position)))?;
-        self.touch(place);
-        Ok(Some(self.edit_at(key, place.position, edit)))
+        let Some(position) = self.locate(key) else { return Ok(None) };
+        let _: &T = of_type(value_of(self.database.table.view(position)))?;
+        self.touch(position);
+        Ok(Some(self.edit_at(key, position, edit)))
     }
 
     /// As [`edit`](Self::edit), beginning with an empty collection if there is no key. It is created only
@@ -84,10 +84,10 @@ impl Keyspace<'_> {
         key: &Key<'_>,
         edit: impl FnOnce(&mut T) -> Edit<R>,
     ) -> Result<R, WrongType> {
-        if let Some(place) = self.locate(key) {
-            let _: &T = of_type(value_of(self.database.table.view(place.position)))?;
-            self.touch(place);
-            return Ok(self.edit_at(key, place.position, edit));
+        if let Some(position) = self.locate(key) {
+            let _: &T = of_type(value_of(self.database.table.view(position)))?;
+            self.touch(position);
+            return Ok(self.edit_at(key, position, edit));
         }
         let mut collection = T::default();
         let Edit { changes, result, .. } = edit(&mut collection);

@@ -43,11 +43,11 @@ impl Keyspace<'_> {
         edit: impl FnOnce(&mut [u8], bool) -> (R, u64),
     ) -> Result<R, WrongType> {
         let (position, grows) = match self.locate(key) {
-            Some(place) => {
-                let value = value_of(self.database.table.view(place.position));
+            Some(position) => {
+                let value = value_of(self.database.table.view(position));
                 let len = value.string_len().ok_or(WrongType)?;
-                self.touch(place);
-                (place.position, len < len_min)
+                self.touch(position);
+                (position, len < len_min)
             }
             None => (self.create(key, Payload::Bytes(&[]), Expiry::Clear), true),
         };
@@ -72,8 +72,8 @@ impl Keyspace<'_> {
             return self.set_object(key, Object::Large(LargeString::new(value)), expiry);
         }
         let previous = self.write(key, Payload::Bytes(&value), expiry);
-        if let Some(place) = self.locate(key) {
-            self.database.table.update(place.position, |mut block| {
+        if let Some(position) = self.locate(key) {
+            self.database.table.update(position, |mut block| {
                 block.set_raw(true);
                 (block, ())
             });

@@ -4,7 +4,7 @@
 use darter_structures::{Block, Deadline, Marks, Payload, Position};
 use darter_value::{LargeString, Object, ValueRef, integer};
 
-use super::{Detached, Keyspace, Place, value_of};
+use super::{Detached, Keyspace, value_of};
 use crate::key::{Expiry, Key, Previous};
 use crate::news::Interest;
 
@@ -49,14 +49,14 @@ impl Keyspace<'_> {
         key: &Key<'_>,
         update: impl FnOnce(Option<ValueRef<'_>>) -> Result<i64, E>,
     ) -> Result<i64, E> {
-        let integer = if let Some(place) = self.locate(key) {
-            let integer = update(Some(value_of(self.database.table.view(place.position))))?;
-            let old_value = self.database.table.update(place.position, |block| {
+        let integer = if let Some(position) = self.locate(key) {
+            let integer = update(Some(value_of(self.database.table.view(position))))?;
+            let old_value = self.database.table.update(position, |block| {
                 let deadline = block.view().deadline();
                 block.replace(Payload::Integer(integer), deadline)
             });
             self.common.garbage.discard_value(old_value);
-            self.touch(place);
+            self.touch(position);
             integer
         } else {
             let integer = update(None)?;
@@ -74,12 +74,12 @@ impl Keyspace<'_> {
         key: &Key<'_>,
         edit: impl FnOnce(&mut Object) -> R,
     ) -> Option<R> {
-        let place = self.locate(key)?;
-        let result = self.database.table.update(place.position, |mut block| {
+        let position = self.locate(key)?;
+        let result = self.database.table.update(position, |mut block| {
             let result = block.boxed_mut().map(edit);
             (block, result)
         })?;
-        self.touch(place);
+        self.touch(position);
         self.changed(key, 1);
         Some(result)
     }
@@ -87,7 +87,7 @@ impl Keyspace<'_> {
     /// Deletes `key`; whether it was there. What takes long to free is freed later
     /// ([`Shard::collect_garbage`](crate::Shard::collect_garbage)), so this is UNLINK as well as DEL.
     pub fn remove(&mut self, key: &Key<'_>) -> bool {
-        let Some(Place { position, .. }) = self.locate(key) else { return false };
+        let Some(position) = self.locate(key) else { return false };
         let block = self.database.table.remove(position);
         self.common.garbage.discard_block(block);
         self.replaced(key, 1);
@@ -104,7 +104,7 @@ impl Keyspace<'_> {
 
     /// Sets or clears the deadline of `key`; whether the key exists.
     pub fn set_deadline(&mut self, key: &Key<'_>, deadline: Option<Deadline>) -> bool {
-        let Some(Place { position, .. }) = self.locate(key) else { return false };
+        let Some(position) = self.locate(key) else { return false };
         self.database.table.update(position, |block| (block.with_deadline(deadline), ()));
         self.changed(key, 1);
         true
@@ -113,7 +113,7 @@ impl Keyspace<'_> {
     /// Takes the value of `key` out of the keyspace. Not counted as a change, as [`put`](Self::put) will
     /// be.
     pub fn take(&mut self, key: &Key<'_>) -> Option<Detached> {
-        let Place { position, .. } = self.locate(key)?;
+        let position = self.locate(key)?;
         let block = self.database.table.remove(position);
         self.replaced(key, 0);
         Some(Detached { block })
@@ -121,7 +121,7 @@ impl Keyspace<'_> {
 
     /// A copy of the value of `key`, with its deadline. O(size of the value).
     pub fn copy(&mut self, key: &Key<'_>) -> Option<Detached> {
-        let Place { position, .. } = self.locate(key)?;
+        let position = self.locate(key)?;
         Some(Detached { block: self.database.table.view(position).to_block() })
     }
 
@@ -130,8 +130,10 @@ impl Keyspace<'_> {
         let block = detached.block;
         // What was there before is deleted first, as in Redis.
         self.note(Interest::CREATED, "new", key);
-        let block = if block.view().key() == key.bytes { block } else { block.with_key(key.bytes) };
-        let previous = if let Some(Place { position, .. }) = self.locate(key) {
+        let mut block =
+            if block.view().key() == key.bytes { block } else { block.with_key(key.bytes) };
+        block.set_stamp(self.common.access.first(self.now));
+        let previous = if let Some(position) = self.locate(key) {
             let old = self.database.table.update(position, |old| (block, old));
             self.common.garbage.discard_block(old);
             Previous::Present
@@ -171,8 +173,8 @@ impl Keyspace<'_> {
         payload: Payload<'_, Object>,
         expiry: Expiry,
     ) -> Previous {
-        let previous = if let Some(place) = self.locate(key) {
-            let old_value = self.database.table.update(place.position, |block| {
+        let previous = if let Some(position) = self.locate(key) {
+            let old_value = self.database.table.update(position, |block| {
                 let deadline = match expiry {
                     Expiry::Clear => None,
                     Expiry::Keep => block.view().deadline(),
@@ -181,7 +183,7 @@ impl Keyspace<'_> {
                 block.replace(payload, deadline)
             });
             self.common.garbage.discard_value(old_value);
-            self.touch(place);
+            self.touch(position);
             Previous::Present
         } else {
             self.create(key, payload, expiry);
@@ -202,7 +204,8 @@ impl Keyspace<'_> {
             Expiry::Clear | Expiry::Keep => None,
             Expiry::At(deadline) => Some(deadline),
         };
-        let block = Block::new(key.bytes, payload, deadline);
+        let mut block = Block::new(key.bytes, payload, deadline);
+        block.set_stamp(self.common.access.first(self.now));
         self.note(Interest::CREATED, "new", key);
         self.database.table.insert(key.hash, block, Marks::NONE)
     }
@@ -269,7 +272,7 @@ impl Keyspace<'_> {
 
     /// Notes an event of a key that is not there, for its change to be told as well.
     #[inline]
-    pub(super) fn note_gone(&mut self, class: Interest, name: &'static str, key: &Key<'_>) {
+    pub(crate) fn note_gone(&mut self, class: Interest, name: &'static str, key: &Key<'_>) {
         if self.common.news.is_wanted() {
             self.common.news.touch(key.bytes);
             self.common.news.note(class, name, self.database.index, key.bytes);
