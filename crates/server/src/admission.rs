@@ -55,6 +55,12 @@ impl Core {
         if session.transaction.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(ServerError::NotInTransaction(entry.full_name.clone()).into());
         }
+        if entry.command.flags.has(Flags::DENYOOM)
+            && self.queues(session, entry)
+            && self.shared.is_out_of_memory(&self.limits.get().memory)
+        {
+            return Err(ReplyError::OutOfMemory);
+        }
         if self.shared.scripts.busy.any()
             && let Some(error) = self.busy_with(session, entry, args)
         {

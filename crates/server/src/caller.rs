@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
 use darter_command_table::{
-    BeginSlices, Call, CallLimits, Entry, Handler, ReplyError, ShardView, WaitSlot,
+    BeginSlices, Call, CallLimits, Entry, Handler, MemoryLimit, ReplyError, ShardView, WaitSlot,
 };
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
@@ -55,6 +55,8 @@ impl<'a> Caller<'a> {
     pub const fn nested(mut self, together: &'a Together) -> Self {
         self.nested = true;
         self.limits.slices = false;
+        // Whoever runs the whole makes room for it.
+        self.limits.memory = MemoryLimit::NONE;
         self.together = Some(together);
         self
     }
@@ -224,6 +226,9 @@ impl<'a> Caller<'a> {
         {
             self.limits = self.core.shared.call_limits();
             self.limits.slices = !self.nested;
+            if self.nested {
+                self.limits.memory = MemoryLimit::NONE;
+            }
         }
         result
     }

@@ -12,7 +12,7 @@ use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
-    Call, CallLimits, Command, Entry, Handler, ReplyError, ReplyResult, ShardView, WaitSlot,
+    Call, CallLimits, Command, Entry, Flags, Handler, ReplyError, ReplyResult, ShardView, WaitSlot,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
 use darter_runtime::{Arrivals, ConnectionId, Io, Post, Ticks, crash};
@@ -32,6 +32,8 @@ pub struct Client {
     pub protocol: Protocol,
     /// Who it is, for those who want to hear of what it does.
     pub author: Author,
+    /// Whether its commands are no accesses, as far as eviction is concerned (CLIENT NO-TOUCH).
+    pub leaves_no_trace: bool,
 }
 
 /// The connections whose commands are in a window, by their place.
@@ -161,7 +163,8 @@ impl Client {
     #[inline]
     pub fn of(session: &Session, id: ConnectionId) -> Self {
         let author = Author { id, remember: session.remember };
-        Self { db: session.db, protocol: session.protocol, author }
+        let leaves_no_trace = session.facts.no_touch;
+        Self { db: session.db, protocol: session.protocol, author, leaves_no_trace }
     }
 }
 
@@ -322,12 +325,32 @@ pub fn run_command(
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
-    if !limits.interest.any() {
+    let is_plain = !limits.interest.any() && !limits.memory.is_set() && !client.leaves_no_trace;
+    if is_plain {
         return run_handler(command, args, client, now, limits, shared, view, output, waits);
     }
-    run_observed(shared, entry, args, client.author, &limits, view, together, |view| {
+    if limits.memory.is_set()
+        && command.flags.has(Flags::DENYOOM)
+        && !shared.make_room(&limits, view, now)
+    {
+        ReplyWriter::new(output, client.protocol).error(ReplyError::OutOfMemory.line());
+        return Err(ReplyError::OutOfMemory);
+    }
+    view.each().for_each(|shard| shard.ignore_accesses(client.leaves_no_trace));
+    let result = if limits.interest.any() {
+        run_observed(shared, entry, args, client.author, &limits, view, together, |view| {
+            run_handler(command, args, client, now, limits, shared, view, output, waits)
+        })
+    } else {
         run_handler(command, args, client, now, limits, shared, view, output, waits)
-    })
+    };
+    for shard in view.each() {
+        shard.ignore_accesses(false);
+        if limits.memory.is_set() {
+            shared.settle(&limits.memory, shard);
+        }
+    }
+    result
 }
 
 /// The same, without telling anybody.

@@ -23,6 +23,7 @@ pub mod histogram;
 pub mod job;
 pub mod late_reply;
 pub mod mail;
+pub mod memory;
 pub mod metrics;
 pub mod migration;
 pub mod observed;

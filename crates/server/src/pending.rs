@@ -12,6 +12,7 @@ use crate::session::Session;
 use crate::session_command::Flow;
 use crate::survey::Collection;
 use crate::waiting::Waiting;
+use crate::watch::Thresholds;
 use crate::worker::Core;
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Progress, Slice};
@@ -178,6 +179,7 @@ pub fn run_gathered(
     let unsent_before = output.len();
     let begun = core.shared.stopwatch.now();
     let mut view = gathering.view(&core.shared.cells);
+    let version = core.shared.config.version();
     let result = Caller::new(core, session, id, turn)
         .while_serving(meanwhile.map(|meanwhile| meanwhile as _))
         .run(request, &mut view, output);
@@ -233,6 +235,10 @@ pub fn run_gathered(
         None => gathering.release(&core.shared.cells, &ShardPost(&core.post)),
     }
     let after = reply.map_or(after, |reply| reply.go_on(core, session, id, output));
+    if core.shared.config.version() != version {
+        // What it set counts for itself already.
+        core.thresholds.set(Thresholds::new(&core.shared.config.current().watch));
+    }
     core.note(session, request, nanos, output.len() - unsent_before, turn);
     after
 }

@@ -4,6 +4,7 @@ use crate::config::{ConfigStore, Settings};
 use crate::histogram::Histogram;
 use crate::job::Job;
 use crate::mail::Mail;
+use crate::memory::Allotments;
 use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::pubsub::Directory;
@@ -86,6 +87,8 @@ pub struct Shared {
     peak_bytes: AtomicU64,
     /// Who this process is.
     pub identity: Identity,
+    /// Who may use how much of the memory limit.
+    pub(crate) allotments: Allotments,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: AtomicBool,
     /// What run times are measured with.
@@ -169,7 +172,8 @@ impl Shared {
         }
         let mut startup_bytes = 0;
         let cells = Cells::new(router, |id: ShardId| {
-            let shard = Shard::new(id, &options);
+            let mut shard = Shard::new(id, &options);
+            shard.note_accesses(config.current().eviction.access_notes());
             startup_bytes += shard.used_bytes() as u64;
             shard
         });
@@ -190,6 +194,7 @@ impl Shared {
             table,
             replication_id: Mutex::new(identity.replication_id.clone()),
             identity,
+            allotments: Allotments::new(usize::from(router.shard_count())),
             active_expire: AtomicBool::new(true),
             stopwatch: Stopwatch::new(),
             command_logs: CommandLogs::default(),

@@ -150,6 +150,9 @@ impl WorkerStatistics {
     /// Counts a call, and its error if it answered one.
     #[inline]
     pub fn called<T>(&self, id: CommandId, result: &Result<T, ReplyError>) {
+        if let Err(error @ ReplyError::OutOfMemory) = result {
+            return self.refused(id, error);
+        }
         self.commands.add(1);
         let counters = &self.per_command[id.index()];
         counters.calls.add(1);

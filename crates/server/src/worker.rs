@@ -544,9 +544,7 @@ impl Worker {
         if shards.is_empty() {
             return self.run_alone(session, request, io);
         }
-        let then = self.run_on(session, request, shards, io, turns);
-        self.follow_settings();
-        then
+        self.run_on(session, request, shards, io, turns)
     }
 
     /// Runs a command again when the letters that are there now have been read.
@@ -812,10 +810,17 @@ impl Worker {
                 held.shard.sweep_waiters();
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
+            let limits = self.core.limits.get();
+            if limits.memory.is_set() && self.core.pause.get().is_none() {
+                let mut view = View::one(&mut held, shared.router());
+                more |= work_observed(shared, limits.interest, &mut view, None, |view| {
+                    shared.tend_memory(&limits.memory, view.first(), turn.now)
+                });
+                self.core.serve(&mut view, turn.now);
+            }
             shared.note_shard_bytes(id, held.shard.used_bytes());
             if let Some(figures) = shared.figures.get() {
-                let databases = self.core.limits.get().databases;
-                figures.publish(&mut held.shard, id, databases, turn.now);
+                figures.publish(&mut held.shard, id, limits.databases, turn.now);
             }
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
@@ -1066,7 +1071,6 @@ impl Worker {
         mut turns: Option<&mut Turns<'_, Self>>,
     ) -> Progress {
         crash::note_client(session.client_id);
-        session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
         if session.pending.is_some() {
             let then = self.go_on_with_pending(session, io, turns.as_deref_mut());
             if then != Then::Read {
@@ -1075,6 +1079,9 @@ impl Worker {
         }
         let mut commands = 0;
         loop {
+            // The command before can have changed them.
+            self.follow_settings();
+            session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
             let mut at = consumed;
             self.batch.clear();
             let barrier = if session.transaction.is_some() {

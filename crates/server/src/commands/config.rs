@@ -63,7 +63,7 @@ fn get(call: &mut SessionCall<'_>) -> SessionResult {
 }
 
 /// Sets parameters.
-static SET: SessionCommand = SessionCommand::alone(
+static SET: SessionCommand = SessionCommand::all_shards(
     Command {
         name: "SET",
         summary: "Sets parameters, all of them or none.",
@@ -86,7 +86,7 @@ fn is_secret_of_set(args: Args<'_>, index: usize) -> bool {
         && row_named(args.at(index - 1)).is_some_and(|row| row.parameter.secret)
 }
 
-fn set(call: &mut SessionCall<'_>) -> SessionResult {
+fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let args: Vec<&[u8]> = call.args.tail(2).iter().collect();
     let (pairs, []) = args.as_chunks::<2>() else { return Err(ReplyError::Syntax) };
     let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
@@ -97,7 +97,10 @@ fn set(call: &mut SessionCall<'_>) -> SessionResult {
         None => Ok(()),
     });
     match result {
-        Ok(()) => call.ok(),
+        Ok(()) => {
+            call.shared.follow_memory_settings(&call.shared.call_limits(), view, call.turn.now);
+            call.ok()
+        }
         Err(SetError::Unknown(name)) => Err(ServerError::UnknownParameter(name).into()),
         Err(SetError::Refused { name, reason }) => {
             Err(ServerError::ParameterRefused { name, reason }.into())

@@ -4,11 +4,12 @@ use crate::session::Session;
 use crate::watch::thresholds::WatchSettings;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
-use darter_command_table::CallLimits;
+use darter_command_table::{CallLimits, MemoryLimit};
 use darter_resp::Limits;
 use darter_runtime::{Pinning, Reactor};
-use darter_shard::EncodingLimits;
-use darter_shard::Interest;
+use darter_shard::{
+    AccessNotes, EncodingLimits, EvictionOrder, EvictionPolicy, Interest, LfuOptions,
+};
 use darter_txn::Routing;
 use std::fmt;
 use std::num::NonZeroU16;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub pinning: Pinning,
     /// Memory that keys and buffers may use, in bytes; 0: any.
     pub maxmemory_bytes: u64,
+    /// What happens above that.
+    pub eviction: EvictionSettings,
     /// The log.
     pub log: LogSettings,
     /// The process.
@@ -102,6 +105,15 @@ impl Settings {
             interest: self.notified_events,
             tracked_keys_max: self.tracked_keys_max,
             slices: true,
+            memory: self.memory_limit(),
+        }
+    }
+
+    /// How much memory may be used.
+    fn memory_limit(&self) -> MemoryLimit {
+        match self.maxmemory_bytes {
+            0 => MemoryLimit::NONE,
+            bytes => MemoryLimit { bytes, policy: self.eviction.policy() },
         }
     }
 
@@ -148,6 +160,7 @@ impl Default for Settings {
             routing: Routing::Auto,
             pinning: Pinning::Auto,
             maxmemory_bytes: 0,
+            eviction: EvictionSettings::default(),
             log: LogSettings::default(),
             process: ProcessSettings::default(),
             directory: PathBuf::new(),
@@ -160,6 +173,95 @@ impl Default for Settings {
             watch: WatchSettings::default(),
             busy_script_millis: 5000,
         }
+    }
+}
+
+/// What happens when memory is short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EvictionSettings {
+    /// `maxmemory-policy`.
+    pub policy: MaxmemoryPolicy,
+    /// `maxmemory-samples`.
+    pub samples: usize,
+    /// `lfu-log-factor`.
+    pub lfu_log_factor: u32,
+    /// `lfu-decay-time`, in minutes.
+    pub lfu_decay_minutes: u32,
+}
+
+/// `maxmemory-policy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum MaxmemoryPolicy {
+    VolatileLru,
+    VolatileLfu,
+    VolatileRandom,
+    VolatileTtl,
+    AllkeysLru,
+    AllkeysLfu,
+    AllkeysRandom,
+    #[default]
+    NoEviction,
+}
+
+impl MaxmemoryPolicy {
+    /// Their names, in the order of [`of_choice`](Self::of_choice).
+    pub const NAMES: &[&str] = &[
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "noeviction",
+    ];
+
+    /// The policy with the name of this index.
+    pub const fn of_choice(choice: usize) -> Self {
+        [
+            Self::VolatileLru,
+            Self::VolatileLfu,
+            Self::VolatileRandom,
+            Self::VolatileTtl,
+            Self::AllkeysLru,
+            Self::AllkeysLfu,
+            Self::AllkeysRandom,
+            Self::NoEviction,
+        ][choice]
+    }
+}
+
+impl EvictionSettings {
+    /// How keys are chosen; `None` if none is evicted.
+    pub fn policy(&self) -> Option<EvictionPolicy> {
+        use MaxmemoryPolicy as Name;
+        let order = match self.policy {
+            Name::VolatileLru | Name::AllkeysLru => EvictionOrder::Lru,
+            Name::VolatileLfu | Name::AllkeysLfu => EvictionOrder::Lfu(self.lfu_options()),
+            Name::VolatileRandom | Name::AllkeysRandom => EvictionOrder::Random,
+            Name::VolatileTtl => EvictionOrder::Ttl,
+            Name::NoEviction => return None,
+        };
+        let only_volatile = matches!(
+            self.policy,
+            Name::VolatileLru | Name::VolatileLfu | Name::VolatileRandom | Name::VolatileTtl
+        );
+        Some(EvictionPolicy { order, only_volatile, samples: self.samples })
+    }
+
+    /// What is noted of accesses.
+    pub const fn access_notes(&self) -> AccessNotes {
+        match self.policy {
+            MaxmemoryPolicy::VolatileLfu | MaxmemoryPolicy::AllkeysLfu => {
+                AccessNotes::Frequency(self.lfu_options())
+            }
+            _ => AccessNotes::Clock,
+        }
+    }
+
+    const fn lfu_options(&self) -> LfuOptions {
+        LfuOptions { log_factor: self.lfu_log_factor, decay_minutes: self.lfu_decay_minutes }
     }
 }
 

@@ -124,10 +124,12 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
     /// Ends the run: gives back what it got on the way, and notes what was learnt.
     pub fn end(&mut self) {
         let core = self.caller.core;
+        core.settle(self.view);
         if !self.more.is_empty() {
             // Clients may wait for keys there.
             let mut view = View::several(&mut self.more, core.shared.router());
             core.serve(&mut view, self.caller.turn.now);
+            core.settle(&mut view);
         }
         for held in self.more.drain(..) {
             core.shared.cells.put_back(held, &ShardPost(&core.post));
@@ -180,6 +182,9 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
             .into_iter()
             .any(|flag| flags.has(flag));
         let over_more = self.prepare(entry, args, acts)?;
+        if flags.has(Flags::DENYOOM) && !self.may_use_memory(over_more) {
+            return Err(Stop::Refused(ReplyError::OutOfMemory));
+        }
         if acts {
             let core = self.caller.core;
             if self.is_busy && !core.shared.scripts.busy.may_write(core.worker) {
@@ -218,6 +223,21 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
             return Err(Stop::Refused(ServerError::ScriptCommandDenied.into()));
         }
         Ok(())
+    }
+
+    /// Whether a command that may need memory may run: what has begun to write is not stopped half way.
+    fn may_use_memory(&mut self, over_more: bool) -> bool {
+        let core = self.caller.core;
+        if self.wrote || self.script.flags.contains(ScriptFlags::ALLOW_OOM) {
+            return true;
+        }
+        let now = self.caller.turn.now;
+        if over_more {
+            let mut view = View::several(&mut self.more, core.shared.router());
+            core.make_room(&mut view, now)
+        } else {
+            core.make_room(self.view, now)
+        }
     }
 
     /// Sees to it that the shards of a command are held; whether they are those got on the way.

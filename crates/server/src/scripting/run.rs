@@ -217,6 +217,12 @@ fn run_found(
     if source.read_only && !declares_no_writes && !flags.contains(ScriptFlags::LEGACY) {
         return Err(ServerError::ScriptMayWrite.into());
     }
+    let may_go_on = [ScriptFlags::LEGACY, ScriptFlags::ALLOW_OOM, ScriptFlags::NO_WRITES];
+    if !may_go_on.into_iter().any(|flag| flags.contains(flag))
+        && !call.core.make_room(view, call.turn.now)
+    {
+        return Err(ReplyError::OutOfMemory);
+    }
     let core = call.core;
     let declared = (core.shared.router().shard_count() > 1).then(|| {
         let mut declared = ShardSet::default();

@@ -9,7 +9,7 @@ use crate::observed::{Together, work_observed};
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult};
 use darter_base::ShardId;
-use darter_command_table::ShardView;
+use darter_command_table::{Flags, ReplyError, ShardView};
 use darter_resp::ReplyWriter;
 
 /// The shards EXEC needs of a client, all together: none if nothing will be run.
@@ -34,6 +34,10 @@ pub fn exec(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
         call.core.unwatch(call.session, call.turn.now);
         return Err(ServerError::ExecAborted.into());
     }
+    if transaction.flags().has(Flags::DENYOOM) && !call.core.make_room(view, call.turn.now) {
+        call.core.unwatch(call.session, call.turn.now);
+        return Err(ServerError::exec_refused(&ReplyError::OutOfMemory).into());
+    }
     let watches = call.core.end_watching(call.session);
     let interest = call.core.limits.get().interest;
     let are_same = work_observed(call.shared, interest, view, None, |view| {
@@ -46,6 +50,7 @@ pub fn exec(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
     let together = Together::default();
     let flow = run(call, &transaction, &together, view);
     together.tell(call.shared, call.id);
+    call.core.settle(view);
     Ok(flow)
 }
 

@@ -166,6 +166,7 @@ static MEMORY: &[Field] = &[
     field("mem_overhead_db_hashtable_rehashing", |_| Count(0)),
     field("active_defrag_running", |_| Count(0)),
     field("lazyfree_pending_objects", |info| Count(info.shards.garbage)),
+    field("lazyfreed_objects", |info| Count(info.shards.freed_later)),
 ];
 
 static PERSISTENCE: &[Field] = &[

@@ -64,6 +64,7 @@ pub(crate) struct ShardTotals {
     pub(crate) expired: u64,
     pub(crate) expired_fields: u64,
     pub(crate) evicted: u64,
+    pub(crate) freed_later: u64,
     pub(crate) changes: u64,
     pub(crate) used_bytes: u64,
     /// Tables, their entries apart.
@@ -227,6 +228,7 @@ impl ShardTotals {
             expired: statistics.expired,
             expired_fields: statistics.expired_fields,
             evicted: statistics.evicted,
+            freed_later: statistics.freed_later,
             changes: shard.changes(),
             used_bytes: as_u64(shard.used_bytes()),
             index_bytes: 0,
@@ -261,6 +263,7 @@ impl AddAssign<&Self> for ShardTotals {
         self.expired += shard.expired;
         self.expired_fields += shard.expired_fields;
         self.evicted += shard.evicted;
+        self.freed_later += shard.freed_later;
         self.changes += shard.changes;
         self.used_bytes += shard.used_bytes;
         self.index_bytes += shard.index_bytes;

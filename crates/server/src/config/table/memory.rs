@@ -1,18 +1,8 @@
 //! The memory limit, eviction, expiry, freeing and defragmentation.
 
 use crate::config::parameter::{INT, LONG, Parameter, choice, flag, memory, number, of_kind};
+use crate::config::settings::MaxmemoryPolicy;
 use crate::config::value::Kind;
-
-const POLICIES: &[&str] = &[
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "noeviction",
-];
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     of_kind(
@@ -24,11 +14,16 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     )
     .unit("bytes")
     .sets(|to, value| to.maxmemory_bytes = value.number()),
-    choice("maxmemory-policy", POLICIES, "noeviction", "Which keys are evicted."),
-    number("maxmemory-samples", 1, 64, "5", "Keys looked at to evict one."),
+    choice("maxmemory-policy", MaxmemoryPolicy::NAMES, "noeviction", "Which keys are evicted.")
+        .sets(|to, value| to.eviction.policy = MaxmemoryPolicy::of_choice(value.choice())),
+    number("maxmemory-samples", 1, 64, "5", "Keys looked at to evict one.")
+        .sets(|to, value| to.eviction.samples = value.number()),
     number("maxmemory-eviction-tenacity", 0, 100, "10", "Time spent on evicting."),
-    number("lfu-log-factor", 0, INT, "10", "How slowly a key's frequency counter grows."),
-    number("lfu-decay-time", 0, INT, "1", "After how long it shrinks.").unit("minutes"),
+    number("lfu-log-factor", 0, INT, "10", "How slowly a key's frequency counter grows.")
+        .sets(|to, value| to.eviction.lfu_log_factor = value.number()),
+    number("lfu-decay-time", 0, INT, "1", "After how long it shrinks; 0: never.")
+        .unit("minutes")
+        .sets(|to, value| to.eviction.lfu_decay_minutes = value.number()),
     number("active-expire-effort", 1, 10, "1", "Time spent on deleting expired keys."),
     flag("lazyfree-lazy-eviction", "yes", "Evicted values are freed in the background."),
     flag("lazyfree-lazy-expire", "yes", "Expired values are freed in the background."),

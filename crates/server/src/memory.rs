@@ -1,0 +1,249 @@
+//! The memory limit (`maxmemory`): who may use how much of it, and making room.
+//!
+//! ```text
+//!  maxmemory  |<- allotted to shards --------------------->|<- buffers ->|<- free ->|
+//!                shard 0          shard 1        ...
+//!             |#########...|  |###########|                      # used by what it has
+//! ```
+//!
+//! Each shard has an allotment, kept in the shard. While it stays within that, a write touches nothing that
+//! workers share. When it outgrows it, it takes more of what is free, with some slack if there is plenty; when
+//! nothing is free it evicts its own keys, as many bytes as it added. So at the limit every shard evicts for
+//! itself, and no counter is fought over.
+//!
+//! What is free goes below zero when nothing may be evicted, when buffers grow, or when the limit is lowered.
+//! Then every write makes some room, and so does the background work of every shard; a write that can make none
+//! is refused, unless another shard can.
+//!
+//! Garbage counts as free already: it is gone soon, and evicting more for it would evict everything when a big
+//! value goes. A shard that makes room frees garbage first.
+
+use crate::observed::work_observed;
+use crate::shared::Shared;
+use crate::worker::Core;
+use darter_base::{ShardId, UnixMillis};
+use darter_command_table::{CallLimits, MemoryLimit, ShardView};
+use darter_shard::{EvictionPolicy, Shard};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+/// What of the limit is set aside for whom.
+#[derive(Debug)]
+pub struct Allotments {
+    /// Bytes allotted to shards, all together.
+    allotted: AtomicI64,
+    /// Bytes of all buffers when somebody last looked.
+    buffers: AtomicI64,
+    /// By shard: whether it had keys that may be evicted when somebody last looked.
+    evictable: Box<[AtomicBool]>,
+}
+
+/// The most slack a shard takes: enough that growing costs an atomic operation per some hundred keys.
+const SLACK_BYTES_MAX: i64 = 64 * 1024;
+/// Keys one write evicts at most. It has to make room for one value, which may be as big as many others.
+const KEYS_PER_WRITE: usize = 128;
+/// Keys the background work evicts in one go, some 50 microseconds.
+const KEYS_PER_SLICE: usize = 64;
+/// Pieces of garbage freed when room is made, some ten microseconds each.
+const GARBAGE_PER_WRITE: usize = 2;
+
+impl Allotments {
+    /// Nothing is allotted yet.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            allotted: AtomicI64::new(0),
+            buffers: AtomicI64::new(0),
+            evictable: (0..shards).map(|_| AtomicBool::new(false)).collect(),
+        }
+    }
+
+    /// What is not set aside; below zero when too much is.
+    fn free(&self, limit: &MemoryLimit) -> i64 {
+        signed(limit.bytes)
+            - self.allotted.load(Ordering::Relaxed)
+            - self.buffers.load(Ordering::Relaxed)
+    }
+
+    /// Takes `bytes` more for a shard, or gives them back.
+    fn take(&self, shard: &mut Shard, bytes: i64) {
+        self.allotted.fetch_add(bytes, Ordering::Relaxed);
+        shard.allotted_bytes += bytes;
+    }
+
+    fn others_can_evict(&self, id: ShardId) -> bool {
+        let others = self.evictable.iter().enumerate().filter(|(index, _)| *index != id.index());
+        others.map(|(_, evictable)| evictable).any(|evictable| evictable.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    /// Brings the allotment of a shard in line with what it uses, as far as something is free.
+    pub fn settle(&self, limit: &MemoryLimit, shard: &mut Shard) {
+        let live = live_bytes(shard);
+        let surplus = shard.allotted_bytes - live;
+        let free = self.allotments.free(limit);
+        let slack = self.slack(free);
+        if surplus < 0 {
+            let wanted = slack - surplus;
+            // Where keys can be evicted the shard does not take what is not there.
+            let granted = if limit.policy.is_some() { wanted.min(free.max(0)) } else { wanted };
+            if granted > 0 {
+                self.allotments.take(shard, granted);
+            }
+        } else if surplus > 2 * slack {
+            self.allotments.take(shard, slack - surplus);
+        }
+    }
+
+    /// What a shard takes beyond its need: a part of what is free, so that nothing lies idle near the limit.
+    fn slack(&self, free: i64) -> i64 {
+        let shards = i64::from(self.router().shard_count());
+        (free / (4 * shards)).clamp(0, SLACK_BYTES_MAX)
+    }
+
+    /// Makes room in the shards of a command that may need memory; `false` if there is none to be made.
+    #[cold]
+    pub fn make_room(
+        &self,
+        limits: &CallLimits,
+        view: &mut ShardView<'_>,
+        now: UnixMillis,
+    ) -> bool {
+        work_observed(self, limits.interest, view, None, |view| {
+            let mut is_room = true;
+            for shard in view.each() {
+                is_room &= self.make_room_in(&limits.memory, shard, now);
+            }
+            is_room
+        })
+    }
+
+    fn make_room_in(&self, limit: &MemoryLimit, shard: &mut Shard, now: UnixMillis) -> bool {
+        self.settle(limit, shard);
+        if self.shortage(limit, shard) <= 0 {
+            return true;
+        }
+        if shard.garbage_len() > 0 {
+            shard.collect_garbage(GARBAGE_PER_WRITE);
+        }
+        let Some(policy) = limit.policy else { return false };
+        self.evict(limit, &policy, shard, now, KEYS_PER_WRITE);
+        if self.shortage(limit, shard) <= 0 {
+            return true;
+        }
+        // What this write cannot free, other shards free, or later ones.
+        if !self.note_evictable(&policy, shard) && !self.allotments.others_can_evict(shard.id()) {
+            return false;
+        }
+        let missing = live_bytes(shard) - shard.allotted_bytes;
+        if missing > 0 {
+            self.allotments.take(shard, missing);
+        }
+        true
+    }
+
+    /// Bytes that a shard has to free before it may grow.
+    fn shortage(&self, limit: &MemoryLimit, shard: &Shard) -> i64 {
+        (live_bytes(shard) - shard.allotted_bytes).max(-self.allotments.free(limit))
+    }
+
+    /// Evicts keys of a shard, `keys_max` at most, until nothing is short; whether it evicted that many.
+    fn evict(
+        &self,
+        limit: &MemoryLimit,
+        policy: &EvictionPolicy,
+        shard: &mut Shard,
+        now: UnixMillis,
+        keys_max: usize,
+    ) -> bool {
+        for _ in 0..keys_max {
+            if self.shortage(limit, shard) <= 0 || !shard.evict(policy, now) {
+                return false;
+            }
+            let surplus = shard.allotted_bytes - live_bytes(shard);
+            if surplus > 0 && self.allotments.free(limit) < 0 {
+                self.allotments.take(shard, -surplus);
+            }
+        }
+        true
+    }
+
+    /// The share of the background work in keeping the limit; `true` when there is more to do.
+    pub fn tend_memory(&self, limit: &MemoryLimit, shard: &mut Shard, now: UnixMillis) -> bool {
+        self.note_buffers();
+        self.settle(limit, shard);
+        let Some(policy) = &limit.policy else { return false };
+        let more = self.shortage(limit, shard) > 0
+            && self.evict(limit, policy, shard, now, KEYS_PER_SLICE);
+        self.note_evictable(policy, shard);
+        more
+    }
+
+    /// After a change of the configuration, over all shards: some room is made at once, the rest in the
+    /// background.
+    pub fn follow_memory_settings(
+        &self,
+        limits: &CallLimits,
+        view: &mut ShardView<'_>,
+        now: UnixMillis,
+    ) {
+        let settings = self.config.current();
+        self.note_buffers();
+        for shard in view.each() {
+            shard.note_accesses(settings.eviction.access_notes());
+            shard.forget_candidates();
+            if limits.memory.is_set() {
+                let missing = live_bytes(shard) - shard.allotted_bytes;
+                self.allotments.take(shard, missing);
+            }
+        }
+        let Some(policy) = limits.memory.policy else { return };
+        work_observed(self, limits.interest, view, None, |view| {
+            for shard in view.each() {
+                self.evict(&limits.memory, &policy, shard, now, KEYS_PER_WRITE);
+                self.note_evictable(&policy, shard);
+            }
+        });
+    }
+
+    /// Notes for other shards whether this one has keys that may be evicted, and tells.
+    fn note_evictable(&self, policy: &EvictionPolicy, shard: &Shard) -> bool {
+        let can_evict = shard.has_evictable(policy);
+        self.allotments.evictable[shard.id().index()].store(can_evict, Ordering::Relaxed);
+        can_evict
+    }
+
+    fn note_buffers(&self) {
+        let bytes = signed(self.buffer_bytes());
+        self.allotments.buffers.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether memory is short and nothing may be evicted: a command that could only be queued is refused.
+    pub fn is_out_of_memory(&self, limit: &MemoryLimit) -> bool {
+        limit.is_set() && limit.policy.is_none() && self.allotments.free(limit) < 0
+    }
+}
+
+impl Core {
+    /// Makes room for what is about to run over `view`; `false` if there is none to be made.
+    pub fn make_room(&self, view: &mut ShardView<'_>, now: UnixMillis) -> bool {
+        let limits = self.limits.get();
+        !limits.memory.is_set() || self.shared.make_room(&limits, view, now)
+    }
+
+    /// Accounts for what has run over `view`.
+    pub fn settle(&self, view: &mut ShardView<'_>) {
+        let limit = self.limits.get().memory;
+        if limit.is_set() {
+            view.each().for_each(|shard| self.shared.settle(&limit, shard));
+        }
+    }
+}
+
+/// Bytes of a shard that count.
+fn live_bytes(shard: &Shard) -> i64 {
+    signed((shard.used_bytes() - shard.garbage_bytes()) as u64)
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
