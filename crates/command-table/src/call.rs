@@ -28,7 +28,7 @@ pub struct Call<'a> {
     /// The time of this tick.
     pub now: UnixMillis,
     /// Facts of the configuration that commands depend on.
-    pub limits: CallLimits,
+    pub limits: &'a CallLimits,
     /// How keys are hashed in every table of this process.
     pub hasher: &'a KeyHasher,
     /// From slots to shards, for commands that visit shards one after the other.

@@ -107,7 +107,7 @@ impl Bench {
                     reply: ReplyWriter::new(&mut output, self.protocol),
                     db: self.db,
                     now: self.now,
-                    limits: self.limits,
+                    limits: &self.limits,
                     hasher: &self.hasher,
                     router: self.router,
                     waits: None,

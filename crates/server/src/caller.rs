@@ -121,7 +121,7 @@ impl<'a> Caller<'a> {
             request.args,
             Client::of(self.session, self.id),
             self.turn.now,
-            self.limits,
+            &self.limits,
             self.core.shared,
             view,
             output,
@@ -170,14 +170,14 @@ impl<'a> Caller<'a> {
         }
     }
 
-    fn call<'c>(&self, request: Request<'c>, output: &'c mut Output) -> Call<'c> {
+    fn call<'c>(&'c self, request: Request<'c>, output: &'c mut Output) -> Call<'c> {
         Call {
             command: request.entry.command,
             args: request.args,
             reply: ReplyWriter::new(output, self.session.protocol),
             db: self.session.db,
             now: self.turn.now,
-            limits: self.limits,
+            limits: &self.limits,
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
             waits: None,

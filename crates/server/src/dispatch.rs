@@ -238,7 +238,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             self.batch.args(operation, io.input),
             Client::of(session, io.id),
             self.now,
-            self.limits,
+            &self.limits,
             self.shared,
             &mut view,
             &mut io.output.0,
@@ -316,7 +316,7 @@ pub fn run_command(
     args: Args<'_>,
     client: Client,
     now: UnixMillis,
-    limits: CallLimits,
+    limits: &CallLimits,
     shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,
@@ -331,14 +331,14 @@ pub fn run_command(
     }
     if limits.memory.is_set()
         && command.flags.has(Flags::DENYOOM)
-        && !shared.make_room(&limits, view, now)
+        && !shared.make_room(limits, view, now)
     {
         ReplyWriter::new(output, client.protocol).error(ReplyError::OutOfMemory.line());
         return Err(ReplyError::OutOfMemory);
     }
     view.each().for_each(|shard| shard.ignore_accesses(client.leaves_no_trace));
     let result = if limits.interest.any() {
-        run_observed(shared, entry, args, client.author, &limits, view, together, |view| {
+        run_observed(shared, entry, args, client.author, limits, view, together, |view| {
             run_handler(command, args, client, now, limits, shared, view, output, waits)
         })
     } else {
@@ -361,7 +361,7 @@ pub fn run_handler(
     args: Args<'_>,
     client: Client,
     now: UnixMillis,
-    limits: CallLimits,
+    limits: &CallLimits,
     shared: &'static Shared,
     view: &mut ShardView<'_>,
     output: &mut Output,

@@ -73,7 +73,7 @@ impl Work<Shard> for Job {
                 packed.args.as_args(),
                 self.client,
                 self.now,
-                limits,
+                &limits,
                 self.shared,
                 &mut view,
                 &mut self.output,
@@ -120,7 +120,7 @@ impl Job {
         args: Args<'_>,
         view: &mut ShardView<'_>,
     ) -> ReplyResult {
-        let (client, shared, limits) = (self.client, self.shared, *self.limits);
+        let (client, shared, limits) = (self.client, self.shared, &*self.limits);
         let run = |view: &mut ShardView<'_>| {
             let output = &mut Output::new();
             run_handler(command, args, client, self.now, limits, shared, view, output, None)
@@ -129,7 +129,7 @@ impl Job {
             return run(view);
         }
         let own_args = waiter.args.as_args();
-        run_observed(shared, waiter.entry, own_args, client.author, &limits, view, None, run)
+        run_observed(shared, waiter.entry, own_args, client.author, limits, view, None, run)
     }
 
     /// Sends what came of it for others. To be called when it has run, on the worker where it ran or where

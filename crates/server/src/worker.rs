@@ -469,7 +469,7 @@ impl Worker {
             reply: ReplyWriter::new(output, session.protocol),
             db: session.db,
             now: io.turn.now,
-            limits: self.core.limits.get(),
+            limits: &self.core.limits.get(),
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
             waits: None,

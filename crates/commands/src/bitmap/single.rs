@@ -46,7 +46,7 @@ pub(super) const BAD_OFFSET: ReplyError =
     ReplyError::Text("ERR bit offset is not an integer or out of range");
 
 /// `offset` in bits, if a string may be that long.
-pub(super) fn checked_offset(offset: i64, limits: CallLimits) -> Result<u64, ReplyError> {
+pub(super) fn checked_offset(offset: i64, limits: &CallLimits) -> Result<u64, ReplyError> {
     match u64::try_from(offset) {
         Ok(offset) if offset / 8 < limits.string_bytes_max => Ok(offset),
         _ => Err(BAD_OFFSET),

@@ -60,7 +60,7 @@ pub(super) static SETRANGE: Command = Command {
 };
 
 /// Whether a string of `before` bytes may have `more` behind it.
-pub(super) fn check_len(before: u64, more: usize, limits: CallLimits) -> ReplyResult {
+pub(super) fn check_len(before: u64, more: usize, limits: &CallLimits) -> ReplyResult {
     match before.checked_add(more as u64) {
         Some(len) if len <= limits.string_bytes_max => Ok(()),
         _ => Err(ReplyError::StringTooLong),

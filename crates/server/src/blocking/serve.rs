@@ -179,7 +179,7 @@ fn run(waiter: &Arc<Blocked>, view: &mut ShardView<'_>, serving: &Serving<'_>) -
         waiter.args.as_args(),
         waiter.client,
         serving.now,
-        serving.limits,
+        &serving.limits,
         serving.shared,
         view,
         &mut reply,
