@@ -204,6 +204,22 @@ impl<E: Entry> Table<E> {
     /// Finds an entry, and tells all about it at once.
     #[inline]
     pub fn lookup(&self, hash: u64, key: &[u8]) -> Option<Found<E::View<'_>>> {
+        self.lookup_where(hash, |view| same_key(view.key(), key))
+    }
+
+    /// Finds the entry whose key has this hash.
+    pub fn find_hash(&self, hash: u64) -> Option<Position> {
+        let found = self.lookup_where(hash, |view| self.hasher.hash(view.key()) == hash);
+        found.map(|found| found.position)
+    }
+
+    /// Finds the entry that `is_it`, among those that can have this hash.
+    #[inline]
+    fn lookup_where(
+        &self,
+        hash: u64,
+        is_it: impl Fn(E::View<'_>) -> bool,
+    ) -> Option<Found<E::View<'_>>> {
         if self.directory.is_empty() {
             return None;
         }
@@ -217,37 +233,16 @@ impl<E: Entry> Table<E> {
             for slot in words.matches(tag) {
                 let word = words.0[slot];
                 let view = self.view_word(word);
-                if same_key(view.key(), key) {
+                if is_it(view) {
                     let position = Position::in_bucket(index, bucket, slot);
                     return Some(Found { position, marks: word.marks(), view });
                 }
             }
         }
         if self.directory.has_overflow(index) {
-            return self.lookup_in_overflow(index, tag, key);
+            return self.lookup_in_overflow(index, tag, is_it);
         }
         None
-    }
-
-    /// Finds the entry whose key has this hash.
-    pub fn find_hash(&self, hash: u64) -> Option<Position> {
-        if self.directory.is_empty() {
-            return None;
-        }
-        let index = self.directory.index_of(hash);
-        let buckets = self.directory.buckets(index);
-        let tag = Tag::of(hash);
-        let first = first_bucket(hash, buckets.len());
-        let is_it = |word: Word| self.hasher.hash(self.view_word(word).key()) == hash;
-        for bucket in [first, other_bucket(first, tag, buckets.len())] {
-            let words = &buckets[bucket];
-            if let Some(slot) = words.matches(tag).find(|slot| is_it(words.0[*slot])) {
-                return Some(Position::in_bucket(index, bucket, slot));
-            }
-        }
-        let spilled = self.overflow.words(self.segment_hash(index)).iter();
-        let at = spilled.enumerate().find(|(_, word)| word.tag() == tag && is_it(**word))?.0;
-        Some(Position::in_overflow(index, at))
     }
 
     /// The entry at a position.
@@ -402,14 +397,19 @@ impl<E: Entry> Table<E> {
     }
 
     #[cold]
-    fn lookup_in_overflow(&self, index: usize, tag: Tag, key: &[u8]) -> Option<Found<E::View<'_>>> {
+    fn lookup_in_overflow(
+        &self,
+        index: usize,
+        tag: Tag,
+        is_it: impl Fn(E::View<'_>) -> bool,
+    ) -> Option<Found<E::View<'_>>> {
         let words = self.overflow.words(self.segment_hash(index)).iter().enumerate();
         let mut found = words.filter(|(_, word)| word.tag() == tag).map(|(at, word)| Found {
             position: Position::in_overflow(index, at),
             marks: word.marks(),
             view: self.view_word(*word),
         });
-        found.find(|found| found.view.key() == key)
+        found.find(|found| is_it(found.view))
     }
 
     /// The first hash of the segment of `index`.
