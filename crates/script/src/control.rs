@@ -2,12 +2,12 @@
 
 use crate::api::{Identity, Seen};
 use crate::functions::LibraryFunction;
-use crate::host::{Host, LogLevel, Permission, Verdict};
+use crate::host::{HOST, Host, LogLevel, Permission, Verdict};
 use crate::library::cjson;
 use crate::raised::Raised;
 use crate::random::Random;
 use darter_resp::{Args, Output, Protocol, Span};
-use mlua::{Function, HookTriggers, Lua, VmState};
+use mlua::{HookTriggers, Lua, VmState};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -73,9 +73,6 @@ impl Errand {
 /// State of an engine that its native functions share. Belongs to one thread.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Leads to the host while a script runs. The host is borrowed for the run only, so that the function
-    /// is made for each run; native functions live as long as the engine.
-    pub(crate) door: RefCell<Option<Function>>,
     pub(crate) errand: RefCell<Errand>,
     /// In which protocol replies become Lua values.
     pub(crate) protocol: Cell<Protocol>,
@@ -100,7 +97,6 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new(seed: i32, memory_bytes_max: usize, identity: Identity) -> Rc<Self> {
         Rc::new(Self {
-            door: RefCell::default(),
             errand: RefCell::default(),
             protocol: Cell::new(Protocol::Resp2),
             stopped: Cell::new(None),
@@ -119,8 +115,7 @@ impl Control {
     }
 
     /// Makes everything as it is for a script that has just begun.
-    pub(crate) fn begin(&self, door: Function, nanos: u64) {
-        *self.door.borrow_mut() = Some(door);
+    pub(crate) fn begin(&self, nanos: u64) {
         self.protocol.set(Protocol::Resp2);
         self.stopped.set(None);
         self.looked_at_nanos.set(nanos);
@@ -135,11 +130,6 @@ impl Control {
         if errors.len() < NOTED_ERRORS_MAX {
             errors.push(line.to_vec());
         }
-    }
-
-    /// Lets go of the host.
-    pub(crate) fn end(&self) {
-        *self.door.borrow_mut() = None;
     }
 
     /// Stops the script if it is to be stopped: whatever catches an error asks this first.
@@ -157,15 +147,16 @@ impl Control {
 
     /// Has the host answer what [`Control::errand`] asks.
     pub(crate) fn ask(&self) -> mlua::Result<()> {
-        let Some(door) = self.door.borrow().clone() else {
+        if !HOST.is_set() {
             return Err(Raised::Text(b"this needs a running script".to_vec()).into_error());
-        };
-        door.call::<()>(())
+        }
+        HOST.with(|host| self.answer(host));
+        Ok(())
     }
 
     /// Looks at the clock, and asks the host when it is time to. Errs when the script is to stop.
     pub(crate) fn look(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
-        if self.door.borrow().is_none() {
+        if !HOST.is_set() {
             return Ok(());
         }
         self.check_stopped()?;
@@ -200,8 +191,8 @@ impl Control {
         self.look(lua)
     }
 
-    /// Has `host` answer [`Control::errand`]. The other end of [`Control::ask`].
-    pub(crate) fn answer(&self, host: &mut dyn Host) {
+    /// Has `host` answer [`Control::errand`].
+    fn answer(&self, host: &mut dyn Host) {
         let errand = &mut *self.errand.borrow_mut();
         let args = Args::new(&errand.bytes, &errand.spans);
         match errand.question {

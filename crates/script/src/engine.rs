@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::digest::Digest;
 use crate::flags::is_name;
 use crate::functions::LibraryFunction;
-use crate::host::Host;
+use crate::host::{HOST, Host};
 use crate::sandbox;
 use crate::to_reply::{self, Fields};
 use darter_resp::{Args, Output, ReplyWriter};
@@ -54,7 +54,7 @@ pub struct Engine {
 struct Prelude {
     run: Function,
     run_function: Function,
-    set_keys: Function,
+    run_script: Function,
     set_loading: Function,
     eval_environment: Table,
     library_environment: Table,
@@ -102,7 +102,7 @@ impl Engine {
         let prelude = Prelude {
             run: prelude.raw_get("run")?,
             run_function: prelude.raw_get("run_function")?,
-            set_keys: prelude.raw_get("set_keys")?,
+            run_script: prelude.raw_get("run_script")?,
             set_loading: prelude.raw_get("set_loading")?,
             eval_environment: prelude.raw_get("eval_environment")?,
             library_environment: prelude.raw_get("library_environment")?,
@@ -163,8 +163,7 @@ impl Engine {
         let function =
             self.scripts.get(digest).expect("a script is compiled before it runs").clone();
         self.run_within(arguments, host, reply, |prelude, keys, args| {
-            prelude.set_keys.call::<()>((keys, args))?;
-            prelude.run.call(function)
+            prelude.run_script.call((function, keys, args))
         })
     }
 
@@ -260,18 +259,8 @@ impl Engine {
         host: &mut dyn Host,
         run: impl FnOnce(&Prelude) -> mlua::Result<R>,
     ) -> mlua::Result<R> {
-        let nanos = host.nanos();
-        let control = &self.control;
-        let result = self.lua.scope(|scope| {
-            let door = scope.create_function_mut(|_, ()| {
-                control.answer(host);
-                Ok(())
-            })?;
-            control.begin(door, nanos);
-            run(&self.prelude)
-        });
-        control.end();
-        result
+        self.control.begin(host.nanos());
+        HOST.set(host, || run(&self.prelude))
     }
 
     /// The error line of a script that failed.

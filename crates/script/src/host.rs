@@ -1,6 +1,13 @@
 //! What a script needs of the server it runs in.
 
 use darter_resp::{Args, Output, Protocol};
+use scoped_tls_hkt::scoped_thread_local;
+
+scoped_thread_local!(
+    /// The host of the script that runs on this thread. Not set while the host itself runs, which may run
+    /// scripts of other engines.
+    pub(crate) static mut HOST: for<'a> &'a mut (dyn Host + 'a)
+);
 
 /// How loud a line of `redis.log` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -278,9 +278,10 @@ local handler = native.handler
 return {
   eval_environment = eval_environment,
   library_environment = library_environment,
-  set_keys = function(keys, args)
+  run_script = function(f, keys, args)
     rawset(evals, "KEYS", keys)
     rawset(evals, "ARGV", args)
+    return rawxpcall(f, handler)
   end,
   run = function(f)
     return rawxpcall(f, handler)
