@@ -30,8 +30,8 @@ redis_slowlog_length redis_latency_percentiles_usec redis_rejected_connections_t
 redis_instance_info redis_start_time_seconds
 """.split()
 
-# About the exporter, not about the server.
-EXPORTERS_OWN = re.compile(r"redis_(exporter_|target_|last_key_groups_)")
+# About the exporter, not about the server; and what it takes Valkey's keys_with_volatile_items for.
+EXPORTERS_OWN = re.compile(r"redis_(exporter_|target_|last_key_groups_|db_keys_cached$)")
 
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

@@ -211,9 +211,12 @@ impl<'a> Caller<'a> {
         };
         let result = match self.core.shared.session_run(entry.id) {
             Some(SessionRun::Alone(run)) => run(&mut call),
-            Some(SessionRun::Keyed(run) | SessionRun::AllShards(run) | SessionRun::Queued(run)) => {
-                run(&mut call, view)
-            }
+            Some(
+                SessionRun::Keyed(run)
+                | SessionRun::AllShards(run)
+                | SessionRun::AllShardsIf(_, run)
+                | SessionRun::Queued(run),
+            ) => run(&mut call, view),
             Some(SessionRun::Script(source)) => crate::scripting::run(&mut call, view, source),
             Some(SessionRun::Container) | None => unreachable!("only commands with a way to run"),
         };

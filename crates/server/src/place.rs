@@ -83,6 +83,13 @@ impl Core {
             Handler::Sliced(_) => Place::Slices,
             Handler::Session | Handler::Container => match self.shared.session_run(entry.id) {
                 Some(SessionRun::AllShards(_)) => Place::All,
+                Some(SessionRun::AllShardsIf(needs_shards, _)) => {
+                    if needs_shards(args) {
+                        Place::All
+                    } else {
+                        Place::Session
+                    }
+                }
                 Some(SessionRun::Keyed(_)) => match self.place_of_keys(entry, args) {
                     Place::Shard(shard, _) => Place::Gathered(vec![shard]),
                     Place::Several(shards) => Place::Gathered(shards),

@@ -38,6 +38,11 @@ pub enum SessionRun {
     Queued(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
     /// Over all shards at once.
     AllShards(fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult),
+    /// Over all shards at once if its arguments ask for that, else by itself, over no shard.
+    AllShardsIf(
+        fn(Args<'_>) -> bool,
+        fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult,
+    ),
     /// As a script, over the shards of its keys or over all.
     Script(Source),
     /// Not at all: only its subcommands do.
@@ -72,6 +77,15 @@ impl SessionCommand {
         run: fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult,
     ) -> Self {
         Self { command, run: SessionRun::AllShards(run), is_subcommand: false }
+    }
+
+    /// A command that runs over all shards at once with some arguments.
+    pub const fn all_shards_if(
+        command: Command,
+        needs_shards: fn(Args<'_>) -> bool,
+        run: fn(&mut SessionCall<'_>, &mut ShardView<'_>) -> SessionResult,
+    ) -> Self {
+        Self { command, run: SessionRun::AllShardsIf(needs_shards, run), is_subcommand: false }
     }
 
     /// A command that runs a script.

@@ -63,7 +63,7 @@ fn get(call: &mut SessionCall<'_>) -> SessionResult {
 }
 
 /// Sets parameters.
-static SET: SessionCommand = SessionCommand::all_shards(
+static SET: SessionCommand = SessionCommand::all_shards_if(
     Command {
         name: "SET",
         summary: "Sets parameters, all of them or none.",
@@ -75,6 +75,7 @@ static SET: SessionCommand = SessionCommand::all_shards(
         secret: Some(is_secret_of_set),
         ..BASE
     },
+    concerns_shards,
     set,
 )
 .within();
@@ -84,6 +85,15 @@ fn is_secret_of_set(args: Args<'_>, index: usize) -> bool {
     index >= 3
         && index % 2 == 1
         && row_named(args.at(index - 1)).is_some_and(|row| row.parameter.secret)
+}
+
+/// Whether a parameter is set that shards have to know of at once: how much they may use, and what they note
+/// of accesses.
+fn concerns_shards(args: Args<'_>) -> bool {
+    const NAMES: [&[u8]; 4] =
+        [b"maxmemory", b"maxmemory-policy", b"lfu-log-factor", b"lfu-decay-time"];
+    let names = args.tail(2).iter().step_by(2);
+    names.into_iter().any(|name| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
@@ -98,7 +108,10 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     });
     match result {
         Ok(()) => {
-            call.shared.follow_memory_settings(&call.shared.call_limits(), view, call.turn.now);
+            if concerns_shards(call.args) {
+                let limits = call.shared.call_limits();
+                call.shared.follow_memory_settings(&limits, view, call.turn.now);
+            }
             call.ok()
         }
         Err(SetError::Unknown(name)) => Err(ServerError::UnknownParameter(name).into()),
