@@ -14,7 +14,8 @@ use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
 use darter_command_table::{
-    BeginSlices, Call, CallLimits, Entry, Handler, MemoryLimit, ReplyError, ShardView, WaitSlot,
+    BeginSlices, Call, CallLimits, Entry, Flags, Handler, MemoryLimit, ReplyError, ShardView,
+    WaitSlot,
 };
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
@@ -209,7 +210,11 @@ impl<'a> Caller<'a> {
             together: self.together,
             meanwhile: reborrow(&mut self.meanwhile),
         };
+        let is_room = !self.limits.memory.is_set()
+            || !entry.command.flags.has(Flags::DENYOOM)
+            || self.core.shared.make_room(&self.limits, view, self.turn.now);
         let result = match self.core.shared.session_run(entry.id) {
+            _ if !is_room => Err(ReplyError::OutOfMemory),
             Some(SessionRun::Alone(run)) => run(&mut call),
             Some(
                 SessionRun::Keyed(run)

@@ -69,6 +69,10 @@ impl Allotments {
         shard.allotted_bytes += bytes;
     }
 
+    fn can_evict(&self) -> bool {
+        self.evictable.iter().any(|evictable| evictable.load(Ordering::Relaxed))
+    }
+
     fn others_can_evict(&self, id: ShardId) -> bool {
         let others = self.evictable.iter().enumerate().filter(|(index, _)| *index != id.index());
         others.map(|(_, evictable)| evictable).any(|evictable| evictable.load(Ordering::Relaxed))
@@ -100,7 +104,8 @@ impl Shared {
         (free / (4 * shards)).clamp(0, SLACK_BYTES_MAX)
     }
 
-    /// Makes room in the shards of a command that may need memory; `false` if there is none to be made.
+    /// Makes room in the shards of a command that may need memory; `false` if there is none to be made. Of
+    /// one without shards it is only told.
     #[cold]
     pub fn make_room(
         &self,
@@ -108,6 +113,9 @@ impl Shared {
         view: &mut ShardView<'_>,
         now: UnixMillis,
     ) -> bool {
+        if view.shard_count() == 0 {
+            return !self.is_out_of_memory(&limits.memory);
+        }
         work_observed(self, limits.interest, view, None, |view| {
             let mut is_room = true;
             for shard in view.each() {
@@ -178,14 +186,8 @@ impl Shared {
         more
     }
 
-    /// After a change of the configuration, over all shards: some room is made at once, the rest in the
-    /// background.
-    pub fn follow_memory_settings(
-        &self,
-        limits: &CallLimits,
-        view: &mut ShardView<'_>,
-        now: UnixMillis,
-    ) {
+    /// After a change of the configuration, over all shards.
+    pub fn follow_memory_settings(&self, limits: &CallLimits, view: &mut ShardView<'_>) {
         let settings = self.config.current();
         self.note_buffers();
         for shard in view.each() {
@@ -196,13 +198,11 @@ impl Shared {
                 self.allotments.take(shard, missing);
             }
         }
-        let Some(policy) = limits.memory.policy else { return };
-        work_observed(self, limits.interest, view, None, |view| {
+        if let Some(policy) = limits.memory.policy {
             for shard in view.each() {
-                self.evict(&limits.memory, &policy, shard, now, KEYS_PER_WRITE);
                 self.note_evictable(&policy, shard);
             }
-        });
+        }
     }
 
     /// Notes for other shards whether this one has keys that may be evicted, and tells.
@@ -217,9 +217,11 @@ impl Shared {
         self.allotments.buffers.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether memory is short and nothing may be evicted: a command that could only be queued is refused.
+    /// Whether memory is short and nothing can be evicted.
     pub fn is_out_of_memory(&self, limit: &MemoryLimit) -> bool {
-        limit.is_set() && limit.policy.is_none() && self.allotments.free(limit) < 0
+        limit.is_set()
+            && self.allotments.free(limit) < 0
+            && !(limit.policy.is_some() && self.allotments.can_evict())
     }
 }
 

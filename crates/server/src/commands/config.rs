@@ -110,7 +110,11 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
         Ok(()) => {
             if concerns_shards(call.args) {
                 let limits = call.shared.call_limits();
-                call.shared.follow_memory_settings(&limits, view, call.turn.now);
+                call.shared.follow_memory_settings(&limits, view);
+                // A part of a transaction may still be followed by a pause, which holds this back.
+                if !call.nested && limits.memory.is_set() {
+                    call.shared.make_room(&limits, view, call.turn.now);
+                }
             }
             call.ok()
         }
