@@ -12,12 +12,11 @@ use crate::session::Session;
 use crate::session_command::Flow;
 use crate::survey::Collection;
 use crate::waiting::Waiting;
-use crate::watch::Thresholds;
 use crate::worker::Core;
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Progress, Slice};
 use darter_resp::{Output, ReplyWriter};
-use darter_runtime::{ConnectionId, Ticks, Turn};
+use darter_runtime::{ConnectionId, ConnectionInfo, Ticks, Turn};
 use darter_shard::Shard;
 use darter_txn::{Gathering, Held, Step, Ticket, Window};
 use std::fmt;
@@ -106,8 +105,8 @@ impl fmt::Debug for Sliced {
     }
 }
 
-/// What the limit of a client's output does not count, and a little more, so that what is above here is above there.
-const OUTPUT_ALLOWANCE_BYTES: usize = 32 << 10;
+/// What the limit of a client's output does not count, twice, so that what is above here is above there.
+const OUTPUT_ALLOWANCE_BYTES: usize = 2 * ConnectionInfo::OUTPUT_ALLOWANCE_BYTES;
 
 /// Slices of one command run in one go before other connections have their turn.
 const SLICES_PER_TURN: usize = 4;
@@ -179,10 +178,11 @@ pub fn run_gathered(
     let unsent_before = output.len();
     let begun = core.shared.stopwatch.now();
     let mut view = gathering.view(&core.shared.cells);
-    let version = core.shared.config.version();
     let result = Caller::new(core, session, id, turn)
         .while_serving(meanwhile.map(|meanwhile| meanwhile as _))
         .run(request, &mut view, output);
+    // What it set counts for itself already.
+    core.follow_settings();
     let (reply, after) = match result {
         Ok(Flow::Later(reply)) if !reply.held_for.is_zero() => {
             core.serve(&mut view, turn.now);
@@ -235,10 +235,6 @@ pub fn run_gathered(
         None => gathering.release(&core.shared.cells, &ShardPost(&core.post)),
     }
     let after = reply.map_or(after, |reply| reply.go_on(core, session, id, output));
-    if core.shared.config.version() != version {
-        // What it set counts for itself already.
-        core.thresholds.set(Thresholds::new(&core.shared.config.current().watch));
-    }
     core.note(session, request, nanos, output.len() - unsent_before, turn);
     after
 }

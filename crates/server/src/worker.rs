@@ -88,6 +88,8 @@ pub struct Core {
     pub output_limits: Cell<OutputLimits>,
     /// From which cost on a command is remembered, as of this tick.
     pub thresholds: Cell<Thresholds>,
+    /// The version of the configuration that these are from.
+    config_version: Cell<u64>,
     /// The pause in force.
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
@@ -144,7 +146,6 @@ pub struct Worker {
     /// ended the last time.
     sweep_due: Option<Instant>,
     waits_swept: u64,
-    config_version: u64,
 }
 
 /// How far a connection has come in a window it shared with others.
@@ -195,6 +196,7 @@ impl Worker {
                 query_bytes_max: Cell::new(config.query_buffer_limit_bytes),
                 output_limits: Cell::new(config.output_limits),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
+                config_version: Cell::new(shared.config.version()),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
@@ -218,7 +220,6 @@ impl Worker {
             buffers_due: None,
             sweep_due: None,
             waits_swept: 0,
-            config_version: shared.config.version(),
         }
     }
 
@@ -523,7 +524,7 @@ impl Worker {
             Ok(Flow::Next) | Err(_) => Then::Read,
         };
         // What it set counts for itself already.
-        self.follow_settings();
+        self.core.follow_settings();
         self.core.note(session, request, nanos, io.output.0.len() - unsent_before, io.turn);
         then
     }
@@ -611,26 +612,6 @@ impl Worker {
         self.core.statistics().blocked_clients.add(1);
         self.core.held_back.borrow_mut().push(id);
         Then::Suspend
-    }
-
-    /// Brings what this worker derived from the configuration up to date.
-    #[inline]
-    fn follow_settings(&mut self) {
-        let version = self.core.shared.config.version();
-        let is_tracking = self.core.shared.tracking.any();
-        if version != self.config_version
-            || is_tracking != self.core.limits.get().interest.has(Interest::CHANGES)
-        {
-            self.config_version = version;
-            let settings = self.core.shared.config.current();
-            self.core.limits.set(self.core.shared.call_limits());
-            self.core.query_bytes_max.set(settings.query_buffer_limit_bytes);
-            self.core.output_limits.set(settings.output_limits);
-            self.core.busy_script_nanos.set(settings.busy_script_nanos());
-            self.core.thresholds.set(Thresholds::new(&settings.watch));
-            let tracks = settings.watch.tracks_latency;
-            self.core.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
-        }
     }
 
     /// Goes on with a sliced command. [`Then::Read`] when it has answered.
@@ -829,6 +810,26 @@ impl Worker {
 }
 
 impl Core {
+    /// Brings what this worker derived from the configuration up to date.
+    #[inline]
+    pub(crate) fn follow_settings(&self) {
+        let version = self.shared.config.version();
+        let is_tracking = self.shared.tracking.any();
+        if version != self.config_version.get()
+            || is_tracking != self.limits.get().interest.has(Interest::CHANGES)
+        {
+            self.config_version.set(version);
+            let settings = self.shared.config.current();
+            self.limits.set(self.shared.call_limits());
+            self.query_bytes_max.set(settings.query_buffer_limit_bytes);
+            self.output_limits.set(settings.output_limits);
+            self.busy_script_nanos.set(settings.busy_script_nanos());
+            self.thresholds.set(Thresholds::new(&settings.watch));
+            let tracks = settings.watch.tracks_latency;
+            self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
+        }
+    }
+
     /// Lets `write` answer a client whose command was under way, and counts what it wrote.
     pub(crate) fn answer<R>(
         &self,
@@ -870,7 +871,7 @@ impl Service for Worker {
     }
 
     fn receive(&mut self, session: &mut Session, io: Io<'_, Outbox>) -> Progress {
-        self.follow_settings();
+        self.core.follow_settings();
         let unsent_before = io.output.0.len();
         self.receive_from(session, io, Ahead { consumed: 0, waits: false, unsent_before }, None)
     }
@@ -881,7 +882,7 @@ impl Service for Worker {
         io: Io<'_, Outbox>,
         turns: &mut Turns<'_, Self>,
     ) -> Progress {
-        self.follow_settings();
+        self.core.follow_settings();
         // Nobody keeps shards while something can take long.
         self.served();
         self.apart = Some(ServedApart::new(session, io.id));
@@ -897,7 +898,7 @@ impl Service for Worker {
     }
 
     fn receive_all(&mut self, arrivals: &mut Arrivals<'_, Self>) {
-        self.follow_settings();
+        self.core.follow_settings();
         self.ahead.clear();
         if arrivals.len() > 1 {
             self.run_ahead(arrivals);
@@ -969,7 +970,7 @@ impl Service for Worker {
         let turn = *connections.turn();
         self.core.statistics().ticks.add(1);
         self.core.statistics().buffer_bytes.set(connections.buffer_bytes() as u64);
-        self.follow_settings();
+        self.core.follow_settings();
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
         {
@@ -1079,8 +1080,7 @@ impl Worker {
         }
         let mut commands = 0;
         loop {
-            // The command before can have changed them.
-            self.follow_settings();
+            // The command before can have changed it.
             session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
             let mut at = consumed;
             self.batch.clear();
