@@ -57,6 +57,17 @@ pub struct CallLimits {
     pub memory: MemoryLimit,
 }
 
+impl CallLimits {
+    /// The same for a command that is a part of another one: it runs in one piece, and whoever runs the whole
+    /// makes room for it.
+    #[must_use]
+    pub const fn of_part(mut self) -> Self {
+        self.slices = false;
+        self.memory = MemoryLimit::NONE;
+        self
+    }
+}
+
 /// How much memory may be used, and what happens above it.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryLimit {

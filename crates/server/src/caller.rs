@@ -14,8 +14,7 @@ use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
 use darter_command_table::{
-    BeginSlices, Call, CallLimits, Entry, Flags, Handler, MemoryLimit, ReplyError, ShardView,
-    WaitSlot,
+    BeginSlices, Call, CallLimits, Entry, Flags, Handler, ReplyError, ShardView, Slice, WaitSlot,
 };
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
@@ -55,9 +54,7 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub const fn nested(mut self, together: &'a Together) -> Self {
         self.nested = true;
-        self.limits.slices = false;
-        // Whoever runs the whole makes room for it.
-        self.limits.memory = MemoryLimit::NONE;
+        self.limits = self.limits.of_part();
         self.together = Some(together);
         self
     }
@@ -130,22 +127,23 @@ impl<'a> Caller<'a> {
             self.together,
         );
         if matches!(result, Err(ReplyError::Long)) {
-            return self.begin_slices(request, output);
+            let begin = request.entry.command.slices;
+            let begin = begin.expect("only a command that has slices asks to be run in some");
+            return self.begin_slices(request, begin, output).map(Flow::Slices);
         }
         result?;
         Ok(slot.wait.map_or(Flow::Next, |wait| Flow::Block(Box::new(wait))))
     }
 
-    /// Begins a command in slices that asked for it.
-    #[cold]
-    fn begin_slices(&self, request: Request<'_>, output: &mut Output) -> SessionResult {
-        let begin = request.entry.command.slices;
-        let begin = begin.expect("only a command that has slices asks to be run in some");
-        let call = self.call(request, output);
-        match begin(&call) {
-            Ok(slice) => Ok(Flow::Slices(slice)),
-            Err(error) => refused(call, error),
-        }
+    /// Begins a command in slices; an error that is returned has been written.
+    pub fn begin_slices(
+        &self,
+        request: Request<'_>,
+        begin: BeginSlices,
+        output: &mut Output,
+    ) -> Result<Box<dyn Slice>, ReplyError> {
+        let mut call = self.call(request, output);
+        begin(&call).inspect_err(|error| call.reply.error(error.line()))
     }
 
     /// Runs all slices of a command in one go.
@@ -157,18 +155,13 @@ impl<'a> Caller<'a> {
         output: &mut Output,
     ) -> SessionResult {
         crash::note_command(&request.entry.full_name, request.args.len());
-        let mut call = self.call(request, output);
-        match begin(&call) {
-            Ok(mut slice) => {
-                let (shared, interest) = (self.core.shared, self.limits.interest);
-                work_observed(shared, interest, view, Some(self.id), |view| {
-                    slice.run_whole(view, self.turn.now);
-                });
-                slice.finish(&mut call.reply);
-                Ok(Flow::Next)
-            }
-            Err(error) => refused(call, error),
-        }
+        let mut slice = self.begin_slices(request, begin, output)?;
+        let (shared, interest) = (self.core.shared, self.limits.interest);
+        work_observed(shared, interest, view, Some(self.id), |view| {
+            slice.run_whole(view, self.turn.now);
+        });
+        slice.finish(&mut ReplyWriter::new(output, self.session.protocol));
+        Ok(Flow::Next)
     }
 
     fn call<'c>(&'c self, request: Request<'c>, output: &'c mut Output) -> Call<'c> {
@@ -232,18 +225,9 @@ impl<'a> Caller<'a> {
         if version != self.core.shared.config.version()
             || is_tracking != self.limits.interest.has(Interest::CHANGES)
         {
-            self.limits = self.core.shared.call_limits();
-            self.limits.slices = !self.nested;
-            if self.nested {
-                self.limits.memory = MemoryLimit::NONE;
-            }
+            let limits = self.core.shared.call_limits();
+            self.limits = if self.nested { limits.of_part() } else { limits };
         }
         result
     }
-}
-
-/// Answers an error before anything ran.
-fn refused(mut call: Call<'_>, error: ReplyError) -> SessionResult {
-    call.reply.error(error.line());
-    Err(error)
 }

@@ -21,7 +21,7 @@
 use crate::observed::work_observed;
 use crate::shared::Shared;
 use crate::worker::Core;
-use darter_base::{ShardId, UnixMillis};
+use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, MemoryLimit, ShardView};
 use darter_shard::{EvictionPolicy, Shard};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -69,13 +69,9 @@ impl Allotments {
         shard.allotted_bytes += bytes;
     }
 
+    /// Whether some shard had keys that may be evicted.
     fn can_evict(&self) -> bool {
         self.evictable.iter().any(|evictable| evictable.load(Ordering::Relaxed))
-    }
-
-    fn others_can_evict(&self, id: ShardId) -> bool {
-        let others = self.evictable.iter().enumerate().filter(|(index, _)| *index != id.index());
-        others.map(|(_, evictable)| evictable).any(|evictable| evictable.load(Ordering::Relaxed))
     }
 }
 
@@ -139,7 +135,8 @@ impl Shared {
             return true;
         }
         // What this write cannot free, other shards free, or later ones.
-        if !self.note_evictable(&policy, shard) && !self.allotments.others_can_evict(shard.id()) {
+        self.note_evictable(&policy, shard);
+        if !self.allotments.can_evict() {
             return false;
         }
         let missing = live_bytes(shard) - shard.allotted_bytes;
@@ -177,7 +174,6 @@ impl Shared {
 
     /// The share of the background work in keeping the limit; `true` when there is more to do.
     pub fn tend_memory(&self, limit: &MemoryLimit, shard: &mut Shard, now: UnixMillis) -> bool {
-        self.note_buffers();
         self.settle(limit, shard);
         let Some(policy) = &limit.policy else { return false };
         let more = self.shortage(limit, shard) > 0
@@ -205,14 +201,14 @@ impl Shared {
         }
     }
 
-    /// Notes for other shards whether this one has keys that may be evicted, and tells.
-    fn note_evictable(&self, policy: &EvictionPolicy, shard: &Shard) -> bool {
+    /// Notes whether a shard has keys that may be evicted.
+    fn note_evictable(&self, policy: &EvictionPolicy, shard: &Shard) {
         let can_evict = shard.has_evictable(policy);
         self.allotments.evictable[shard.id().index()].store(can_evict, Ordering::Relaxed);
-        can_evict
     }
 
-    fn note_buffers(&self) {
+    /// Notes how much all buffers take. Workers do so before they look after their shards.
+    pub fn note_buffers(&self) {
         let bytes = signed(self.buffer_bytes());
         self.allotments.buffers.store(bytes, Ordering::Relaxed);
     }

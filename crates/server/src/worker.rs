@@ -459,34 +459,15 @@ impl Worker {
         request: Request<'_>,
         io: &mut Io<'_, Outbox>,
     ) -> Then {
-        let Request { entry, args, .. } = request;
-        let Handler::Sliced(begin) = entry.command.handler else {
+        let Handler::Sliced(begin) = request.entry.command.handler else {
             unreachable!("placed by its handler")
         };
-        let output = &mut io.output.0;
-        let call = darter_command_table::Call {
-            command: entry.command,
-            args,
-            reply: ReplyWriter::new(output, session.protocol),
-            db: session.db,
-            now: io.turn.now,
-            limits: &self.core.limits.get(),
-            hasher: &self.core.shared.hasher,
-            router: self.core.shared.router(),
-            waits: None,
-        };
-        let begun = begin(&call);
-        self.core.statistics().called(entry.id, &begun);
-        match begun {
-            Ok(slice) => {
-                session.pending = Some(Pending::Sliced(Box::new(Sliced::new(request, slice))));
-                self.go_on(session, io)
-            }
-            Err(error) => {
-                ReplyWriter::new(output, session.protocol).error(error.line());
-                Then::Read
-            }
-        }
+        let caller = Caller::new(&self.core, session, io.id, io.turn);
+        let begun = caller.begin_slices(request, begin, &mut io.output.0);
+        self.core.statistics().called(request.entry.id, &begun);
+        let Ok(slice) = begun else { return Then::Read };
+        session.pending = Some(Pending::Sliced(Box::new(Sliced::new(request, slice))));
+        self.go_on(session, io)
     }
 
     fn run_alone(
@@ -767,18 +748,22 @@ impl Worker {
     fn look_after_shards(&mut self, turn: &Turn) -> bool {
         let sweeps_waiters = self.sweeps_waiters(turn);
         let shared = self.core.shared;
+        let limits = self.core.limits.get();
         // A pause holds everything that changes data back, expiry too.
-        let expire =
-            shared.active_expire.load(Ordering::Relaxed) && self.core.pause.get().is_none();
+        let is_paused = self.core.pause.get().is_some();
+        let expires = shared.active_expire.load(Ordering::Relaxed) && !is_paused;
+        let keeps_limit = limits.memory.is_set() && !is_paused;
+        if keeps_limit {
+            shared.note_buffers();
+        }
         let mut more = false;
         for id in shared.router().shards_at_home(self.core.worker) {
             // Out means busy, for who knows how long: it comes round again after the interval.
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
-            if expire {
+            if expires {
                 let begun = shared.stopwatch.now();
-                let interest = self.core.limits.get().interest;
                 let mut view = View::one(&mut held, shared.router());
-                more |= work_observed(shared, interest, &mut view, None, |view| {
+                more |= work_observed(shared, limits.interest, &mut view, None, |view| {
                     view.first().expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
                 });
                 self.core.serve(&mut view, turn.now);
@@ -791,8 +776,7 @@ impl Worker {
                 held.shard.sweep_waiters();
             }
             more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
-            let limits = self.core.limits.get();
-            if limits.memory.is_set() && self.core.pause.get().is_none() {
+            if keeps_limit {
                 let mut view = View::one(&mut held, shared.router());
                 more |= work_observed(shared, limits.interest, &mut view, None, |view| {
                     shared.tend_memory(&limits.memory, view.first(), turn.now)
