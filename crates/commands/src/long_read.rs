@@ -13,7 +13,7 @@ use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, LeftWatch, Progress, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Key, Shard, Version};
+use darter_shard::{Key, Keyspace, Shard, Version};
 use darter_value::Collection;
 
 /// Elements read before others have their turn, about.
@@ -38,6 +38,20 @@ pub(crate) trait Read: Send {
 
     /// Writes what comes before `count` elements.
     fn head(&self, reply: &mut ReplyWriter<'_>, count: usize);
+}
+
+/// Reads on by `step`, from `at`, until about [`ELEMENTS_PER_SLICE`] more elements are counted in `written`.
+pub(crate) fn read_steps<At>(
+    at: At,
+    written: &mut usize,
+    mut step: impl FnMut(At, &mut usize) -> Option<At>,
+) -> Option<At> {
+    let end = *written + ELEMENTS_PER_SLICE;
+    let mut next = Some(at);
+    while let Some(from) = next.take_if(|_| *written < end) {
+        next = step(from, written);
+    }
+    next
 }
 
 /// A read under way.
@@ -78,11 +92,15 @@ pub(crate) fn read_in_slices<R: Read + 'static>(call: &Call<'_>, how: R) -> Box<
 
 impl<R: Read> LongRead<R> {
     /// Reads on; whether there is more. With `whole`, to the end.
-    fn read(&mut self, shard: &mut Shard, now: UnixMillis, is_first: bool, whole: bool) -> bool {
-        let key = Key::new(shard.hasher(), &self.key);
-        let mut keyspace = shard.keyspace(self.db, now);
+    fn read(
+        &mut self,
+        keyspace: &mut Keyspace<'_>,
+        key: &Key<'_>,
+        is_first: bool,
+        whole: bool,
+    ) -> bool {
         let found =
-            if is_first { keyspace.read_collection(&key) } else { keyspace.peek_collection(&key) };
+            if is_first { keyspace.read_collection(key) } else { keyspace.peek_collection(key) };
         let collection: &R::Collection = match found {
             Ok(Some(collection)) => collection,
             Ok(None) => return false,
@@ -113,29 +131,29 @@ impl<R: Read> Slice for LongRead<R> {
     }
 
     fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
-        let key = self.key.clone();
-        let key = Key::new(shard.hasher(), &key);
+        let name = std::mem::take(&mut self.key);
+        let key = Key::new(shard.hasher(), &name);
         let mut keyspace = shard.keyspace(self.db, now);
         let has_more = match self.version {
             None => {
                 self.version = Some(keyspace.watch(&key));
-                self.read(shard, now, true, false)
+                self.read(&mut keyspace, &key, true, false)
             }
             Some(version) if keyspace.version(&key) == Some(version) => {
-                self.read(shard, now, false, false)
+                self.read(&mut keyspace, &key, false, false)
             }
             Some(_) => {
                 self.elements.take();
                 (self.at, self.written, self.since) = (R::At::default(), 0, now);
-                self.read(shard, now, false, true)
+                self.read(&mut keyspace, &key, false, true)
             }
         };
-        if has_more {
-            return Progress::On(self.shard);
+        if !has_more {
+            keyspace.unwatch(&key);
+            self.version = None;
         }
-        shard.keyspace(self.db, now).unwatch(&key);
-        self.version = None;
-        Progress::Done
+        self.key = name;
+        if has_more { Progress::On(self.shard) } else { Progress::Done }
     }
 
     fn finish(&mut self, reply: &mut ReplyWriter<'_>) {

@@ -8,7 +8,7 @@
 
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::{Call, Progress, ReplyError, Slice};
+use darter_command_table::{Call, Progress, ReplyError, ReplyResult, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_shard::{Key, Random, Shard};
 use darter_value::Collection;
@@ -21,7 +21,16 @@ const SPARES: usize = 16;
 
 /// Picks in one piece, as a part of a transaction or a script: its reply is there as a whole before any of it
 /// is sent, so this is what bounds it.
-pub(crate) const PICKS_IN_ONE_PIECE_MAX: u64 = 10_000_000;
+const PICKS_IN_ONE_PIECE_MAX: usize = 10_000_000;
+
+/// Leaves a command to [`pick_in_slices`] if it picks many, or refuses it where it cannot be left.
+pub(crate) fn picks_in_one_piece(call: &Call<'_>, count: usize) -> ReplyResult {
+    call.in_one_piece(count)?;
+    if count > PICKS_IN_ONE_PIECE_MAX {
+        return Err(ReplyError::OutOfRange);
+    }
+    Ok(())
+}
 
 /// How to pick from one kind of collection.
 pub(crate) trait Pick: Send {
@@ -62,12 +71,9 @@ pub(crate) fn pick_in_slices<P: Pick + 'static>(
     call: &Call<'_>,
     count: u64,
     how: P,
-) -> Result<Box<dyn Slice>, ReplyError> {
-    if !call.limits.slices && count > PICKS_IN_ONE_PIECE_MAX {
-        return Err(ReplyError::OutOfRange);
-    }
+) -> Box<dyn Slice> {
     let key = call.args.at(1);
-    Ok(Box::new(Picks {
+    Box::new(Picks {
         key: key.into(),
         shard: call.router.shard_of(slot_of(key)),
         db: call.db,
@@ -79,7 +85,7 @@ pub(crate) fn pick_in_slices<P: Pick + 'static>(
         elements: Output::new(),
         spares: Vec::new(),
         error: None,
-    }))
+    })
 }
 
 impl<P: Pick> Picks<P> {

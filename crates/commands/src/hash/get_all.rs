@@ -1,6 +1,6 @@
 //! HGETALL, HKEYS and HVALS.
 
-use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use crate::long_read::{Read, read_in_slices, read_steps};
 use crate::reply::{write_element, write_item};
 use darter_base::UnixMillis;
 use darter_command_table::{
@@ -146,17 +146,12 @@ impl Read for Parts {
         reply: &mut ReplyWriter<'_>,
         written: &mut usize,
     ) -> Option<u64> {
-        let end = *written + ELEMENTS_PER_SLICE;
-        let mut next = Some(at);
-        while let Some(from) = next
-            && *written < end
-        {
-            next = hash.for_each_slice(from, now.0, |field| {
+        read_steps(at, written, |from, written| {
+            hash.for_each_slice(from, now.0, |field| {
                 self.write(reply, field);
                 *written += 1;
-            });
-        }
-        next
+            })
+        })
     }
 
     fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {

@@ -1,6 +1,6 @@
 //! HRANDFIELD.
 
-use crate::picks::{PICKS_IN_ONE_PIECE_MAX, Pick, pick_in_slices};
+use crate::picks::{Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::{write_element, write_item};
 use crate::set::random_for;
 use darter_base::UnixMillis;
@@ -60,10 +60,7 @@ fn hrandfield(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
-        call.in_one_piece(wanted)?;
-        if count.unsigned_abs() > PICKS_IN_ONE_PIECE_MAX {
-            return Err(ReplyError::OutOfRange);
-        }
+        picks_in_one_piece(call, wanted)?;
     }
     let deferred = call.reply.begin_deferred();
     let mut written = 0;
@@ -161,7 +158,7 @@ fn sample<'h>(
 /// HRANDFIELD of very many fields, repetitions included.
 fn pick_fields(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
     let (count, shape) = count_and_shape(call)?;
-    pick_in_slices(call, count.unsigned_abs(), Fields { shape })
+    Ok(pick_in_slices(call, count.unsigned_abs(), Fields { shape }))
 }
 
 struct Fields {

@@ -1,7 +1,7 @@
 //! SADD, SREM, SMOVE, and asking for members.
 
 use super::rules;
-use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use crate::long_read::{Read, read_in_slices, read_steps};
 use crate::reply::write_item;
 use darter_base::UnixMillis;
 use darter_command_table::{
@@ -247,17 +247,12 @@ impl Read for Members {
         reply: &mut ReplyWriter<'_>,
         written: &mut usize,
     ) -> Option<SetBoundary> {
-        let end = *written + ELEMENTS_PER_SLICE;
-        let mut next = Some(at);
-        while let Some(from) = next
-            && *written < end
-        {
-            next = set.for_each_slice(from, |member| {
+        read_steps(at, written, |from, written| {
+            set.for_each_slice(from, |member| {
                 write_item(reply, member);
                 *written += 1;
-            });
-        }
-        next
+            })
+        })
     }
 
     fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {

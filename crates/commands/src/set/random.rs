@@ -1,6 +1,6 @@
 //! SPOP and SRANDMEMBER.
 
-use crate::picks::{PICKS_IN_ONE_PIECE_MAX, Pick, pick_in_slices};
+use crate::picks::{Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
 use darter_base::UnixMillis;
 use darter_base::crc16::slot_of;
@@ -139,10 +139,7 @@ fn srandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
-        call.in_one_piece(wanted)?;
-        if count.unsigned_abs() > PICKS_IN_ONE_PIECE_MAX {
-            return Err(ReplyError::OutOfRange);
-        }
+        picks_in_one_piece(call, wanted)?;
         call.reply.array(wanted);
         for _ in 0..wanted {
             let member = set.random(random.next()).expect("no set is empty");
@@ -159,7 +156,7 @@ fn srandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 /// SRANDMEMBER of very many members, repetitions included.
 fn pick_members(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
     let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
-    pick_in_slices(call, count.unsigned_abs(), Members)
+    Ok(pick_in_slices(call, count.unsigned_abs(), Members))
 }
 
 struct Members;

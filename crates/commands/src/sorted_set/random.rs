@@ -1,7 +1,7 @@
 //! ZRANDMEMBER.
 
 use super::written::Shape;
-use crate::picks::{PICKS_IN_ONE_PIECE_MAX, Pick, pick_in_slices};
+use crate::picks::{Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
 use crate::set::random_for;
 use darter_base::UnixMillis;
@@ -70,10 +70,7 @@ fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let shape = Shape::of(&call.reply, with_scores);
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
-        call.in_one_piece(wanted)?;
-        if count.unsigned_abs() > PICKS_IN_ONE_PIECE_MAX {
-            return Err(ReplyError::OutOfRange);
-        }
+        picks_in_one_piece(call, wanted)?;
         shape.begin(&mut call.reply, wanted);
         for _ in 0..wanted {
             let (member, score) = set.get(random.below(set.len())).expect("no set is empty");
@@ -104,7 +101,7 @@ fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn pick_members(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
     let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
     let shape = Shape::of(&call.reply, call.args.len() == 4);
-    pick_in_slices(call, count.unsigned_abs(), Members { shape })
+    Ok(pick_in_slices(call, count.unsigned_abs(), Members { shape }))
 }
 
 struct Members {
