@@ -1,4 +1,4 @@
-//! Bytes to commands.
+//! Bytes to commands, and back.
 //!
 //! A request is an array of bulk strings,
 //!
@@ -39,6 +39,18 @@ use crate::{Limits, OwnedArgs, ProtocolError, Span};
 
 /// From this many complete arguments on, the progress over an incomplete request is kept.
 const ARGS_KEPT_FROM: usize = 32;
+
+/// The bytes of a request of these words, at least one.
+pub fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
+    let mut request = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        let word = word.as_ref();
+        request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        request.extend_from_slice(word);
+        request.extend_from_slice(b"\r\n");
+    }
+    request
+}
 
 /// The parser of one connection's requests. One pointer wide; allocates only while a request of many
 /// arguments is incomplete.

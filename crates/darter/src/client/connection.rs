@@ -1,6 +1,7 @@
 //! A blocking connection to a server.
 
 use darter_resp::reply::{Reply, ReplyLimits, ReplyParser};
+use darter_resp::request::encode;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
@@ -117,24 +118,12 @@ fn connect(host: &str, port: u16, timeout: Option<Duration>) -> io::Result<TcpSt
     Err(failure)
 }
 
-fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
-    let mut request = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        let word = word.as_ref();
-        request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        request.extend_from_slice(word);
-        request.extend_from_slice(b"\r\n");
-    }
-    request
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_an_array_of_byte_strings() {
-        assert_eq!(encode(&["GET", "a\r\n"]), b"*2\r\n$3\r\nGET\r\n$3\r\na\r\n\r\n");
+    fn an_address_is_shown_as_clients_write_it() {
         let address = Address::Tcp { host: "::1".to_owned(), port: 6379 };
         assert_eq!(address.to_string(), "[::1]:6379");
     }

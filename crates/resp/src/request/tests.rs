@@ -1,5 +1,6 @@
 #![expect(clippy::cast_possible_truncation, reason = "bytes at random")]
 
+use super::encode;
 use super::fuzz::check_any_request;
 
 /// What the fuzz target finds in a minute of its own, again at each test run: streams put together
@@ -55,4 +56,9 @@ fn streams_at_random_parse_alike_in_any_pieces() {
         }
         check_any_request(&data);
     }
+}
+
+#[test]
+fn a_request_is_an_array_of_byte_strings() {
+    assert_eq!(encode(&["GET", "a\r\n"]), b"*2\r\n$3\r\nGET\r\n$3\r\na\r\n\r\n");
 }

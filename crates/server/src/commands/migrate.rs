@@ -12,6 +12,7 @@ use darter_command_table::{
 };
 use darter_commands::generic::dump_value;
 use darter_resp::Args;
+use darter_resp::request::encode;
 use darter_shard::{Key, Lifetime};
 use std::ops::Range;
 use std::time::Duration;
@@ -179,9 +180,9 @@ fn migrate(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
     };
     let mut preparation = Vec::new();
     if let Some(words) = &options.authentication {
-        preparation.push(request(&[&[b"AUTH".as_slice()], words.as_slice()].concat()));
+        preparation.push(encode(&[&[b"AUTH".as_slice()], words.as_slice()].concat()));
     }
-    preparation.push(request(&[b"SELECT", db.to_string().as_bytes()]));
+    preparation.push(encode(&[b"SELECT".as_slice(), db.to_string().as_bytes()]));
     let mut requests = Vec::new();
     for name in keys {
         let key = Key::new(&call.shared.hasher, name);
@@ -197,7 +198,7 @@ fn migrate(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
         if options.replace {
             words.push(b"REPLACE");
         }
-        requests.push((name.into(), request(&words)));
+        requests.push((name.into(), encode(&words)));
     }
     Ok(Flow::Transfer(Box::new(Transfer {
         dialogue,
@@ -211,17 +212,6 @@ fn migrate(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
 /// What is left of a deadline: at least a millisecond, since 0 is none.
 fn ttl_millis(deadline: UnixMillis, now: UnixMillis) -> i64 {
     deadline.0.saturating_sub(now.0).max(1)
-}
-
-/// A request to the other server.
-fn request(words: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        bytes.extend_from_slice(word);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes
 }
 
 #[cfg(test)]
