@@ -11,7 +11,6 @@ use crate::dispatch::{Alone, Batch, Commands, Operation, Seats, WINDOW_COMMANDS}
 use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
 use crate::migration::Migration;
-use crate::observed::work_observed;
 use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
@@ -24,7 +23,6 @@ use crate::session_command::Flow;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
 use crate::transaction::{self, WatchedKey};
-use crate::watch::latency::EXPIRE_CYCLE;
 use crate::watch::monitor::Lines;
 use crate::watch::{Cost, Thresholds};
 use darter_base::{ShardId, WorkerId};
@@ -43,26 +41,16 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+mod tending;
+
 /// Commands of one connection run before others have their turn.
 const COMMANDS_PER_TURN: usize = 2048;
-
-/// How often the largest buffers of connections are looked for, which takes a look at each.
-const BUFFERS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A pause or wait longer than this is looked at again meanwhile.
 const WAKE_MILLIS_MAX: u64 = 1000;
 
 /// How often background work looks whether there is any.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Segments of a shard's tables that one slice of the expiry hand visits.
-const EXPIRE_SEGMENTS_PER_SLICE: usize = 16;
-
-/// How often queues are looked through for those who wait no longer, if there may be any.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Bytes of garbage that one slice frees.
-const GARBAGE_ENTRIES_PER_SLICE: usize = 2048;
 
 /// What a client hears that protected mode keeps out. Clients look for the first word.
 const PROTECTED_MODE_REFUSAL: &[u8] = b"-DENIED Darter is running in protected mode because \
@@ -715,81 +703,6 @@ impl Worker {
             go_on(after, id, connections);
         }
         self.core.holders.borrow().iter().map(|(until, _)| *until).min()
-    }
-
-    /// Notes the largest buffers of any connection, now and then.
-    fn look_at_buffers(&mut self, turn: &Turn, connections: &mut Connections<'_, Self>) {
-        if self.buffers_due.is_some_and(|due| turn.instant < due) {
-            return;
-        }
-        self.buffers_due = Some(turn.instant + BUFFERS_INTERVAL);
-        let (mut input, mut output) = (0, 0);
-        connections.for_each(|_, _, info| {
-            input = input.max(info.kept_input_bytes);
-            output = output.max(info.unsent_bytes);
-        });
-        let statistics = self.core.statistics();
-        statistics.recent_input_bytes_max.set(input as u64);
-        statistics.recent_output_bytes_max.set(output as u64);
-    }
-
-    /// Whether queues of waiters are to be swept, because some have ended without being served.
-    fn sweeps_waiters(&mut self, turn: &Turn) -> bool {
-        let ended = self.core.shared.waits_ended.load(Ordering::Relaxed);
-        if ended == self.waits_swept || self.sweep_due.is_some_and(|due| turn.instant < due) {
-            return false;
-        }
-        self.waits_swept = ended;
-        self.sweep_due = Some(turn.instant + SWEEP_INTERVAL);
-        true
-    }
-
-    /// Looks after the shards this worker is home to. `true` when there is more to do at once.
-    fn look_after_shards(&mut self, turn: &Turn) -> bool {
-        let sweeps_waiters = self.sweeps_waiters(turn);
-        let shared = self.core.shared;
-        let limits = self.core.limits.get();
-        // A pause holds everything that changes data back, expiry too.
-        let is_paused = self.core.pause.get().is_some();
-        let expires = shared.active_expire.load(Ordering::Relaxed) && !is_paused;
-        let keeps_limit = limits.memory.is_set() && !is_paused;
-        if keeps_limit {
-            shared.note_buffers();
-        }
-        let mut more = false;
-        for id in shared.router().shards_at_home(self.core.worker) {
-            // Out means busy, for who knows how long: it comes round again after the interval.
-            let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
-            if expires {
-                let begun = shared.stopwatch.now();
-                let mut view = View::one(&mut held, shared.router());
-                more |= work_observed(shared, limits.interest, &mut view, None, |view| {
-                    view.first().expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
-                });
-                self.core.serve(&mut view, turn.now);
-                let nanos = self.core.nanos_since(begun);
-                if self.core.thresholds.get().is_latency_event(nanos) {
-                    shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
-                }
-            }
-            if sweeps_waiters {
-                held.shard.sweep_waiters();
-            }
-            more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
-            if keeps_limit {
-                let mut view = View::one(&mut held, shared.router());
-                more |= work_observed(shared, limits.interest, &mut view, None, |view| {
-                    shared.tend_memory(&limits.memory, view.first(), turn.now)
-                });
-                self.core.serve(&mut view, turn.now);
-            }
-            shared.note_shard_bytes(id, held.shard.used_bytes());
-            if let Some(figures) = shared.figures.get() {
-                figures.publish(&mut held.shard, id, limits.databases, turn.now);
-            }
-            shared.cells.put_back(held, &ShardPost(&self.core.post));
-        }
-        more
     }
 }
 
