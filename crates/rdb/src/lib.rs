@@ -23,6 +23,7 @@ mod encode;
 mod encode_value;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod exercise;
+pub mod file;
 mod functions;
 mod intset;
 mod listpack;
@@ -38,6 +39,7 @@ mod zipmap;
 
 pub use build::{Built, build};
 pub use compress::Compressor;
+use decode::decode_content;
 pub use decode::{HashField, Value, decode};
 pub use encode_value::encode_value;
 pub use functions::{NoFunctions, decode_functions, encode_functions};
