@@ -1,4 +1,4 @@
-//! The entry point of the fuzz target: any bytes as a value.
+//! The entry points of the fuzz targets: any bytes as a value, and as a file.
 
 use darter_value::Item;
 use darter_value::stream::StreamId;
@@ -6,6 +6,7 @@ use darter_value::stream::StreamId;
 use crate::encode::{
     encode_hash, encode_list, encode_set, encode_sorted_set, encode_stream, encode_string,
 };
+use crate::file::{Reader, Record};
 use crate::writer::Output;
 use crate::{Compressor, Payload, Texts, Value, Version, decode, payload};
 
@@ -22,6 +23,23 @@ pub fn value(bytes: &[u8]) {
         payload::seal(&mut again, version);
         assert!(Payload::checked(&again).is_some());
     }
+}
+
+/// Reads `bytes` as a file, whatever its checksum, and decodes every value that is found.
+pub fn file(bytes: &[u8]) {
+    let Ok(reader) = Reader::new(bytes) else { return };
+    let mut reader = reader.without_checksum().with_modules();
+    let mut offset = reader.offset();
+    loop {
+        match reader.next_record() {
+            Ok(Record::Entry(entry)) => drop(entry.value.decode()),
+            Ok(Record::End { .. }) | Err(_) => break,
+            Ok(_) => {}
+        }
+        assert!(reader.offset() > offset, "each record has a byte");
+        offset = reader.offset();
+    }
+    assert!(reader.offset() <= bytes.len() as u64);
 }
 
 /// A value in bytes, and the version they are in.
