@@ -3,6 +3,7 @@
 //! * [`server`] starts and stops one server process, Darter or the oracle, as listed in [`mode`].
 //! * [`client`] speaks raw RESP to it; [`value`] and [`reply`] keep exact shapes and exact bytes.
 //! * [`transcript`] runs `tests/transcripts`: what each command must answer, as data.
+//! * [`encodings`] has a key of every type in every form.
 //! * [`diff`] sends one random command stream to two servers and compares everything.
 //! * [`linear`] records concurrent histories and checks that they could have happened one by one.
 //! * [`queues`] checks that what producers make reaches waiting consumers once and in order.
@@ -16,6 +17,7 @@
 
 pub mod client;
 pub mod diff;
+pub mod encodings;
 pub mod linear;
 pub mod mode;
 pub mod mutation;
