@@ -1,8 +1,10 @@
-//! The binary: reads options, assembles the crates, runs; or talks to a server that runs (`client`).
+//! The binary: reads options, assembles the crates, runs; or talks to a server that runs (`client`); or looks
+//! at a file (`check_rdb`).
 
 #![forbid(unsafe_code)]
 
 mod check;
+mod check_rdb;
 mod client;
 mod crash;
 mod files;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Role::Server => serve(args),
         Role::Cli => client::cli::run(args),
         Role::Healthcheck => client::healthcheck::run(args),
+        Role::CheckRdb => check_rdb::run(&args),
     }
 }
 

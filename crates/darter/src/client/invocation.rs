@@ -11,6 +11,7 @@ pub(crate) enum Role {
     Server,
     Cli,
     Healthcheck,
+    CheckRdb,
 }
 
 /// The role, and the words for it, the program's name first.
@@ -20,11 +21,13 @@ pub(crate) fn role_of(mut args: Vec<OsString>) -> (Role, Vec<OsString>) {
         // Images are probed with these names.
         b"redis-cli" | b"valkey-cli" => return (Role::Cli, args),
         b"redis-server" | b"valkey-server" => return (Role::Server, args),
+        b"redis-check-rdb" | b"valkey-check-rdb" => return (Role::CheckRdb, args),
         _ => {}
     }
     let role = match args.get(1).map(|word| word.as_bytes()) {
         Some(b"cli") => Role::Cli,
         Some(b"healthcheck") => Role::Healthcheck,
+        Some(b"check-rdb") => Role::CheckRdb,
         _ => return (Role::Server, args),
     };
     args.remove(1);
@@ -45,6 +48,8 @@ mod tests {
         assert_eq!(role("valkey-cli -p 1 ping"), (Role::Cli, 3));
         assert_eq!(role("darter cli ping"), (Role::Cli, 1));
         assert_eq!(role("darter healthcheck --port 1"), (Role::Healthcheck, 2));
+        assert_eq!(role("darter check-rdb dump.rdb"), (Role::CheckRdb, 1));
+        assert_eq!(role("redis-check-rdb dump.rdb"), (Role::CheckRdb, 1));
         assert_eq!(role("/bin/darter darter.conf"), (Role::Server, 1));
         assert_eq!(role("darter --port 7000"), (Role::Server, 2));
         // A file may be called like a subcommand; by these names there are none.

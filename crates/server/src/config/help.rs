@@ -10,6 +10,7 @@ const HEAD: &str = "\
 A Redis-compatible in-memory cache server that uses every core of a machine.
 
 Usage: darter [FILE] [-] [--NAME VALUE...]...
+       darter cli | healthcheck | check-rdb --help
        darter --check-system
        darter --version | -v
        darter --help | -h
