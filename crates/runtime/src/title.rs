@@ -2,7 +2,7 @@
 //!
 //! Linux has no call for it that everybody may use. It shows what lies where it put the arguments when the
 //! process was started, and, when the last byte there is no zero, goes on into the environment behind them. So
-//! the environment is moved elsewhere and both places are written over, as Redis, PostgreSQL and others do.
+//! the environment is moved elsewhere and both places are written over, as Redis and other servers do.
 //!
 //! ```text
 //!   arguments            environment
@@ -69,7 +69,7 @@ struct Places {
 }
 
 impl Places {
-    /// From the text of `/proc/self/stat` (proc_pid_stat(5)): fields 48 to 51. The name of the process, the
+    /// From the text of `/proc/self/stat` (`proc_pid_stat(5)`): fields 48 to 51. The name of the process, the
     /// second one, is in parentheses and may contain anything.
     fn of_stat(text: &str) -> Option<Self> {
         let (_, fields) = text.rsplit_once(')')?;

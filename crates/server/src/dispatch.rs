@@ -325,7 +325,7 @@ pub fn run_command(
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
-    if limits.are_plain() & !client.leaves_no_trace {
+    if limits.are_plain() && !client.leaves_no_trace {
         return run_handler(command, args, client, now, limits, shared, view, output, waits);
     }
     if limits.memory.is_set()

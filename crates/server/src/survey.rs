@@ -317,7 +317,7 @@ fn write(
         Question::CatchUp { receivers } => reply.integer(*receivers),
         Question::KillOne(_) if count == 0 => return Err(ServerError::NoSuchClient),
         Question::KillOne(_) | Question::FollowPause | Question::Purge | Question::Rewrite(_) => {
-            reply.ok()
+            reply.ok();
         }
     }
     Ok(if kills_asker { Afterwards::Closes } else { Afterwards::GoesOn })
