@@ -5,7 +5,6 @@
 //! shard. A client that goes away meanwhile takes its survey with it; answers that still come are
 //! dropped.
 
-use crate::blocking::waiter::Ending;
 use crate::commands::client::filter::Filter;
 use crate::commands::client::line;
 use crate::commands::error::ServerError;
@@ -19,6 +18,7 @@ use darter_base::WorkerId;
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections};
 use darter_structures::allocator;
+use darter_txn::Ending;
 use std::sync::Arc;
 
 /// What is asked.
