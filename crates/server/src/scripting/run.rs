@@ -129,11 +129,10 @@ fn run_shown(
     let keys = call.args.head(3 + key_count).tail(3);
     let ahead = KeysAhead::begin(call.core, view, keys, call.session.db);
     let mut engine = call.core.scripts.borrow_mut().begin_run(call.core.worker)?;
-    let result = find(call, &mut engine, source)
-        .and_then(|found| {
-            ahead.go_on(view);
-            run_found(call, view, source, &mut engine, &found, keys, shown)
-        });
+    let result = find(call, &mut engine, source).and_then(|found| {
+        ahead.go_on(view);
+        run_found(call, view, source, &mut engine, &found, keys, shown)
+    });
     let bytes = u64::try_from(engine.memory_bytes()).unwrap_or(u64::MAX);
     call.shared.scripts.engine_bytes[call.core.worker.index()]
         .store(bytes, std::sync::atomic::Ordering::Relaxed);
