@@ -55,6 +55,23 @@ const NODE_PACKED: u64 = 2;
 pub fn decode(bytes: &[u8], version: Version) -> Result<Value, Corrupt> {
     let mut reader = Reader::new(bytes);
     let kind = reader.byte()?;
+    decode_rest(reader, kind, version)?.ok_or(Corrupt { offset: 0 })
+}
+
+/// As [`decode`], for a type and its content apart; `None` for a collection without elements.
+pub(crate) fn decode_content(
+    kind: u8,
+    content: &[u8],
+    version: Version,
+) -> Result<Option<Value>, Corrupt> {
+    decode_rest(Reader::new(content), kind, version)
+}
+
+fn decode_rest(
+    mut reader: Reader<'_>,
+    kind: u8,
+    version: Version,
+) -> Result<Option<Value>, Corrupt> {
     let value = match kind {
         STRING => Value::String(reader.string()?.into_owned()),
         LIST => Value::List(read_texts(&mut reader, 1)?),
@@ -111,20 +128,28 @@ pub fn decode(bytes: &[u8], version: Version) -> Result<Value, Corrupt> {
         return Err(reader.corrupt());
     }
     check(&value, &reader)?;
-    Ok(value)
+    Ok((!is_empty(&value)).then_some(value))
 }
 
-/// Refuses empty collections, halves of pairs, and members or fields that are there twice.
+/// Whether it is a collection without elements; an empty stream is one with a history.
+const fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(_) | Value::Stream(_) => false,
+        Value::List(texts)
+        | Value::Set(texts)
+        | Value::SortedSet(texts, _)
+        | Value::Hash(texts, _) => texts.is_empty(),
+    }
+}
+
+/// Refuses halves of pairs, and members or fields that are there twice.
 fn check(value: &Value, reader: &Reader<'_>) -> Result<(), Corrupt> {
     let sound = match value {
-        Value::String(_) | Value::Stream(_) => true,
-        Value::List(texts) => !texts.is_empty(),
-        Value::Set(texts) | Value::SortedSet(texts, _) => {
-            !texts.is_empty() && !texts.has_duplicates()
-        }
+        Value::String(_) | Value::Stream(_) | Value::List(_) => true,
+        Value::Set(texts) | Value::SortedSet(texts, _) => !texts.has_duplicates(),
         Value::Hash(texts, _) => {
             let fields: Texts = texts.iter().step_by(2).collect();
-            !texts.is_empty() && texts.len().is_multiple_of(2) && !fields.has_duplicates()
+            texts.len().is_multiple_of(2) && !fields.has_duplicates()
         }
     };
     if sound { Ok(()) } else { Err(reader.corrupt()) }
@@ -161,9 +186,7 @@ fn read_ziplist(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
 }
 
 fn push_ziplist(texts: &mut Texts, bytes: &[u8]) -> Result<(), Corrupt> {
-    let count = ziplist::each(bytes, |item| push_item(texts, item))?;
-    // Nodes of a list are never empty.
-    if count == 0 { Err(Corrupt { offset: 0 }) } else { Ok(()) }
+    ziplist::each(bytes, |item| push_item(texts, item)).map(drop)
 }
 
 fn read_listpack(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
@@ -174,9 +197,6 @@ fn read_listpack(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
 
 fn push_listpack(texts: &mut Texts, bytes: &[u8]) -> Result<(), Corrupt> {
     let mut listpack = Listpack::checked(bytes)?;
-    if listpack.len() == 0 {
-        return Err(Corrupt { offset: 0 });
-    }
     for _ in 0..listpack.len() {
         push_item(texts, listpack.take()?);
     }

@@ -3,8 +3,11 @@
 use darter_value::Item;
 use darter_value::stream::StreamId;
 
-use crate::{Payload, Texts, Value, Version, decode, encode_hash, encode_list, encode_set};
-use crate::{encode_sorted_set, encode_stream, encode_string, payload};
+use crate::encode::{
+    encode_hash, encode_list, encode_set, encode_sorted_set, encode_stream, encode_string,
+};
+use crate::writer::Output;
+use crate::{Compressor, Payload, Texts, Value, Version, decode, payload};
 
 /// Decodes `bytes`, and what decodes must survive being written and read again.
 pub fn value(bytes: &[u8]) {
@@ -23,7 +26,9 @@ pub fn value(bytes: &[u8]) {
 
 /// A value in bytes, and the version they are in.
 pub fn encoded(value: &Value) -> (Vec<u8>, Version) {
-    let mut out = Vec::new();
+    let mut bytes = Vec::new();
+    let mut compressor = Compressor::on();
+    let mut out = Output::new(&mut bytes, &mut compressor);
     let mut version = Version::REDIS_7_0;
     match value {
         Value::String(text) => encode_string(&mut out, text),
@@ -53,7 +58,7 @@ pub fn encoded(value: &Value) -> (Vec<u8>, Version) {
         }
         Value::Stream(stream) => encode_stream(&mut out, stream),
     }
-    (out, version)
+    (bytes, version)
 }
 
 fn pairs(texts: &Texts) -> impl Iterator<Item = (&[u8], &[u8])> {

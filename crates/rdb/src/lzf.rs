@@ -1,4 +1,4 @@
-//! Unpacking strings that were packed with LZF.
+//! Unpacking strings that were packed with LZF; `compress` packs them.
 //!
 //! ```text
 //! 000nnnnn                     n + 1 bytes follow as they are

@@ -24,7 +24,7 @@ use crate::listpack::{Listpack, Writer};
 use crate::reader::{Corrupt, Reader};
 use crate::texts::Texts;
 use crate::types::{STREAM_1, STREAM_3};
-use crate::writer::{push_count, push_number, push_raw_string};
+use crate::writer::{Output, push_count, push_number, push_raw_string};
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -186,7 +186,7 @@ fn id_of_key(key: &[u8]) -> Option<StreamId> {
 }
 
 /// Appends a stream in version 2.
-pub(crate) fn write(out: &mut Vec<u8>, stream: &Stream) {
+pub(crate) fn write(out: &mut Output<'_>, stream: &Stream) {
     let log = stream.log();
     let mut nodes = Vec::new();
     let mut nodes_len = 0;
@@ -200,34 +200,34 @@ pub(crate) fn write(out: &mut Vec<u8>, stream: &Stream) {
             entries.next();
         }
         push_raw_string(&mut nodes, &raw_id(first.id()));
-        push_raw_string(&mut nodes, &node.finish());
+        out.beside(&mut nodes).push_raw_string(&node.finish());
         nodes_len += 1;
     }
-    push_count(out, nodes_len);
-    out.append(&mut nodes);
-    push_number(out, log.len());
-    push_id(out, log.last_id());
-    push_id(out, log.first_id());
-    push_id(out, log.max_deleted_id());
-    push_number(out, log.entries_added());
-    push_count(out, stream.groups().len());
+    push_count(out.bytes(), nodes_len);
+    out.bytes().append(&mut nodes);
+    push_number(out.bytes(), log.len());
+    push_id(out.bytes(), log.last_id());
+    push_id(out.bytes(), log.first_id());
+    push_id(out.bytes(), log.max_deleted_id());
+    push_number(out.bytes(), log.entries_added());
+    push_count(out.bytes(), stream.groups().len());
     for (name, group) in stream.groups() {
         push_name(out, name);
-        push_id(out, group.last_id);
-        push_number(out, group.entries_read.unwrap_or(u64::MAX));
-        push_count(out, group.pending_len());
+        push_id(out.bytes(), group.last_id);
+        push_number(out.bytes(), group.entries_read.unwrap_or(u64::MAX));
+        push_count(out.bytes(), group.pending_len());
         for (id, pending) in group.pending_in(StreamId::MIN..=StreamId::MAX) {
-            out.extend(raw_id(id));
-            out.extend(pending.delivered_at_ms.to_le_bytes());
-            push_number(out, pending.deliveries);
+            out.bytes().extend(raw_id(id));
+            out.bytes().extend(pending.delivered_at_ms.to_le_bytes());
+            push_number(out.bytes(), pending.deliveries);
         }
-        push_count(out, group.consumers().len());
+        push_count(out.bytes(), group.consumers().len());
         for consumer in group.consumers() {
             push_name(out, consumer.name());
-            out.extend(consumer.seen_at_ms.to_le_bytes());
-            push_count(out, consumer.pending_len());
+            out.bytes().extend(consumer.seen_at_ms.to_le_bytes());
+            push_count(out.bytes(), consumer.pending_len());
             for id in consumer.pending_in(StreamId::MIN..=StreamId::MAX) {
-                out.extend(raw_id(id));
+                out.bytes().extend(raw_id(id));
             }
         }
     }

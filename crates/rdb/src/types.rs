@@ -29,6 +29,9 @@ pub(crate) const SET: u8 = 2;
 pub(crate) const SORTED_SET_TEXT: u8 = 3;
 pub(crate) const HASH: u8 = 4;
 pub(crate) const SORTED_SET: u8 = 5;
+/// Values of modules, as release candidates of Redis 4.0 wrote them, and since.
+pub(crate) const MODULE_EARLY: u8 = 6;
+pub(crate) const MODULE: u8 = 7;
 pub(crate) const HASH_ZIPMAP: u8 = 9;
 pub(crate) const LIST_ZIPLIST: u8 = 10;
 pub(crate) const SET_INTSET: u8 = 11;
@@ -50,3 +53,9 @@ pub(crate) const HASH_LISTPACK_DEADLINES_EARLY: u8 = 23;
 /// Redis 7.4: deadlines relative to the earliest.
 pub(crate) const HASH_DEADLINES: u8 = 24;
 pub(crate) const HASH_LISTPACK_DEADLINES: u8 = 25;
+
+/// Whether `kind` is the type of a value in this version.
+pub(crate) const fn is_value(kind: u8, version: Version) -> bool {
+    let last = if version.is_valkey() { HASH_2_VALKEY } else { HASH_LISTPACK_DEADLINES };
+    kind <= MODULE || kind >= HASH_ZIPMAP && kind <= last
+}

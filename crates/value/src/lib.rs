@@ -24,7 +24,7 @@ pub mod sorted_set;
 pub mod stream;
 pub mod view;
 
-pub use darter_structures::{BlockValue, Item};
+pub use darter_structures::{BlockValue, Deadline, Item};
 pub use element::Element;
 pub use hash::Hash;
 pub use large::LargeString;

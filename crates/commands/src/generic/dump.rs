@@ -1,18 +1,14 @@
 //! DUMP and RESTORE: values in the format of RDB files.
 
 use crate::expiration::NewDeadline;
-use crate::hash::fields::growth;
 use crate::set::rules;
 use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_rdb::{HashField, Payload, Texts, Value, Version, decode, payload};
-use darter_shard::{Expiry, Interest, Key, Keyspace, Object, ValueRef};
-use darter_value::hash::FieldExpiry;
-use darter_value::integer::IntegerText;
-use darter_value::{Element, End, Hash, Item, List, Set, SortedSet};
+use darter_rdb::{Built, Payload, Value, build, decode, encode_value, payload};
+use darter_shard::{Expiry, Interest, Key, Keyspace, ValueRef};
 
 /// A value in bytes.
 pub(super) static DUMP: Command = Command {
@@ -83,57 +79,9 @@ fn dump(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 /// A value as DUMP answers it.
 pub fn dump_value(value: ValueRef<'_>, now: UnixMillis) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let version = encode(&mut bytes, value, now);
+    let version = encode_value(&mut bytes, value, now);
     payload::seal(&mut bytes, version);
     bytes
-}
-
-/// Appends a value; the version it is in.
-fn encode(out: &mut Vec<u8>, value: ValueRef<'_>, now: UnixMillis) -> Version {
-    let object = match value {
-        ValueRef::Bytes(_) | ValueRef::Raw(_) | ValueRef::Integer(_) => {
-            let mut text = IntegerText::new();
-            let bytes = value.string_bytes(&mut text).unwrap_or_default();
-            darter_rdb::encode_string(out, bytes);
-            return Version::REDIS_7_0;
-        }
-        ValueRef::Object(object) => object,
-    };
-    match object {
-        Object::Large(string) => darter_rdb::encode_string(out, string.as_bytes()),
-        Object::List(list) => darter_rdb::encode_list(out, list.len(), |push| {
-            list.for_each(|element| match element {
-                Element::Packed(item) => push(item),
-                Element::Large(string) => push(Item::Bytes(string.as_bytes())),
-            });
-        }),
-        Object::Hash(hash) => return encode_hash(out, hash, now),
-        Object::Set(set) => darter_rdb::encode_set(out, set.len(), |push| set.for_each(push)),
-        Object::SortedSet(set) => darter_rdb::encode_sorted_set(out, set.len(), |push| {
-            set.iter().for_each(|(member, score)| push(member, score));
-        }),
-        Object::Stream(stream) => darter_rdb::encode_stream(out, stream),
-    }
-    Version::REDIS_7_0
-}
-
-/// Appends the fields that have not expired; the version they are in.
-fn encode_hash(out: &mut Vec<u8>, hash: &Hash, now: UnixMillis) -> Version {
-    let (mut len, mut expires) = (0, false);
-    hash.for_each(now.0, |field| {
-        len += 1;
-        expires |= field.deadline.is_some();
-    });
-    darter_rdb::encode_hash(out, len, expires, |push| {
-        hash.for_each(now.0, |field| {
-            let value = match field.value {
-                Element::Packed(item) => item,
-                Element::Large(string) => Item::Bytes(string.as_bytes()),
-            };
-            let deadline_ms = field.deadline.map(|at| at.millis().unsigned_abs());
-            push(field.name, value, deadline_ms);
-        });
-    })
 }
 
 /// The options of RESTORE.
@@ -233,77 +181,23 @@ fn put(
     value: Value,
     expiry: Expiry,
 ) -> ReplyResult {
-    match value {
-        Value::String(text) => {
-            if text.len() as u64 > call.limits.string_bytes_max {
-                return Err(BAD_FORMAT);
-            }
+    if let Value::String(text) = &value
+        && text.len() as u64 > call.limits.string_bytes_max
+    {
+        return Err(BAD_FORMAT);
+    }
+    match build(value, rules(call), call.now) {
+        Built::Text(text) => {
             keyspace.set_string(key, &text, expiry);
         }
-        Value::List(texts) => keyspace.set_collection(key, list_of(call, &texts), expiry),
-        Value::Set(texts) => keyspace.set_collection(key, set_of(call, &texts), expiry),
-        Value::SortedSet(members, scores) => {
-            keyspace.set_collection(key, sorted_set_of(call, &members, &scores), expiry);
+        Built::Object(object) => {
+            keyspace.set_object(key, object, expiry);
         }
-        Value::Hash(texts, deadlines) => {
-            keyspace.set_collection(key, hash_of(call, &texts, &deadlines), expiry);
+        Built::Nothing => {
+            keyspace.tell(Interest::GENERIC, "del").remove(key);
         }
-        Value::Stream(stream) => keyspace.set_collection(key, stream, expiry),
     }
     Ok(())
-}
-
-fn list_of(call: &Call<'_>, texts: &Texts) -> List {
-    let limit = call.limits.encodings.list;
-    let mut list = List::default();
-    for text in texts.iter() {
-        list.prepare(text.len(), 1, limit);
-        list.push(End::Back, text, limit);
-    }
-    list
-}
-
-fn set_of(call: &Call<'_>, texts: &Texts) -> Set {
-    let rules = rules(call);
-    let mut set = Set::default();
-    set.expect(texts.get(0).unwrap_or_default(), texts.len(), rules);
-    for text in texts.iter() {
-        set.add(darter_value::packing::item_of(text), rules);
-    }
-    set
-}
-
-/// Without the fields that have expired.
-fn hash_of(call: &Call<'_>, texts: &Texts, deadlines: &[HashField]) -> Hash {
-    let (now, growth) = (call.now.0, growth(call));
-    let mut hash = Hash::default();
-    hash.prepare(texts.iter(), growth);
-    let mut expiring = deadlines.iter().peekable();
-    let mut words = texts.iter();
-    let mut index = 0;
-    while let (Some(field), Some(value)) = (words.next(), words.next()) {
-        let own = expiring.next_if(|next| next.index == index);
-        let new = own.map(|own| {
-            NewDeadline::at(i64::try_from(own.deadline_ms).unwrap_or(i64::MAX), call.now)
-        });
-        if !new.is_some_and(|new| new.passed) {
-            let expiry = new.map_or(FieldExpiry::Clear, |new| FieldExpiry::At(new.deadline));
-            hash.set(field, value, expiry, now, growth);
-        }
-        index += 1;
-    }
-    hash
-}
-
-fn sorted_set_of(call: &Call<'_>, members: &Texts, scores: &[f64]) -> SortedSet {
-    let rules = rules(call);
-    let mut set = SortedSet::default();
-    let longest = members.iter().map(<[u8]>::len).max().unwrap_or(0);
-    set.expect(members.len(), longest, rules);
-    for (member, score) in members.iter().zip(scores) {
-        set.set(member, *score, rules);
-    }
-    set
 }
 
 #[cfg(test)]
