@@ -97,6 +97,8 @@ impl<'a> Caller<'a> {
         };
         if !result.as_ref().is_ok_and(is_to_come) {
             self.core.statistics().called(entry.id, &result);
+            // What is no part of another command was counted when it began.
+            self.session.commands += u64::from(self.nested);
         }
         result
     }
@@ -233,7 +235,7 @@ impl<'a> Caller<'a> {
             || is_tracking != self.limits.interest.has(Interest::CHANGES)
         {
             let by_script = self.limits.by_script;
-            let limits = self.core.shared.call_limits();
+            let limits = self.core.call_limits();
             self.limits = if self.nested { limits.of_part() } else { limits };
             self.limits.by_script = by_script;
         }
