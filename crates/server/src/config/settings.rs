@@ -105,6 +105,7 @@ impl Settings {
             interest: self.notified_events,
             tracked_keys_max: self.tracked_keys_max,
             slices: true,
+            by_script: false,
             memory: self.memory_limit(),
             keeps_expired: false,
         }
