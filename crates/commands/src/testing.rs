@@ -76,6 +76,8 @@ impl Bench {
                 tracked_keys_max: 0,
                 memory: MemoryLimit::NONE,
                 slices: false,
+                by_script: false,
+                keeps_expired: false,
                 string_bytes_max: 512 << 20,
                 databases: 16,
                 encodings: EncodingLimits::default(),

@@ -1,7 +1,6 @@
 //! Clients that wait for what other servers or files will have: until then their connection is
 //! suspended, and their worker looks at the clock for them.
 
-use crate::blocking::waiter::Ending;
 use crate::commands::error::ServerError;
 use crate::pending::Pending;
 use crate::session::Session;
@@ -9,6 +8,7 @@ use crate::worker::{Core, Worker};
 use darter_base::UnixMillis;
 use darter_resp::ReplyWriter;
 use darter_runtime::{ConnectionId, Connections};
+use darter_txn::Ending;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub enum End {
 impl Core {
     /// Lets a client wait, which must then be suspended.
     pub fn begin_waiting(&self, session: &mut Session, id: ConnectionId, waiting: Waiting) {
+        // It counts as run when it has its answer.
+        session.take_command_back();
         session.pending = Some(Pending::Waiting(waiting));
         self.statistics().blocked_clients.add(1);
         if let Some(until) = waiting.until {
@@ -83,6 +85,7 @@ impl Core {
             Some(Pending::Waiting(waiting)) => {
                 session.finish_pending(output, |session, output| {
                     session.pending = None;
+                    session.commands += 1;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
                     match end {
                         End::TimedOut => waiting.awaited.write(&mut reply),

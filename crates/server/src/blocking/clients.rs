@@ -1,7 +1,7 @@
 //! Clients that wait for keys, on their worker: how a wait begins and ends.
 
 use super::serve::Served;
-use super::waiter::{Blocked, Ending};
+use super::waiter::Blocked;
 use crate::dispatch::Client;
 use crate::mail::ShardPost;
 use crate::pending::{After, Pending};
@@ -16,7 +16,7 @@ use darter_command_table::{ReplyError, ShardView, Wait};
 use darter_resp::{OwnedArgs, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Turn};
 use darter_shard::{Key, Shard};
-use darter_txn::{Gathering, Held, Step, Ticket};
+use darter_txn::{Ending, Gathering, Held, Step, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,6 +33,15 @@ pub struct BlockedClient {
     request_bytes: usize,
     /// Set while its shards are collected to try it again.
     pub gathering: Option<Gathering<Shard>>,
+}
+
+/// How a command that waited came to its end, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+enum Finished<'a> {
+    /// It ran, or its time was up.
+    Ran(&'a Result<(), ReplyError>),
+    /// Somebody ended it with an error (CLIENT UNBLOCK): Redis counts it as run and as refused.
+    Unblocked(&'a ReplyError),
 }
 
 /// How often a wait is looked at again that could not be ended because it was just being tried.
@@ -93,7 +102,7 @@ impl Core {
     /// Forgets a client that is gone. What it was collecting is to be released by the caller.
     pub fn leave_blocked(&self, session: &Session, blocked: &BlockedClient, turn: &Turn) {
         self.end_blocking(session.client_id, blocked);
-        if blocked.waiter.abandon() {
+        if blocked.waiter.claim.abandon() {
             self.wake_those_behind(&blocked.waiter, turn.now);
         }
     }
@@ -108,7 +117,7 @@ impl Core {
         turn: &Turn,
     ) -> Ending {
         let Some(Pending::Blocked(blocked)) = &mut session.pending else { return Ending::Over };
-        let ending = blocked.waiter.end();
+        let ending = blocked.waiter.claim.end();
         if ending != Ending::Ended {
             if ending == Ending::Busy
                 && end == End::TimedOut
@@ -125,32 +134,40 @@ impl Core {
         self.end_blocking(session.client_id, &blocked);
         let unsent_before = output.len();
         let mut reply = ReplyWriter::new(output, session.protocol);
+        let error = ReplyError::Text(UNBLOCKED);
         let result = match end {
             End::TimedOut => {
                 reply.null_array();
-                Ok(())
+                Finished::Ran(&Ok(()))
             }
             End::Unblocked => {
                 reply.error(UNBLOCKED);
-                Err(ReplyError::Text(UNBLOCKED))
+                Finished::Unblocked(&error)
             }
         };
         let reply_bytes = output.len() - unsent_before;
-        self.note_finished(session, &blocked, &result, (blocked.nanos, reply_bytes), turn);
+        self.note_finished(session, &blocked, result, (blocked.nanos, reply_bytes), turn);
         ending
     }
 
     /// Counts and remembers a command that has waited.
     fn note_finished(
         &self,
-        session: &Session,
+        session: &mut Session,
         blocked: &BlockedClient,
-        result: &Result<(), ReplyError>,
+        result: Finished<'_>,
         (nanos, reply_bytes): (u64, usize),
         turn: &Turn,
     ) {
         let entry = blocked.waiter.entry;
-        self.statistics().called(entry.id, result);
+        session.note_command(entry);
+        match result {
+            Finished::Ran(result) => self.statistics().called(entry.id, result),
+            Finished::Unblocked(error) => {
+                self.statistics().called::<()>(entry.id, &Ok(()));
+                self.statistics().refused(entry.id, error);
+            }
+        }
         self.statistics().took(entry.id, nanos);
         let cost = Cost { nanos, request_bytes: blocked.request_bytes, reply_bytes };
         if self.thresholds.get().is_notable(cost) {
@@ -213,7 +230,7 @@ impl Worker {
             let Some(reply) = undelivered.take() else { return };
             core.end_blocking(session.client_id, &blocked);
             let cost = (blocked.nanos + nanos, reply.len());
-            core.note_finished(session, &blocked, &result, cost, &turn);
+            core.note_finished(session, &blocked, Finished::Ran(&result), cost, &turn);
             core.answer(session, output, |_, output| output.append(reply));
             core.tell_late(session, &mut output.0);
         });

@@ -26,7 +26,7 @@ const ESCALATION_MAX: Duration = Duration::from_millis(5);
 /// After how long a script lets its worker serve others, and for how long it runs between two times, in
 /// nanoseconds.
 const SERVES_AFTER_NANOS: u64 = 1_000_000;
-const SERVES_EVERY_NANOS: u64 = 200_000;
+const SERVES_EVERY_NANOS: u64 = 50_000;
 
 /// How long a script that has written may go on while the server is about to end, in nanoseconds.
 const WRITER_GRACE_NANOS: u64 = 3_000_000_000;
@@ -213,6 +213,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         };
         let nanos = core.nanos_since(begun);
         core.statistics().took(entry.id, nanos);
+        core.statistics().nested_nanos.add(nanos);
         let reply_bytes = output.len().saturating_sub(unsent_before);
         let cost = Cost { nanos, request_bytes: request.bytes, reply_bytes };
         if core.thresholds.get().is_notable(cost) {
