@@ -119,7 +119,8 @@ fn passes_both_ways(peer: &str, options: &[&str], version: Version, more: &[&str
             Record::Database(index) => database = index,
             Record::Sizes { keys, with_deadline } => {
                 let index = u32::try_from(database).expect("a small number");
-                let [keys, with_deadline] = [keys, with_deadline].map(|count| count as usize);
+                let [keys, with_deadline] = [keys, with_deadline]
+                    .map(|count| usize::try_from(count).expect("a small number"));
                 file::push_database(&mut out, index, keys, with_deadline);
             }
             Record::Function(code) => {
