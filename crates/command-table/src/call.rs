@@ -51,6 +51,8 @@ pub struct CallLimits {
     pub interest: Interest,
     /// Keys remembered for clients that are tracked (`tracking-table-max-keys`); 0: any number.
     pub tracked_keys_max: usize,
+    /// Whether values in versions of the RDB format to come are tried (`rdb-version-check relaxed`).
+    pub tries_any_rdb_version: bool,
     /// Whether a command may ask to be run in slices: not as a part of another one.
     pub slices: bool,
     /// How much memory may be used.

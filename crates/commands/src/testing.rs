@@ -74,6 +74,7 @@ impl Bench {
             limits: CallLimits {
                 interest: Interest::NONE,
                 tracked_keys_max: 0,
+                tries_any_rdb_version: false,
                 memory: MemoryLimit::NONE,
                 slices: false,
                 string_bytes_max: 512 << 20,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub notified_events: Interest,
     /// Keys remembered for clients that are tracked; 0: any number.
     pub tracked_keys_max: usize,
+    /// Whether values in versions of the RDB format to come are tried.
+    pub tries_any_rdb_version: bool,
     /// Without a password, only clients on this machine are served.
     pub protected_mode: bool,
     /// Number of databases, 1..=65535.
@@ -104,6 +106,7 @@ impl Settings {
             encodings: self.encodings,
             interest: self.notified_events,
             tracked_keys_max: self.tracked_keys_max,
+            tries_any_rdb_version: self.tries_any_rdb_version,
             slices: true,
             memory: self.memory_limit(),
         }
@@ -148,6 +151,7 @@ impl Default for Settings {
             maxclients: 0,
             notified_events: Interest::NONE,
             tracked_keys_max: 0,
+            tries_any_rdb_version: false,
             protected_mode: true,
             databases: 1,
             proto_max_bulk_len: 0,

@@ -20,7 +20,13 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("rdbchecksum", "yes", "Adds a checksum to snapshots.").at_start(),
     flag("rdb-save-incremental-fsync", "yes", "Writes snapshots to disk bit by bit."),
     flag("rdb-del-sync-files", "no", "Deletes snapshots made for replicas only."),
-    choice("rdb-version-check", &["strict", "relaxed"], "strict", "Refuses newer snapshots."),
+    choice(
+        "rdb-version-check",
+        &["strict", "relaxed"],
+        "strict",
+        "Refuses values of newer versions.",
+    )
+    .sets(|to, value| to.tries_any_rdb_version = value.choice() == 1),
     number("rdb-key-save-delay", i32::MIN as i128, INT, "0", "Delays saving each key, for tests.")
         .unit("microseconds")
         .hidden(),
