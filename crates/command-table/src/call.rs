@@ -57,9 +57,20 @@ pub struct CallLimits {
     pub slices: bool,
     /// How much memory may be used.
     pub memory: MemoryLimit,
+    /// Whether keys that have expired stay until somebody writes them: while changes are held back, nothing is
+    /// to happen that a replica would have to be told.
+    pub keeps_expired: bool,
 }
 
 impl CallLimits {
+    /// Whether a command is nothing but its handler: nobody hears of what it does, and nothing is kept within
+    /// limits.
+    #[inline]
+    pub const fn are_plain(&self) -> bool {
+        // One branch for all.
+        !(self.interest.any() | self.memory.is_set() | self.keeps_expired)
+    }
+
     /// The same for a command that is a part of another one: it runs in one piece, and whoever runs the whole
     /// makes room for it.
     #[must_use]

@@ -13,6 +13,7 @@ mod oom;
 mod options;
 mod start;
 mod supervision;
+mod title;
 
 use client::invocation::{Role, role_of};
 use std::ffi::OsString;

@@ -4,9 +4,10 @@ use crate::log::Log;
 use crate::oom::OomScoreSetter;
 use crate::options::{Configuration, rename_error};
 use crate::supervision::{PidFile, Supervisor};
+use crate::title::TitleSetter;
 use crate::{crash, files, listeners, metrics};
 use darter_base::UnixMillis;
-use darter_runtime::{ListenHandle, PeerAddress, RuntimeConfig, Tunables};
+use darter_runtime::{EndSignal, EndsOnSignal, ListenHandle, PeerAddress, RuntimeConfig, Tunables};
 use darter_server::config::{Settings, memory_limit};
 use darter_server::shared::{ApplySettings, Identity};
 use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands};
@@ -16,7 +17,7 @@ use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 
 /// The commit this was built from, when the build says so.
@@ -41,6 +42,8 @@ pub(crate) fn run(configuration: Configuration) -> ExitCode {
         eprintln!("cannot go to the directory {}: {error}", settings.directory.display());
         return ExitCode::FAILURE;
     }
+    let file = configuration.file.as_ref().map_or(String::new(), |path| path.display().to_string());
+    let title = TitleSetter::new(&settings, &file);
     // What fails from here on, nobody at a terminal sees any more: the log is tried first.
     let log = match Log::start(&settings.log) {
         Ok(log) => log,
@@ -56,7 +59,7 @@ pub(crate) fn run(configuration: Configuration) -> ExitCode {
     log.apply(&settings.log);
     crash::install();
     crash::apply(&settings);
-    match serve(configuration, &log, &supervisor, is_in_background) {
+    match serve(configuration, &log, title, &supervisor, is_in_background) {
         Ok(()) => {
             tracing::warn!("Darter is now ready to exit, bye bye...");
             ExitCode::SUCCESS
@@ -71,6 +74,7 @@ pub(crate) fn run(configuration: Configuration) -> ExitCode {
 fn serve(
     mut configuration: Configuration,
     log: &Log,
+    title: TitleSetter,
     supervisor: &Supervisor,
     is_in_background: bool,
 ) -> Result<(), Box<dyn std::error::Error>> {
@@ -109,9 +113,13 @@ fn serve(
         error
     })?;
     let shared: &'static Shared = Box::leak(Box::new(shared));
+    title.apply(&settings);
     let pid_file = PidFile::write(&settings.process, is_in_background);
     show_identity(&settings, log);
-    let config = runtime_config(&settings, worker_count);
+    let config = RuntimeConfig {
+        ends_on_signal: EndsOnSignal(Arc::new(|signal| ends_on(signal, &shared.config.current()))),
+        ..runtime_config(&settings, worker_count)
+    };
     let handle =
         darter_runtime::start::<Worker, _>(&config, move |context| Worker::new(shared, &context))?;
     tracing::info!("Reactor: {}", handle.reactor());
@@ -125,12 +133,14 @@ fn serve(
         listen: handle.listen(),
         tunables: handle.tunables().clone(),
         log: log.clone(),
+        title,
         oom_score,
         file_reserve,
     };
     let running = Running {
         reactor: handle.reactor().clone(),
         shutdown: handle.shutdown(),
+        supervisor: supervisor.name(),
         apply: applier.into_function(),
     };
     shared.running.set(running).map_err(|_| "the server was started twice")?;
@@ -345,6 +355,27 @@ fn runtime_config(settings: &Settings, worker_count: u16) -> RuntimeConfig {
     }
 }
 
+/// Whether the server ends on a signal. It does what SHUTDOWN does with the same options, and nothing can be
+/// saved.
+fn ends_on(signal: EndSignal, settings: &Settings) -> bool {
+    let request = match signal {
+        EndSignal::Interrupt => settings.process.on_interrupt,
+        EndSignal::Terminate => settings.process.on_terminate,
+    };
+    let ends = !request.saves || request.is_forced;
+    if ends {
+        tracing::info!("User requested shutdown...");
+    } else {
+        tracing::warn!("SHUTDOWN SAVE refused: this version cannot save the data set");
+        tracing::warn!(
+            "{} received but errors trying to shut down the server, check the logs for more \
+             information",
+            signal.name()
+        );
+    }
+    ends
+}
+
 /// What decides where the server listens and can change while it runs.
 type Listening = (u16, Vec<String>);
 
@@ -359,6 +390,7 @@ struct Applier {
     listen: ListenHandle,
     tunables: Tunables,
     log: Log,
+    title: TitleSetter,
     oom_score: OomScoreSetter,
     file_reserve: u64,
 }
@@ -393,6 +425,7 @@ impl Applier {
         self.tunables.set_idle_timeout_seconds(settings.idle_timeout_seconds);
         self.tunables.set_query_buffer_limit_bytes(settings.query_buffer_limit_bytes);
         self.tunables.set_tcp_keepalive_seconds(settings.tcp_keepalive_seconds);
+        self.title.apply(settings);
         self.log.apply(&settings.log);
         crash::apply(settings);
         Ok(())

@@ -40,6 +40,15 @@ impl Supervisor {
         !matches!(self, Self::Nobody)
     }
 
+    /// As INFO shows it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Nobody => "no",
+            Self::Upstart => "upstart",
+            Self::Systemd(_) => "systemd",
+        }
+    }
+
     /// Tells what cannot work.
     pub(crate) fn warn(&self) {
         match self {

@@ -1,6 +1,6 @@
 //! What a runtime is started with, and what can be changed while it runs.
 
-use crate::Reactor;
+use crate::{EndsOnSignal, Reactor};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
@@ -36,6 +36,8 @@ pub struct RuntimeConfig {
     /// Whether SIGTERM and SIGINT shut the runtime down (a second SIGINT exits at once), and
     /// SIGPIPE and SIGHUP are ignored.
     pub handle_signals: bool,
+    /// Which of them do.
+    pub ends_on_signal: EndsOnSignal,
 }
 
 impl Default for RuntimeConfig {
@@ -52,6 +54,7 @@ impl Default for RuntimeConfig {
             query_buffer_limit_bytes: 1 << 30,
             shutdown_grace: Duration::from_secs(4),
             handle_signals: true,
+            ends_on_signal: EndsOnSignal::default(),
         }
     }
 }

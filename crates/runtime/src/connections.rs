@@ -143,6 +143,11 @@ impl<'a, S: Service> Connections<'a, S> {
     pub fn buffer_bytes(&self) -> usize {
         self.network.buffer_bytes()
     }
+
+    /// Times a connection's output was sent, all of it or some, since the worker was started.
+    pub fn sends(&self) -> u64 {
+        self.network.sends
+    }
 }
 
 fn describe<S: Service>(connection: &Connection<S>, idle: Duration) -> ConnectionInfo {

@@ -13,7 +13,7 @@
 //! loop, `network` the driver,
 //! `mailbox` the wake-up handshake, `host` the two hosts.
 
-// Denied by the workspace; `allocator`, `crash`, `process` and `stopwatch` say why they need it.
+// Denied by the workspace; `allocator`, `crash`, `process`, `stopwatch` and `title` say why they need it.
 
 pub mod allocator;
 pub mod apart;
@@ -35,6 +35,7 @@ pub mod reactor;
 pub mod runtime;
 pub mod service;
 pub mod stopwatch;
+pub mod title;
 
 mod acceptor;
 mod blocking;
@@ -73,6 +74,7 @@ pub use runtime::{WorkerContext, start};
 pub use service::{
     CloseReason, Io, NextTick, OutputLimit, Progress, Refusal, Service, Stopping, Then,
 };
+pub use signals::{EndSignal, EndsOnSignal};
 pub use stopwatch::{Stopwatch, Ticks};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.

@@ -101,6 +101,8 @@ pub(crate) struct Network<S: Service> {
     idle_check_at_seconds: Option<u32>,
     /// The timeout `idle_check_at_seconds` was computed for.
     idle_timeout_seconds: u32,
+    /// Times a connection's output was sent, all of it or some.
+    pub(crate) sends: u64,
 }
 
 impl<S: Service> Network<S> {
@@ -138,6 +140,7 @@ impl<S: Service> Network<S> {
             now_seconds: 0,
             idle_check_at_seconds: None,
             idle_timeout_seconds: 0,
+            sends: 0,
         }
     }
 
@@ -561,6 +564,7 @@ impl<S: Service> Network<S> {
         let sent = if connection.output.is_empty() { Sent::All } else { connection.send() };
         if connection.sent_bytes > before {
             connection.active_at_seconds = now_seconds;
+            self.sends += 1;
         }
         let was_blocked = mem::replace(&mut connection.send_blocked, sent == Sent::Blocked);
         if connection.local && was_blocked != connection.send_blocked {

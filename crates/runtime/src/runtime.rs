@@ -2,6 +2,7 @@
 
 use crate::acceptor::Acceptor;
 use crate::census::Census;
+use crate::clock::TickTimer;
 use crate::config::WakeAll;
 use crate::files::{Files, RingUse};
 use crate::host::Host;
@@ -68,7 +69,7 @@ where
     let mut threads = start_threads(config, choice, &shared, polls, &Arc::new(factory))?;
     let signals = if config.handle_signals {
         let begin = shutdown.clone();
-        match SignalThread::start(move || begin.begin()) {
+        match SignalThread::start(config.ends_on_signal.clone(), move || begin.begin()) {
             Ok(signals) => Some(signals),
             Err(error) => {
                 shutdown.stop();
@@ -276,12 +277,13 @@ fn make_worker<S: Service>(
     let acceptor = (id.index() == 0).then(Acceptor::default);
     let post = Post::new(id, Arc::clone(&shared));
     let background = Background::new(Arc::clone(&shared.desks[id.index()].bell));
+    let turn = read_clocks(id);
     let network = Network::new(
         poll.registry().try_clone()?,
         &config,
         shared.tunables.clone(),
         Arc::clone(&shared.census),
-        read_clocks(id),
+        turn,
     );
     let service = factory(WorkerContext {
         worker: id,
@@ -310,6 +312,7 @@ fn make_worker<S: Service>(
         deferred: Vec::new(),
         completions_seen: false,
         next_tick: NextTick::Now,
+        timer: TickTimer::new(turn.instant),
         shutdown_grace: config.shutdown_grace,
         drain_deadline: None,
     };

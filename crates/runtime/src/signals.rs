@@ -2,8 +2,46 @@
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+
+/// A signal that asks the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndSignal {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl EndSignal {
+    /// As the system calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+}
+
+/// Whether a signal begins a shutdown. Asked on the thread of signals, whenever one comes.
+#[derive(Clone)]
+pub struct EndsOnSignal(pub Arc<dyn Fn(EndSignal) -> bool + Send + Sync>);
+
+impl Default for EndsOnSignal {
+    /// Every one does.
+    fn default() -> Self {
+        Self(Arc::new(|_| true))
+    }
+}
+
+impl fmt::Debug for EndsOnSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndsOnSignal")
+    }
+}
 
 /// A thread that sleeps until a signal comes. A thread of its own, so that a busy worker cannot
 /// delay the second SIGINT. SIGHUP is caught and dropped: a server outlives its terminal. SIGPIPE
@@ -15,9 +53,12 @@ pub(crate) struct SignalThread {
 }
 
 impl SignalThread {
-    /// Calls `begin_shutdown` for each SIGTERM and SIGINT. A second SIGINT ends the process with
-    /// status 1.
-    pub(crate) fn start(begin_shutdown: impl Fn() + Send + 'static) -> io::Result<Self> {
+    /// Calls `begin_shutdown` for each SIGTERM and SIGINT that `ends` says yes to. A second SIGINT ends the
+    /// process with status 1.
+    pub(crate) fn start(
+        ends: EndsOnSignal,
+        begin_shutdown: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         let handle = signals.handle();
         let named = thread::Builder::new().name("darter-signals".to_owned());
@@ -30,9 +71,16 @@ impl SignalThread {
                         std::process::exit(1);
                     }
                     SIGINT | SIGTERM => {
-                        interrupted |= signal == SIGINT;
-                        tracing::info!(signal, "shutting down");
-                        begin_shutdown();
+                        let signal = if signal == SIGINT {
+                            interrupted = true;
+                            EndSignal::Interrupt
+                        } else {
+                            EndSignal::Terminate
+                        };
+                        tracing::warn!("Received {} scheduling shutdown...", signal.name());
+                        if (ends.0)(signal) {
+                            begin_shutdown();
+                        }
                     }
                     _ => {}
                 }

@@ -2,6 +2,7 @@
 
 use crate::acceptor::Acceptor;
 use crate::background::Tasks;
+use crate::clock::TickTimer;
 use crate::host::Host;
 use crate::listening::Listeners;
 use crate::network::Network;
@@ -49,6 +50,7 @@ pub(crate) struct Driver<S: Service> {
     /// Whether io_uring reported completions in a tick that does no background work.
     pub(crate) completions_seen: bool,
     pub(crate) next_tick: NextTick,
+    pub(crate) timer: TickTimer,
     pub(crate) shutdown_grace: Duration,
     /// When draining ends, once it began.
     pub(crate) drain_deadline: Option<Instant>,
@@ -82,7 +84,9 @@ impl<S: Service> Worker<S> {
 impl<S: Service> Driver<S> {
     fn tick(&mut self, service: &mut S) {
         self.wait();
-        self.network.begin_tick(read_clocks(self.id));
+        let mut turn = read_clocks(self.id);
+        turn.last_tick = self.timer.begin(turn.instant);
+        self.network.begin_tick(turn);
         let mut seen = self.dispatch_events(service);
         seen.completions |= std::mem::take(&mut self.completions_seen);
         self.network.show_and_send(service);
@@ -160,7 +164,7 @@ impl<S: Service> Driver<S> {
     }
 
     /// How long this worker may sleep; `None` for ever.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&mut self) -> Option<Duration> {
         let desk = &self.shared.desks[self.id.index()];
         let tasks = self.background.tasks();
         if self.next_tick == NextTick::Now
@@ -181,7 +185,9 @@ impl<S: Service> Driver<S> {
         let limit = self.network.limit_deadline();
         let first = [service, acceptor, idle, limit, tasks.deadline(), self.drain_deadline];
         let deadline = first.into_iter().flatten().min()?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        let now = Instant::now();
+        self.timer.end(now);
+        Some(deadline.saturating_duration_since(now))
     }
 
     fn dispatch_events(&mut self, service: &mut S) -> Seen {
@@ -318,5 +324,6 @@ impl<S: Service> Driver<S> {
 pub(crate) fn read_clocks(worker: WorkerId) -> Turn {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-    Turn { now: UnixMillis(millis), instant: Instant::now(), worker }
+    let instant = Instant::now();
+    Turn { now: UnixMillis(millis), instant, worker, last_tick: Duration::ZERO }
 }

@@ -119,6 +119,7 @@ impl Core {
         if let Some(Pending::Ready(ready)) =
             session.pending.take_if(|pending| matches!(pending, Pending::Ready(_)))
         {
+            session.take_command_back();
             session.pending = Some(ready.give_up(self));
         }
         let Some(Pending::Deferred(request)) = session.pending.take() else {

@@ -90,6 +90,8 @@ impl<'a> Caller<'a> {
         };
         if !result.as_ref().is_ok_and(is_to_come) {
             self.core.statistics().called(entry.id, &result);
+            // What is no part of another command was counted when it began.
+            self.session.commands += u64::from(self.nested);
         }
         result
     }
@@ -225,7 +227,7 @@ impl<'a> Caller<'a> {
         if version != self.core.shared.config.version()
             || is_tracking != self.limits.interest.has(Interest::CHANGES)
         {
-            let limits = self.core.shared.call_limits();
+            let limits = self.core.call_limits();
             self.limits = if self.nested { limits.of_part() } else { limits };
         }
         result

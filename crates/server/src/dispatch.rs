@@ -325,8 +325,7 @@ pub fn run_command(
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
-    let is_plain = !limits.interest.any() && !limits.memory.is_set() && !client.leaves_no_trace;
-    if is_plain {
+    if limits.are_plain() && !client.leaves_no_trace {
         return run_handler(command, args, client, now, limits, shared, view, output, waits);
     }
     if limits.memory.is_set()
@@ -336,7 +335,12 @@ pub fn run_command(
         ReplyWriter::new(output, client.protocol).error(ReplyError::OutOfMemory.line());
         return Err(ReplyError::OutOfMemory);
     }
-    view.each().for_each(|shard| shard.ignore_accesses(client.leaves_no_trace));
+    // A write has to know what is there.
+    let keeps_expired = limits.keeps_expired && command.flags.has(Flags::READONLY);
+    for shard in view.each() {
+        shard.ignore_accesses(client.leaves_no_trace);
+        shard.keep_expired(keeps_expired);
+    }
     let result = if limits.interest.any() {
         run_observed(shared, entry, args, client.author, limits, view, together, |view| {
             run_handler(command, args, client, now, limits, shared, view, output, waits)
@@ -346,6 +350,7 @@ pub fn run_command(
     };
     for shard in view.each() {
         shard.ignore_accesses(false);
+        shard.keep_expired(false);
         if limits.memory.is_set() {
             shared.settle(&limits.memory, shard);
         }

@@ -119,7 +119,8 @@ impl LateReply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::survey::Question;
+    use crate::survey::{Asking, Question};
+    use darter_command_table::CommandId;
     use darter_resp::{Protocol, ReplyWriter};
 
     #[test]
@@ -136,7 +137,8 @@ mod tests {
         write(reply.output(), 3);
         assert_eq!(reply.begun.to_vec(), b":1\r\n:2\r\n:3\r\n");
         assert_eq!(reply.held_for, Duration::from_secs(3));
-        reply.parts.push_back(Part::Survey(Survey::of_everybody(Question::Purge, Protocol::Resp2)));
+        let asking = Asking { command: CommandId(0), protocol: Protocol::Resp2 };
+        reply.parts.push_back(Part::Survey(Survey::of_everybody(Question::Purge, asking)));
         write(reply.output(), 5);
         write(reply.answer(), 4);
         assert_eq!(reply.begun.to_vec(), b":1\r\n:2\r\n:3\r\n:4\r\n");

@@ -145,6 +145,7 @@ impl Core {
         let error = match dialogue {
             Ok(dialogue) => {
                 session.facts.dialogue = Some(dialogue);
+                session.take_command_back();
                 session.pending = Some(Pending::Deferred(request));
                 return After::Resumes;
             }

@@ -6,7 +6,7 @@
 
 use crate::worker::{Core, Worker};
 use darter_base::UnixMillis;
-use darter_command_table::{Entry, Flags};
+use darter_command_table::{CallLimits, Entry, Flags};
 use darter_resp::Args;
 use darter_runtime::Connections;
 use std::sync::Mutex;
@@ -87,6 +87,11 @@ impl SharedPause {
 }
 
 impl Core {
+    /// What commands depend on now. During a pause nothing expires.
+    pub fn call_limits(&self) -> CallLimits {
+        CallLimits { keeps_expired: self.pause.get().is_some(), ..self.shared.call_limits() }
+    }
+
     /// Whether the command has to wait for a pause to end.
     #[inline]
     pub fn holds_back(&self, entry: &Entry, args: Args<'_>) -> bool {
@@ -100,6 +105,7 @@ impl Core {
         if self.pause.replace(pause) == pause {
             return;
         }
+        self.limits.set(self.call_limits());
         // Who is still held back waits again, at the back of the queue.
         let held_back = std::mem::take(&mut *self.held_back.borrow_mut());
         for id in held_back {

@@ -30,7 +30,7 @@ pub enum Pending {
     Gathering(Box<Coordinated>),
     /// Has its shards, and is to run apart from other connections.
     Ready(Box<Coordinated>),
-    /// To be run once letters have been read.
+    /// To be run once letters have been read. It counts as run then, not before.
     Deferred(Box<OwnedRequest>),
     /// Running in slices.
     Sliced(Box<Sliced>),
@@ -193,10 +193,11 @@ pub fn run_gathered(
         }
         Ok(Flow::Block(wait)) => {
             let nanos = core.nanos_since(begun);
+            // It is counted when it has its answer.
+            session.take_command_back();
             core.begin_blocking(session, request, &mut view, *wait, id, nanos);
             core.serve(&mut view, turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
-            // It is counted when it has its answer.
             core.show(session, request, turn);
             return After::Blocks;
         }
@@ -204,6 +205,7 @@ pub fn run_gathered(
         Ok(Flow::Defer) => {
             // Placed anew, it may need other shards.
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
+            session.take_command_back();
             session.pending = Some(Pending::Deferred(Box::new(request.to_owned())));
             core.post.send(core.worker, Mail::Resume(id));
             return After::Waits;

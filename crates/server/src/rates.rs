@@ -15,6 +15,17 @@ pub struct Amounts {
     pub input_bytes: u64,
     /// Bytes of replies.
     pub output_bytes: u64,
+    /// Rounds of the workers' loops.
+    pub ticks: u64,
+    /// Time these took.
+    pub tick_nanos: u64,
+}
+
+impl Amounts {
+    /// Mean time of one round.
+    pub fn nanos_per_tick(&self) -> u64 {
+        self.tick_nanos.checked_div(self.ticks).unwrap_or_default()
+    }
 }
 
 /// The latest samples: sums since the start, and when they were read.
@@ -47,6 +58,8 @@ impl Rates {
             commands: rate(earlier.commands, later.commands),
             input_bytes: rate(earlier.input_bytes, later.input_bytes),
             output_bytes: rate(earlier.output_bytes, later.output_bytes),
+            ticks: rate(earlier.ticks, later.ticks),
+            tick_nanos: rate(earlier.tick_nanos, later.tick_nanos),
         }
     }
 }

@@ -201,7 +201,13 @@ impl Session {
         self.last_command = &entry.full_name;
     }
 
-    /// Takes that back, because it is going to run it another way.
+    /// Notes that it queues a command; what runs of a transaction is counted when it does.
+    #[inline]
+    pub fn note_queued(&mut self, entry: &'static Entry) {
+        self.last_command = &entry.full_name;
+    }
+
+    /// Takes that it runs a command back, because it is going to run another way, or has to wait first.
     #[cold]
     pub fn take_command_back(&mut self) {
         self.commands -= 1;

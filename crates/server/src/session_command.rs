@@ -9,7 +9,7 @@ use crate::scripting::Source;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
-use crate::survey::{Question, Survey};
+use crate::survey::{Asking, Question, Survey};
 use crate::worker::Core;
 use darter_base::WorkerId;
 use darter_command_table::{Command, Entry, ReplyError, ShardView, Slice, Wait};
@@ -184,20 +184,24 @@ impl SessionCall<'_> {
 
     /// Answers what all workers say to a question.
     pub fn ask(&self, question: Question) -> SessionResult {
-        let survey = Survey::of_everybody(question, self.session.protocol);
+        let survey = Survey::of_everybody(question, self.asking());
         Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
     }
 
     /// Answers what the client's own worker says to a question.
     pub fn ask_own_worker(&self, question: Question) -> SessionResult {
-        let survey = Survey::of_own_worker(question, self.session.protocol);
+        let survey = Survey::of_own_worker(question, self.asking());
         Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
     }
 
     /// Answers what these workers say to a question.
     pub fn ask_workers(&self, workers: Vec<WorkerId>, question: Question) -> SessionResult {
-        let survey = Survey::of_workers(workers, question, self.session.protocol);
+        let survey = Survey::of_workers(workers, question, self.asking());
         Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
+    }
+
+    fn asking(&self) -> Asking {
+        Asking { command: self.entry.id, protocol: self.session.protocol }
     }
 
     /// Answers `text` under a format of three letters, as verbatim text.

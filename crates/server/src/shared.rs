@@ -1,5 +1,6 @@
 //! What all workers share: the cells, the command table, the configuration, the counters.
 
+use crate::config::rewrite::Rewriter;
 use crate::config::{ConfigStore, Settings};
 use crate::histogram::Histogram;
 use crate::job::Job;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub hasher: KeyHasher,
     /// The configuration.
     pub config: ConfigStore,
+    /// Writes it into its file.
+    pub rewriter: Rewriter,
     /// Per worker.
     pub statistics: Box<[WorkerStatistics]>,
     /// What the counters were at `CONFIG RESETSTAT`.
@@ -132,6 +135,8 @@ pub struct Running {
     pub reactor: ReactorChoice,
     /// Ends the process.
     pub shutdown: ShutdownHandle,
+    /// Who watches over the process, as INFO shows it.
+    pub supervisor: &'static str,
     /// For settings that the runtime, the log or the system have to know.
     pub apply: ApplySettings,
 }
@@ -182,6 +187,7 @@ impl Shared {
             startup_bytes,
             session_runs,
             config,
+            rewriter: Rewriter::default(),
             statistics: (0..router.worker_count())
                 .map(|_| WorkerStatistics::new(table.len()))
                 .collect(),
@@ -276,6 +282,9 @@ impl Shared {
 impl Shared {
     /// Lets the counters begin at zero again (`CONFIG RESETSTAT`).
     pub fn reset_statistics(&self) {
+        for worker in &self.statistics {
+            worker.reset();
+        }
         *self.lock_baseline() = Totals::of(&self.statistics);
         for (index, baseline) in self.lock_latency_baseline().iter_mut().enumerate() {
             let id = CommandId(u16::try_from(index).expect("ids are 16 bits"));
@@ -327,6 +336,8 @@ impl Shared {
             sums.commands += worker.commands.read();
             sums.input_bytes += worker.input_bytes.read();
             sums.output_bytes += worker.output_bytes.read();
+            sums.ticks += worker.ticks.read();
+            sums.tick_nanos += worker.tick_nanos.read();
         }
         self.rates.sample(at, sums);
         let shards: u64 = self.shard_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();

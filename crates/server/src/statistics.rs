@@ -39,8 +39,35 @@ impl Counter {
     }
 }
 
-/// Error codes counted one by one; a client could make up more by scripts and the like.
+/// The most there was at a time, with one writer.
+#[derive(Debug, Default)]
+pub struct Maximum(AtomicU64);
+
+impl Maximum {
+    /// There is so much now. Only the owning worker calls this.
+    #[inline]
+    pub fn note(&self, value: u64) {
+        if value > self.0.load(Ordering::Relaxed) {
+            self.0.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The most so far.
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Begins anew.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Error codes counted one by one, those that scripts make up among them: more of these are counted together.
 const ERROR_CODES_MAX: usize = 128;
+
+/// The name for those, as in Valkey.
+const FURTHER_ERROR_CODES: &str = "ERRORSTATS_OVERFLOW";
 
 /// What one worker has done.
 #[derive(Debug)]
@@ -74,6 +101,22 @@ pub struct WorkerStatistics {
     pub reads: Counter,
     /// Rounds of the worker's loop.
     pub ticks: Counter,
+    /// Time its loop was awake.
+    pub tick_nanos: Counter,
+    /// Time spent on looking after shards, in the loop.
+    pub tending_nanos: Counter,
+    /// Time of commands that were parts of others, which is in the time of those as well.
+    pub nested_nanos: Counter,
+    /// Time spent on finding keys that have expired.
+    pub expiry_nanos: Counter,
+    /// Times that stopped before all were found, to go on a little later.
+    pub expiry_stops: Counter,
+    /// Times a client's output was sent, all of it or some.
+    pub sends: Counter,
+    /// The longest round of the loop, in nanoseconds.
+    pub tick_nanos_max: Maximum,
+    /// The most commands in one round.
+    pub tick_commands_max: Maximum,
     /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
     /// Memory of commands that clients have queued since MULTI, in bytes. A level.
@@ -131,6 +174,14 @@ impl WorkerStatistics {
             output_bytes: Counter::default(),
             reads: Counter::default(),
             ticks: Counter::default(),
+            tick_nanos: Counter::default(),
+            tending_nanos: Counter::default(),
+            nested_nanos: Counter::default(),
+            expiry_nanos: Counter::default(),
+            expiry_stops: Counter::default(),
+            sends: Counter::default(),
+            tick_nanos_max: Maximum::default(),
+            tick_commands_max: Maximum::default(),
             buffer_bytes: Counter::default(),
             queued_bytes: Counter::default(),
             watching_clients: Counter::default(),
@@ -196,17 +247,42 @@ impl WorkerStatistics {
     pub fn error(&self, error: &ReplyError) {
         self.errors.add(1);
         let text = error.to_string();
-        let code = text.split([' ', '\r', '\n']).next().unwrap_or_default();
+        count_code(&mut self.lock_codes(), code_of(&text));
+    }
+
+    /// Counts an error reply whose text a script has made.
+    #[cold]
+    pub fn error_of_script(&self, line: &[u8]) {
+        self.errors.add(1);
+        let text = String::from_utf8_lossy(line);
+        let code = code_of(&text);
         let mut codes = self.lock_codes();
-        if let Some((_, count)) = codes.iter_mut().find(|(known, _)| known == code) {
-            *count += 1;
-        } else if codes.len() < ERROR_CODES_MAX {
-            codes.push((code.to_owned(), 1));
-        }
+        let is_known = codes.iter().any(|(known, _)| known == code);
+        let is_room = codes.len() < ERROR_CODES_MAX;
+        count_code(&mut codes, if is_known || is_room { code } else { FURTHER_ERROR_CODES });
+    }
+
+    /// Forgets what cannot be counted from a baseline: what was most, and which errors there were.
+    pub fn reset(&self) {
+        self.tick_nanos_max.reset();
+        self.tick_commands_max.reset();
+        self.lock_codes().clear();
     }
 
     fn lock_codes(&self) -> std::sync::MutexGuard<'_, Vec<(String, u64)>> {
         self.error_codes.lock().expect("counting cannot panic")
+    }
+}
+
+/// An error's first word.
+fn code_of(text: &str) -> &str {
+    text.split([' ', '\r', '\n']).next().unwrap_or_default()
+}
+
+fn count_code(codes: &mut Vec<(String, u64)>, code: &str) {
+    match codes.iter_mut().find(|(known, _)| known == code) {
+        Some((_, count)) => *count += 1,
+        None => codes.push((code.to_owned(), 1)),
     }
 }
 
@@ -249,6 +325,12 @@ pub struct Totals {
     pub output_bytes: u64,
     pub reads: u64,
     pub ticks: u64,
+    pub tick_nanos: u64,
+    pub tending_nanos: u64,
+    pub nested_nanos: u64,
+    pub expiry_nanos: u64,
+    pub expiry_stops: u64,
+    pub sends: u64,
     pub wrong_passwords: u64,
     /// By [`CommandId`].
     pub per_command: Vec<CommandTotals>,
@@ -279,10 +361,6 @@ impl Totals {
                 nanos: now.nanos - then.nanos,
             }
         });
-        let error_codes = self.error_codes.iter().map(|(code, count)| {
-            let then = earlier.error_codes.iter().find(|(known, _)| known == code);
-            (code.clone(), count - then.map_or(0, |(_, count)| *count))
-        });
         Self {
             commands: self.commands - earlier.commands,
             connections: self.connections - earlier.connections,
@@ -298,10 +376,23 @@ impl Totals {
             output_bytes: self.output_bytes - earlier.output_bytes,
             reads: self.reads - earlier.reads,
             ticks: self.ticks - earlier.ticks,
+            tick_nanos: self.tick_nanos - earlier.tick_nanos,
+            tending_nanos: self.tending_nanos - earlier.tending_nanos,
+            nested_nanos: self.nested_nanos - earlier.nested_nanos,
+            expiry_nanos: self.expiry_nanos - earlier.expiry_nanos,
+            expiry_stops: self.expiry_stops - earlier.expiry_stops,
+            sends: self.sends - earlier.sends,
             wrong_passwords: self.wrong_passwords - earlier.wrong_passwords,
             per_command: per_command.collect(),
-            error_codes: error_codes.filter(|(_, count)| *count > 0).collect(),
+            // They are forgotten when a baseline is taken.
+            error_codes: self.error_codes.clone(),
         }
+    }
+
+    /// Time of commands, each counted once: those that were parts of others are in the time of those.
+    pub fn command_nanos(&self) -> u64 {
+        let all: u64 = self.per_command.iter().map(|command| command.nanos).sum();
+        all.saturating_sub(self.nested_nanos)
     }
 
     /// What has been done with a command.
@@ -326,6 +417,12 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.output_bytes += worker.output_bytes.read();
         self.reads += worker.reads.read();
         self.ticks += worker.ticks.read();
+        self.tick_nanos += worker.tick_nanos.read();
+        self.tending_nanos += worker.tending_nanos.read();
+        self.nested_nanos += worker.nested_nanos.read();
+        self.expiry_nanos += worker.expiry_nanos.read();
+        self.expiry_stops += worker.expiry_stops.read();
+        self.sends += worker.sends.read();
         self.wrong_passwords += worker.wrong_passwords.read();
         self.per_command.resize_with(worker.per_command.len(), CommandTotals::default);
         for (totals, counters) in self.per_command.iter_mut().zip(&worker.per_command) {
@@ -348,6 +445,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn codes_that_scripts_make_up_are_counted_together_beyond_a_limit() {
+        let worker = WorkerStatistics::new(1);
+        for number in 0..ERROR_CODES_MAX + 3 {
+            worker.error_of_script(format!("{number} is wrong").as_bytes());
+        }
+        worker.error_of_script(b"5 is known");
+        worker.error(&ReplyError::WrongType);
+        let codes = Totals::of(std::slice::from_ref(&worker)).error_codes;
+        let count = |code: &str| codes.iter().find(|(known, _)| known == code).map(|it| it.1);
+        assert_eq!(count(FURTHER_ERROR_CODES), Some(3));
+        assert_eq!((count("5"), count("WRONGTYPE"), count("130")), (Some(2), Some(1), None));
+        assert_eq!(codes.len(), ERROR_CODES_MAX + 2);
+    }
+
+    #[test]
     fn totals_are_summed_over_workers_and_counted_from_a_baseline() {
         let workers = [WorkerStatistics::new(2), WorkerStatistics::new(2)];
         let id = CommandId(1);
@@ -363,6 +475,7 @@ mod tests {
         let since = now.since(&before);
         assert_eq!(since.command(id), CommandTotals { calls: 2, failed: 2, rejected: 1, nanos: 0 });
         assert_eq!((since.commands, since.errors), (2, 3));
-        assert!(now.since(&now).error_codes.is_empty());
+        workers.iter().for_each(WorkerStatistics::reset);
+        assert!(Totals::of(&workers).error_codes.is_empty());
     }
 }

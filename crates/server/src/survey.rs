@@ -2,13 +2,15 @@
 //!
 //! Sessions live on their workers, so the asking client is suspended, every worker (its own too)
 //! gets the question by mail, and the reply is written once the last answer is in. No answer needs a
-//! shard. A client that goes away meanwhile takes its survey with it; answers that still come are
-//! dropped.
+//! shard. One that takes long is found by a thread for such work, and sent when it is there. A client that goes
+//! away meanwhile takes its survey with it; answers that still come are dropped.
 
 use crate::blocking::waiter::Ending;
 use crate::commands::client::filter::Filter;
 use crate::commands::client::line;
 use crate::commands::error::ServerError;
+use crate::config::rewrite::Rewriting;
+use crate::config::special::reason;
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
 use crate::pending::{After, Pending};
@@ -16,10 +18,14 @@ use crate::session::Session;
 use crate::waiting::End;
 use crate::worker::{Core, Worker};
 use darter_base::WorkerId;
+use darter_command_table::{CommandId, ReplyError};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_runtime::{ConnectionId, Connections};
+use darter_runtime::{ConnectionId, Connections, Share};
 use darter_structures::allocator;
 use std::sync::Arc;
+
+/// What of a busy worker waiting for files takes: next to nothing, a thread does the work.
+const SHARE: Share = Share::new(100);
 
 /// What is asked.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub enum Question {
     Purge,
     /// Let the client with this number go on, if it waits.
     Unblock { client_id: u64, end: End },
+    /// Write the configuration into its file.
+    Rewrite(Arc<Rewriting>),
 }
 
 /// What one worker answers.
@@ -51,6 +59,19 @@ pub enum Answer {
     Unblocked(bool),
     /// It is done.
     Done,
+    /// It was tried; why it could not be done.
+    Tried(Result<(), ServerError>),
+}
+
+/// What a worker says when it is asked.
+#[derive(Debug)]
+pub enum Said {
+    /// Its answer.
+    Now(Answer),
+    /// That it is to be asked again a little later.
+    AskAgain,
+    /// Nothing: its answer comes by itself.
+    Later,
 }
 
 /// Which workers are asked.
@@ -67,32 +88,37 @@ enum Asked {
 pub struct Survey {
     question: Question,
     asked: Asked,
-    protocol: Protocol,
+    asking: Asking,
+}
+
+/// The command that asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    /// Which it is.
+    pub command: CommandId,
+    /// How its reply is written.
+    pub protocol: Protocol,
 }
 
 impl Survey {
     /// A question to every worker.
-    pub const fn of_everybody(question: Question, protocol: Protocol) -> Self {
-        Self { question, asked: Asked::Everybody, protocol }
+    pub const fn of_everybody(question: Question, asking: Asking) -> Self {
+        Self { question, asked: Asked::Everybody, asking }
     }
 
     /// A question to the worker of the asking client only.
-    pub const fn of_own_worker(question: Question, protocol: Protocol) -> Self {
-        Self { question, asked: Asked::Own, protocol }
+    pub const fn of_own_worker(question: Question, asking: Asking) -> Self {
+        Self { question, asked: Asked::Own, asking }
     }
 
     /// A question to these workers.
-    pub const fn of_workers(
-        workers: Vec<WorkerId>,
-        question: Question,
-        protocol: Protocol,
-    ) -> Self {
-        Self { question, asked: Asked::These(workers), protocol }
+    pub const fn of_workers(workers: Vec<WorkerId>, question: Question, asking: Asking) -> Self {
+        Self { question, asked: Asked::These(workers), asking }
     }
 
     /// Asks on behalf of the client `from`. `reply` is what its answer is a part of.
     pub fn ask(self, core: &Core, from: ConnectionId, reply: Box<LateReply>) -> Box<Collection> {
-        let Self { question, asked, protocol } = self;
+        let Self { question, asked, asking } = self;
         let question = Arc::new(question);
         let workers = match asked {
             Asked::Own => vec![from.worker],
@@ -108,7 +134,7 @@ impl Survey {
             let mail = Mail::Question { from, question: Arc::clone(&question) };
             core.post.send(worker, mail);
         }
-        Box::new(Collection { question, protocol, outstanding, answers: Vec::new(), reply })
+        Box::new(Collection { question, asking, outstanding, answers: Vec::new(), reply })
     }
 }
 
@@ -116,7 +142,7 @@ impl Survey {
 #[derive(Debug)]
 pub struct Collection {
     question: Arc<Question>,
-    protocol: Protocol,
+    asking: Asking,
     outstanding: usize,
     answers: Vec<Answer>,
     reply: Box<LateReply>,
@@ -126,34 +152,45 @@ impl Question {
     fn filter(&self) -> Option<&Filter> {
         match self {
             Self::List(filter) | Self::Kill(filter) | Self::KillOne(filter) => Some(filter),
-            Self::FollowPause | Self::CatchUp { .. } | Self::Purge | Self::Unblock { .. } => None,
+            Self::FollowPause
+            | Self::CatchUp { .. }
+            | Self::Purge
+            | Self::Unblock { .. }
+            | Self::Rewrite(_) => None,
         }
     }
 
-    /// This worker's part of the answer; `None` when it is to be asked again a little later.
+    /// This worker's part of the answer.
     pub fn answer(
         &self,
         from: ConnectionId,
         core: &Core,
         connections: &mut Connections<'_, Worker>,
-    ) -> Option<Answer> {
+    ) -> Said {
         let now = connections.turn().now;
         if let Self::Unblock { client_id, end } = self {
             let id = core.clients.borrow().get(client_id).copied();
             let ending = id.map_or(Ending::Over, |id| core.unblock(id, *end, connections));
-            return (ending != Ending::Busy).then_some(Answer::Unblocked(ending == Ending::Ended));
+            return match ending {
+                Ending::Busy => Said::AskAgain,
+                _ => Said::Now(Answer::Unblocked(ending == Ending::Ended)),
+            };
+        }
+        if let Self::Rewrite(rewriting) = self {
+            core.rewrite(Arc::clone(rewriting), from);
+            return Said::Later;
         }
         if matches!(self, Self::CatchUp { .. }) {
             // Letters are read in order: it has been delivered.
-            return Some(Answer::Done);
+            return Said::Now(Answer::Done);
         }
         if matches!(self, Self::Purge) {
             allocator::release_unused();
-            return Some(Answer::Done);
+            return Said::Now(Answer::Done);
         }
         let Some(filter) = self.filter() else {
             core.follow_pause(now, connections);
-            return Some(Answer::Done);
+            return Said::Now(Answer::Done);
         };
         let skips_asker = filter.skips_asker.unwrap_or(false);
         let mut meant = Vec::new();
@@ -170,7 +207,7 @@ impl Question {
             }
         });
         if matches!(self, Self::List(_)) {
-            return Some(Answer::Lines(lines));
+            return Said::Now(Answer::Lines(lines));
         }
         // The asking client is closed behind its reply.
         let asker = meant.contains(&from);
@@ -180,7 +217,27 @@ impl Question {
                 connections.close(id, false);
             }
         }
-        Some(Answer::Killed { count, asker })
+        Said::Now(Answer::Killed { count, asker })
+    }
+}
+
+impl Core {
+    /// Lets the configuration be written, and the client hear of it.
+    fn rewrite(&self, rewriting: Arc<Rewriting>, to: ConnectionId) {
+        let (shared, worker) = (self.shared, self.worker);
+        let (post, background) = (self.post.clone(), self.background.clone());
+        self.background.spawn(SHARE, async move {
+            let written = background.blocking(move || shared.rewriter.write(&rewriting)).await;
+            let result = written.map_err(|error| {
+                let reason = reason(&error);
+                tracing::warn!("CONFIG REWRITE failed: {reason}");
+                ServerError::RewriteFailed(reason)
+            });
+            if result.is_ok() {
+                tracing::info!("CONFIG REWRITE executed with success.");
+            }
+            post.send(worker, Mail::Answer { to, answer: Answer::Tried(result) });
+        });
     }
 }
 
@@ -205,15 +262,34 @@ pub fn collect(
         session.pending = Some(Pending::Survey(collection));
         return After::Waits;
     }
-    let Collection { question, protocol, answers, mut reply, .. } = *collection;
-    if write(&question, answers, ReplyWriter::new(reply.answer(), protocol)) {
-        reply.close();
+    let Collection { question, asking, answers, mut reply, .. } = *collection;
+    match write(&question, answers, ReplyWriter::new(reply.answer(), asking.protocol)) {
+        Ok(Afterwards::GoesOn) => {}
+        Ok(Afterwards::Closes) => reply.close(),
+        Err(error) => {
+            let error = ReplyError::from(error);
+            ReplyWriter::new(reply.answer(), asking.protocol).error(error.line());
+            // It was counted as a call when it asked.
+            core.statistics().failed(asking.command);
+            core.statistics().error(&error);
+        }
     }
     reply.go_on(core, session, id, output)
 }
 
-/// Writes the answer of all; whether the asking client is to be closed.
-fn write(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>) -> bool {
+/// What becomes of the asking client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Afterwards {
+    GoesOn,
+    Closes,
+}
+
+/// Writes the answer of all, unless it is an error.
+fn write(
+    question: &Question,
+    answers: Vec<Answer>,
+    mut reply: ReplyWriter<'_>,
+) -> Result<Afterwards, ServerError> {
     let mut lines = Vec::new();
     let mut count = 0;
     let mut kills_asker = false;
@@ -226,6 +302,7 @@ fn write(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>) 
             }
             Answer::Unblocked(unblocked) => count += usize::from(unblocked),
             Answer::Done => {}
+            Answer::Tried(result) => result?,
         }
     }
     match question {
@@ -238,8 +315,10 @@ fn write(question: &Question, answers: Vec<Answer>, mut reply: ReplyWriter<'_>) 
             reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
         }
         Question::CatchUp { receivers } => reply.integer(*receivers),
-        Question::KillOne(_) if count == 0 => reply.error(ServerError::NoSuchClient.to_string()),
-        Question::KillOne(_) | Question::FollowPause | Question::Purge => reply.ok(),
+        Question::KillOne(_) if count == 0 => return Err(ServerError::NoSuchClient),
+        Question::KillOne(_) | Question::FollowPause | Question::Purge | Question::Rewrite(_) => {
+            reply.ok();
+        }
     }
-    kills_asker
+    Ok(if kills_asker { Afterwards::Closes } else { Afterwards::GoesOn })
 }

@@ -54,6 +54,8 @@ pub enum End {
 impl Core {
     /// Lets a client wait, which must then be suspended.
     pub fn begin_waiting(&self, session: &mut Session, id: ConnectionId, waiting: Waiting) {
+        // It counts as run when it has its answer.
+        session.take_command_back();
         session.pending = Some(Pending::Waiting(waiting));
         self.statistics().blocked_clients.add(1);
         if let Some(until) = waiting.until {
@@ -83,6 +85,7 @@ impl Core {
             Some(Pending::Waiting(waiting)) => {
                 session.finish_pending(output, |session, output| {
                     session.pending = None;
+                    session.commands += 1;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
                     match end {
                         End::TimedOut => waiting.awaited.write(&mut reply),

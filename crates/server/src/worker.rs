@@ -22,6 +22,7 @@ use crate::session::{Replies, Session, is_local};
 use crate::session_command::Flow;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
+use crate::survey::Said;
 use crate::transaction::{self, WatchedKey};
 use crate::watch::monitor::Lines;
 use crate::watch::{Cost, Thresholds};
@@ -130,6 +131,8 @@ pub struct Worker {
     background_due: Option<Instant>,
     /// When the connections' buffers are looked at again.
     buffers_due: Option<Instant>,
+    /// Commands that this worker had run when its loop went round the last time.
+    commands_counted: u64,
     /// When queues are looked through for places that are worth nothing, and the number of waits that had
     /// ended the last time.
     sweep_due: Option<Instant>,
@@ -206,6 +209,7 @@ impl Worker {
             notable: Vec::new(),
             background_due: None,
             buffers_due: None,
+            commands_counted: 0,
             sweep_due: None,
             waits_swept: 0,
         }
@@ -519,6 +523,7 @@ impl Worker {
 
     /// Runs a command again when the letters that are there now have been read.
     fn defer(&self, session: &mut Session, request: Request<'_>, id: ConnectionId) -> Then {
+        session.take_command_back();
         session.pending = Some(Pending::Deferred(Box::new(request.to_owned())));
         self.core.post.send(self.core.worker, Mail::Resume(id));
         Then::Await
@@ -717,7 +722,7 @@ impl Core {
         {
             self.config_version.set(version);
             let settings = self.shared.config.current();
-            self.limits.set(self.shared.call_limits());
+            self.limits.set(self.call_limits());
             self.query_bytes_max.set(settings.query_buffer_limit_bytes);
             self.output_limits.set(settings.output_limits);
             self.busy_script_nanos.set(settings.busy_script_nanos());
@@ -819,8 +824,9 @@ impl Service for Worker {
             Mail::Shard(letter) => self.letter(letter, connections),
             Mail::Question { from, question } => {
                 let (to, mail) = match question.answer(from, &self.core, connections) {
-                    Some(answer) => (from.worker, Mail::Answer { to: from, answer }),
-                    None => (self.core.worker, Mail::Question { from, question }),
+                    Said::Now(answer) => (from.worker, Mail::Answer { to: from, answer }),
+                    Said::AskAgain => (self.core.worker, Mail::Question { from, question }),
+                    Said::Later => return,
                 };
                 self.core.post.send(to, mail);
             }
@@ -865,8 +871,7 @@ impl Service for Worker {
 
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
         let turn = *connections.turn();
-        self.core.statistics().ticks.add(1);
-        self.core.statistics().buffer_bytes.set(connections.buffer_bytes() as u64);
+        self.count_tick(connections);
         self.core.follow_settings();
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
@@ -879,7 +884,7 @@ impl Service for Worker {
         let mut due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant >= due {
             let paused = self.core.shared.background_paused.load(Ordering::Relaxed);
-            if !paused && self.look_after_shards(&turn) {
+            if !paused && self.tend_shards(&turn) {
                 return NextTick::Now;
             }
             if self.core.worker == WorkerId(0) {
@@ -982,12 +987,10 @@ impl Worker {
             let mut at = consumed;
             self.batch.clear();
             let barrier = if session.transaction.is_some() {
-                let begun_at = session.commands;
-                let barrier = session.run_muted(io, |session, io| {
-                    self.core.collect_queued(session, io, &mut self.batch.spans, &mut at)
-                });
-                commands += usize::try_from(session.commands - begun_at).unwrap_or(usize::MAX);
-                barrier
+                session.run_muted(io, |session, io| {
+                    let spans = &mut self.batch.spans;
+                    self.core.collect_queued(session, io, spans, &mut at, &mut commands)
+                })
             } else {
                 self.collect(session, io.input, &mut at, 0)
             };

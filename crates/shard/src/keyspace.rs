@@ -11,7 +11,7 @@ use darter_value::{Object, ValueRef};
 use crate::key::{Key, Lifetime};
 use crate::news::Interest;
 use crate::shard::{Common, Database};
-use crate::watch::Version;
+use crate::watch::{LatestVersion, Version};
 
 mod collections;
 mod strings;
@@ -27,6 +27,15 @@ pub struct Keyspace<'s> {
     pub(crate) database: &'s mut Database,
     pub(crate) common: &'s mut Common,
     pub(crate) now: UnixMillis,
+}
+
+/// What keys that have a deadline are like, by an estimate; zeroes when there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeadlineEstimate {
+    /// Mean time to live, in milliseconds.
+    pub average_ttl_ms: u64,
+    /// How many of ten thousand have expired and are still there.
+    pub due_per_10_000: u64,
 }
 
 /// The policy in force notes something else of accesses.
@@ -167,15 +176,19 @@ impl Keyspace<'_> {
         self.database.table.deadline_holders_len()
     }
 
-    /// Estimate of the mean time to live of the keys that have a deadline, in milliseconds; 0 when
-    /// there are none. Looks at one segment, chosen by `random`.
-    pub fn average_ttl_ms(&self, random: u64) -> u64 {
-        let (mut sum, mut count) = (0_u64, 0);
+    /// What the keys that have a deadline are like, estimated from those of one segment, which is chosen by
+    /// `random`.
+    pub fn estimate_deadlines(&self, random: u64) -> DeadlineEstimate {
+        let (mut sum, mut due, mut count) = (0_u64, 0_u64, 0);
         self.database.table.sample_deadlines(random, |deadline_ms| {
             sum += u64::try_from(deadline_ms.saturating_sub(self.now.0)).unwrap_or(0);
+            due += u64::from(deadline_ms <= self.now.0);
             count += 1;
         });
-        sum.checked_div(count).unwrap_or(0)
+        DeadlineEstimate {
+            average_ttl_ms: sum.checked_div(count).unwrap_or(0),
+            due_per_10_000: (due * 10_000).checked_div(count).unwrap_or(0),
+        }
     }
 
     /// The point in time of this view.
@@ -199,6 +212,11 @@ impl Keyspace<'_> {
     pub fn version(&mut self, key: &Key<'_>) -> Option<Version> {
         self.locate(key);
         self.database.watches.version(key)
+    }
+
+    /// Where the version of a watched key can be read later on; `None` if nobody watches it.
+    pub fn latest_version(&self, key: &Key<'_>) -> Option<LatestVersion> {
+        self.database.watches.latest_version(key)
     }
 
     /// Where `key` is; deletes it if it is expired.
@@ -237,9 +255,13 @@ impl Keyspace<'_> {
         }
     }
 
-    /// Deletes a key whose deadline has passed. The only place besides active expiry where keys expire.
+    /// Deletes a key whose deadline has passed, unless such keys are to stay. The only place besides active
+    /// expiry where keys expire.
     #[cold]
     fn expire(&mut self, position: Position, key: &Key<'_>) {
+        if self.common.keeps_expired {
+            return;
+        }
         let block = self.database.table.remove(position);
         self.common.garbage.discard_block(block);
         self.common.statistics.expired += 1;

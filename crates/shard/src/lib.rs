@@ -31,10 +31,12 @@ pub use darter_value::{
 };
 pub use eviction::{EvictionOrder, EvictionPolicy};
 pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
-pub use keyspace::{Boundary, Detached, Edit, Keyspace, NotNoted, SCAN_CURSOR_BITS};
+pub use keyspace::{
+    Boundary, DeadlineEstimate, Detached, Edit, Keyspace, NotNoted, SCAN_CURSOR_BITS,
+};
 pub use news::{Event, Interest, News};
 pub use random::Random;
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
 pub use statistics::Statistics;
 pub use waiters::{ReadyQueue, Waiter, Wanted};
-pub use watch::Version;
+pub use watch::{LatestVersion, Version};

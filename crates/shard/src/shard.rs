@@ -68,6 +68,8 @@ pub(crate) struct Common {
     pub(crate) news: News,
     pub(crate) access: Access,
     pub(crate) pool: Pool,
+    /// Whether what is found to be expired stays.
+    pub(crate) keeps_expired: bool,
     /// Keys that became ready for those who wait, by database and hash, in order.
     pub(crate) ready: VecDeque<(DbIndex, u64)>,
 }
@@ -300,6 +302,13 @@ impl Shard {
     #[inline]
     pub const fn ignore_accesses(&mut self, ignore: bool) {
         self.common.access.ignore(ignore);
+    }
+
+    /// Whether keys that are found to be expired are absent without being deleted, until this is said again. Only
+    /// for commands that do not write: one that does would put a second key beside the first.
+    #[inline]
+    pub const fn keep_expired(&mut self, keep: bool) {
+        self.common.keeps_expired = keep;
     }
 
     /// The databases.

@@ -2,6 +2,8 @@
 
 use darter_structures::good_size;
 use hashbrown::HashTable;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::key::Key;
 
@@ -9,6 +11,29 @@ use crate::key::Key;
 /// or came into being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(u64);
+
+/// What the version of a watched key is at any moment, for those who are not where its shard is. It is what
+/// the shard has noted, so a deadline that has passed unnoticed does not show.
+#[derive(Clone, Debug)]
+pub struct LatestVersion(Arc<AtomicU64>);
+
+impl LatestVersion {
+    fn new(version: Version) -> Self {
+        Self(Arc::new(AtomicU64::new(version.0)))
+    }
+
+    /// The version now.
+    pub fn read(&self) -> Version {
+        Version(self.0.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, version: Version) {
+        self.0.store(version.0, Ordering::Relaxed);
+    }
+
+    /// Bytes of heap: the number and the two counts of its holders.
+    const BYTES: usize = size_of::<[u64; 3]>();
+}
 
 /// The watched keys of one database number. Empty, and then free of cost, when nobody watches.
 ///
@@ -24,7 +49,7 @@ pub(crate) struct Watches {
 struct Watched {
     key: Box<[u8]>,
     hash: u64,
-    version: Version,
+    version: LatestVersion,
     /// How many sessions watch; at least 1.
     watchers: usize,
 }
@@ -51,11 +76,16 @@ impl Watches {
     pub(crate) fn watch(&mut self, key: &Key<'_>, counter: &mut VersionCounter) -> Version {
         if let Some(watched) = self.find_mut(key) {
             watched.watchers += 1;
-            return watched.version;
+            return watched.version.read();
         }
         let version = counter.next();
-        self.key_bytes += good_size(key.bytes.len());
-        let watched = Watched { key: key.bytes.into(), hash: key.hash, version, watchers: 1 };
+        self.key_bytes += heap_bytes_of(key);
+        let watched = Watched {
+            key: key.bytes.into(),
+            hash: key.hash,
+            version: LatestVersion::new(version),
+            watchers: 1,
+        };
         self.keys.insert_unique(key.hash, watched, |watched| watched.hash);
         version
     }
@@ -70,7 +100,7 @@ impl Watches {
         entry.get_mut().watchers -= 1;
         if entry.get().watchers == 0 {
             entry.remove();
-            self.key_bytes -= good_size(key.bytes.len());
+            self.key_bytes -= heap_bytes_of(key);
             if self.keys.is_empty() {
                 self.keys = HashTable::new();
             }
@@ -79,9 +109,12 @@ impl Watches {
 
     /// The version of `key`, or `None` when nobody watches it.
     pub(crate) fn version(&self, key: &Key<'_>) -> Option<Version> {
-        self.keys
-            .find(key.hash, |watched| watched.key.as_ref() == key.bytes)
-            .map(|watched| watched.version)
+        self.find(key).map(|watched| watched.version.read())
+    }
+
+    /// Where the version of `key` can be read later on, or `None` when nobody watches it.
+    pub(crate) fn latest_version(&self, key: &Key<'_>) -> Option<LatestVersion> {
+        self.find(key).map(|watched| watched.version.clone())
     }
 
     /// The key given by `key` changed; it is only asked for if anything is watched.
@@ -91,7 +124,7 @@ impl Watches {
             return;
         }
         if let Some(watched) = self.find_mut(&key()) {
-            watched.version = counter.next();
+            watched.version.set(counter.next());
         }
     }
 
@@ -103,7 +136,7 @@ impl Watches {
     ) {
         for watched in &mut self.keys {
             if changed(&Key { bytes: &watched.key, hash: watched.hash }) {
-                watched.version = counter.next();
+                watched.version.set(counter.next());
             }
         }
     }
@@ -121,7 +154,16 @@ impl Watches {
         good_size(self.keys.allocation_size()) + self.key_bytes
     }
 
+    fn find(&self, key: &Key<'_>) -> Option<&Watched> {
+        self.keys.find(key.hash, |watched| watched.key.as_ref() == key.bytes)
+    }
+
     fn find_mut(&mut self, key: &Key<'_>) -> Option<&mut Watched> {
         self.keys.find_mut(key.hash, |watched| watched.key.as_ref() == key.bytes)
     }
+}
+
+/// Bytes that a watched key takes beside its place in the table, in good sizes.
+fn heap_bytes_of(key: &Key<'_>) -> usize {
+    good_size(key.bytes.len()) + good_size(LatestVersion::BYTES)
 }

@@ -452,7 +452,7 @@ impl Exercise {
                     (model.len(), model.values().filter(|e| e.deadline.is_some()).count());
                 let keyspace = self.keyspace((shard, db));
                 assert_eq!((keyspace.len(), keyspace.expires_len()), (len, expires_len));
-                assert_eq!(keyspace.average_ttl_ms(7) > 0, expires_len > 0);
+                assert_eq!(keyspace.estimate_deadlines(7).average_ttl_ms > 0, expires_len > 0);
             }
             self.shards[shard].flush(FlushScope::All);
             while self.shards[shard].collect_garbage(1) {}

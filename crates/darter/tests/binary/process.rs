@@ -61,6 +61,45 @@ fn signals_end_the_server_as_they_end_redis() {
 }
 
 #[test]
+fn a_signal_does_what_its_parameter_says() {
+    let mut server = Server::start(&["--shutdown-on-sigterm", "save"]);
+    let mut client = server.client();
+    server.signal("TERM");
+    wait_for("the refusal", || server.log().contains("SIGTERM received but errors").then_some(()));
+    assert_eq!(client.call("PING"), "PONG");
+    assert_eq!(client.call("CONFIG SET shutdown-on-sigterm \"save force\""), "OK");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn lists_of_processes_show_the_title() {
+    let shown = |server: &Server| {
+        let line = fs::read_to_string(format!("/proc/{}/cmdline", server.pid())).unwrap();
+        line.trim_end_matches('\0').to_owned()
+    };
+    let pad = |command: &mut Command| {
+        command.env("PADDING", "x".repeat(3000));
+    };
+    let server = Server::start_in(tempfile::tempdir().unwrap(), &[], pad);
+    let title = format!("darter unixsocket:{}", server.path("socket").display());
+    assert!(shown(&server).ends_with(&title), "{}", shown(&server));
+    // Longer than all arguments were.
+    let long = "y".repeat(2000);
+    let mut client = server.client();
+    let set = format!("CONFIG SET proc-title-template \"{long} {{port}}\"");
+    assert_eq!(client.call(&set), "OK");
+    assert_eq!(shown(&server), format!("{long} 0"));
+    client.call("CONFIG SET proc-title-template \"short {server-mode}\"");
+    assert_eq!(shown(&server), "short");
+    let refused = client.call("CONFIG SET proc-title-template {host}");
+    assert!(refused.contains("template format is invalid"), "{refused}");
+
+    let server = Server::start(&["--set-proc-title", "no"]);
+    assert!(shown(&server).contains("\0--unixsocket\0"), "{}", shown(&server));
+}
+
+#[test]
 fn a_script_without_end_does_not_keep_the_server_alive() {
     for script in ["while true do end", "redis.call('SET', 'k', 1) while true do end"] {
         let mut server = Server::start(&["--busy-reply-threshold", "10"]);

@@ -35,6 +35,15 @@ pub struct BlockedClient {
     pub gathering: Option<Gathering<Shard>>,
 }
 
+/// How a command that waited came to its end, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+enum Finished<'a> {
+    /// It ran, or its time was up.
+    Ran(&'a Result<(), ReplyError>),
+    /// Somebody ended it with an error (CLIENT UNBLOCK): Redis counts it as run and as refused.
+    Unblocked(&'a ReplyError),
+}
+
 /// How often a wait is looked at again that could not be ended because it was just being tried.
 const BUSY_MILLIS: i64 = 1;
 
@@ -125,32 +134,40 @@ impl Core {
         self.end_blocking(session.client_id, &blocked);
         let unsent_before = output.len();
         let mut reply = ReplyWriter::new(output, session.protocol);
+        let error = ReplyError::Text(UNBLOCKED);
         let result = match end {
             End::TimedOut => {
                 reply.null_array();
-                Ok(())
+                Finished::Ran(&Ok(()))
             }
             End::Unblocked => {
                 reply.error(UNBLOCKED);
-                Err(ReplyError::Text(UNBLOCKED))
+                Finished::Unblocked(&error)
             }
         };
         let reply_bytes = output.len() - unsent_before;
-        self.note_finished(session, &blocked, &result, (blocked.nanos, reply_bytes), turn);
+        self.note_finished(session, &blocked, result, (blocked.nanos, reply_bytes), turn);
         ending
     }
 
     /// Counts and remembers a command that has waited.
     fn note_finished(
         &self,
-        session: &Session,
+        session: &mut Session,
         blocked: &BlockedClient,
-        result: &Result<(), ReplyError>,
+        result: Finished<'_>,
         (nanos, reply_bytes): (u64, usize),
         turn: &Turn,
     ) {
         let entry = blocked.waiter.entry;
-        self.statistics().called(entry.id, result);
+        session.note_command(entry);
+        match result {
+            Finished::Ran(result) => self.statistics().called(entry.id, result),
+            Finished::Unblocked(error) => {
+                self.statistics().called::<()>(entry.id, &Ok(()));
+                self.statistics().refused(entry.id, error);
+            }
+        }
         self.statistics().took(entry.id, nanos);
         let cost = Cost { nanos, request_bytes: blocked.request_bytes, reply_bytes };
         if self.thresholds.get().is_notable(cost) {
@@ -213,7 +230,7 @@ impl Worker {
             let Some(reply) = undelivered.take() else { return };
             core.end_blocking(session.client_id, &blocked);
             let cost = (blocked.nanos + nanos, reply.len());
-            core.note_finished(session, &blocked, &result, cost, &turn);
+            core.note_finished(session, &blocked, Finished::Ran(&result), cost, &turn);
             core.answer(session, output, |_, output| output.append(reply));
             core.tell_late(session, &mut output.0);
         });

@@ -2,13 +2,13 @@
 
 use crate::commands::error::ServerError;
 use crate::config::SetError;
-use crate::config::rewrite::{Append, rewrite_file};
-use crate::config::special::reason;
+use crate::config::rewrite::{Append, Rewriting};
 use crate::config::table::row_named;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::survey::Question;
 use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
 use darter_resp::Args;
-use std::path::Path;
+use std::sync::Arc;
 
 /// The container and its subcommands.
 pub static COMMANDS: &[&SessionCommand] = &[&CONFIG, &GET, &HELP, &RESETSTAT, &REWRITE, &SET];
@@ -166,17 +166,9 @@ pub(super) fn rewrite_config(call: &mut SessionCall<'_>, append: Append) -> Sess
     if file.is_empty() {
         return Err(ServerError::NoConfigFile.into());
     }
-    match rewrite_file(Path::new(file), &call.shared.config, append) {
-        Ok(()) => {
-            tracing::info!("CONFIG REWRITE executed with success.");
-            call.ok()
-        }
-        Err(error) => {
-            let reason = reason(&error);
-            tracing::warn!("CONFIG REWRITE failed: {reason}");
-            Err(ServerError::RewriteFailed(reason).into())
-        }
-    }
+    let (values, version) = call.shared.config.values_and_version();
+    let rewriting = Rewriting { path: file.into(), values, version, append };
+    call.ask_own_worker(Question::Rewrite(Arc::new(rewriting)))
 }
 
 /// Tells which subcommands there are.

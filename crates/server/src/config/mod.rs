@@ -29,6 +29,7 @@ pub mod settings;
 pub mod special;
 pub mod store;
 pub mod table;
+pub mod title;
 pub mod value;
 
 pub use command_line::CommandLine;
@@ -37,8 +38,9 @@ pub use load::{Loaded, Loader};
 pub use parameter::{Change, Parameter, Support};
 pub use settings::{
     Facility, LogFormat, LogLevel, LogSettings, LogTimestamp, OomScore, OomScoreMode, OutputLimit,
-    OutputLimits, Permission, ProcessSettings, Settings, Supervised,
+    OutputLimits, Permission, ProcessSettings, Settings, ShutdownRequest, Supervised,
 };
 pub use store::{ConfigStore, SetError};
 pub use table::{Row, SECTIONS, rows};
+pub use title::expand_title;
 pub use value::{Kind, Value};

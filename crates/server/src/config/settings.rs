@@ -109,6 +109,7 @@ impl Settings {
             tries_any_rdb_version: self.tries_any_rdb_version,
             slices: true,
             memory: self.memory_limit(),
+            keeps_expired: false,
         }
     }
 
@@ -362,6 +363,23 @@ pub struct ProcessSettings {
     pub supervised: Supervised,
     /// What Linux's `oom_score_adj` is set to.
     pub oom_score: OomScore,
+    /// Shows a title in lists of processes.
+    pub shows_title: bool,
+    /// What it is made of.
+    pub title_template: String,
+    /// What SIGINT asks for.
+    pub on_interrupt: ShutdownRequest,
+    /// What SIGTERM asks for.
+    pub on_terminate: ShutdownRequest,
+}
+
+/// What a signal to end asks for, as far as it makes a difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownRequest {
+    /// The data are to be saved, or the server goes on.
+    pub saves: bool,
+    /// It ends even so.
+    pub is_forced: bool,
 }
 
 /// Who is told of the start.

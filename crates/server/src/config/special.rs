@@ -3,7 +3,7 @@
 //! Each function brings the words into the one form that `CONFIG GET` shows. A single empty word
 //! stands for no words at all.
 
-use crate::config::settings::{OutputLimit, OutputLimits, SavePoint};
+use crate::config::settings::{OutputLimit, OutputLimits, SavePoint, ShutdownRequest};
 use darter_base::number::parse_i64;
 use darter_shard::Interest;
 use std::ffi::OsStr;
@@ -234,6 +234,12 @@ pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, Str
     Ok(if shown.is_empty() { "default".to_owned() } else { shown.join(" ") }.into_bytes())
 }
 
+/// What the words that [`shutdown`] has let pass ask for.
+pub(super) fn shutdown_request(value: &[u8]) -> ShutdownRequest {
+    let is_there = |wanted: &[u8]| value.split(|byte| *byte == b' ').any(|word| word == wanted);
+    ShutdownRequest { saves: is_there(b"save"), is_forced: is_there(b"force") }
+}
+
 /// Words taken as they are.
 #[expect(clippy::unnecessary_wraps, reason = "a function of the rows' type")]
 pub(super) fn as_given(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
@@ -299,23 +305,6 @@ pub(super) fn node_name(name: &[u8]) -> Result<(), &'static str> {
         .all(allowed)
         .then_some(())
         .ok_or("Announced human node name contained invalid character")
-}
-
-/// Names in braces that `proc-title-template` may contain.
-const TITLE_FIELDS: &[&str] =
-    &["title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"];
-
-pub(super) fn title_template(template: &[u8]) -> Result<(), &'static str> {
-    const REFUSAL: &str = "template format is invalid or contains unknown variables";
-    let mut rest = std::str::from_utf8(template).map_err(|_| REFUSAL)?;
-    while let Some((_, behind)) = rest.split_once('{') {
-        let (field, behind) = behind.split_once('}').ok_or(REFUSAL)?;
-        if !TITLE_FIELDS.contains(&field) {
-            return Err(REFUSAL);
-        }
-        rest = behind;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -394,7 +383,5 @@ mod tests {
         assert!(db_file_name(b"a/dump.rdb").is_err());
         assert!(append_file_name(b"").is_err());
         assert!(host_name(b"a-b.c").is_ok() && host_name(b"a_b").is_err());
-        assert!(title_template(b"{title} {listen-addr} {server-mode}").is_ok());
-        assert!(title_template(b"{nothing}").is_err() && title_template(b"{title").is_err());
     }
 }

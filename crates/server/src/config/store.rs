@@ -109,6 +109,12 @@ impl ConfigStore {
         self.lock().0.values.clone()
     }
 
+    /// The same, and the version that they are.
+    pub fn values_and_version(&self) -> (Vec<Value>, u64) {
+        let state = self.lock();
+        (state.0.values.clone(), self.version())
+    }
+
     /// The value of the parameter named `name`, as text; empty when there is none.
     pub fn text(&self, name: &str) -> String {
         let text = row_named(name.as_bytes()).map(|row| self.lock().0.text(row));

@@ -279,16 +279,18 @@ fn run_found(
                 call.statistics().failed(call.entry.id);
             }
             for line in own_errors {
-                call.statistics().error(&ReplyError::Line(line));
+                call.statistics().error_of_script(&line);
             }
             Ok(Flow::Next)
         }
-        Err(ScriptError { line, counted: true }) => {
-            // The error has been counted where its command ran.
+        Err(ScriptError { line, counted }) => {
+            // That of a command has been counted where that ran.
+            if !counted {
+                call.statistics().error_of_script(&line);
+            }
             call.statistics().failed(call.entry.id);
             call.reply().error(line);
             Ok(Flow::Next)
         }
-        Err(error) => Err(reply_error(error)),
     }
 }

@@ -91,6 +91,7 @@ fn run(
                 Ok(_) | Err(_) => {}
             }
         }
+        core.statistics().nested_nanos.add(nanos);
         core.note(caller.session, request, nanos, reply_bytes, call.turn);
     }
     apart.map_or(Flow::Next, Flow::Later)

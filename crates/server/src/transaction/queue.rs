@@ -115,7 +115,7 @@ impl Core {
 
     /// Queues a command of a client that is in a transaction.
     pub fn queue(&self, session: &mut Session, request: Request<'_>, output: &mut Outbox) {
-        session.note_command(request.entry);
+        session.note_queued(request.entry);
         ReplyWriter::new(&mut output.0, session.protocol).simple("QUEUED");
         let Some(transaction) = &mut session.transaction else {
             unreachable!("only clients in a transaction queue commands")
@@ -146,14 +146,15 @@ impl Core {
         pause.holds(self.flags_of(entry, args).and(queued))
     }
 
-    /// Queues the commands in a client's input that are to be queued, up to one that is not. Not for
-    /// ever: then the window counts as full.
+    /// Queues the commands in a client's input that are to be queued, up to one that is not, and adds how many
+    /// to `queued`. Not for ever: then the window counts as full.
     pub fn collect_queued(
         &self,
         session: &mut Session,
         io: &mut Io<'_, Outbox>,
         spans: &mut Vec<Span>,
         at: &mut usize,
+        queued: &mut usize,
     ) -> Barrier {
         for _ in 0..WINDOW_COMMANDS {
             let begin = *at;
@@ -187,10 +188,11 @@ impl Core {
             }
             self.queue(session, Request { entry, args, bytes: end - begin }, io.output);
             *at = end;
+            *queued += 1;
             spans.truncate(first_span);
             // What was queued has been read and not been run, as what lies in the query buffer.
-            let queued = session.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
-            if queued > self.query_bytes_max.get() {
+            let bytes = session.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+            if bytes > self.query_bytes_max.get() {
                 return Barrier::QueueOverflow;
             }
         }

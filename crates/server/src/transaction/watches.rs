@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::worker::Core;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{LeftWatch, ShardView};
-use darter_shard::{Key, Shard, Version};
+use darter_shard::{Key, LatestVersion, Shard, Version};
 use hashbrown::HashTable;
 
 /// A key that was watched.
@@ -22,6 +22,8 @@ pub struct WatchedKey {
     hash: u64,
     /// What the key was then.
     version: Version,
+    /// What it is at any moment. None for a watch that is only to be given back.
+    latest: Option<LatestVersion>,
 }
 
 impl WatchedKey {
@@ -69,11 +71,23 @@ impl Watches {
         if self.keys.find(key.hash, is_known).is_some() {
             return;
         }
-        let version = shard.keyspace(db, now).watch(key);
+        let id = shard.id();
+        let mut keyspace = shard.keyspace(db, now);
+        let version = keyspace.watch(key);
+        let latest = keyspace.latest_version(key);
         let watched =
-            WatchedKey { shard: shard.id(), db, key: key.bytes.into(), hash: key.hash, version };
+            WatchedKey { shard: id, db, key: key.bytes.into(), hash: key.hash, version, latest };
         self.key_bytes += key.bytes.len();
         self.keys.insert_unique(key.hash, watched, |watched| watched.hash);
+    }
+
+    /// Whether one of the keys is known to have changed, so that EXEC will run nothing. A deadline that has
+    /// passed shows when it is noticed.
+    pub fn are_touched(&self) -> bool {
+        let is_touched = |watched: &WatchedKey| {
+            watched.latest.as_ref().is_some_and(|latest| latest.read() != watched.version)
+        };
+        self.keys.iter().any(is_touched)
     }
 
     /// The shards of the keys.
@@ -127,7 +141,7 @@ impl Core {
     pub fn leave_watch(&self, left: LeftWatch, now: UnixMillis) {
         let LeftWatch { shard, db, key, version } = left;
         let hash = self.shared.hasher.hash(&key);
-        let watched = WatchedKey { shard, db, key, hash, version };
+        let watched = WatchedKey { shard, db, key, hash, version, latest: None };
         self.given_back.borrow_mut().entry(shard).or_default().push(watched);
         self.give_watches_back(now);
     }

@@ -49,8 +49,29 @@ impl Worker {
         true
     }
 
+    /// Counts a round of the loop, and what the one before took.
+    pub(super) fn count_tick(&mut self, connections: &Connections<'_, Self>) {
+        let statistics = self.core.statistics();
+        let commands = statistics.commands.read();
+        statistics.ticks.add(1);
+        statistics.tick_commands_max.note(commands.wrapping_sub(self.commands_counted));
+        self.commands_counted = commands;
+        let nanos = u64::try_from(connections.turn().last_tick.as_nanos()).unwrap_or(u64::MAX);
+        statistics.tick_nanos.add(nanos);
+        statistics.tick_nanos_max.note(nanos);
+        statistics.sends.set(connections.sends());
+        statistics.buffer_bytes.set(connections.buffer_bytes() as u64);
+    }
+
     /// Looks after the shards this worker is home to. `true` when there is more to do at once.
-    pub(super) fn look_after_shards(&mut self, turn: &Turn) -> bool {
+    pub(super) fn tend_shards(&mut self, turn: &Turn) -> bool {
+        let begun = self.core.shared.stopwatch.now();
+        let more = self.look_after_shards(turn);
+        self.core.statistics().tending_nanos.add(self.core.nanos_since(begun));
+        more
+    }
+
+    fn look_after_shards(&mut self, turn: &Turn) -> bool {
         let sweeps_waiters = self.sweeps_waiters(turn);
         let shared = self.core.shared;
         let limits = self.core.limits.get();
@@ -68,11 +89,14 @@ impl Worker {
             if expires {
                 let begun = shared.stopwatch.now();
                 let mut view = View::one(&mut held, shared.router());
-                more |= work_observed(shared, limits.interest, &mut view, None, |view| {
+                let is_left = work_observed(shared, limits.interest, &mut view, None, |view| {
                     view.first().expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
                 });
+                more |= is_left;
                 self.core.serve(&mut view, turn.now);
                 let nanos = self.core.nanos_since(begun);
+                self.core.statistics().expiry_nanos.add(nanos);
+                self.core.statistics().expiry_stops.add(u64::from(is_left));
                 if self.core.thresholds.get().is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
                 }

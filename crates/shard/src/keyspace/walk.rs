@@ -12,6 +12,9 @@ pub use darter_structures::table::SCAN_CURSOR_BITS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boundary(u64);
 
+/// Keys that [`Keyspace::random_key`] looks at before it takes one that has expired, while these stay.
+const EXPIRED_KEYS_TRIED_MAX: u32 = 100;
+
 impl Boundary {
     /// Before the first key.
     pub const START: Self = Self(0);
@@ -54,13 +57,18 @@ impl Keyspace<'_> {
     }
 
     /// Some key, each about as likely as any other, chosen by `random`; `None` when there is none.
-    /// Expired ones met on the way are deleted.
+    /// Expired ones met on the way are deleted. While these stay, one of them is taken when there seems to be
+    /// no other, as in Redis.
     pub fn random_key(&mut self, random: u64) -> Option<&[u8]> {
         let mut random = random;
+        let mut attempts = 0;
         let position = loop {
             let position = self.database.table.random(random)?;
             let entry = self.database.table.view(position);
-            if !is_due(entry, self.now) {
+            attempts += 1;
+            if !is_due(entry, self.now)
+                || (self.common.keeps_expired && attempts == EXPIRED_KEYS_TRIED_MAX)
+            {
                 break position;
             }
             let name = Box::<[u8]>::from(entry.key());
@@ -68,5 +76,33 @@ impl Keyspace<'_> {
             random = random.wrapping_add(1);
         };
         Some(self.database.table.view(position).key())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Expiry;
+    use crate::shard::{Shard, ShardOptions};
+    use darter_base::{DbIndex, ShardId, UnixMillis};
+    use darter_structures::{Deadline, KeyHasher};
+
+    #[test]
+    fn expired_keys_that_stay_come_up_when_there_is_no_other() {
+        let hasher = KeyHasher::new(1);
+        let mut shard =
+            Shard::new(ShardId(0), &ShardOptions { databases: 1, hasher: hasher.clone() });
+        let key = Key::new(&hasher, b"k");
+        let mut keyspace = shard.keyspace(DbIndex(0), UnixMillis(0));
+        keyspace.set_string(&key, b"v", Expiry::At(Deadline::new(1).unwrap()));
+        shard.keep_expired(true);
+        let mut later = shard.keyspace(DbIndex(0), UnixMillis(2));
+        assert_eq!(later.random_key(7), Some(&b"k"[..]));
+        assert!(later.read(&key).is_none() && !later.exists(&key));
+        assert_eq!((later.len(), shard.statistics().expired), (1, 0));
+        shard.keep_expired(false);
+        let mut later = shard.keyspace(DbIndex(0), UnixMillis(2));
+        assert_eq!(later.random_key(7), None);
+        assert_eq!((later.len(), shard.statistics().expired), (0, 1));
     }
 }

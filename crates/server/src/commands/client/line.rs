@@ -50,6 +50,7 @@ pub fn flags(session: &Session) -> String {
         add(tracking.is_broken, 'R');
         add(tracking.mode == Mode::Broadcast, 'B');
     }
+    add(session.facts.watches.are_touched(), 'd');
     add(session.closing, 'c');
     add(session.is_unix(), 'U');
     add(session.facts.reads_from_replicas, 'r');
@@ -64,6 +65,12 @@ pub fn flags(session: &Session) -> String {
 /// The letters of what the client said it can do.
 pub fn capabilities(session: &Session) -> &'static str {
     if session.facts.takes_redirects { "r" } else { "" }
+}
+
+/// Commands that it has run. One that asks the workers is counted already and is not done.
+fn commands_done(session: &Session) -> u64 {
+    let asks = matches!(session.pending, Some(Pending::Survey(_)));
+    session.commands.saturating_sub(u64::from(asks))
 }
 
 /// Whole seconds since the client connected.
@@ -120,7 +127,7 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         lib_version = lossy(&facts.lib_version),
         received = info.received_bytes,
         sent = info.sent_bytes,
-        commands = session.commands,
+        commands = commands_done(session),
     );
     written.expect("writing to a string does not fail");
     line

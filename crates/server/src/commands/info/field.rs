@@ -15,9 +15,20 @@ pub(super) struct Field {
 pub(super) struct Section {
     /// Its heading, and in any case its name.
     pub(super) title: &'static str,
-    /// Whether it is shown when none is asked for.
-    pub(super) is_default: bool,
+    /// When it is shown.
+    pub(super) shown: When,
     pub(super) content: Content,
+}
+
+/// When a section is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// When none is asked for, too.
+    ByDefault,
+    /// When all are asked for, or this one.
+    AllAre,
+    /// When this one is asked for.
+    Named,
 }
 
 /// What stands under a heading.

@@ -12,7 +12,7 @@ mod system;
 
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ShardView};
-use field::{Content, Field, Section};
+use field::{Content, Field, Section, When};
 pub(crate) use field::{Shown, as_f64};
 use sections::SECTIONS;
 pub(crate) use snapshot::{DatabaseTotals, ShardTotals, Snapshot};
@@ -87,12 +87,12 @@ fn write_section(section: &Section, snapshot: &Snapshot, text: &mut String) -> f
 
 fn is_asked_for(section: &Section, words: &[&[u8]]) -> bool {
     let names = |word: &&[u8]| match &*word.to_ascii_lowercase() {
-        b"all" | b"everything" => true,
-        b"default" => section.is_default,
+        b"all" | b"everything" => section.shown != When::Named,
+        b"default" => section.shown == When::ByDefault,
         b"module_list" => section.title == "Modules",
         word => section.title.as_bytes().eq_ignore_ascii_case(word),
     };
-    if words.is_empty() { section.is_default } else { words.iter().any(names) }
+    if words.is_empty() { section.shown == When::ByDefault } else { words.iter().any(names) }
 }
 
 #[cfg(test)]
@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(titles(&["KEYSPACE", "server", "nothing"]), ["Server", "Keyspace"]);
         assert_eq!(titles(&[]), titles(&["default"]));
         assert!(!titles(&[]).contains(&"Commandstats"));
-        assert_eq!(titles(&["all"]).len(), SECTIONS.len());
+        assert_eq!(titles(&["all"]).len(), SECTIONS.len() - 1);
+        assert_eq!(titles(&["debug"]), ["Debug"]);
         assert_eq!(titles(&["commandstats", "all"]), titles(&["everything"]));
     }
 

@@ -3,7 +3,7 @@
 //! A constant is a value, too: it is the true one until the feature that changes it arrives.
 
 use super::field::Shown::{Count, Human, Micros, Percent, Ratio, Signed, Text, Word};
-use super::field::{Content, Field, Section, as_f64, field};
+use super::field::{Content, Field, Section, When, as_f64, field};
 use super::{listing, system};
 use crate::config::memory_limit;
 use crate::pubsub::Kind;
@@ -16,7 +16,7 @@ fn total_memory_bytes() -> u64 {
 }
 
 const fn fields(title: &'static str, fields: &'static [Field]) -> Section {
-    Section { title, is_default: true, content: Content::Fields(fields) }
+    Section { title, shown: When::ByDefault, content: Content::Fields(fields) }
 }
 
 pub(super) static SECTIONS: &[Section] = &[
@@ -27,20 +27,29 @@ pub(super) static SECTIONS: &[Section] = &[
     fields("Stats", STATS),
     fields("Replication", REPLICATION),
     fields("CPU", CPU),
-    Section { title: "Modules", is_default: true, content: Content::Lines(listing::nothing) },
+    Section { title: "Modules", shown: When::ByDefault, content: Content::Lines(listing::nothing) },
     Section {
         title: "Commandstats",
-        is_default: false,
+        shown: When::AllAre,
         content: Content::Lines(listing::commands),
     },
-    Section { title: "Errorstats", is_default: true, content: Content::Lines(listing::errors) },
+    Section {
+        title: "Errorstats",
+        shown: When::ByDefault,
+        content: Content::Lines(listing::errors),
+    },
     Section {
         title: "Latencystats",
-        is_default: false,
+        shown: When::AllAre,
         content: Content::Lines(listing::latencies),
     },
     fields("Cluster", &[field("cluster_enabled", |_| Count(0))]),
-    Section { title: "Keyspace", is_default: true, content: Content::Lines(listing::keyspace) },
+    Section {
+        title: "Keyspace",
+        shown: When::ByDefault,
+        content: Content::Lines(listing::keyspace),
+    },
+    Section { title: "Debug", shown: When::Named, content: Content::Fields(DEBUG) },
 ];
 
 static SERVER: &[Field] = &[
@@ -65,7 +74,9 @@ static SERVER: &[Field] = &[
         Routing::Queue => Word("queue"),
     }),
     field("process_id", |info| Count(info.shared.identity.process_id.into())),
-    field("process_supervised", |_| Word("no")),
+    field("process_supervised", |info| {
+        Word(info.shared.running.get().map_or("no", |running| running.supervisor))
+    }),
     field("run_id", |info| Text(info.shared.identity.run_id.clone())),
     field("tcp_port", |info| Count(info.settings.port.into())),
     field("server_time_usec", |info| Signed(info.now_micros)),
@@ -150,6 +161,9 @@ static MEMORY: &[Field] = &[
     field("allocator_rss_bytes", |info| {
         Signed(info.resident_bytes.cast_signed() - info.committed_bytes.cast_signed())
     }),
+    // What the allocator has in RAM is taken for what the process has.
+    field("rss_overhead_ratio", |_| Ratio(1.0)),
+    field("rss_overhead_bytes", |_| Signed(0)),
     field("mem_fragmentation_ratio", |info| Ratio(info.fragmentation_ratio())),
     field("mem_fragmentation_bytes", |info| {
         Signed(info.resident_bytes.cast_signed() - info.used_bytes().cast_signed())
@@ -224,6 +238,9 @@ static STATS: &[Field] = &[
     field("sync_partial_err", |_| Count(0)),
     field("expired_keys", |info| Count(info.shards.expired)),
     field("expired_fields", |info| Count(info.shards.expired_fields)),
+    field("expired_stale_perc", |info| Ratio(info.shards.stale_percent())),
+    field("expired_time_cap_reached_count", |info| Count(info.totals.expiry_stops)),
+    field("expire_cycle_cpu_milliseconds", |info| Count(info.totals.expiry_nanos / 1_000_000)),
     field("evicted_keys", |info| Count(info.shards.evicted)),
     field("evicted_clients", |_| Count(0)),
     field("evicted_scripts", |info| Count(info.scripts.evicted)),
@@ -251,6 +268,7 @@ static STATS: &[Field] = &[
     field("total_error_replies", |info| Count(info.totals.errors)),
     field("dump_payload_sanitizations", |_| Count(0)),
     field("total_reads_processed", |info| Count(info.totals.reads)),
+    field("total_writes_processed", |info| Count(info.totals.sends)),
     field("client_query_buffer_limit_disconnections", |info| {
         Count(info.totals.connections_overflowed)
     }),
@@ -259,7 +277,23 @@ static STATS: &[Field] = &[
     }),
     field("io_threaded_reads_processed", |_| Count(0)),
     field("io_threaded_writes_processed", |_| Count(0)),
+    field("io_threaded_freed_objects", |_| Count(0)),
+    field("io_threaded_accept_processed", |_| Count(0)),
+    field("io_threaded_poll_processed", |_| Count(0)),
+    field("io_threaded_total_prefetch_batches", |_| Count(0)),
+    field("io_threaded_total_prefetch_entries", |_| Count(0)),
+    // No buffer of a client is kept at some size.
+    field("reply_buffer_shrinks", |_| Count(0)),
+    field("reply_buffer_expands", |_| Count(0)),
     field("eventloop_cycles", |info| Count(info.totals.ticks)),
+    field("eventloop_duration_sum", |info| Count(info.totals.tick_nanos / 1000)),
+    field("eventloop_duration_cmd_sum", |info| Count(info.totals.command_nanos() / 1000)),
+    field("instantaneous_eventloop_cycles_per_sec", |info| {
+        Count(info.shared.rates.per_second().ticks)
+    }),
+    field("instantaneous_eventloop_duration_usec", |info| {
+        Count(info.shared.rates.per_second().nanos_per_tick() / 1000)
+    }),
     field("acl_access_denied_auth", |info| Count(info.totals.wrong_passwords)),
     field("acl_access_denied_cmd", |_| Count(0)),
     field("acl_access_denied_key", |_| Count(0)),
@@ -295,4 +329,11 @@ static CPU: &[Field] = &[
     field("used_active_time_main_thread", |info| {
         Micros(info.workers_cpu.system + info.workers_cpu.user)
     }),
+];
+
+static DEBUG: &[Field] = &[
+    field("eventloop_duration_aof_sum", |_| Count(0)),
+    field("eventloop_duration_cron_sum", |info| Count(info.totals.tending_nanos / 1000)),
+    field("eventloop_duration_max", |info| Count(info.clients.tick_nanos_max / 1000)),
+    field("eventloop_cmd_per_cycle_max", |info| Count(info.clients.tick_commands_max)),
 ];

@@ -44,7 +44,7 @@ pub(crate) struct Snapshot {
     pub(crate) workers_cpu: CpuTimes,
 }
 
-/// The sums over all workers of what goes up and down.
+/// The sums over all workers of what goes up and down, and the largest of what was most.
 #[derive(Debug, Default)]
 pub(crate) struct ClientLevels {
     pub(crate) blocked: u64,
@@ -54,6 +54,8 @@ pub(crate) struct ClientLevels {
     pub(crate) subscribers: u64,
     pub(crate) recent_input_max: u64,
     pub(crate) recent_output_max: u64,
+    pub(crate) tick_nanos_max: u64,
+    pub(crate) tick_commands_max: u64,
 }
 
 /// What shards have: one of them, or the sums over all.
@@ -89,6 +91,8 @@ pub(crate) struct DatabaseTotals {
     pub(crate) index_bytes: u64,
     /// Mean times to live, each times the keys it is the mean of.
     ttl_millis: u128,
+    /// Keys of ten thousand that have expired, each times the keys it is estimated for.
+    due: u128,
 }
 
 impl DatabaseTotals {
@@ -134,6 +138,9 @@ impl Snapshot {
                 clients.recent_input_max.max(worker.recent_input_bytes_max.read());
             clients.recent_output_max =
                 clients.recent_output_max.max(worker.recent_output_bytes_max.read());
+            clients.tick_nanos_max = clients.tick_nanos_max.max(worker.tick_nanos_max.read());
+            clients.tick_commands_max =
+                clients.tick_commands_max.max(worker.tick_commands_max.read());
         }
         Self {
             shared,
@@ -218,6 +225,15 @@ impl Snapshot {
 }
 
 impl ShardTotals {
+    /// How many of a hundred keys that have a deadline have expired and are still there, estimated.
+    pub(crate) fn stale_percent(&self) -> f64 {
+        let due: u128 = self.databases.iter().map(|database| database.due).sum();
+        let expires: u128 =
+            self.databases.iter().map(|database| u128::from(database.expires)).sum();
+        let per_10_000 = due.checked_div(expires).unwrap_or_default();
+        as_f64(u64::try_from(per_10_000).unwrap_or(u64::MAX)) / 100.0
+    }
+
     /// Those of one shard. `random` chooses the part of its tables that the mean time to live is
     /// estimated from.
     pub(crate) fn of(shard: &mut Shard, databases: u16, now: UnixMillis, random: u64) -> Self {
@@ -249,8 +265,10 @@ impl ShardTotals {
             database.keys = as_u64(keyspace.len());
             database.expires = as_u64(keyspace.expires_len());
             database.deadline_holders = as_u64(keyspace.deadline_holders_len());
-            database.ttl_millis =
-                u128::from(keyspace.average_ttl_ms(random)) * u128::from(database.expires);
+            let estimate = keyspace.estimate_deadlines(random);
+            let expires = u128::from(database.expires);
+            database.ttl_millis = u128::from(estimate.average_ttl_ms) * expires;
+            database.due = u128::from(estimate.due_per_10_000) * expires;
         }
         totals
     }
@@ -280,6 +298,7 @@ impl AddAssign<&Self> for ShardTotals {
             sum.deadline_holders += database.deadline_holders;
             sum.index_bytes += database.index_bytes;
             sum.ttl_millis += database.ttl_millis;
+            sum.due += database.due;
         }
     }
 }

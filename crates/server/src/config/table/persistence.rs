@@ -62,6 +62,13 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("aof-disable-auto-gc", "no", "Keeps old files of the log."),
     number("shutdown-timeout", 0, INT, "10", "How long a shutdown waits for replicas.")
         .unit("seconds"),
-    words("shutdown-on-sigint", special::shutdown, "default", "What SIGINT does."),
-    words("shutdown-on-sigterm", special::shutdown, "default", "What SIGTERM does."),
+    words(
+        "shutdown-on-sigint",
+        special::shutdown,
+        "default",
+        "What SIGINT does: SHUTDOWN with these options.",
+    )
+    .sets(|to, value| to.process.on_interrupt = special::shutdown_request(value.bytes())),
+    words("shutdown-on-sigterm", special::shutdown, "default", "What SIGTERM does, likewise.")
+        .sets(|to, value| to.process.on_terminate = special::shutdown_request(value.bytes())),
 ];

@@ -2,7 +2,7 @@
 
 use crate::config::parameter::{Parameter, Rewrite, checked, choice, flag, text, words};
 use crate::config::settings::{OomScoreMode, Supervised};
-use crate::config::special;
+use crate::config::{special, title};
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     flag("daemonize", "no", "Runs in the background.")
@@ -23,13 +23,18 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "Scores for that: of a primary, and of what Redis has besides.",
     )
     .sets(|to, value| to.process.oom_score.value = special::oom_score_of_primary(value.bytes())),
-    flag("set-proc-title", "yes", "Shows the address in the list of processes.").at_start(),
+    flag("set-proc-title", "yes", "Shows the address in the list of processes.")
+        .at_start()
+        .sets(|to, value| to.process.shows_title = value.is_yes()),
     checked(
         "proc-title-template",
-        special::title_template,
+        title::check,
         "{title} {listen-addr} {server-mode}",
         "How it is shown there.",
-    ),
+    )
+    .sets(|to, value| {
+        to.process.title_template = String::from_utf8_lossy(value.bytes()).into_owned();
+    }),
     checked("locale-collate", special::locale, "", "Order of texts in SORT ALPHA: by bytes.")
         .rewrite(Rewrite::Line),
     text("ignore-warnings", "", "Warnings at start that are left out.").rewrite(Rewrite::Line),

@@ -2,10 +2,11 @@
 
 use super::redis::each_entry;
 use crate::commands::info::{ShardTotals, as_f64};
-use crate::metrics::page::{Moment, Samples};
+use crate::metrics::page::{Moment, Samples, seconds};
 use crate::metrics::row::Source::Samples as Given;
 use crate::metrics::row::{Kind, Row};
 use crate::statistics::WorkerStatistics;
+use std::fmt::Display;
 
 pub(in crate::metrics) static WORKERS: &[Row] = &[
     Row::gauge(
@@ -73,6 +74,15 @@ pub(in crate::metrics) static WORKERS: &[Row] = &[
             each_worker(moment, samples, |worker| worker.ticks.read());
         }),
     )
+    .labels(&["worker"]),
+    Row::counter(
+        "darter_worker_busy_seconds_total",
+        "Time these took, sleep apart.",
+        Given(|moment, samples| {
+            each_worker(moment, samples, |worker| seconds(worker.tick_nanos.read() / 1000));
+        }),
+    )
+    .unit("seconds")
     .labels(&["worker"]),
     Row::counter(
         "darter_worker_input_bytes_total",
@@ -230,10 +240,10 @@ fn durations(moment: &Moment, samples: &mut Samples<'_>) {
     });
 }
 
-fn each_worker(
+fn each_worker<V: Display>(
     moment: &Moment,
     samples: &mut Samples<'_>,
-    value: impl Fn(&WorkerStatistics) -> u64,
+    value: impl Fn(&WorkerStatistics) -> V,
 ) {
     for (number, worker) in moment.info.shared.statistics.iter().enumerate() {
         samples.put_labelled(&[("worker", &number.to_string())], value(worker));

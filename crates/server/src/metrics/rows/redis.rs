@@ -366,6 +366,11 @@ pub(in crate::metrics) static STATISTICS: &[Row] = &[
         Info("total_reads_processed"),
     ),
     Row::counter(
+        "redis_total_writes_processed",
+        "Writes to clients' sockets.",
+        Info("total_writes_processed"),
+    ),
+    Row::counter(
         "redis_expired_keys_total",
         "Keys deleted because their time was over.",
         Info("expired_keys"),
