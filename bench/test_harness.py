@@ -8,17 +8,19 @@ import threading
 import unittest
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.cases import CASES, key, member
 from harness.clients import ClientError, Memtier, parse_memtier, parse_redis_benchmark
 from harness.data_types import MEMBER_COUNT, Collections
+from harness.exchanges import VALUE, all_exchanges, dataset
 from harness.figures import Sample, Spread, sum_up
 from harness.plot import Group, Panel, grouped_bars, round_up
 from harness.report import join_number_lists, table
 from harness.resp import Connection, ServerError, encode
 from harness.scenarios import COMMANDS_PER_BATCH, KEY_COUNT, Dataset, all_scenarios
-from harness.servers import Server, ServerSpec, peer_spec
+from harness.servers import Server, ServerSpec, darter_specs, peer_spec
 
 PONG_SERVER = """
 import socket, sys
@@ -124,6 +126,12 @@ class Servers(unittest.TestCase):
         self.assertRegex(own.published_command(), r"^[^/ ]+ -p PORT$")
         with self.assertRaises(ValueError):
             peer_spec("no-separator")
+
+
+    def test_routings_are_told_apart_where_there_is_somebody_to_route_to(self) -> None:
+        specs = darter_specs(Path(sys.executable), [1, 2], ["epoll"], ["auto", "queue"])
+        names = [spec.name for spec in specs]
+        self.assertEqual(names, ["darter-w1-epoll", "darter-w2-epoll", "darter-w2-epoll-queue"])
 
 
 class Resp(unittest.TestCase):
@@ -252,6 +260,12 @@ class Loads(unittest.TestCase):
         # XADD answers two lines, XCLAIM one and two per entry, XGROUP and all others one.
         others = 5 * big_commands + 4 * MEMBER_COUNT + 1
         self.assertEqual(lines, others + 2 * MEMBER_COUNT + big_commands + 2 * MEMBER_COUNT)
+
+    def test_exchange_names_are_unique_and_their_dataset_is_counted(self) -> None:
+        names = [exchange.name for exchange in all_exchanges()]
+        self.assertEqual(len(set(names)), len(names))
+        for commands, reply_lines in dataset():
+            self.assertEqual(commands.count(b"$%d\r\n%b\r\n" % (len(VALUE), VALUE)), reply_lines)
 
     def test_memory_cases_use_16_byte_names_and_cover_every_number(self) -> None:
         self.assertEqual((len(key(7)), len(member(7))), (16, 16))

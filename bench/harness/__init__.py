@@ -1,6 +1,6 @@
 """Whole-server measurements of Darter and its peers, side by side.
 
-What the three commands beside this package (`compare`, `memory`, `insert-stalls`) share. It
+What the commands beside this package (`compare`, `memory`, `insert-stalls`, `exchanges`) share. It
 starts servers, puts load on them, reads what the kernel says they used, and writes tables, JSON and
 SVG. It does not know any server's insides: a server is a command line, a port and a process id.
 

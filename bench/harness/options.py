@@ -1,4 +1,4 @@
-"""The command line that `compare`, `memory` and `insert-stalls` share."""
+"""The command line that all commands share."""
 
 import argparse
 import os
@@ -19,7 +19,9 @@ PORT_BASE_DEFAULT = 7600
 REFERENCE_PREFERRED = "redis-7"
 
 
-def new_parser(description: str, workers: str, reactors: str) -> argparse.ArgumentParser:
+def new_parser(
+    description: str, workers: str, reactors: str, routings: str = "auto"
+) -> argparse.ArgumentParser:
     """A parser with the options that choose servers and say where results go."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -34,6 +36,7 @@ def new_parser(description: str, workers: str, reactors: str) -> argparse.Argume
     default = "default: %(default)s"
     servers.add_argument("--workers", default=workers, metavar="N,...", help=default)
     servers.add_argument("--reactor", default=reactors, metavar="R,...", help=default)
+    servers.add_argument("--routing", default=routings, metavar="R,...", help=default)
     servers.add_argument(
         "--peer",
         action="append",
@@ -88,7 +91,8 @@ def choose_darter(options: argparse.Namespace) -> list[ServerSpec]:
         print(f"note: {path.relative_to(REPOSITORY)} is not built; measuring peers only")
         return []
     workers = [int(word) for word in options.workers.split(",")]
-    return darter_specs(path.absolute(), workers, options.reactor.split(","))
+    reactors, routings = options.reactor.split(","), options.routing.split(",")
+    return darter_specs(path.absolute(), workers, reactors, routings)
 
 
 def choose_reference(specs: list[ServerSpec], name: str | None) -> str:

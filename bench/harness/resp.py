@@ -41,7 +41,7 @@ class Connection:
     def call(self, *arguments: bytes) -> bytes:
         """Send one command; the reply must be a simple string, an integer or a bulk string."""
         self._socket.sendall(encode(*arguments))
-        line = self._read_line()
+        line = self.read_line()
         kind, rest = line[:1], line[1:]
         if kind == b"$":
             return self._read_exactly(int(rest) + 2)[:-2] if rest != b"-1" else b""
@@ -96,7 +96,8 @@ class Connection:
             raise ServerError("the server closed the connection")
         return received
 
-    def _read_line(self) -> bytes:
+    def read_line(self) -> bytes:
+        """The first line of a reply to what was sent."""
         while CRLF not in self._pending:
             self._pending += self._receive()
         line, self._pending = self._pending.split(CRLF, 1)

@@ -46,18 +46,20 @@ class ServerSpec:
         return shlex.join([program, *self.command[1:]]).replace("'{port}'", "PORT")
 
 
-def darter_specs(path: Path, workers: Sequence[int], reactors: Sequence[str]) -> list[ServerSpec]:
-    """One spec per configuration of Darter, `darter-w1-epoll` and so on."""
+def darter_specs(
+    path: Path, workers: Sequence[int], reactors: Sequence[str], routings: Sequence[str] = ("auto",)
+) -> list[ServerSpec]:
+    """One spec per configuration of Darter, `darter-w1-epoll`, `darter-w2-epoll-queue` and so on. A
+    single worker has nobody to route to, so it has the first routing only."""
     version = read_version(str(path))
-    return [
-        ServerSpec(
-            f"darter-w{count}-{reactor}",
-            version,
-            (str(path), *COMMON_OPTIONS, "--workers", str(count), "--reactor", reactor),
-        )
-        for reactor in reactors
-        for count in workers
-    ]
+    specs = []
+    for reactor in reactors:
+        for count in workers:
+            for routing in routings if count > 1 else routings[:1]:
+                name = f"darter-w{count}-{reactor}" + ("" if routing == "auto" else f"-{routing}")
+                options = ("--workers", str(count), "--reactor", reactor, "--routing", routing)
+                specs.append(ServerSpec(name, version, (str(path), *COMMON_OPTIONS, *options)))
+    return specs
 
 
 def peer_spec(text: str) -> ServerSpec:

@@ -55,6 +55,9 @@ pub struct CallLimits {
     pub tries_any_rdb_version: bool,
     /// Whether a command may ask to be run in slices: not as a part of another one.
     pub slices: bool,
+    /// Whether a script calls it: what it answers, and the script makes of that, must not depend on how a value
+    /// is kept.
+    pub by_script: bool,
     /// How much memory may be used.
     pub memory: MemoryLimit,
     /// Whether keys that have expired stay until somebody writes them: while changes are held back, nothing is

@@ -77,6 +77,7 @@ impl Bench {
                 tries_any_rdb_version: false,
                 memory: MemoryLimit::NONE,
                 slices: false,
+                by_script: false,
                 keeps_expired: false,
                 string_bytes_max: 512 << 20,
                 databases: 16,

@@ -189,7 +189,7 @@ fn call(lua: &Lua, control: &Rc<Control>, args: &[Value], raises: bool) -> mlua:
         let line = line.strip_suffix(b"\r\n").unwrap_or(line).to_vec();
         return failed(Raised::Reply { line, counted: true });
     }
-    let value = to_lua::value_of(lua, bytes)?;
+    let value = control.make(lua, bytes.len(), || to_lua::value_of(lua, bytes))?;
     Ok(value.unwrap_or(Value::Nil))
 }
 

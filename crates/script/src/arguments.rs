@@ -1,10 +1,26 @@
 //! Arguments of native functions, taken and refused as Lua's own do.
 
 use crate::raised::bad_argument;
-use mlua::{Lua, LuaString, Value, Variadic};
+use mlua::{FromLuaMulti, Lua, LuaString, MultiValue, Value};
+use std::ops::Deref;
 
-/// What a native function was called with.
-pub(crate) type Arguments = Variadic<Value>;
+/// What a native function was called with. mlua's own `Variadic` copies the values once more.
+#[derive(Debug)]
+pub(crate) struct Arguments(Vec<Value>);
+
+impl FromLuaMulti for Arguments {
+    fn from_lua_multi(values: MultiValue, _: &Lua) -> mlua::Result<Self> {
+        Ok(Self(values.into_vec()))
+    }
+}
+
+impl Deref for Arguments {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        &self.0
+    }
+}
 
 /// Values one call returns at most, as Lua's stack allows.
 pub(crate) const RESULTS_MAX: usize = 7900;

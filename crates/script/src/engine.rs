@@ -8,9 +8,9 @@ use crate::functions::LibraryFunction;
 use crate::host::{HOST, Host};
 use crate::sandbox;
 use crate::to_reply::{self, Fields};
-use darter_resp::{Args, Output, ReplyWriter};
+use darter_resp::{Args, ReplyWriter};
 use hashbrown::HashMap;
-use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
+use mlua::{BString, Either, Function, Lua, LuaOptions, StdLib, Table, Value};
 use std::fmt;
 use std::rc::Rc;
 
@@ -45,7 +45,7 @@ pub struct Engine {
     lua: Lua,
     control: Rc<Control>,
     fields: Fields,
-    scripts: HashMap<Digest, Function>,
+    scripts: Compiled,
     prelude: Prelude,
     runs: u32,
 }
@@ -54,10 +54,49 @@ pub struct Engine {
 struct Prelude {
     run: Function,
     run_function: Function,
+    /// Of the number of the script, keys and arguments.
     run_script: Function,
     set_loading: Function,
     eval_environment: Table,
     library_environment: Table,
+}
+
+/// The scripts that are compiled. They lie in a table of Lua's: of handles to its values, which would be the
+/// obvious thing to keep, there can be some thousands only.
+struct Compiled {
+    /// From a number to a function.
+    functions: Table,
+    numbers: HashMap<Digest, usize>,
+    /// Numbers of scripts that are forgotten.
+    free: Vec<usize>,
+}
+
+impl Compiled {
+    fn new(functions: Table) -> Self {
+        Self { functions, numbers: HashMap::new(), free: Vec::new() }
+    }
+
+    fn add(&mut self, digest: Digest, function: &Function) -> mlua::Result<()> {
+        let number = self.free.last().copied().unwrap_or(self.numbers.len() + 1);
+        self.functions.raw_set(number, function)?;
+        self.free.pop();
+        self.numbers.insert(digest, number);
+        Ok(())
+    }
+
+    fn remove(&mut self, digest: &Digest) {
+        if let Some(number) = self.numbers.remove(digest) {
+            // Its place is there: nothing is allocated.
+            let _ = self.functions.raw_set(number, Value::Nil);
+            self.free.push(number);
+        }
+    }
+
+    fn clear(&mut self) {
+        let _ = self.functions.clear();
+        self.numbers.clear();
+        self.free.clear();
+    }
 }
 
 /// Garbage is collected a little after so many runs.
@@ -79,7 +118,7 @@ impl fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Engine")
-            .field("scripts", &self.scripts.len())
+            .field("scripts", &self.scripts.numbers.len())
             .finish_non_exhaustive()
     }
 }
@@ -98,7 +137,8 @@ impl Engine {
         // With Lua's own pcall, around which the one scripts see is made.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
         let control = Control::new(options.random_seed, options.memory_bytes_max, options.identity);
-        let prelude = sandbox::install(&lua, &control)?;
+        let scripts = lua.create_table()?;
+        let prelude = sandbox::install(&lua, &control, &scripts)?;
         let prelude = Prelude {
             run: prelude.raw_get("run")?,
             run_function: prelude.raw_get("run_function")?,
@@ -112,7 +152,8 @@ impl Engine {
         lua.gc_collect()?;
         lua.set_memory_limit(options.memory_bytes_max)?;
         let fields = Fields::new(&lua)?;
-        Ok(Self { lua, control, fields, scripts: HashMap::new(), prelude, runs: 0 })
+        let scripts = Compiled::new(scripts);
+        Ok(Self { lua, control, fields, scripts, prelude, runs: 0 })
     }
 
     /// Bytes Lua uses.
@@ -122,7 +163,7 @@ impl Engine {
 
     /// Whether the script with this digest is compiled.
     pub fn has(&self, digest: &Digest) -> bool {
-        self.scripts.contains_key(digest)
+        self.scripts.numbers.contains_key(digest)
     }
 
     /// Compiles a script, the first line with flags taken off. Nothing happens if it is compiled.
@@ -130,11 +171,11 @@ impl Engine {
         if self.has(&digest) {
             return Ok(());
         }
-        let function = sandbox::compile(&self.lua, body, "@user_script").map_err(|message| {
+        let failed = |message: String| {
             ScriptError::new(format!("ERR Error compiling script (new function): {message}"))
-        })?;
-        self.scripts.insert(digest, function);
-        Ok(())
+        };
+        let function = sandbox::compile(&self.lua, body, "@user_script").map_err(failed)?;
+        self.scripts.add(digest, &function).map_err(|error| failed(error.to_string()))
     }
 
     /// Forgets a script.
@@ -160,10 +201,10 @@ impl Engine {
         host: &mut dyn Host,
         reply: &mut ReplyWriter<'_>,
     ) -> Result<(), ScriptError> {
-        let function =
-            self.scripts.get(digest).expect("a script is compiled before it runs").clone();
+        let number = self.scripts.numbers.get(digest).copied();
+        let number = number.expect("a script is compiled before it runs");
         self.run_within(arguments, host, reply, |prelude, keys, args| {
-            prelude.run_script.call((function, keys, args))
+            prelude.run_script.call((number, keys, args))
         })
     }
 
@@ -204,14 +245,16 @@ impl Engine {
         let result = function
             .set_environment(environment)
             .and_then(|_| self.prelude.set_loading.call::<()>(true))
-            .and_then(|()| self.entered(host, |prelude| prelude.run.call::<MultiValue>(&function)));
+            .and_then(|()| {
+                self.entered(host, |prelude| prelude.run.call::<(bool, Value)>(&function))
+            });
         let restored = self.prelude.set_loading.call::<()>(false);
         let functions = self.control.loading.take().unwrap_or_default();
         let failure = self.control.failure.take();
         restored.map_err(|error| registering(error.to_string().as_bytes()))?;
         match result {
-            Ok(values) if is_true(values.front()) => checked(functions),
-            Ok(_) => Err(registering(&failure.map(|seen| seen.line).unwrap_or_default())),
+            Ok((true, _)) => checked(functions),
+            Ok((false, _)) => Err(registering(&failure.map(|seen| seen.line).unwrap_or_default())),
             Err(error) => Err(registering(&line_of_error(error))),
         }
     }
@@ -221,32 +264,28 @@ impl Engine {
         arguments: RunArguments<'_>,
         host: &mut dyn Host,
         reply: &mut ReplyWriter<'_>,
-        call: impl FnOnce(&Prelude, Table, Table) -> mlua::Result<MultiValue>,
+        call: impl FnOnce(&Prelude, Table, Table) -> mlua::Result<(bool, Value)>,
     ) -> Result<(), ScriptError> {
         self.control.failure.take();
-        let tables = || -> mlua::Result<(Table, Table)> {
+        let text_bytes = text_bytes_of(arguments.keys) + text_bytes_of(arguments.args);
+        let tables = self.control.make(&self.lua, text_bytes, || -> mlua::Result<_> {
             Ok((self.table_of(arguments.keys)?, self.table_of(arguments.args)?))
-        };
-        let result = tables().and_then(|(keys, args)| {
+        });
+        let result = tables.and_then(|(keys, args)| {
             self.entered(host, |prelude| {
-                let mut values = call(prelude, keys, args)?;
-                if is_true(values.front()) {
-                    let value = values.remove(1).unwrap_or(Value::Nil);
-                    let protocol = self.control.protocol.get();
-                    // It can fail half way: what is written then is dropped.
-                    let mut output = Output::new();
-                    let mut writer = ReplyWriter::new(&mut output, reply.protocol());
-                    let (lua, control) = (&self.lua, &self.control);
-                    to_reply::write(lua, control, &self.fields, value, protocol, &mut writer)?;
-                    reply.output().append(output);
-                    return Ok(MultiValue::from_vec(vec![Value::Boolean(true)]));
+                let (succeeded, value) = call(prelude, keys, args)?;
+                if !succeeded {
+                    return Ok(Err(value));
                 }
-                Ok(values)
+                let protocol = self.control.protocol.get();
+                let (lua, control) = (&self.lua, &self.control);
+                to_reply::write(lua, control, &self.fields, value, protocol, reply)?;
+                Ok(Ok(()))
             })
         });
         let outcome = match result {
-            Ok(values) if is_true(values.front()) => Ok(()),
-            Ok(values) => Err(self.failure(arguments.name, &values)),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.failure(arguments.name, &error)),
             Err(error) => Err(ScriptError { line: line_of_error(error), counted: false }),
         };
         self.collect();
@@ -264,11 +303,11 @@ impl Engine {
     }
 
     /// The error line of a script that failed.
-    fn failure(&self, name: &str, values: &MultiValue) -> ScriptError {
+    fn failure(&self, name: &str, error: &Value) -> ScriptError {
         let Some(Seen { line, counted, position }) = self.control.failure.take() else {
-            let message = match values.get(1) {
-                Some(value @ (Value::String(_) | Value::Error(_))) => {
-                    line_of(value).map(|(line, _)| line).unwrap_or_default()
+            let message = match error {
+                Value::String(_) | Value::Error(_) => {
+                    line_of(error).map(|(line, _)| line).unwrap_or_default()
                 }
                 _ => b"ERR execution failure".to_vec(),
             };
@@ -288,11 +327,11 @@ impl Engine {
     }
 
     fn table_of(&self, args: Args<'_>) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(args.len(), 0)?;
-        for (index, arg) in args.iter().enumerate() {
-            table.raw_set(index + 1, self.lua.create_string(arg)?)?;
-        }
-        Ok(table)
+        // Text goes to Lua without a handle that has to be kept and given back.
+        self.lua.create_sequence_from(args.iter().map(|arg| match std::str::from_utf8(arg) {
+            Ok(text) => Either::Left(text),
+            Err(_) => Either::Right(BString::from(arg)),
+        }))
     }
 
     /// Collects garbage from time to time, so that no script pays for all at once.
@@ -328,8 +367,9 @@ fn checked(functions: Vec<LibraryFunction>) -> Result<Vec<LibraryFunction>, Scri
     Ok(functions)
 }
 
-fn is_true(value: Option<&Value>) -> bool {
-    matches!(value, Some(Value::Boolean(true)))
+/// Bytes of text that become values, each of which has at least one.
+fn text_bytes_of(args: Args<'_>) -> usize {
+    args.bytes() + args.len()
 }
 
 fn line_of_error(error: mlua::Error) -> Vec<u8> {

@@ -55,6 +55,6 @@ pub trait Host {
     /// Nanoseconds on a clock that never goes back, from any origin.
     fn nanos(&mut self) -> u64;
 
-    /// Asked every few milliseconds while the script runs.
+    /// Asked some ten thousand times a second while the script runs.
     fn poll(&mut self) -> Verdict;
 }

@@ -6,7 +6,7 @@
 use crate::arguments::number_in;
 use crate::control::Control;
 use darter_resp::writer::DeferredLength;
-use darter_resp::{Protocol, ReplyWriter};
+use darter_resp::{Output, Protocol, ReplyWriter};
 use mlua::{Lua, LuaString, Table, Value};
 use std::rc::Rc;
 
@@ -57,7 +57,8 @@ enum Open {
     Items(std::vec::IntoIter<Value>),
 }
 
-/// Writes `value` as one reply, for scripts that asked for `protocol`; the writer may speak another.
+/// Writes `value` as one reply, for scripts that asked for `protocol`; the writer may speak another. With an error
+/// nothing is written.
 pub(crate) fn write(
     lua: &Lua,
     control: &Rc<Control>,
@@ -66,10 +67,27 @@ pub(crate) fn write(
     protocol: Protocol,
     reply: &mut ReplyWriter<'_>,
 ) -> mlua::Result<()> {
-    let mut open = Vec::new();
-    if let Some(begun) = write_one(control, fields, value, protocol, 0, reply)? {
-        open.push(begun);
+    if !value.is_table() {
+        return write_one(control, fields, value, protocol, 0, reply).map(|_| ());
     }
+    // It can fail half way: what is written then is dropped.
+    let mut output = Output::new();
+    let mut writer = ReplyWriter::new(&mut output, reply.protocol());
+    write_nested(lua, control, fields, value, protocol, &mut writer)?;
+    reply.output().append(output);
+    Ok(())
+}
+
+fn write_nested(
+    lua: &Lua,
+    control: &Rc<Control>,
+    fields: &Fields,
+    value: Value,
+    protocol: Protocol,
+    reply: &mut ReplyWriter<'_>,
+) -> mlua::Result<()> {
+    let mut open = Vec::new();
+    open.extend(write_one(control, fields, value, protocol, 0, reply)?);
     while let Some(innermost) = open.last_mut() {
         control.work(lua, 8)?;
         let next = match innermost {

@@ -59,6 +59,13 @@ impl<'a> Caller<'a> {
         self
     }
 
+    /// The same for the commands of a script.
+    #[must_use]
+    pub const fn by_script(mut self) -> Self {
+        self.limits.by_script = true;
+        self
+    }
+
     /// The same for one whose command can take long.
     #[must_use]
     pub fn while_serving(mut self, others: Option<&'a mut (dyn Meanwhile + 'a)>) -> Self {
@@ -227,8 +234,10 @@ impl<'a> Caller<'a> {
         if version != self.core.shared.config.version()
             || is_tracking != self.limits.interest.has(Interest::CHANGES)
         {
+            let by_script = self.limits.by_script;
             let limits = self.core.call_limits();
             self.limits = if self.nested { limits.of_part() } else { limits };
+            self.limits.by_script = by_script;
         }
         result
     }

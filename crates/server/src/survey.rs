@@ -5,7 +5,6 @@
 //! shard. One that takes long is found by a thread for such work, and sent when it is there. A client that goes
 //! away meanwhile takes its survey with it; answers that still come are dropped.
 
-use crate::blocking::waiter::Ending;
 use crate::commands::client::filter::Filter;
 use crate::commands::client::line;
 use crate::commands::error::ServerError;
@@ -22,6 +21,7 @@ use darter_command_table::{CommandId, ReplyError};
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Share};
 use darter_structures::allocator;
+use darter_txn::Ending;
 use std::sync::Arc;
 
 /// What of a busy worker waiting for files takes: next to nothing, a thread does the work.

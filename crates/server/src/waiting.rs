@@ -1,7 +1,6 @@
 //! Clients that wait for what other servers or files will have: until then their connection is
 //! suspended, and their worker looks at the clock for them.
 
-use crate::blocking::waiter::Ending;
 use crate::commands::error::ServerError;
 use crate::pending::Pending;
 use crate::session::Session;
@@ -9,6 +8,7 @@ use crate::worker::{Core, Worker};
 use darter_base::UnixMillis;
 use darter_resp::ReplyWriter;
 use darter_runtime::{ConnectionId, Connections};
+use darter_txn::Ending;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,9 @@
 //! * Whoever gives a shard back ([`Cell::put_back`]) first runs what was queued meanwhile, or hands
 //!   the box to a coordinator that reserved it.
 //!
+//! An operation may also wait for what others will write, outside of any lock. A [`Claim`] says which of
+//! those that find it ready answers it.
+//!
 //! The crate is generic over the shard, over the work that is posted and over how letters travel
 //! between workers, so the same code runs in the server, under loom, and in the seeded simulator.
 //! It knows no command names, no protocol, no sockets and no clocks. `docs/transactions.md`
@@ -20,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cell;
+pub mod claim;
 pub mod gathering;
 pub mod route;
 mod sync;
@@ -29,6 +33,7 @@ pub mod view;
 pub mod window;
 
 pub use cell::{Carrier, Cell, Cells, DRAIN_BATCHES_MAX, Letter, Ticket, Work};
+pub use claim::{Answered, Claim, Ending, Fruitless, Trial};
 pub use gathering::{Gathering, Step};
 pub use route::{Router, Routing};
 pub use view::{Held, View};

@@ -1,9 +1,9 @@
 //! `math.random` and its seed.
 
-use crate::arguments::number_argument;
+use crate::arguments::{Arguments, number_argument};
 use crate::control::Control;
 use crate::raised::{bad_argument, text};
-use mlua::{Lua, Table, Value, Variadic};
+use mlua::{Lua, Table, Value};
 use std::rc::Rc;
 
 pub(crate) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
@@ -11,12 +11,12 @@ pub(crate) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table>
     let shared = Rc::clone(control);
     table.raw_set(
         "random",
-        lua.create_function(move |lua, args: Variadic<Value>| random(lua, &shared, &args))?,
+        lua.create_function(move |lua, args: Arguments| random(lua, &shared, &args))?,
     )?;
     let shared = Rc::clone(control);
     table.raw_set(
         "randomseed",
-        lua.create_function(move |lua, args: Variadic<Value>| {
+        lua.create_function(move |lua, args: Arguments| {
             let seed = int_argument(lua, &args, 0, "randomseed")?;
             *shared.random.borrow_mut() = crate::random::Random::new(seed);
             Ok(())

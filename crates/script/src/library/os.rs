@@ -1,7 +1,8 @@
 //! `os`, of which only the clock is there.
 
+use crate::arguments::Arguments;
 use crate::control::{Control, Question};
-use mlua::{Lua, Table, Value, Variadic};
+use mlua::{Lua, Table};
 use std::rc::Rc;
 
 pub(crate) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
@@ -9,7 +10,7 @@ pub(crate) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table>
     let control = Rc::clone(control);
     table.raw_set(
         "clock",
-        lua.create_function(move |_, _: Variadic<Value>| {
+        lua.create_function(move |_, _: Arguments| {
             control.errand.borrow_mut().question = Question::Poll;
             control.ask()?;
             let nanos = control.errand.borrow().nanos;

@@ -9,9 +9,10 @@ mod tables;
 
 pub(crate) use compile::compile;
 
+use crate::arguments::Arguments;
 use crate::control::Control;
 use crate::{api, library, raised};
-use mlua::{Lua, Table, Value, Variadic};
+use mlua::{Lua, Table, Value};
 use std::rc::Rc;
 
 /// The Lua half.
@@ -20,9 +21,10 @@ const PRELUDE: &str = include_str!("prelude.lua");
 /// What its functions are said to be of.
 pub(crate) const SOURCE: &str = "=prelude";
 
-/// Builds the environments and returns the prelude's functions.
-pub(crate) fn install(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
+/// Builds the environments and returns the prelude's functions; `scripts` is where one finds the compiled scripts.
+pub(crate) fn install(lua: &Lua, control: &Rc<Control>, scripts: &Table) -> mlua::Result<Table> {
     let native = lua.create_table()?;
+    native.raw_set("scripts", scripts)?;
     native.raw_set("thaw", thaw(lua, control)?)?;
     let checked = Rc::clone(control);
     native.raw_set("check_stopped", lua.create_function(move |_, ()| checked.check_stopped())?)?;
@@ -44,7 +46,7 @@ pub(crate) fn install(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
 /// Turns what was raised into what a script that caught it may see; raises again what stops scripts.
 fn thaw(lua: &Lua, control: &Rc<Control>) -> mlua::Result<mlua::Function> {
     let control = Rc::clone(control);
-    lua.create_function(move |lua, values: Variadic<Value>| {
+    lua.create_function(move |lua, values: Arguments| {
         control.check_stopped()?;
         match values.first() {
             Some(Value::Error(error)) => raised::Raised::of(error).to_value(lua),

@@ -273,15 +273,14 @@ local library_environment = setmetatable({}, library_meta)
 
 -- What the engine calls ---------------------------------------------------------------------------
 
-local handler = native.handler
+local handler, scripts = native.handler, native.scripts
 
 return {
   eval_environment = eval_environment,
   library_environment = library_environment,
-  run_script = function(f, keys, args)
-    rawset(evals, "KEYS", keys)
-    rawset(evals, "ARGV", args)
-    return rawxpcall(f, handler)
+  run_script = function(number, keys, args)
+    evals.KEYS, evals.ARGV = keys, args
+    return rawxpcall(scripts[number], handler)
   end,
   run = function(f)
     return rawxpcall(f, handler)

@@ -1,7 +1,7 @@
 //! Clients that wait for keys, on their worker: how a wait begins and ends.
 
 use super::serve::Served;
-use super::waiter::{Blocked, Ending};
+use super::waiter::Blocked;
 use crate::dispatch::Client;
 use crate::mail::ShardPost;
 use crate::pending::{After, Pending};
@@ -16,7 +16,7 @@ use darter_command_table::{ReplyError, ShardView, Wait};
 use darter_resp::{OwnedArgs, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Turn};
 use darter_shard::{Key, Shard};
-use darter_txn::{Gathering, Held, Step, Ticket};
+use darter_txn::{Ending, Gathering, Held, Step, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -102,7 +102,7 @@ impl Core {
     /// Forgets a client that is gone. What it was collecting is to be released by the caller.
     pub fn leave_blocked(&self, session: &Session, blocked: &BlockedClient, turn: &Turn) {
         self.end_blocking(session.client_id, blocked);
-        if blocked.waiter.abandon() {
+        if blocked.waiter.claim.abandon() {
             self.wake_those_behind(&blocked.waiter, turn.now);
         }
     }
@@ -117,7 +117,7 @@ impl Core {
         turn: &Turn,
     ) -> Ending {
         let Some(Pending::Blocked(blocked)) = &mut session.pending else { return Ending::Over };
-        let ending = blocked.waiter.end();
+        let ending = blocked.waiter.claim.end();
         if ending != Ending::Ended {
             if ending == Ending::Busy
                 && end == End::TimedOut

@@ -1,7 +1,7 @@
 //! Trying those who wait for keys that became ready, before the shards go back.
 
 use super::errand::signal_keys;
-use super::waiter::{Blocked, Fruitless, Trial};
+use super::waiter::Blocked;
 use crate::dispatch::run_command;
 use crate::mail::{Mail, ShardPost};
 use crate::shared::Shared;
@@ -11,7 +11,7 @@ use darter_command_table::{CallLimits, ReplyResult, ShardView, WaitSlot};
 use darter_resp::Output;
 use darter_runtime::crash;
 use darter_shard::{ReadyQueue, Shard, ShardOptions, ValueRef, Waiter};
-use darter_txn::{Held, View};
+use darter_txn::{Fruitless, Held, Trial, View};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -101,7 +101,7 @@ fn serve_within(
             let found = found.map(ValueRef::value_type);
             let Some(waiter) = queue.next(found) else { break };
             let waiter = blocked(waiter);
-            match waiter.begin_trial() {
+            match waiter.claim.begin_trial() {
                 Trial::Begun => {}
                 Trial::Elsewhere => {
                     queue.keep();
@@ -118,13 +118,13 @@ fn serve_within(
                 extra = serving.carrier.and_then(|_| cell.try_take());
                 if extra.is_some() {
                     // Nobody else can have found it ready: it waits for one key.
-                    if waiter.end_trial() == Fruitless::Retried {
-                        waiter.begin_retry();
+                    if waiter.claim.end_trial() == Fruitless::Retried {
+                        waiter.claim.begin_retry();
                     }
                     queue.keep();
                     break;
                 }
-                if waiter.postpone() {
+                if waiter.claim.postpone() {
                     queue.keep();
                     letters.push((waiter.origin.worker, Mail::Retry(waiter)));
                     break;
@@ -133,10 +133,10 @@ fn serve_within(
             }
             match run(&waiter, view, serving) {
                 Some(served) => {
-                    waiter.answered();
+                    waiter.claim.answered();
                     letters.push((waiter.origin.worker, Mail::Served(Box::new(served))));
                 }
-                None => match waiter.end_trial() {
+                None => match waiter.claim.end_trial() {
                     Fruitless::Waits => queue.keep(),
                     Fruitless::Retried => {
                         queue.keep();
@@ -224,7 +224,7 @@ impl Core {
 
     /// Tries a waiter that has all its shards now, in its place, and those behind it.
     pub fn retry(&self, waiter: &Blocked, view: &mut ShardView<'_>, now: UnixMillis) {
-        waiter.begin_retry();
+        waiter.claim.begin_retry();
         signal_keys(waiter, view);
         self.serve(view, now);
     }

@@ -108,6 +108,7 @@ impl Settings {
             tracked_keys_max: self.tracked_keys_max,
             tries_any_rdb_version: self.tries_any_rdb_version,
             slices: true,
+            by_script: false,
             memory: self.memory_limit(),
             keeps_expired: false,
         }

@@ -26,7 +26,7 @@ const ESCALATION_MAX: Duration = Duration::from_millis(5);
 /// After how long a script lets its worker serve others, and for how long it runs between two times, in
 /// nanoseconds.
 const SERVES_AFTER_NANOS: u64 = 1_000_000;
-const SERVES_EVERY_NANOS: u64 = 200_000;
+const SERVES_EVERY_NANOS: u64 = 50_000;
 
 /// How long a script that has written may go on while the server is about to end, in nanoseconds.
 const WRITER_GRACE_NANOS: u64 = 3_000_000_000;

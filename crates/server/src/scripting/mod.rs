@@ -13,6 +13,7 @@
 //! takes too long is busy: it can be stopped, and the commands that need its shards are told so
 //! ([`busy`]).
 
+mod ahead;
 pub mod busy;
 pub mod engine;
 pub mod flags;

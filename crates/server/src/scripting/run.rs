@@ -1,5 +1,6 @@
 //! EVAL, EVALSHA and FCALL.
 
+use super::ahead::KeysAhead;
 use super::engine::{Loading, reply_error};
 use super::host::{Running, ScriptHost};
 use super::reach::{Learnt, Reach};
@@ -125,9 +126,13 @@ fn run_shown(
     shown: &mut Lines,
 ) -> SessionResult {
     let key_count = key_count(call, source)?;
+    let keys = call.args.head(3 + key_count).tail(3);
+    let ahead = KeysAhead::begin(call.core, view, keys, call.session.db);
     let mut engine = call.core.scripts.borrow_mut().begin_run(call.core.worker)?;
-    let result = find(call, &mut engine, source)
-        .and_then(|found| run_found(call, view, source, &mut engine, &found, key_count, shown));
+    let result = find(call, &mut engine, source).and_then(|found| {
+        ahead.go_on(view);
+        run_found(call, view, source, &mut engine, &found, keys, shown)
+    });
     let bytes = u64::try_from(engine.memory_bytes()).unwrap_or(u64::MAX);
     call.shared.scripts.engine_bytes[call.core.worker.index()]
         .store(bytes, std::sync::atomic::Ordering::Relaxed);
@@ -209,7 +214,7 @@ fn run_found(
     source: Source,
     engine: &mut Engine,
     found: &Found,
-    key_count: usize,
+    keys: Args<'_>,
     shown: &mut Lines,
 ) -> SessionResult {
     let flags = found.flags();
@@ -248,14 +253,11 @@ fn run_found(
     };
     let (db, protocol) = (call.session.db, call.session.protocol);
     let name = found.name();
-    let arguments = RunArguments {
-        keys: call.args.head(3 + key_count).tail(3),
-        args: call.args.tail(3 + key_count),
-        name,
-    };
+    let arguments = RunArguments { keys, args: call.args.tail(3 + keys.len()), name };
     let own = Together::default();
     let caller = Caller::new(core, call.session, call.id, call.turn)
         .nested(call.together.unwrap_or(&own))
+        .by_script()
         .while_serving(reborrow(&mut call.meanwhile));
     let mut host = ScriptHost::new(caller, view, running, declared, shown);
     let mut reply = ReplyWriter::new(call.output, protocol);

@@ -2,7 +2,6 @@
 
 use super::Tracking;
 use super::state::{Mode, Remember};
-use crate::blocking::waiter::Answered;
 use crate::mail::Mail;
 use crate::pending::Pending;
 use crate::session::Session;
@@ -11,6 +10,7 @@ use crate::worker::{Core, Worker};
 use darter_base::WorkerId;
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections};
+use darter_txn::Answered;
 use hashbrown::HashSet;
 use std::sync::Arc;
 
@@ -222,7 +222,7 @@ impl Core {
                 Some(Pending::Posted) if is_own => Answered::Yes,
                 // No command that waits flushes.
                 Some(Pending::Blocked(blocked)) if is_own && !flushes => {
-                    blocked.waiter.is_answered()
+                    blocked.waiter.claim.is_answered()
                 }
                 _ => Answered::No,
             };

@@ -224,7 +224,8 @@ impl Elements {
             }
         } else if let Some(set) = Set::of(object) {
             // A list has an order, so what a set is stored as must not depend on how it is kept.
-            if options.store.is_some() && matches!(options.order, Order::Natural) {
+            let must_repeat = options.store.is_some() || call.limits.by_script;
+            if must_repeat && matches!(options.order, Order::Natural) {
                 options.order = Order::Elements;
                 options.is_alphabetical = true;
             }
