@@ -74,7 +74,7 @@ impl Bench {
             limits: CallLimits {
                 interest: Interest::NONE,
                 tracked_keys_max: 0,
-                tries_any_rdb_version: false,
+                rdb_versions: darter_command_table::RdbVersions::Known,
                 memory: MemoryLimit::NONE,
                 slices: false,
                 by_script: false,

@@ -5,8 +5,8 @@ use crate::expiration::NewDeadline;
 use crate::set::rules;
 use darter_base::UnixMillis;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, RdbVersions,
+    ReplyError, ReplyResult, ShardView,
 };
 use darter_rdb::{Built, Payload, Value, build, decode, encode_value, payload};
 use darter_shard::{Expiry, Interest, Key, Keyspace, ValueRef};
@@ -147,7 +147,7 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Err(ReplyError::Text("ERR Invalid TTL value, must be >= 0"));
     }
     let bytes = call.args.at(3);
-    let payload = if call.limits.tries_any_rdb_version {
+    let payload = if call.limits.rdb_versions == RdbVersions::Any {
         Payload::of_any_version(bytes)
     } else {
         Payload::checked(bytes)

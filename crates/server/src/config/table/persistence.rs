@@ -4,6 +4,7 @@ use crate::config::parameter::{
     INT, LONG, Parameter, Rewrite, checked, choice, flag, formed, memory, number, words,
 };
 use crate::config::special;
+use darter_command_table::RdbVersions;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -26,7 +27,10 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "strict",
         "Refuses values of newer versions.",
     )
-    .sets(|to, value| to.tries_any_rdb_version = value.choice() == 1),
+    .sets(|to, value| {
+        let versions = [RdbVersions::Known, RdbVersions::Any];
+        to.rdb_versions = versions[value.choice()];
+    }),
     number("rdb-key-save-delay", i32::MIN as i128, INT, "0", "Delays saving each key, for tests.")
         .unit("microseconds")
         .hidden(),
