@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from harness.cases import CASES, key, member
 from harness.clients import ClientError, Memtier, parse_memtier, parse_redis_benchmark
+from harness.data_types import MEMBER_COUNT, Collections
 from harness.exchanges import VALUE, all_exchanges, dataset
 from harness.figures import Sample, Spread, sum_up
 from harness.plot import Group, Panel, grouped_bars, round_up
@@ -243,6 +244,22 @@ class Loads(unittest.TestCase):
         self.assertTrue(commands.startswith(encode(b"SET", b"key:000000000000", b"VXK")))
         self.assertEqual(commands.count(b"*3\r\n"), COMMANDS_PER_BATCH)
         self.assertEqual(KEY_COUNT % COMMANDS_PER_BATCH, 0)
+
+    def test_collections_hold_every_member_once_and_all_replies_are_counted(self) -> None:
+        names = {name: 0 for name in (b"ZADD", b"HSET", b"SADD", b"RPUSH", b"XADD")}
+        lines = 0
+        for commands, reply_lines in Collections().batches():
+            self.assertLess(len(commands), 300_000)
+            lines += reply_lines
+            for name in names:
+                names[name] += commands.count(b"\r\n%b\r\n" % name)
+        big_commands = MEMBER_COUNT // 100
+        self.assertEqual(names[b"XADD"], MEMBER_COUNT)
+        self.assertEqual(names[b"ZADD"], big_commands + MEMBER_COUNT)
+        self.assertEqual(names[b"SADD"], 2 * big_commands + MEMBER_COUNT)
+        # XADD answers two lines, XCLAIM one and two per entry, XGROUP and all others one.
+        others = 5 * big_commands + 4 * MEMBER_COUNT + 1
+        self.assertEqual(lines, others + 2 * MEMBER_COUNT + big_commands + 2 * MEMBER_COUNT)
 
     def test_exchange_names_are_unique_and_their_dataset_is_counted(self) -> None:
         names = [exchange.name for exchange in all_exchanges()]

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from .clients import run_client
+from .data_types import Collections
 from .figures import Sample
 from .scenarios import Dataset, Scenario
 from .servers import Server
 
 
-def load_dataset(servers: Sequence[Server], dataset: Dataset) -> None:
+def load_dataset(servers: Sequence[Server], dataset: Dataset | Collections) -> None:
     """Replace whatever the servers hold by `dataset`."""
     with ExitStack() as stack:
         connections = [stack.enter_context(server.connect()) for server in servers]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .clients import Load, Memtier, RedisBenchmark
+from .data_types import MEMBER_COUNT, POINT_COMMANDS, WHOLE_COMMANDS, Collections
 
 KEY_COUNT = 1_000_000
 COMMANDS_PER_BATCH = 1000
@@ -28,6 +29,8 @@ OTHER_COMMANDS = {
 """Run when asked for by name. lpush comes before rpop, which pops what it pushed."""
 MULTI_KEY = ("mset", "mget10")
 MULTI_KEY_OPERATIONS = 50_000
+DATA_TYPE_PIPELINES = (1, 16)
+WHOLE_OPERATIONS = 50
 SLICE_OPERATIONS = {1: 60_000, 10: 200_000, 16: 250_000, 30: 400_000, 50: 500_000}
 """Operations per slice at scale 1, by pipeline: roughly half a second of redis-server's CPU."""
 
@@ -61,7 +64,7 @@ class Scenario:
 
     group: str
     name: str
-    dataset: Dataset
+    dataset: Dataset | Collections
     load: Load
     operations: int
     on_request: bool = False
@@ -69,7 +72,7 @@ class Scenario:
 
 def all_scenarios() -> list[Scenario]:
     """Every scenario, in an order that changes the dataset as seldom as possible."""
-    return [*memtier_scenarios(), *redis_benchmark_scenarios()]
+    return [*memtier_scenarios(), *redis_benchmark_scenarios(), *data_type_scenarios()]
 
 
 def memtier_scenarios() -> Iterator[Scenario]:
@@ -101,4 +104,20 @@ def redis_benchmark_scenarios() -> Iterator[Scenario]:
                 load=RedisBenchmark(what, pipeline, KEY_COUNT),
                 operations=MULTI_KEY_OPERATIONS if name in MULTI_KEY else operations,
                 on_request=name in OTHER_COMMANDS,
+            )
+
+
+def data_type_scenarios() -> Iterator[Scenario]:
+    """One command each, over collections that are there."""
+    collections = Collections()
+    for name, words in {**POINT_COMMANDS, **WHOLE_COMMANDS}.items():
+        for pipeline in DATA_TYPE_PIPELINES:
+            is_whole = name in WHOLE_COMMANDS
+            yield Scenario(
+                group="data types",
+                name=f"data {name} P{pipeline}",
+                dataset=collections,
+                load=RedisBenchmark(words, pipeline, MEMBER_COUNT),
+                operations=WHOLE_OPERATIONS if is_whole else SLICE_OPERATIONS[pipeline],
+                on_request=True,
             )

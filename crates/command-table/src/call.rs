@@ -51,6 +51,8 @@ pub struct CallLimits {
     pub interest: Interest,
     /// Keys remembered for clients that are tracked (`tracking-table-max-keys`); 0: any number.
     pub tracked_keys_max: usize,
+    /// What is taken for a value (`rdb-version-check`).
+    pub rdb_versions: RdbVersions,
     /// Whether a command may ask to be run in slices: not as a part of another one.
     pub slices: bool,
     /// Whether a script calls it: what it answers, and the script makes of that, must not depend on how a value
@@ -61,6 +63,15 @@ pub struct CallLimits {
     /// Whether keys that have expired stay until somebody writes them: while changes are held back, nothing is
     /// to happen that a replica would have to be told.
     pub keeps_expired: bool,
+}
+
+/// Versions of the RDB format in which values are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RdbVersions {
+    /// Those that are known.
+    Known,
+    /// Those to come, too: what they share with the known ones can be read.
+    Any,
 }
 
 impl CallLimits {

@@ -118,6 +118,8 @@ impl std::fmt::Debug for Handler {
 pub enum Progress {
     /// Another slice on this shard.
     On(ShardId),
+    /// Another slice over all of [`Slice::shards`].
+    Together,
     /// Nothing: write the reply.
     Done,
 }
@@ -130,6 +132,17 @@ pub trait Slice: Send {
 
     /// Runs one slice of bounded work (at most a millisecond or so) on the shard it asked for.
     fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress;
+
+    /// The shards of [`Progress::Together`], ascending.
+    fn shards(&self) -> Vec<ShardId> {
+        Vec::new()
+    }
+
+    /// As [`Slice::run`], over all of its shards at once.
+    fn run_together(&mut self, view: &mut ShardView<'_>, now: UnixMillis) -> Progress {
+        let _ = (view, now);
+        Progress::Done
+    }
 
     /// Writes what of the reply is certain before the rest is known. Called now and then between slices. A
     /// client that does not read what was written is not served further.
@@ -145,9 +158,9 @@ pub trait Slice: Send {
         0
     }
 
-    /// The watch it has in the shard it visits, if it ends before it has taken that out itself.
-    fn leave(&mut self) -> Option<LeftWatch> {
-        None
+    /// The watches it has in its shards, if it ends before it has taken them out itself.
+    fn leave(&mut self) -> Vec<LeftWatch> {
+        Vec::new()
     }
 }
 
@@ -172,8 +185,12 @@ impl dyn Slice {
     /// scripts, which hold what they need already.
     pub fn run_whole(&mut self, view: &mut ShardView<'_>, now: UnixMillis) {
         let mut next = self.begin();
-        while let Progress::On(id) = next {
-            next = self.run(view.shard(id), now);
+        loop {
+            next = match next {
+                Progress::On(id) => self.run(view.shard(id), now),
+                Progress::Together => self.run_together(view, now),
+                Progress::Done => break,
+            };
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 mod index_range;
+mod joint;
 pub mod list;
 mod long_read;
 mod many_keys;

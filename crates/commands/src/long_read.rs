@@ -23,7 +23,13 @@ pub(crate) const ELEMENTS_PER_SLICE: usize = 4096;
 pub(crate) trait Read: Send {
     type Collection: Collection;
     /// How far it is; the default is the beginning.
-    type At: Copy + Default + Send;
+    type At: Default + Send;
+
+    /// Where it begins, of what comes at random by `random`.
+    fn begin(&self, collection: &Self::Collection, random: u64) -> Self::At {
+        let _ = (collection, random);
+        Self::At::default()
+    }
 
     /// Writes elements from `at` on, and counts them in `written`: about
     /// [`ELEMENTS_PER_SLICE`]. Where to go on; `None` at the end.
@@ -61,8 +67,8 @@ struct LongRead<R: Read> {
     db: DbIndex,
     protocol: Protocol,
     how: R,
-    /// Where it goes on.
-    at: R::At,
+    /// Where it goes on; `None` before it has begun.
+    at: Option<R::At>,
     /// When it began: fields that expire meanwhile are still there.
     since: UnixMillis,
     /// What the key was then. `None` before the first slice and after the last.
@@ -81,7 +87,7 @@ pub(crate) fn read_in_slices<R: Read + 'static>(call: &Call<'_>, how: R) -> Box<
         db: call.db,
         protocol: call.reply.protocol(),
         how,
-        at: R::At::default(),
+        at: None,
         since: call.now,
         version: None,
         elements: Output::new(),
@@ -98,6 +104,7 @@ impl<R: Read> LongRead<R> {
         key: &Key<'_>,
         is_first: bool,
         whole: bool,
+        random: u64,
     ) -> bool {
         let found =
             if is_first { keyspace.read_collection(key) } else { keyspace.peek_collection(key) };
@@ -109,16 +116,17 @@ impl<R: Read> LongRead<R> {
                 return false;
             }
         };
+        let mut at = self.at.take().unwrap_or_else(|| self.how.begin(collection, random));
         loop {
             // Each slice's output by itself, so that none grows by copying millions of elements.
             let mut output = Output::new();
             let mut reply = ReplyWriter::new(&mut output, self.protocol);
-            let next =
-                self.how.read(collection, self.at, self.since, &mut reply, &mut self.written);
+            let next = self.how.read(collection, at, self.since, &mut reply, &mut self.written);
             self.elements.append(output);
             let Some(next) = next else { return false };
-            self.at = next;
+            at = next;
             if !whole {
+                self.at = Some(at);
                 return true;
             }
         }
@@ -131,21 +139,22 @@ impl<R: Read> Slice for LongRead<R> {
     }
 
     fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+        let random = shard.random();
         let name = std::mem::take(&mut self.key);
         let key = Key::new(shard.hasher(), &name);
         let mut keyspace = shard.keyspace(self.db, now);
         let has_more = match self.version {
             None => {
                 self.version = Some(keyspace.watch(&key));
-                self.read(&mut keyspace, &key, true, false)
+                self.read(&mut keyspace, &key, true, false, random)
             }
             Some(version) if keyspace.version(&key) == Some(version) => {
-                self.read(&mut keyspace, &key, false, false)
+                self.read(&mut keyspace, &key, false, false, random)
             }
             Some(_) => {
                 self.elements.take();
-                (self.at, self.written, self.since) = (R::At::default(), 0, now);
-                self.read(&mut keyspace, &key, false, true)
+                (self.at, self.written, self.since) = (None, 0, now);
+                self.read(&mut keyspace, &key, false, true, random)
             }
         };
         if !has_more {
@@ -168,9 +177,12 @@ impl<R: Read> Slice for LongRead<R> {
         self.elements.len()
     }
 
-    fn leave(&mut self) -> Option<LeftWatch> {
+    fn leave(&mut self) -> Vec<LeftWatch> {
         let (shard, db) = (self.shard, self.db);
-        let version = self.version.take()?;
-        Some(LeftWatch { shard, db, key: std::mem::take(&mut self.key), version })
+        let left = self.version.take().map(|version| {
+            let key = std::mem::take(&mut self.key);
+            LeftWatch { shard, db, key, version }
+        });
+        left.into_iter().collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Random elements of one collection with repetitions, as many as the client likes: SRANDMEMBER, HRANDFIELD
-//! and ZRANDMEMBER with a negative count.
+//! and ZRANDMEMBER with a negative count. (Those without repetitions are long reads that leave some out:
+//! [`Chance`].)
 //!
 //! They are picked in slices and sent as they are picked, so that ten million of them keep nobody waiting and
 //! take no more memory than what the client is behind with reading. A later slice picks from the collection
@@ -47,6 +48,34 @@ pub(crate) trait Pick: Send {
 
     /// Whether an element is two values of the reply's array.
     fn is_flat(&self) -> bool;
+}
+
+/// Chooses some of the elements that are gone through, every choice of them equally likely: each is taken with
+/// the chance that as many of the rest are needed (Knuth's algorithm S). Nothing is remembered of them, so it
+/// can stop anywhere and go on later.
+#[derive(Debug)]
+pub(crate) struct Chance {
+    random: Random,
+    /// Elements to be taken yet.
+    needed: usize,
+    /// Elements to come. There may be fewer, when some have expired.
+    left: usize,
+}
+
+impl Chance {
+    /// Takes `wanted` of `len` elements.
+    pub(crate) fn new(wanted: usize, len: usize, seed: u64) -> Self {
+        Self { random: Random::new(seed), needed: wanted.min(len), left: len }
+    }
+
+    /// Whether the next element is taken.
+    #[inline]
+    pub(crate) fn takes(&mut self) -> bool {
+        let takes = self.random.below(self.left) < self.needed;
+        self.needed -= usize::from(takes);
+        self.left = self.left.saturating_sub(1).max(1);
+        takes
+    }
 }
 
 struct Picks<P> {

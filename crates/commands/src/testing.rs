@@ -74,6 +74,7 @@ impl Bench {
             limits: CallLimits {
                 interest: Interest::NONE,
                 tracked_keys_max: 0,
+                rdb_versions: darter_command_table::RdbVersions::Known,
                 memory: MemoryLimit::NONE,
                 slices: false,
                 by_script: false,

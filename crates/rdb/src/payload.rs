@@ -14,7 +14,7 @@ use crate::types::Version;
 const VERSION_BYTES: usize = 2;
 const CHECKSUM_BYTES: usize = 8;
 
-/// A payload with a known version and the right checksum.
+/// A payload with a version and the right checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'a> {
     /// Type and content of the value.
@@ -24,23 +24,34 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// The payload that `bytes` is.
+    /// The payload that `bytes` is, of a known version.
     pub fn checked(bytes: &'a [u8]) -> Option<Self> {
+        Self::of_any_version(bytes).filter(|payload| payload.version.is_known())
+    }
+
+    /// As [`checked`](Self::checked), also of a version to come.
+    pub fn of_any_version(bytes: &'a [u8]) -> Option<Self> {
         let at = bytes.len().checked_sub(CHECKSUM_BYTES)?;
         let (summed, checksum) = bytes.split_at(at);
         let at = summed.len().checked_sub(VERSION_BYTES)?;
         let (value, version) = summed.split_at(at);
         let version = Version(u16::from_le_bytes(version.try_into().ok()?));
         let checksum = u64::from_le_bytes(checksum.try_into().ok()?);
-        (version.is_known() && checksum == crc64(0, summed)).then_some(Self { value, version })
+        (version.is_possible() && checksum == crc64(0, summed)).then_some(Self { value, version })
     }
 }
 
 /// Appends version and checksum to a value.
 pub fn seal(value: &mut Vec<u8>, version: Version) {
-    value.extend(version.0.to_le_bytes());
     let checksum = crc64(0, value);
-    value.extend(checksum.to_le_bytes());
+    seal_summed(value, version, checksum);
+}
+
+/// As [`seal`], for a value whose own [checksum](crc64) is known.
+pub fn seal_summed(value: &mut Vec<u8>, version: Version, checksum: u64) {
+    let version = version.0.to_le_bytes();
+    value.extend(version);
+    value.extend(crc64(checksum, &version).to_le_bytes());
 }
 
 #[cfg(test)]
@@ -65,5 +76,9 @@ mod tests {
         let mut unknown = b"\x00\x00".to_vec();
         seal(&mut unknown, Version(13));
         assert_eq!(Payload::checked(&unknown), None);
+        assert!(Payload::of_any_version(&unknown).is_some());
+        let mut none = b"\x00\x00".to_vec();
+        seal(&mut none, Version(0));
+        assert_eq!(Payload::of_any_version(&none), None);
     }
 }

@@ -17,6 +17,11 @@ impl Version {
         self.0 >= 1 && self.0 <= Self::REDIS_MAX.0 || self.0 == Self::VALKEY_9.0
     }
 
+    /// Whether values of this version are worth a try: of one to come, what has the types of before can be read.
+    pub const fn is_possible(self) -> bool {
+        self.0 >= 1
+    }
+
     /// Whether types with equal numbers are Valkey's and not Redis's.
     pub const fn is_valkey(self) -> bool {
         self.0 >= Self::VALKEY_9.0

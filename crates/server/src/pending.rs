@@ -260,9 +260,12 @@ impl Sliced {
     ) -> bool {
         let ticket = Ticket(session.client_id);
         for _ in 0..SLICES_PER_TURN {
-            let Progress::On(shard) = self.next else { break };
-            let mut gathering =
-                self.gathering.take().unwrap_or_else(|| Gathering::new(vec![shard]));
+            let shards = match self.next {
+                Progress::On(shard) => vec![shard],
+                Progress::Together => self.slice.shards(),
+                Progress::Done => break,
+            };
+            let mut gathering = self.gathering.take().unwrap_or_else(|| Gathering::new(shards));
             if gathering.advance(&core.shared.cells, core.worker, ticket) == Step::Waiting {
                 self.gathering = Some(gathering);
                 return false;
@@ -271,8 +274,13 @@ impl Sliced {
             let mut view = gathering.view(&core.shared.cells);
             let interest = core.limits.get().interest;
             let by = core.clients.borrow().get(&session.client_id).copied();
+            let is_together = self.next == Progress::Together;
             self.next = work_observed(core.shared, interest, &mut view, by, |view| {
-                self.slice.run(view.first(), turn.now)
+                if is_together {
+                    self.slice.run_together(view, turn.now)
+                } else {
+                    self.slice.run(view.first(), turn.now)
+                }
             });
             self.nanos += core.nanos_since(begun);
             core.serve(&mut view, turn.now);
@@ -282,6 +290,9 @@ impl Sliced {
         let mut reply = ReplyWriter::new(output, session.protocol);
         let is_done = self.next == Progress::Done || self.is_above_limit(core, session);
         if is_done {
+            for left in self.slice.leave() {
+                core.leave_watch(left, turn.now);
+            }
             self.slice.finish(&mut reply);
         } else {
             self.slice.write_ready(&mut reply);
@@ -368,7 +379,7 @@ impl Pending {
         let gathering = match self {
             Self::Gathering(coordinated) | Self::Ready(coordinated) => Some(coordinated.gathering),
             Self::Sliced(mut sliced) => {
-                if let Some(left) = sliced.slice.leave() {
+                for left in sliced.slice.leave() {
                     core.leave_watch(left, now);
                 }
                 sliced.gathering

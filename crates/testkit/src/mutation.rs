@@ -19,22 +19,46 @@ const INPUT_BYTES_MAX: usize = 4096;
 const MUTATIONS_MAX: usize = 8;
 
 /// Feeds `entry` random bytes, and seeds put together, cut and damaged, until the time is over;
-/// returns how many inputs that were. Prints the seed, and the input that made `entry` panic.
+/// returns how many inputs that were. Prints the seed, the input that made `entry` panic, and how many bytes it
+/// was shown.
 pub fn drive(name: &str, seeds: &[&[u8]], entry: impl Fn(&[u8])) -> u64 {
+    drive_with(name, |random| input(random, seeds), entry)
+}
+
+/// As [`drive`], with inputs that are one damaged seed each: for what is refused as a whole when it does not begin
+/// and end as it must.
+pub fn drive_one_by_one(name: &str, seeds: &[Vec<u8>], entry: impl Fn(&[u8])) -> u64 {
+    let input = |random: &mut Rng| {
+        let mut bytes = seeds[random.usize(..seeds.len())].clone();
+        for _ in 0..random.usize(..MUTATIONS_MAX) {
+            mutate(&mut bytes, random);
+        }
+        bytes
+    };
+    drive_with(name, input, entry)
+}
+
+fn drive_with(
+    name: &str,
+    mut input: impl FnMut(&mut Rng) -> Vec<u8>,
+    entry: impl Fn(&[u8]),
+) -> u64 {
     let seed = number(SEED_VARIABLE).unwrap_or_else(|| fastrand::u64(..));
     let time = Duration::from_millis(number(TIME_VARIABLE).unwrap_or(MILLIS_DEFAULT));
     eprintln!("{name}: {SEED_VARIABLE}={seed}");
     let mut random = Rng::with_seed(seed);
     let deadline = Instant::now() + time;
-    let mut count = 0;
+    let (mut count, mut bytes) = (0, 0);
     while Instant::now() < deadline {
-        let input = input(&mut random, seeds);
+        let input = input(&mut random);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| entry(&input))) {
             eprintln!("{name}: input {count} of seed {seed}: \"{}\"", input.escape_ascii());
             resume_unwind(panic);
         }
         count += 1;
+        bytes += input.len();
     }
+    eprintln!("{name}: {count} inputs of {bytes} bytes");
     count
 }
 

@@ -1,6 +1,7 @@
 //! DUMP payloads between Darter and redis-server: every encoding both ways, and damaged ones.
 
 use darter_testkit::encodings::contents;
+use darter_testkit::mutation::drive_one_by_one;
 use darter_testkit::{Client, Server, Value, mode};
 
 fn call(client: &mut Client, words: &[Vec<u8>]) -> Value {
@@ -60,6 +61,30 @@ fn payloads_of_every_encoding_pass_both_ways() {
         assert_eq!(restore(&mut redis, key, &ours), Value::Simple(b"OK".to_vec()), "{key}");
         assert_eq!(seen(&mut redis, key), expected, "{key}, from Darter to Redis");
     }
+}
+
+/// Longest payload to be mutated here: short ones are decoded more often.
+const SEED_BYTES_MAX: usize = 1000;
+
+/// Bytes of the version and the checksum at the end of a payload.
+const SEAL_BYTES: usize = 10;
+
+#[test]
+fn the_decoder_bears_any_bytes() {
+    let redis = Server::start(&mode::oracle_spec()).expect("redis-server starts");
+    let mut client = redis.connect().expect("connects");
+    let mut seeds = Vec::new();
+    for (key, setup) in contents() {
+        for command in &setup {
+            call(&mut client, command);
+        }
+        let mut payload = dump(&mut client, key);
+        payload.truncate(payload.len() - SEAL_BYTES);
+        if payload.len() <= SEED_BYTES_MAX {
+            seeds.push(payload);
+        }
+    }
+    assert!(drive_one_by_one("value", &seeds, darter_rdb::exercise::value) > 0);
 }
 
 #[test]

@@ -30,12 +30,17 @@ fn fill(client: &mut Client, count: usize) {
             head.into_iter().chain(some.iter().flat_map(|number| of(*number))).collect::<Vec<_>>()
         };
         let element = |number| vec![format!("e{number}")];
+        let later = |number| vec![format!("e{}", number + count / 2)];
+        let negated =
+            |number: usize| vec![format!("-{number}"), format!("e{}", number + count / 2)];
         let scored = |number: usize| vec![number.to_string(), format!("e{number}")];
         let field = |number| vec![format!("e{number}"), "0".to_owned()];
         for command in [
             with("RPUSH", "list", &element),
             with("SADD", "set", &element),
+            with("SADD", "set2", &later),
             with("ZADD", "zset", &scored),
+            with("ZADD", "zset2", &negated),
             with("HSET", "hash", &field),
         ] {
             client.call(&command).unwrap();
@@ -84,6 +89,17 @@ fn others_are_served_while_a_long_reply_is_made() {
         "ZREVRANGE zset 0 -1",
         "XRANGE stream - +",
         "XREVRANGE stream + -",
+        "XREAD STREAMS stream 0",
+        "SINTER set set2",
+        "SUNIONSTORE stored set set2",
+        "ZUNION 2 zset zset2",
+        "ZINTERSTORE stored 2 zset zset2",
+        "ZRANGESTORE stored zset 0 -1",
+        "COPY hash stored REPLACE",
+        "DUMP list",
+        "SRANDMEMBER set 50000",
+        "HRANDFIELD hash 50000",
+        "ZRANDMEMBER zset 50000",
     ] {
         // The other client may have been too slow for once.
         let was_let_in = (0..50).any(|_| {
@@ -204,6 +220,24 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
             "XRANGE stream - + COUNT 17000",
             "XREVRANGE stream 18500 (5 COUNT 18000",
             "XREVRANGE stream + -",
+            "XREAD COUNT 17000 STREAMS none stream 5 7",
+            "SINTER set set2 set",
+            "SUNION set set2 none",
+            "SUNION set2 set none set hash2 set2",
+            "SDIFF set none",
+            "SINTERCARD 2 set set2 LIMIT 9000",
+            "SINTERCARD 2 set set2",
+            "ZUNION 2 zset zset2 WEIGHTS 2 0.5 WITHSCORES",
+            "ZUNION 2 zset set AGGREGATE MIN WITHSCORES",
+            "ZINTER 3 zset zset2 set AGGREGATE MAX WITHSCORES",
+            "ZDIFF 2 zset zset2 WITHSCORES",
+            "ZINTERCARD 2 zset zset2 LIMIT 9000",
+            "SUNION set list",
+            "ZUNION 2 zset hash",
+            "DUMP list",
+            "DUMP set",
+            "DUMP zset",
+            "DUMP hash",
         ] {
             for protocol in ["2", "3"] {
                 call(&mut client, &format!("HELLO {protocol}"));
@@ -214,5 +248,91 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
                 assert!(whole == [sliced], "{mode}: {line} in RESP{protocol}");
             }
         }
+    }
+}
+
+/// What is at `key`, in one word.
+fn digest(client: &mut Client, key: &str) -> Value {
+    call(client, &format!("DEBUG DIGEST-VALUE {key}"))
+}
+
+#[test]
+fn what_is_stored_is_the_same_in_slices_and_in_one_piece() {
+    for mode in [SERVER_MODES[0], SERVER_MODES[3]] {
+        let server = start(mode);
+        let mut client = server.connect().unwrap();
+        fill(&mut client, 19_000);
+        call(&mut client, "SETRANGE bits 10000000 abc");
+        call(&mut client, "SETRANGE bits2 9000000 defg");
+        call(&mut client, "EXPIRE hash 5000");
+        call(&mut client, "HEXPIRE hash 5000 FIELDS 2 e1 e18000");
+        for line in [
+            "SINTERSTORE d set set2",
+            "SUNIONSTORE d set set2",
+            "SUNIONSTORE set3 set set2 none set set2 none set",
+            "SDIFFSTORE d set set2",
+            "ZUNIONSTORE d 2 zset zset2 WEIGHTS 2 3 AGGREGATE MAX",
+            "ZINTERSTORE d 2 set zset2",
+            "ZDIFFSTORE d 2 zset zset2",
+            "ZRANGESTORE d zset 5 18500 REV",
+            "ZRANGESTORE d zset (17 +inf BYSCORE LIMIT 100 17000",
+            "COPY set d REPLACE",
+            "COPY zset d REPLACE",
+            "COPY hash d REPLACE",
+            "COPY hash d",
+            "BITOP XOR d bits bits2",
+            "BITOP NOT d bits",
+            "SINTERSTORE d set none",
+            "SUNIONSTORE d set list",
+        ] {
+            let key = line.split(' ').find(|word| matches!(*word, "d" | "set3")).unwrap();
+            let sliced = (call(&mut client, line), digest(&mut client, key));
+            let ttl = call(&mut client, &format!("TTL {key}"));
+            call(&mut client, "MULTI");
+            call(&mut client, line);
+            let Value::Array(whole) = call(&mut client, "EXEC") else { panic!("replies") };
+            assert_eq!(whole, [sliced.0], "{mode}: {line}");
+            assert_eq!(digest(&mut client, key), sliced.1, "{mode}: {line}");
+            let Value::Integer(later) = call(&mut client, &format!("TTL {key}")) else { panic!() };
+            assert!(
+                matches!(ttl, Value::Integer(ttl) if ttl.abs_diff(later) < 600),
+                "{mode}: {line}"
+            );
+        }
+        for line in ["SRANDMEMBER set 18500", "HRANDFIELD hash 18500", "ZRANDMEMBER zset 18500"] {
+            let mut seen = numbers(&call(&mut client, line));
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), 18_500, "{mode}: {line}");
+        }
+    }
+}
+
+#[test]
+fn work_on_several_keys_sees_one_state_of_what_changes_all_the_time() {
+    const LEN: usize = 20_000;
+    for mode in [SERVER_MODES[2], SERVER_MODES[3]] {
+        let server = start(mode);
+        let mut reader = server.connect().unwrap();
+        fill(&mut reader, LEN);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut writer = server.connect().unwrap();
+                let there = vec!["SMOVE", "set", "elsewhere", "e7"];
+                let back = vec!["SMOVE", "elsewhere", "set", "e7"];
+                while !is_over.load(Ordering::Relaxed) {
+                    writer.pipeline(&[there.clone(), back.clone()]).unwrap();
+                }
+            });
+            for _ in 0..5 {
+                let reply = call(&mut reader, "SUNION set elsewhere");
+                assert_eq!(numbers(&reply).len(), LEN, "{mode}: a member is away");
+                let stored = call(&mut reader, "SUNIONSTORE stored elsewhere set");
+                assert_eq!(stored, Value::Integer(20_000), "{mode}: a member is away");
+            }
+            is_over.store(true, Ordering::Relaxed);
+            writer.join().unwrap();
+        });
     }
 }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+pub mod copying;
 pub mod element;
 pub mod geo;
 pub mod hash;
@@ -24,6 +25,7 @@ pub mod sorted_set;
 pub mod stream;
 pub mod view;
 
+pub use copying::Copying;
 pub use darter_structures::{BlockValue, Deadline, Item};
 pub use element::Element;
 pub use hash::Hash;

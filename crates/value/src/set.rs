@@ -257,6 +257,19 @@ impl Set {
         }
     }
 
+    /// An empty table for a copy of a set that is one; `None` for the compact forms.
+    pub(crate) fn emptied(&self) -> Option<Self> {
+        let table = Members::new(self.as_table()?.hasher().clone());
+        Some(Self { members: PackedOr::big(Box::new(Big::Table(table))) })
+    }
+
+    /// Copies the next few hundred members of a table into `copy`, made by [`emptied`](Self::emptied), and returns
+    /// where to go on.
+    pub(crate) fn copy_slice(&self, boundary: SetBoundary, copy: &mut Self) -> Option<SetBoundary> {
+        let PackedOrMut::Big(Big::Table(copy)) = copy.members.as_mut() else { return None };
+        copy_members(self.as_table()?, boundary.0, copy).map(SetBoundary)
+    }
+
     /// Number of members.
     #[inline]
     pub fn len(&self) -> usize {
@@ -335,15 +348,20 @@ impl Clone for Big {
                 let mut copy = Members::new(table.hasher().clone());
                 let mut boundary = Some(0);
                 while let Some(from) = boundary {
-                    boundary = table.for_each_slice(from, |member: MemberRef<'_, false>| {
-                        let bytes = member.bytes();
-                        copy.insert(copy.hasher().hash(bytes), Member::new(bytes), Marks::NONE);
-                    });
+                    boundary = copy_members(table, from, &mut copy);
                 }
                 Self::Table(copy)
             }
         }
     }
+}
+
+/// Copies the next few hundred members into a table that does not have them, and returns where to go on.
+fn copy_members(table: &Members, from: u64, copy: &mut Members) -> Option<u64> {
+    table.for_each_slice(from, |member: MemberRef<'_, false>| {
+        let bytes = member.bytes();
+        copy.insert(copy.hasher().hash(bytes), Member::new(bytes), Marks::NONE);
+    })
 }
 
 /// A member as the compact forms have it: a number if it is the text of one.

@@ -270,6 +270,30 @@ impl SortedSet {
         self.len() == 0
     }
 
+    /// Whether it is in its small form.
+    pub fn is_packed(&self) -> bool {
+        self.members.is_packed()
+    }
+
+    /// An empty set in the big form for a copy of one that has it; `None` for the small form.
+    pub(crate) fn emptied(&self) -> Option<Self> {
+        let PackedOrRef::Big(members) = self.members.as_ref() else { return None };
+        let copy = RankedMembers::new(members.hasher().clone());
+        Some(Self { members: PackedOr::big(Box::new(copy)) })
+    }
+
+    /// Copies the next `count` members into `copy`, made by [`emptied`](Self::emptied): those from the rank on that
+    /// is its length.
+    pub(crate) fn copy_on(&self, count: usize, copy: &mut Self) {
+        let PackedOrMut::Big(copy) = copy.members.as_mut() else { return };
+        let from = copy.len();
+        let mut text = IntegerText::new();
+        for (member, score) in self.range(from..self.len().min(from + count), false) {
+            let bytes = bytes_of(member, &mut text);
+            copy.insert(copy.hasher().hash(bytes), bytes, score);
+        }
+    }
+
     /// Panics if the set contradicts itself.
     pub fn check_invariants(&self) {
         match self.members.as_ref() {

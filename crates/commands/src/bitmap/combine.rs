@@ -1,11 +1,12 @@
 //! BITOP.
 
+use super::long_combine::combine_in_slices;
 use crate::many_keys::each_key;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, Interest};
+use darter_shard::{Expiry, Interest, Key, Keyspace, Object, ValueRef};
 use darter_value::bitmap::{Combination, Operation};
 use darter_value::integer::IntegerText;
 
@@ -42,6 +43,7 @@ pub(super) static BITOP: Command = Command {
     ],
     history: &[("8.2.0", "`DIFF`, `DIFF1`, `ANDOR` and `ONE`.")],
     handler: Handler::Keyed(bitop),
+    slices: Some(|call| Ok(combine_in_slices(call, parse(call)?.1))),
     ..Command::BASE
 };
 
@@ -56,9 +58,17 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("ONE", Operation::One),
 ];
 
+/// Bytes of the sources that are combined in one piece.
+const BYTES_IN_ONE_PIECE: usize = 16 << 20;
+
+/// The operation, and its name.
+fn parse(call: &Call<'_>) -> Result<(&'static str, Operation), ReplyError> {
+    let found = OPERATIONS.iter().find(|(name, _)| call.is_word(1, name));
+    found.copied().ok_or(ReplyError::Syntax)
+}
+
 fn bitop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let (name, operation) =
-        *OPERATIONS.iter().find(|(name, _)| call.is_word(1, name)).ok_or(ReplyError::Syntax)?;
+    let (name, operation) = parse(call)?;
     let end = call.args.len();
     let sources = end - 3;
     match operation {
@@ -71,6 +81,9 @@ fn bitop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             )));
         }
         _ => {}
+    }
+    if call.limits.slices && bytes_of_sources(call, view) > BYTES_IN_ONE_PIECE {
+        return Err(ReplyError::Long);
     }
     let mut combination = Combination::new(operation);
     let mut all_strings = true;
@@ -91,13 +104,28 @@ fn bitop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let result = combination.finish();
     call.reply.integer(result.len().cast_signed() as i64);
     let destination = call.key(2);
-    let mut keyspace = call.keyspace(view, &destination);
-    if result.is_empty() {
-        keyspace.tell(Interest::GENERIC, "del").remove(&destination);
-    } else {
-        keyspace.tell(Interest::STRING, "set").set_raw(&destination, result, Expiry::Clear);
-    }
+    store(&mut call.keyspace(view, &destination), &destination, result);
     Ok(())
+}
+
+/// How long the sources are together.
+fn bytes_of_sources(call: &mut Call<'_>, view: &mut ShardView<'_>) -> usize {
+    let mut sum = 0_usize;
+    each_key(call, view, (3, call.args.len(), 1), |_, mut keyspace, key, _| {
+        if let Some(ValueRef::Object(Object::Large(string))) = keyspace.peek(key) {
+            sum = sum.saturating_add(string.as_bytes().len());
+        }
+    });
+    sum
+}
+
+/// Stores a result; an empty one is no key.
+pub(super) fn store(keyspace: &mut Keyspace<'_>, destination: &Key<'_>, result: Vec<u8>) {
+    if result.is_empty() {
+        keyspace.tell(Interest::GENERIC, "del").remove(destination);
+    } else {
+        keyspace.tell(Interest::STRING, "set").set_raw(destination, result, Expiry::Clear);
+    }
 }
 
 #[cfg(test)]

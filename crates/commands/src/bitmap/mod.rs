@@ -3,6 +3,7 @@
 mod combine;
 mod count;
 mod field;
+mod long_combine;
 mod position;
 mod range;
 mod single;

@@ -1,10 +1,13 @@
 //! COPY and MOVE.
 
+use super::long_copy::copy_in_slices;
+use darter_base::DbIndex;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Interest;
+use darter_shard::{Interest, ValueRef};
+use darter_value::Copying;
 
 /// Copies a value to another key.
 pub(super) static COPY: Command = Command {
@@ -27,6 +30,7 @@ pub(super) static COPY: Command = Command {
         Arg::word("replace", "REPLACE").optional(),
     ],
     handler: Handler::Keyed(copy),
+    slices: Some(copy_in_slices),
     ..Command::BASE
 };
 
@@ -46,27 +50,50 @@ pub(super) static MOVE: Command = Command {
     ..Command::BASE
 };
 
-fn copy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let mut db = call.db;
-    let mut replace = false;
-    let mut index = 3;
-    while index < call.args.len() {
-        if call.is_word(index, "REPLACE") {
-            replace = true;
-        } else if call.is_word(index, "DB") && index + 1 < call.args.len() {
+/// Where a copy goes.
+pub(super) struct Options {
+    /// The database.
+    pub(super) db: DbIndex,
+    /// Whether it takes the place of another value.
+    pub(super) replace: bool,
+}
+
+impl Options {
+    pub(super) fn parse(call: &Call<'_>) -> Result<Self, ReplyError> {
+        let mut options = Self { db: call.db, replace: false };
+        let mut index = 3;
+        while index < call.args.len() {
+            if call.is_word(index, "REPLACE") {
+                options.replace = true;
+            } else if call.is_word(index, "DB") && index + 1 < call.args.len() {
+                index += 1;
+                options.db = call.db_index(index)?;
+            } else {
+                return Err(ReplyError::Syntax);
+            }
             index += 1;
-            db = call.db_index(index)?;
-        } else {
-            return Err(ReplyError::Syntax);
         }
-        index += 1;
+        Ok(options)
     }
+}
+
+fn copy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let Options { db, replace } = Options::parse(call)?;
     let (from, to) = (call.key(1), call.key(2));
     if db == call.db && from.bytes == to.bytes {
         return Err(ReplyError::SameObject);
     }
-    let found = call.keyspace(view, &from).read(&from).is_some();
+    let mut keyspace = call.keyspace(view, &from);
+    let value = keyspace.read(&from);
+    let found = value.is_some();
+    let elements = match value {
+        Some(ValueRef::Object(object)) => Copying::elements_of(object),
+        _ => 0,
+    };
     let free = found && (replace || call.keyspace_in(view, &to, db).peek(&to).is_none());
+    if free {
+        call.in_one_piece(elements)?;
+    }
     let copied = free
         && match call.keyspace(view, &from).copy(&from) {
             None => false,

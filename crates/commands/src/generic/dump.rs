@@ -1,14 +1,16 @@
 //! DUMP and RESTORE: values in the format of RDB files.
 
+use super::long_dump::{dump_in_slices, elements_of};
 use crate::expiration::NewDeadline;
 use crate::set::rules;
 use darter_base::UnixMillis;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, RdbVersions,
+    ReplyError, ReplyResult, ShardView,
 };
 use darter_rdb::{Built, Payload, Value, build, decode, encode_value, payload};
 use darter_shard::{Expiry, Interest, Key, Keyspace, ValueRef};
+use std::sync::Arc;
 
 /// A value in bytes.
 pub(super) static DUMP: Command = Command {
@@ -24,6 +26,7 @@ pub(super) static DUMP: Command = Command {
     args: &[Arg::key("key")],
     tips: &["nondeterministic_output"],
     handler: Handler::Keyed(dump),
+    slices: Some(dump_in_slices),
     ..Command::BASE
 };
 
@@ -72,7 +75,8 @@ fn dump(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         call.reply.null();
         return Ok(());
     };
-    call.reply.bulk(&dump_value(value, call.now));
+    call.in_one_piece(elements_of(value))?;
+    call.reply.bulk_shared(&Arc::new(dump_value(value, call.now)));
     Ok(())
 }
 
@@ -142,8 +146,14 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if ttl < 0 {
         return Err(ReplyError::Text("ERR Invalid TTL value, must be >= 0"));
     }
-    let payload = Payload::checked(call.args.at(3))
-        .ok_or(ReplyError::Text("ERR DUMP payload version or checksum are wrong"))?;
+    let bytes = call.args.at(3);
+    let payload = if call.limits.rdb_versions == RdbVersions::Any {
+        Payload::of_any_version(bytes)
+    } else {
+        Payload::checked(bytes)
+    };
+    let payload =
+        payload.ok_or(ReplyError::Text("ERR DUMP payload version or checksum are wrong"))?;
     let value = decode(payload.value, payload.version).map_err(|_| BAD_FORMAT)?;
     let deadline = match (ttl, options.absolute) {
         (0, _) => None,

@@ -6,6 +6,8 @@ mod dump;
 mod exists;
 mod expire;
 mod keys;
+mod long_copy;
+mod long_dump;
 mod object;
 mod random_key;
 mod rename;

@@ -1,6 +1,7 @@
 //! HRANDFIELD.
 
-use crate::picks::{Pick, pick_in_slices, picks_in_one_piece};
+use crate::long_read::{Read, read_in_slices, read_steps};
+use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::{write_element, write_item};
 use crate::set::random_for;
 use darter_base::UnixMillis;
@@ -61,6 +62,8 @@ fn hrandfield(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
         picks_in_one_piece(call, wanted)?;
+    } else {
+        call.in_one_piece(if draws(hash, wanted) { wanted } else { hash.len() })?;
     }
     let deferred = call.reply.begin_deferred();
     let mut written = 0;
@@ -118,6 +121,13 @@ impl Shape {
     }
 }
 
+/// Whether single draws cost less than going through all of the hash.
+fn draws(hash: &Hash, wanted: usize) -> bool {
+    /// Below this share of it they do.
+    const DRAW_SHARE: usize = 16;
+    !hash.is_packed() && wanted.saturating_mul(DRAW_SHARE) <= hash.len()
+}
+
 /// Hands `wanted` different fields to `emit`, at most as many as there are, every choice of them equally
 /// likely.
 fn sample<'h>(
@@ -127,18 +137,12 @@ fn sample<'h>(
     random: &mut Random,
     mut emit: impl FnMut(FieldRef<'h>),
 ) {
-    /// Below this share of the hash, single draws cost less than going through all of it.
-    const DRAW_SHARE: usize = 16;
-    if hash.is_packed() || wanted.saturating_mul(DRAW_SHARE) > hash.len() {
-        // Each field is taken with the chance that as many of the rest are needed (Knuth's
-        // algorithm S): one walk, nothing remembered.
-        let (mut needed, mut left) = (wanted.min(hash.len()), hash.len());
+    if !draws(hash, wanted) {
+        let mut chance = Chance::new(wanted, hash.len(), random.next());
         hash.for_each(now_ms, |field| {
-            if random.below(left) < needed {
+            if chance.takes() {
                 emit(field);
-                needed -= 1;
             }
-            left = left.saturating_sub(1).max(1);
         });
         return;
     }
@@ -155,10 +159,55 @@ fn sample<'h>(
     }
 }
 
-/// HRANDFIELD of very many fields, repetitions included.
+/// HRANDFIELD of very many fields.
 fn pick_fields(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
     let (count, shape) = count_and_shape(call)?;
+    if let Ok(wanted) = usize::try_from(count) {
+        return Ok(read_in_slices(call, Sample { wanted, shape }));
+    }
     Ok(pick_in_slices(call, count.unsigned_abs(), Fields { shape }))
+}
+
+/// Different fields, so many or all there are.
+struct Sample {
+    wanted: usize,
+    shape: Shape,
+}
+
+impl Read for Sample {
+    type Collection = Hash;
+    type At = Option<(u64, Chance)>;
+
+    fn begin(&self, hash: &Hash, random: u64) -> Self::At {
+        Some((0, Chance::new(self.wanted, hash.len(), random)))
+    }
+
+    fn read(
+        &self,
+        hash: &Hash,
+        at: Self::At,
+        now: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<Self::At> {
+        let (boundary, mut chance) = at?;
+        let (mut passed, mut taken) = (0, 0);
+        let next = read_steps(boundary, &mut passed, |from, passed| {
+            hash.for_each_slice(from, now.0, |field| {
+                *passed += 1;
+                if chance.takes() {
+                    self.shape.write(reply, field);
+                    taken += 1;
+                }
+            })
+        });
+        *written += taken;
+        next.map(|boundary| Some((boundary, chance)))
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        reply.array(if self.shape == Shape::Flat { 2 * count } else { count });
+    }
 }
 
 struct Fields {

@@ -1,6 +1,7 @@
 //! SINTER, SUNION, SDIFF, and their like that store or count.
 
 use super::combine::{intersect, subtract, unite};
+use super::long_algebra::combine_in_slices;
 use super::rules;
 use crate::many_keys::key_count;
 use crate::operands::collections;
@@ -15,7 +16,7 @@ use std::ops::Range;
 
 /// Declares a command that answers with the members, and the one that stores them.
 macro_rules! operation {
-    ($name:ident $handler:ident $summary:literal, $store:ident $store_handler:ident $store_summary:literal, $complexity:literal) => {
+    ($operation:ident, $name:ident $handler:ident $summary:literal, $store:ident $store_handler:ident $store_summary:literal, $complexity:literal) => {
         #[doc = $summary]
         pub(super) static $name: Command = Command {
             name: stringify!($name),
@@ -30,6 +31,10 @@ macro_rules! operation {
             args: &[Arg::key("key").multiple()],
             tips: &["nondeterministic_output_order"],
             handler: Handler::Keyed($handler),
+            slices: Some(|call| {
+                let keys = 1..call.args.len();
+                Ok(combine_in_slices(call, keys, Operation::$operation, Goal::Answer))
+            }),
             ..Command::BASE
         };
 
@@ -49,22 +54,29 @@ macro_rules! operation {
             ],
             args: &[Arg::key("destination"), Arg::key_by("key", 1).multiple()],
             handler: Handler::Keyed($store_handler),
+            slices: Some(|call| {
+                let keys = 2..call.args.len();
+                Ok(combine_in_slices(call, keys, Operation::$operation, Goal::Store))
+            }),
             ..Command::BASE
         };
     };
 }
 
 operation!(
+    Intersect,
     SINTER sinter "The members that are in all of several sets.",
     SINTERSTORE sinterstore "Stores the members that are in all of several sets as a set.",
     "O(N*M) where N is the size of the smallest set and M the number of sets."
 );
 operation!(
+    Unite,
     SUNION sunion "The members that are in any of several sets.",
     SUNIONSTORE sunionstore "Stores the members that are in any of several sets as a set.",
     "O(N) where N is the number of members of all sets."
 );
 operation!(
+    Subtract,
     SDIFF sdiff "The members of a set that are in none of several others.",
     SDIFFSTORE sdiffstore "Stores the members of a set that are in none of several others as a set.",
     "O(N) where N is the number of members of all sets."
@@ -87,20 +99,32 @@ pub(super) static SINTERCARD: Command = Command {
         Arg::integer("limit").token("LIMIT").optional(),
     ],
     handler: Handler::Keyed(sintercard),
+    slices: Some(|call| {
+        let (keys, limit) = counted_keys(call)?;
+        Ok(combine_in_slices(call, keys, Operation::Intersect, Goal::Count { limit }))
+    }),
     ..Command::BASE
 };
 
 /// Which members a command is about.
 #[derive(Clone, Copy)]
-enum Operation {
+pub(super) enum Operation {
     Intersect,
     Unite,
     Subtract,
 }
 
+/// What is done with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    Answer,
+    Store,
+    Count { limit: usize },
+}
+
 impl Operation {
     /// The event of storing its result.
-    const fn event(self) -> &'static str {
+    pub(super) const fn event(self) -> &'static str {
         match self {
             Self::Intersect => "sinterstore",
             Self::Unite => "sunionstore",
@@ -114,6 +138,19 @@ impl Operation {
             Self::Unite => unite(sets, rules, emit),
             Self::Subtract => subtract(sets, rules, emit),
         }
+    }
+
+    /// Members that are gone through or looked up, at most.
+    fn cost(self, sets: &[Option<&Set>]) -> usize {
+        let lens = || sets.iter().map(|set| set.map_or(0, Set::len));
+        let sum = lens().fold(0, usize::saturating_add);
+        let gone_through = match self {
+            Self::Intersect => lens().min(),
+            Self::Unite => return sum,
+            Self::Subtract => lens().next(),
+        };
+        let others = sets.len().saturating_sub(1).max(1);
+        gone_through.unwrap_or(0).saturating_mul(others).min(sum)
     }
 }
 
@@ -143,6 +180,7 @@ fn sdiffstore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 
 fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) -> ReplyResult {
     let sets = operands(call, view, 1..call.args.len())?;
+    call.in_one_piece(operation.cost(&sets))?;
     let limits = call.limits.encodings;
     let rules = Rules { limits: &limits, hasher: call.hasher };
     let deferred = call.reply.begin_deferred();
@@ -158,6 +196,7 @@ fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) -
 fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) -> ReplyResult {
     let result = {
         let sets = operands(call, view, 2..call.args.len())?;
+        call.in_one_piece(operation.cost(&sets))?;
         let rules = rules(call);
         let mut result = Set::default();
         // A set of integers, for as long as the members are.
@@ -181,6 +220,17 @@ fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) ->
 }
 
 fn sintercard(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let (keys, limit) = counted_keys(call)?;
+    let sets = operands(call, view, keys)?;
+    call.in_one_piece(Operation::Intersect.cost(&sets))?;
+    let mut shared = 0;
+    intersect(&sets, limit, call.hasher, |_| shared += 1);
+    call.reply.integer(shared);
+    Ok(())
+}
+
+/// The keys of SINTERCARD and its LIMIT.
+fn counted_keys(call: &Call<'_>) -> Result<(Range<usize>, usize), ReplyError> {
     let count = key_count(call, 1)?;
     if count > call.args.len() - 2 {
         return Err(ReplyError::Text("ERR Number of keys can't be greater than number of args"));
@@ -194,11 +244,7 @@ fn sintercard(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         limit = parse_limit(call, index + 1)?;
         index += 2;
     }
-    let sets = operands(call, view, 2..2 + count)?;
-    let mut shared = 0;
-    intersect(&sets, limit, call.hasher, |_| shared += 1);
-    call.reply.integer(shared);
-    Ok(())
+    Ok((2..2 + count, limit))
 }
 
 /// The LIMIT of SINTERCARD and ZINTERCARD; 0 means none.

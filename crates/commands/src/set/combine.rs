@@ -11,7 +11,7 @@ use darter_value::{Item, Rules, Set, SetBoundary};
 
 /// A union of up to so many sets looks each member up in the sets before its own; one of more collects the
 /// members in a set of its own.
-const UNION_BY_LOOKUP_MAX: usize = 4;
+pub(super) const UNION_BY_LOOKUP_MAX: usize = 4;
 
 /// Members looked up together.
 const MEMBERS_AHEAD: usize = 16;
@@ -30,20 +30,41 @@ pub(super) fn intersect<'s>(
     hasher: &KeyHasher,
     mut emit: impl FnMut(Item<'s>),
 ) {
-    let Some(mut sets) = sets.iter().copied().collect::<Option<Vec<&Set>>>() else { return };
+    let Some(sets) = by_size(sets) else { return };
+    let mut left = limit;
+    let mut boundary = Some(SetBoundary::START);
+    while let Some(from) = boundary.take_if(|_| left > 0) {
+        boundary = intersect_slice(&sets, from, &mut left, hasher, &mut emit);
+    }
+}
+
+/// The smallest set first; `None` if one is absent, and so empty.
+pub(super) fn by_size<'s>(sets: &[Option<&'s Set>]) -> Option<Vec<&'s Set>> {
+    let mut sets = sets.iter().copied().collect::<Option<Vec<&Set>>>()?;
     sets.sort_by_key(|set| set.len());
-    let [smallest, others @ ..] = &sets[..] else { return };
-    let mut emitted = 0;
-    each_slice(smallest, others, hasher, |mut candidates| {
-        for other in others.iter().filter(|other| !std::ptr::eq(**other, *smallest)) {
-            keep_where(&mut candidates, other, true);
-        }
-        for candidate in candidates.drain(..).take(limit - emitted) {
-            emit(candidate.member);
-            emitted += 1;
-        }
-        emitted < limit
-    });
+    Some(sets)
+}
+
+/// A slice of the members that are in all of `sets`, the smallest of which is the first: at most `left`, which is
+/// counted down. Where to go on.
+pub(super) fn intersect_slice<'s>(
+    sets: &[&'s Set],
+    from: SetBoundary,
+    left: &mut usize,
+    hasher: &KeyHasher,
+    mut emit: impl FnMut(Item<'s>),
+) -> Option<SetBoundary> {
+    let [smallest, others @ ..] = sets else { return None };
+    let (mut candidates, next) = candidates(smallest, from, others, hasher);
+    for other in others.iter().filter(|other| !std::ptr::eq(**other, *smallest)) {
+        keep_where(&mut candidates, other, true);
+    }
+    candidates.truncate(*left);
+    *left -= candidates.len();
+    for candidate in candidates {
+        emit(candidate.member);
+    }
+    next
 }
 
 /// Hands the members that are in any of `sets` to `emit`, each once.
@@ -58,19 +79,45 @@ pub(super) fn unite(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl FnMu
         }
         return union.for_each(emit);
     }
-    for (index, set) in sets.iter().enumerate() {
-        let before = &sets[..index];
-        if before.iter().any(|other| std::ptr::eq(*other, *set)) {
-            continue;
+    for index in 0..sets.len() {
+        let mut boundary = Some(SetBoundary::START);
+        while let Some(from) = boundary {
+            boundary = unite_slice(&sets, index, from, rules.hasher, &mut emit);
         }
-        each_slice(set, before, rules.hasher, |mut candidates| {
-            for other in before {
-                keep_where(&mut candidates, other, false);
-            }
-            candidates.drain(..).for_each(|candidate| emit(candidate.member));
-            true
-        });
     }
+}
+
+/// A slice of the members of the set at `index` that are in no set before it. Where to go on in that set.
+pub(super) fn unite_slice<'s>(
+    sets: &[&'s Set],
+    index: usize,
+    from: SetBoundary,
+    hasher: &KeyHasher,
+    emit: impl FnMut(Item<'s>),
+) -> Option<SetBoundary> {
+    let (before, set) = (&sets[..index], sets[index]);
+    if before.iter().any(|other| std::ptr::eq(*other, set)) {
+        return None;
+    }
+    subtract_slice(set, before, from, hasher, emit)
+}
+
+/// A slice of the members of `set` that are in none of `others`. Where to go on.
+pub(super) fn subtract_slice<'s>(
+    set: &'s Set,
+    others: &[&Set],
+    from: SetBoundary,
+    hasher: &KeyHasher,
+    mut emit: impl FnMut(Item<'s>),
+) -> Option<SetBoundary> {
+    let (mut candidates, next) = candidates(set, from, others, hasher);
+    for other in others {
+        keep_where(&mut candidates, other, false);
+    }
+    for candidate in candidates {
+        emit(candidate.member);
+    }
+    next
 }
 
 /// Hands the members of the first of `sets` that are in no other to `emit`.
@@ -87,13 +134,11 @@ pub(super) fn subtract(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl F
     if by_lookup <= by_removal {
         // Big ones first: they are more likely to have a member.
         others.sort_by_key(|set| std::cmp::Reverse(set.len()));
-        return each_slice(first, &others, rules.hasher, |mut candidates| {
-            for other in &others {
-                keep_where(&mut candidates, other, false);
-            }
-            candidates.drain(..).for_each(|candidate| emit(candidate.member));
-            true
-        });
+        let mut boundary = Some(SetBoundary::START);
+        while let Some(from) = boundary {
+            boundary = subtract_slice(first, &others, from, rules.hasher, &mut emit);
+        }
+        return;
     }
     let mut rest = (*first).clone();
     for other in others {
@@ -107,26 +152,21 @@ pub(super) fn subtract(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl F
     rest.for_each(emit);
 }
 
-/// Visits the members of `set` slice by slice, until `visit` has enough.
-fn each_slice<'s>(
+/// The next slice of the members of `set`, to be looked up in `others`, and where to go on.
+fn candidates<'s>(
     set: &'s Set,
+    from: SetBoundary,
     others: &[&Set],
     hasher: &KeyHasher,
-    mut visit: impl FnMut(Vec<Candidate<'s>>) -> bool,
-) {
+) -> (Vec<Candidate<'s>>, Option<SetBoundary>) {
     let is_hashed = others.iter().any(|other| other.as_table().is_some());
     let mut text = IntegerText::new();
-    let mut boundary = Some(SetBoundary::START);
-    while let Some(from) = boundary {
-        let mut candidates = Vec::new();
-        boundary = set.for_each_slice(from, |member| {
-            let hash = if is_hashed { hasher.hash(bytes_of(member, &mut text)) } else { 0 };
-            candidates.push(Candidate { member, hash });
-        });
-        if !visit(candidates) {
-            return;
-        }
-    }
+    let mut candidates = Vec::new();
+    let next = set.for_each_slice(from, |member| {
+        let hash = if is_hashed { hasher.hash(bytes_of(member, &mut text)) } else { 0 };
+        candidates.push(Candidate { member, hash });
+    });
+    (candidates, next)
 }
 
 /// Keeps the candidates of which `is_member` says whether they are in `other`.

@@ -2,6 +2,7 @@
 
 mod algebra;
 mod combine;
+mod long_algebra;
 mod members;
 mod random;
 mod scan;

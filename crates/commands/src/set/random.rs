@@ -1,6 +1,7 @@
 //! SPOP and SRANDMEMBER.
 
-use crate::picks::{Pick, pick_in_slices, picks_in_one_piece};
+use crate::long_read::{Read, read_in_slices, read_steps};
+use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
 use darter_base::UnixMillis;
 use darter_base::crc16::slot_of;
@@ -12,7 +13,7 @@ use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest, Key, Random};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
-use darter_value::{Item, Rules, Set};
+use darter_value::{Item, Rules, Set, SetBoundary};
 use std::collections::BTreeSet;
 
 /// Takes random members out.
@@ -148,14 +149,18 @@ fn srandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     }
     let wanted = wanted.min(set.len());
+    call.in_one_piece(if draws(set, wanted) { wanted } else { set.len() })?;
     call.reply.array(wanted);
     sample(set, wanted, &mut random, |member| write_item(&mut call.reply, member));
     Ok(())
 }
 
-/// SRANDMEMBER of very many members, repetitions included.
+/// SRANDMEMBER of very many members.
 fn pick_members(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
     let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
+    if let Ok(wanted) = usize::try_from(count) {
+        return Ok(read_in_slices(call, Sample { wanted }));
+    }
     Ok(pick_in_slices(call, count.unsigned_abs(), Members))
 }
 
@@ -180,12 +185,58 @@ impl Pick for Members {
     }
 }
 
+/// Different members, so many or all there are.
+struct Sample {
+    wanted: usize,
+}
+
+impl Read for Sample {
+    type Collection = Set;
+    type At = Option<(SetBoundary, Chance)>;
+
+    fn begin(&self, set: &Set, random: u64) -> Self::At {
+        Some((SetBoundary::START, Chance::new(self.wanted, set.len(), random)))
+    }
+
+    fn read(
+        &self,
+        set: &Set,
+        at: Self::At,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<Self::At> {
+        let (boundary, mut chance) = at?;
+        let (mut passed, mut taken) = (0, 0);
+        let next = read_steps(boundary, &mut passed, |from, passed| {
+            set.for_each_slice(from, |member| {
+                *passed += 1;
+                if chance.takes() {
+                    write_item(reply, member);
+                    taken += 1;
+                }
+            })
+        });
+        *written += taken;
+        next.map(|boundary| Some((boundary, chance)))
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        reply.array(count);
+    }
+}
+
+/// Whether single draws cost less than going through all of the set.
+fn draws(set: &Set, wanted: usize) -> bool {
+    /// Below this share of it they do.
+    const DRAW_SHARE: usize = 16;
+    set.as_table().is_some() && wanted.saturating_mul(DRAW_SHARE) < set.len()
+}
+
 /// Hands `wanted` different members to `emit`, at most as many as there are, every choice of them equally
 /// likely.
 fn sample<'s>(set: &'s Set, wanted: usize, random: &mut Random, mut emit: impl FnMut(Item<'s>)) {
-    /// Below this share of the set, single draws cost less than going through all of it.
-    const DRAW_SHARE: usize = 16;
-    if set.as_table().is_some() && wanted.saturating_mul(DRAW_SHARE) < set.len() {
+    if draws(set, wanted) {
         let mut drawn = BTreeSet::new();
         while drawn.len() < wanted {
             if let Some(Item::Bytes(member)) = set.random(random.next())
@@ -196,13 +247,11 @@ fn sample<'s>(set: &'s Set, wanted: usize, random: &mut Random, mut emit: impl F
         }
         return;
     }
-    let (mut wanted, mut left) = (wanted, set.len());
+    let mut chance = Chance::new(wanted, set.len(), random.next());
     set.for_each(|member| {
-        if random.below(left) < wanted {
+        if chance.takes() {
             emit(member);
-            wanted -= 1;
         }
-        left -= 1;
     });
 }
 

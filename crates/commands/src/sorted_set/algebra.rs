@@ -1,13 +1,14 @@
 //! ZUNION, ZINTER, ZDIFF, and their like that store or count.
 
 use super::combine::{Aggregate, Scored, Source, Weighted, intersect, sort, subtract, unite};
+use super::long_algebra::combine_in_slices;
 use super::written::Shape;
 use crate::operands::{read_all, value_of};
 use crate::set::parse_limit;
 use darter_base::float::parse_f64;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    ReplyResult, ShardView, Slice,
 };
 use darter_shard::{Expiry, Interest, Object, ValueRef};
 use darter_value::{Item, Rules, SortedSet};
@@ -59,6 +60,7 @@ pub(super) static ZDIFF: Command = Command {
     complexity: DIFF_COMPLEXITY,
     args: &[NUM_KEYS, Arg::key("key").multiple(), WITH_SCORES],
     handler: Handler::Keyed(zdiff),
+    slices: Some(|call| begin(call, Operation::Difference, Goal::Answer)),
     ..READ
 };
 
@@ -70,6 +72,7 @@ pub(super) static ZDIFFSTORE: Command = Command {
     complexity: DIFF_COMPLEXITY,
     args: &[Arg::key("destination"), NUM_KEYS, Arg::key_by("key", 1).multiple()],
     handler: Handler::Keyed(zdiffstore),
+    slices: Some(|call| begin(call, Operation::Difference, Goal::Store)),
     ..STORE
 };
 
@@ -80,6 +83,7 @@ pub(super) static ZINTER: Command = Command {
     complexity: INTER_COMPLEXITY,
     args: &[NUM_KEYS, Arg::key("key").multiple(), WEIGHTS, AGGREGATE, WITH_SCORES],
     handler: Handler::Keyed(zinter),
+    slices: Some(|call| begin(call, Operation::Intersection, Goal::Answer)),
     ..READ
 };
 
@@ -91,6 +95,7 @@ pub(super) static ZINTERCARD: Command = Command {
     complexity: "O(N*K) where N is the size of the smallest sorted set and K the number of sorted sets.",
     args: &[NUM_KEYS, Arg::key("key").multiple(), Arg::integer("limit").token("LIMIT").optional()],
     handler: Handler::Keyed(zintercard),
+    slices: Some(|call| begin(call, Operation::Intersection, Goal::Count)),
     ..READ
 };
 
@@ -107,6 +112,7 @@ pub(super) static ZINTERSTORE: Command = Command {
         AGGREGATE,
     ],
     handler: Handler::Keyed(zinterstore),
+    slices: Some(|call| begin(call, Operation::Intersection, Goal::Store)),
     ..STORE
 };
 
@@ -117,6 +123,7 @@ pub(super) static ZUNION: Command = Command {
     complexity: UNION_COMPLEXITY,
     args: &[NUM_KEYS, Arg::key("key").multiple(), WEIGHTS, AGGREGATE, WITH_SCORES],
     handler: Handler::Keyed(zunion),
+    slices: Some(|call| begin(call, Operation::Union, Goal::Answer)),
     ..READ
 };
 
@@ -133,30 +140,54 @@ pub(super) static ZUNIONSTORE: Command = Command {
         AGGREGATE,
     ],
     handler: Handler::Keyed(zunionstore),
+    slices: Some(|call| begin(call, Operation::Union, Goal::Store)),
     ..STORE
 };
 
+/// Which members a command is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     Union,
     Intersection,
     Difference,
 }
 
+impl Operation {
+    /// The event of storing its result.
+    pub(super) const fn event(self) -> &'static str {
+        match self {
+            Self::Union => "zunionstore",
+            Self::Intersection => "zinterstore",
+            Self::Difference => "zdiffstore",
+        }
+    }
+
+    /// Members that are gone through or looked up, at most.
+    fn cost(self, sources: &[Weighted<'_>]) -> usize {
+        let mut lens = sources.iter().map(Weighted::len);
+        let gone_through = match self {
+            Self::Union => return lens.fold(0, usize::saturating_add),
+            Self::Intersection => lens.min(),
+            Self::Difference => lens.next(),
+        };
+        gone_through.unwrap_or(0).saturating_mul(sources.len().saturating_sub(1).max(1))
+    }
+}
+
 /// What becomes of the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Goal {
+pub(super) enum Goal {
     Answer,
     Store,
     Count,
 }
 
 /// What was asked for, apart from the keys.
-struct Options {
-    weights: Vec<f64>,
-    aggregate: Aggregate,
-    with_scores: bool,
-    limit: usize,
+pub(super) struct Options {
+    pub(super) weights: Vec<f64>,
+    pub(super) aggregate: Aggregate,
+    pub(super) with_scores: bool,
+    pub(super) limit: usize,
 }
 
 impl Options {
@@ -252,6 +283,7 @@ fn run(
             Weighted { source, weight: *weight }
         })
         .collect();
+    call.in_one_piece(operation.cost(&sources))?;
     if goal == Goal::Count {
         let mut count = 0;
         intersect(&mut sources, options.aggregate, |_| {
@@ -276,12 +308,7 @@ fn run(
     sort(&mut members);
     if goal == Goal::Store {
         let stored = stored(call, &members);
-        let event = match operation {
-            Operation::Union => "zunionstore",
-            Operation::Intersection => "zinterstore",
-            Operation::Difference => "zdiffstore",
-        };
-        store(call, view, event, stored);
+        store(call, view, operation.event(), stored);
         return Ok(());
     }
     let shape = Shape::of(&call.reply, options.with_scores);
@@ -290,6 +317,13 @@ fn run(
         shape.write(&mut call.reply, Item::Bytes(&member), score);
     }
     Ok(())
+}
+
+/// Begins what takes too long in one piece.
+fn begin(call: &Call<'_>, operation: Operation, goal: Goal) -> Result<Box<dyn Slice>, ReplyError> {
+    let keys = keys(call, if goal == Goal::Store { 2 } else { 1 })?;
+    let options = Options::parse(call, &keys, operation, goal)?;
+    Ok(combine_in_slices(call, keys, options, operation, goal))
 }
 
 /// The arguments that are keys, as many as the argument at `index` says.
@@ -308,7 +342,7 @@ fn keys(call: &Call<'_>, index: usize) -> Result<Range<usize>, ReplyError> {
     Ok(first..first + count)
 }
 
-fn source_of(value: ValueRef<'_>) -> Option<Source<'_>> {
+pub(super) fn source_of(value: ValueRef<'_>) -> Option<Source<'_>> {
     match value {
         ValueRef::Object(Object::Set(set)) => Some(Source::Set(set)),
         ValueRef::Object(Object::SortedSet(set)) => Some(Source::SortedSet(set)),

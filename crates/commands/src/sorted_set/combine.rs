@@ -2,7 +2,7 @@
 
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
-use darter_value::{Item, Set, SortedSet};
+use darter_value::{Item, Set, SetBoundary, SortedSet};
 use std::borrow::Cow;
 
 /// What members come from. The members of a set have the score 1.
@@ -10,6 +10,14 @@ use std::borrow::Cow;
 pub(super) enum Source<'v> {
     Set(&'v Set),
     SortedSet(&'v SortedSet),
+}
+
+/// Where [`Source::for_each_slice`] stopped. The default is the beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SourceBoundary {
+    of_set: SetBoundary,
+    /// Of a sorted set.
+    rank: usize,
 }
 
 /// A source and what its scores are multiplied by.
@@ -32,7 +40,7 @@ pub(super) enum Aggregate {
 pub(super) type Scored<'v> = (Cow<'v, [u8]>, f64);
 
 impl Aggregate {
-    fn of(self, left: f64, right: f64) -> f64 {
+    pub(super) fn of(self, left: f64, right: f64) -> f64 {
         match self {
             // Opposite infinities cancel out.
             Self::Sum => not_nan(left + right),
@@ -58,6 +66,33 @@ impl<'v> Source<'v> {
         }
     }
 
+    /// Visits about `count` members, and returns where to go on.
+    pub(super) fn for_each_slice(
+        self,
+        from: SourceBoundary,
+        count: usize,
+        mut visit: impl FnMut(Item<'v>, f64),
+    ) -> Option<SourceBoundary> {
+        match self {
+            Self::Set(set) => {
+                let mut visited = 0;
+                let mut next = Some(from.of_set);
+                while let Some(of_set) = next.take_if(|_| visited < count) {
+                    next = set.for_each_slice(of_set, |member| {
+                        visit(member, 1.0);
+                        visited += 1;
+                    });
+                }
+                next.map(|of_set| SourceBoundary { of_set, ..from })
+            }
+            Self::SortedSet(set) => {
+                let end = set.len().min(from.rank + count);
+                set.range(from.rank..end, false).for_each(|(member, score)| visit(member, score));
+                (end < set.len()).then_some(SourceBoundary { rank: end, ..from })
+            }
+        }
+    }
+
     fn score(self, member: &[u8]) -> Option<f64> {
         match self {
             Self::Set(set) => set.contains(Item::Bytes(member)).then_some(1.0),
@@ -75,8 +110,30 @@ impl<'v> Source<'v> {
 }
 
 impl Weighted<'_> {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.source.map_or(0, Source::len)
+    }
+
+    /// Whether it has a member of `first`.
+    pub(super) fn has(&self, first: Source<'_>, member: &[u8]) -> bool {
+        self.source.is_some_and(|own| own.is_same(first) || own.score(member).is_some())
+    }
+
+    /// The score of a member of its source `first`, where it has `score`, combined with those in `others`; `None` if
+    /// it is not in all of them.
+    pub(super) fn combined(
+        &self,
+        first: Source<'_>,
+        member: &[u8],
+        score: f64,
+        others: &[Self],
+        aggregate: Aggregate,
+    ) -> Option<f64> {
+        others.iter().try_fold(not_nan(score * self.weight), |combined, other| {
+            let source = other.source?;
+            let found = if source.is_same(first) { score } else { source.score(member)? };
+            Some(aggregate.of(combined, found * other.weight))
+        })
     }
 }
 
@@ -122,14 +179,9 @@ pub(super) fn intersect<'v>(
             return;
         }
         let bytes = bytes_of(member, &mut text);
-        let mut combined = not_nan(score * smallest.weight);
-        for other in others {
-            let Some(source) = other.source else { return };
-            let found = if source.is_same(first) { Some(score) } else { source.score(bytes) };
-            let Some(found) = found else { return };
-            combined = aggregate.of(combined, found * other.weight);
+        if let Some(combined) = smallest.combined(first, bytes, score, others, aggregate) {
+            has_enough = !emit((owned(member), combined));
         }
-        has_enough = !emit((owned(member), combined));
     });
 }
 
@@ -171,6 +223,6 @@ fn owned(member: Item<'_>) -> Cow<'_, [u8]> {
 }
 
 /// What multiplying infinity by zero, or adding opposite infinities, counts as.
-fn not_nan(score: f64) -> f64 {
+pub(super) fn not_nan(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }

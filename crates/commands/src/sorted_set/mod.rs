@@ -4,6 +4,8 @@ mod add;
 mod algebra;
 mod bound;
 mod combine;
+mod long_algebra;
+mod long_store;
 mod look;
 mod pop;
 mod random;

@@ -1,7 +1,8 @@
 //! ZRANDMEMBER.
 
 use super::written::Shape;
-use crate::picks::{Pick, pick_in_slices, picks_in_one_piece};
+use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
 use crate::set::random_for;
 use darter_base::UnixMillis;
@@ -79,13 +80,14 @@ fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     }
     let wanted = wanted.min(set.len());
+    let draws = wanted.saturating_mul(DRAW_SHARE) <= set.len();
+    call.in_one_piece(if draws { wanted } else { set.len() })?;
     shape.begin(&mut call.reply, wanted);
-    if wanted.saturating_mul(DRAW_SHARE) > set.len() {
-        let (mut needed, len) = (wanted, set.len());
-        for (passed, (member, score)) in set.iter().enumerate() {
-            if random.below(len - passed) < needed {
+    if !draws {
+        let mut chance = Chance::new(wanted, set.len(), random.next());
+        for (member, score) in set {
+            if chance.takes() {
                 shape.write(&mut call.reply, member, score);
-                needed -= 1;
             }
         }
         return Ok(());
@@ -97,11 +99,52 @@ fn zrandmember(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
-/// ZRANDMEMBER of very many members, repetitions included.
+/// ZRANDMEMBER of very many members.
 fn pick_members(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
     let count = call.integer_within(2, -i64::MAX, i64::MAX)?;
     let shape = Shape::of(&call.reply, call.args.len() == 4);
+    if let Ok(wanted) = usize::try_from(count) {
+        return Ok(read_in_slices(call, Sample { wanted, shape }));
+    }
     Ok(pick_in_slices(call, count.unsigned_abs(), Members { shape }))
+}
+
+/// Different members, so many or all there are.
+struct Sample {
+    wanted: usize,
+    shape: Shape,
+}
+
+impl Read for Sample {
+    type Collection = SortedSet;
+    type At = Option<(usize, Chance)>;
+
+    fn begin(&self, set: &SortedSet, random: u64) -> Self::At {
+        Some((0, Chance::new(self.wanted, set.len(), random)))
+    }
+
+    fn read(
+        &self,
+        set: &SortedSet,
+        at: Self::At,
+        _: UnixMillis,
+        reply: &mut ReplyWriter<'_>,
+        written: &mut usize,
+    ) -> Option<Self::At> {
+        let (from, mut chance) = at?;
+        let end = set.len().min(from + ELEMENTS_PER_SLICE);
+        for (member, score) in set.range(from..end, false) {
+            if chance.takes() {
+                self.shape.write(reply, member, score);
+                *written += 1;
+            }
+        }
+        (end < set.len()).then_some(Some((end, chance)))
+    }
+
+    fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
+        self.shape.begin(reply, count);
+    }
 }
 
 struct Members {

@@ -1,6 +1,7 @@
 //! ZRANGE, its older forms, and ZRANGESTORE.
 
 use super::bound::{LexRange, ScoreRange};
+use super::long_store::store_in_slices;
 use super::written::Shape;
 use crate::index_range::IndexRange;
 use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
@@ -162,6 +163,7 @@ pub(super) static ZRANGESTORE: Command = Command {
         LIMIT,
     ],
     handler: Handler::Keyed(zrangestore),
+    slices: Some(store_in_slices),
     ..Command::BASE
 };
 
@@ -175,7 +177,7 @@ enum By {
 
 /// A range as asked for, with its ends as they are in the arguments.
 #[derive(Clone)]
-struct Query<'a> {
+pub(super) struct Query<'a> {
     ends: Ends<'a>,
     is_reversed: bool,
     with_scores: bool,
@@ -193,7 +195,7 @@ enum Ends<'a> {
 
 /// Which options a command has; what it fixes itself is not one.
 #[derive(Clone, Copy)]
-struct Grammar {
+pub(super) struct Grammar {
     by: Option<By>,
     is_reversed: Option<bool>,
     stores: bool,
@@ -217,7 +219,11 @@ mod grammar {
 
 impl<'a> Query<'a> {
     /// The ends at argument `from`, and the options behind them.
-    fn parse(call: &Call<'a>, from: usize, grammar: Grammar) -> Result<Self, ReplyError> {
+    pub(super) fn parse(
+        call: &Call<'a>,
+        from: usize,
+        grammar: Grammar,
+    ) -> Result<Self, ReplyError> {
         let (mut by, mut is_reversed) = (grammar.by, grammar.is_reversed);
         let (mut with_scores, mut offset, mut limit) = (false, 0, -1);
         let mut index = from + 2;
@@ -263,7 +269,7 @@ impl<'a> Query<'a> {
     }
 
     /// The same without the arguments.
-    fn to_owned(&self) -> Query<'static> {
+    pub(super) fn to_owned(&self) -> Query<'static> {
         let ends = match &self.ends {
             Ends::Rank(range) => Ends::Rank(*range),
             Ends::Score(range) => Ends::Score(*range),
@@ -274,7 +280,7 @@ impl<'a> Query<'a> {
     }
 
     /// The ranks of the members asked for.
-    fn ranks(&self, set: &SortedSet) -> Range<usize> {
+    pub(super) fn ranks(&self, set: &SortedSet) -> Range<usize> {
         let ranks = match &self.ends {
             Ends::Rank(range) => {
                 let range = range.within(set.len());
@@ -363,8 +369,13 @@ impl Read for Members {
     }
 }
 
+/// What ZRANGESTORE understands.
+pub(super) const fn store_grammar() -> Grammar {
+    Grammar { by: None, is_reversed: None, stores: true }
+}
+
 fn zrangestore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let query = Query::parse(call, 3, Grammar { by: None, is_reversed: None, stores: true })?;
+    let query = Query::parse(call, 3, store_grammar())?;
     let source = call.key(2);
     let limits = call.limits.encodings;
     let rules = Rules { limits: &limits, hasher: call.hasher };
@@ -372,7 +383,9 @@ fn zrangestore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &source);
     if let Some(set) = keyspace.read_collection::<SortedSet>(&source)? {
         let mut text = IntegerText::new();
-        let members = set.range(query.ranks(set), query.is_reversed);
+        let ranks = query.ranks(set);
+        call.in_one_piece(ranks.len())?;
+        let members = set.range(ranks, query.is_reversed);
         stored.expect(members.len(), 0, rules);
         for (member, score) in members {
             stored.set(bytes_of(member, &mut text), score, rules);

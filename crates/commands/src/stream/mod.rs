@@ -9,6 +9,7 @@ mod group;
 mod id;
 mod info;
 mod length;
+mod long_read;
 mod pending;
 mod range;
 mod read;

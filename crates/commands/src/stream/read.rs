@@ -1,11 +1,12 @@
 //! XREAD.
 
 use super::id;
+use super::long_read::read_in_slices;
 use super::reply::write_entries;
 use super::sources::{Request, keys_from, may_block, parse_after, with_stream};
 use darter_command_table::{
-    Arg, Arity, Call, Category, Command, Flags, Group, Handler, ReplyError, ReplyResult, ShardView,
-    Waits,
+    Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler, ReplyError,
+    ReplyResult, ShardView, Waits,
 };
 use darter_resp::{DeferredLength, Protocol, ReplyWriter};
 use darter_value::stream::{Stream, StreamId};
@@ -29,6 +30,7 @@ pub(super) static XREAD: Command = Command {
     ],
     waits: Some(Waits { when: may_block, give_back: None }),
     handler: Handler::Keyed(xread),
+    slices: Some(read_in_slices),
     ..Command::BASE
 };
 
@@ -76,6 +78,7 @@ fn xread(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         let text = request.id(call, index);
         after.push(Some(with_stream(call, view, &key, |stream| resolve(text, stream))?));
     }
+    call.in_one_piece(entries_asked(&request, call, view, &after))?;
     let mut results = Results::default();
     for (index, after) in after.iter().enumerate() {
         let Some(start) = after.and_then(StreamId::next) else { continue };
@@ -103,8 +106,35 @@ fn xread(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
+/// How many entries there are behind the ids, at most one more than may be read in one piece.
+fn entries_asked(
+    request: &Request<'_>,
+    call: &Call<'_>,
+    view: &mut ShardView<'_>,
+    after: &[Option<StreamId>],
+) -> usize {
+    let entries_max = if request.count == 0 { usize::MAX } else { request.count };
+    if entries_max.saturating_mul(request.len) <= ELEMENTS_IN_ONE_PIECE {
+        return 0;
+    }
+    let mut entries = 0;
+    for (index, after) in after.iter().enumerate() {
+        let Some(start) = after.and_then(StreamId::next) else { continue };
+        let key = request.key(call, index);
+        if let Ok(Some(stream)) = call.keyspace(view, &key).peek_collection::<Stream>(&key) {
+            // No more are gone through than one piece may have.
+            let left = (ELEMENTS_IN_ONE_PIECE + 1 - entries).min(entries_max);
+            entries += match usize::try_from(stream.log().len()) {
+                Ok(len) if len <= ELEMENTS_IN_ONE_PIECE / request.len => 0,
+                _ => stream.log().entries(start, StreamId::MAX).take(left).count(),
+            };
+        }
+    }
+    entries
+}
+
 /// The id behind which entries are asked for.
-fn resolve(text: &[u8], stream: Option<&Stream>) -> Result<StreamId, ReplyError> {
+pub(super) fn resolve(text: &[u8], stream: Option<&Stream>) -> Result<StreamId, ReplyError> {
     let last_id = stream.map_or(StreamId::MIN, |stream| stream.log().last_id());
     match text {
         b"$" => Ok(last_id),

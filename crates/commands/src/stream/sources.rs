@@ -8,6 +8,7 @@ use darter_command_table::{
 use darter_resp::{Args, ReplyWriter};
 use darter_shard::{Key, Type, Wanted};
 use darter_value::stream::{Stream, StreamId};
+use std::ops::Range;
 
 /// Where the keys are: the first half of what follows `STREAMS`.
 pub(super) const fn keys_from(from: i32) -> KeySpec {
@@ -117,10 +118,15 @@ impl<'a> Request<'a> {
         let wait = || Wait {
             until: self.until,
             wanted: Wanted { kind: Type::Stream, anything },
-            keys: self.keys_at..self.keys_at + self.len,
+            keys: self.keys(),
             meant: meant(),
         };
         call.wait_or(wait, ReplyWriter::null_array);
+    }
+
+    /// The arguments that are keys.
+    pub(super) fn keys(&self) -> Range<usize> {
+        self.keys_at..self.keys_at + self.len
     }
 
     /// The argument that says what is asked of the stream `index`.

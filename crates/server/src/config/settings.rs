@@ -4,7 +4,7 @@ use crate::session::Session;
 use crate::watch::thresholds::WatchSettings;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
-use darter_command_table::{CallLimits, MemoryLimit};
+use darter_command_table::{CallLimits, MemoryLimit, RdbVersions};
 use darter_resp::Limits;
 use darter_runtime::{Pinning, Reactor};
 use darter_shard::{
@@ -40,6 +40,8 @@ pub struct Settings {
     pub notified_events: Interest,
     /// Keys remembered for clients that are tracked; 0: any number.
     pub tracked_keys_max: usize,
+    /// Versions of the RDB format in which values are taken.
+    pub rdb_versions: RdbVersions,
     /// Without a password, only clients on this machine are served.
     pub protected_mode: bool,
     /// Number of databases, 1..=65535.
@@ -104,6 +106,7 @@ impl Settings {
             encodings: self.encodings,
             interest: self.notified_events,
             tracked_keys_max: self.tracked_keys_max,
+            rdb_versions: self.rdb_versions,
             slices: true,
             by_script: false,
             memory: self.memory_limit(),
@@ -150,6 +153,7 @@ impl Default for Settings {
             maxclients: 0,
             notified_events: Interest::NONE,
             tracked_keys_max: 0,
+            rdb_versions: RdbVersions::Known,
             protected_mode: true,
             databases: 1,
             proto_max_bulk_len: 0,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use darter_testkit::diff::run::{Pair, run};
+use darter_testkit::diff::run::{Pair, run, run_documented};
 use darter_testkit::mode::{self, SERVER_MODES};
 use darter_testkit::{Server, ServerSpec};
 
@@ -25,6 +25,9 @@ struct Options {
     /// Run for this long instead, a new seed each 20000 commands.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Also transactions, and every command that the reference documents.
+    #[arg(long)]
+    documented: bool,
     /// The server that is right.
     #[arg(long, default_value = "redis-server")]
     reference: String,
@@ -67,7 +70,11 @@ fn fuzz(options: &Options, spec: &ServerSpec) -> Result<(), String> {
     let commands = if limit.is_some() { ROUND } else { options.commands };
     let mut sent = 0;
     loop {
-        let run = run(pair, seed, commands);
+        let run = if options.documented {
+            run_documented(pair, seed, commands)
+        } else {
+            run(pair, seed, commands)
+        };
         sent += run.map_err(|mismatch| format!("{}: {mismatch}", spec.name))?;
         if limit.is_none_or(|limit| started.elapsed() >= limit) {
             break;

@@ -19,6 +19,10 @@ pub struct Entry {
     /// Milliseconds since 1970, or -1.
     pub expires_at: i64,
     pub encoding: Value,
+    /// What DEBUG DIGEST-VALUE makes of it.
+    pub digest: Value,
+    /// Of a stream, its groups, and what is pending in each.
+    pub groups: Vec<Value>,
 }
 
 impl Entry {
@@ -29,6 +33,8 @@ impl Entry {
     fn matches(&self, other: &Self) -> bool {
         self.kind == other.kind
             && self.value == other.value
+            && self.digest == other.digest
+            && self.groups == other.groups
             && (same_encoding(&self.encoding, &other.encoding) && !self.is_hash()
                 || self.encoding == other.encoding)
             && (self.expires_at == -1) == (other.expires_at == -1)
@@ -62,6 +68,7 @@ pub fn read(address: SocketAddr) -> Result<Contents, ClientError> {
 
 fn read_key(client: &mut Client, key: &[u8]) -> Result<Entry, ClientError> {
     let kind = client.call(&[b"TYPE", key])?;
+    let is_stream = kind.text() == Some(b"stream");
     let value = match kind.text() {
         Some(b"list") => client.call(&[&b"LRANGE"[..], key, b"0", b"-1"])?,
         Some(b"stream") => client.call(&[&b"XRANGE"[..], key, b"-", b"+"])?,
@@ -75,7 +82,29 @@ fn read_key(client: &mut Client, key: &[u8]) -> Result<Entry, ClientError> {
         value,
         expires_at: client.call(&[b"PEXPIRETIME", key])?.integer().unwrap_or(0),
         encoding: client.call(&[&b"OBJECT"[..], b"ENCODING", key])?,
+        digest: client.call(&[&b"DEBUG"[..], b"DIGEST-VALUE", key])?,
+        groups: if is_stream { read_groups(client, key)? } else { Vec::new() },
     })
+}
+
+fn read_groups(client: &mut Client, key: &[u8]) -> Result<Vec<Value>, ClientError> {
+    let groups = client.call(&[&b"XINFO"[..], b"GROUPS", key])?;
+    let mut read = Vec::new();
+    for group in groups.elements().unwrap_or_default() {
+        let name = group.elements().and_then(|it| it.get(1)?.text()).unwrap_or_default();
+        read.push(client.call(&[&b"XPENDING"[..], key, name])?);
+        read.push(without_consumers(group));
+    }
+    Ok(read)
+}
+
+/// A group without its number of consumers: since Redis 7.2 one comes into being even when it gets nothing.
+fn without_consumers(group: &Value) -> Value {
+    let is_compared = |pair: &&[Value]| {
+        matches!(pair[0].text(), Some(b"name" | b"pending" | b"last-delivered-id"))
+    };
+    let pairs = group.elements().unwrap_or_default().chunks_exact(2);
+    Value::Array(pairs.filter(is_compared).flatten().cloned().collect())
 }
 
 /// Whether two encodings are those of equal values. Redis 7.0 has only one for lists, and none for small sets
@@ -117,9 +146,12 @@ pub(super) fn sorted_pairs(pairs: &Value) -> Value {
 /// The first key the two servers do not agree about, with what each says.
 pub fn first_difference(reference: &Contents, subject: &Contents) -> Option<String> {
     let describe = |entry: Option<&Entry>| match entry {
-        Some(Entry { kind, value, expires_at, encoding }) => {
-            let [kind, value, encoding] = [kind, value, encoding].map(render);
-            format!("{kind} {value}, expires at {expires_at}, encoding {encoding}")
+        Some(Entry { kind, value, expires_at, encoding, digest, groups }) => {
+            let [kind, value, encoding, digest] = [kind, value, encoding, digest].map(render);
+            let groups = groups.iter().map(render).collect::<Vec<_>>().join(" ");
+            format!(
+                "{kind} {value}, expires at {expires_at}, encoding {encoding}, digest {digest} {groups}"
+            )
         }
         None => "no such key".to_owned(),
     };

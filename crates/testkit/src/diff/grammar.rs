@@ -1,10 +1,14 @@
 //! Random commands. The table at the end says which, and how often.
 
+use std::sync::Arc;
+
 use fastrand::Rng;
 
+use super::documented::Documented;
 use crate::request::{Command, words};
 
 mod bitmaps;
+mod documented;
 mod hashes;
 mod lists;
 mod sets;
@@ -18,37 +22,61 @@ const DATABASES: u64 = 4;
 /// Commands sent in one write.
 pub type Batch = Vec<Command>;
 
-/// A source of commands; the same seed gives the same commands.
+/// A source of commands; the same seed and documentation give the same commands.
 #[derive(Debug)]
 pub struct Grammar {
     rng: Rng,
+    /// The commands of the reference.
+    documented: Arc<Documented>,
+    /// Whether what is made will be queued: then it may be something that waits elsewhere.
+    in_transaction: bool,
     /// Times to live handed out so far: no two are alike.
     times: u64,
     weight_total: u32,
 }
 
 impl Grammar {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, documented: Arc<Documented>) -> Self {
         let weight_total = rules().map(|rule| rule.weight).sum();
-        Self { rng: Rng::with_seed(seed), times: 0, weight_total }
+        let rng = Rng::with_seed(seed);
+        Self { rng, documented, in_transaction: false, times: 0, weight_total }
     }
 
     /// The next commands to be sent together.
     pub fn batch(&mut self) -> Batch {
+        if !self.documented.shapes.is_empty() && self.one_in(12) {
+            return self.transaction();
+        }
         let count = if self.rng.u8(0..3) == 0 { 1 } else { self.rng.usize(1..=32) };
         (0..count).map(|_| self.command()).collect()
     }
 
-    fn command(&mut self) -> Command {
-        let mut ticket = self.rng.u32(0..self.weight_total);
-        let mut command = Command::new();
-        for rule in rules() {
-            if ticket < rule.weight {
-                command = (rule.make)(self);
-                break;
+    /// Watched keys, commands that may change them, a transaction, and its end.
+    fn transaction(&mut self) -> Batch {
+        let mut batch = Batch::new();
+        if self.one_in(2) {
+            batch.push(self.over_keys(&["WATCH"]));
+            batch.extend((0..self.rng.usize(0..3)).map(|_| self.command()));
+            if self.one_in(6) {
+                batch.push(words("UNWATCH"));
             }
-            ticket -= rule.weight;
         }
+        batch.push(words("MULTI"));
+        self.in_transaction = true;
+        let count = self.rng.usize(0..10);
+        batch.extend((0..count).map(|_| self.command()).filter(|it| !ends_transaction(it)));
+        self.in_transaction = false;
+        batch.push(words(if self.one_in(8) { "DISCARD" } else { "EXEC" }));
+        batch
+    }
+
+    fn command(&mut self) -> Command {
+        let documented = if !self.documented.shapes.is_empty() && self.one_in(4) {
+            self.documented_command()
+        } else {
+            None
+        };
+        let mut command = documented.unwrap_or_else(|| self.ruled_command());
         if self.rng.u8(0..12) == 0 && may_be_spoilt(&command) {
             self.spoil(&mut command);
         }
@@ -56,6 +84,17 @@ impl Grammar {
             command[0].make_ascii_lowercase();
         }
         command
+    }
+
+    fn ruled_command(&mut self) -> Command {
+        let mut ticket = self.rng.u32(0..self.weight_total);
+        for rule in rules() {
+            if ticket < rule.weight {
+                return (rule.make)(self);
+            }
+            ticket -= rule.weight;
+        }
+        unreachable!("a ticket is below the sum of the weights")
     }
 
     /// Makes an argument wrong, or one too few or too many. Nothing here makes a short time to live.
@@ -346,6 +385,11 @@ impl Grammar {
     }
 }
 
+/// What follows would wait where it must not.
+fn ends_transaction(command: &Command) -> bool {
+    command[0].eq_ignore_ascii_case(b"RESET")
+}
+
 /// Whether a command with another argument, or one less, still has a reply that is the same on every server.
 fn may_be_spoilt(command: &Command) -> bool {
     let pops_any = command[0] == b"SPOP";
@@ -440,7 +484,7 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_stream() {
         let stream = |seed| {
-            let mut grammar = Grammar::new(seed);
+            let mut grammar = Grammar::new(seed, Arc::default());
             (0..100).map(|_| grammar.batch()).collect::<Vec<_>>()
         };
         assert_eq!(stream(7), stream(7));

@@ -1,6 +1,8 @@
 //! Differential fuzzing: the same random commands to two servers, which must not be told apart.
 //!
-//! A seed makes a stream of commands ([`grammar`]), in batches that go out as pipelines. [`run`]
+//! A seed makes a stream of commands ([`grammar`]), in batches that go out as pipelines, some of them
+//! transactions. Part of the grammar is what the reference says about its commands ([`documented`]), if so much is
+//! asked for. [`run`]
 //! sends it to the reference (`redis-server` 7.0) and to the server under test, compares every
 //! reply, and from time to time the whole data of all databases ([`contents`]). What replies may
 //! differ in is in [`compare`]. A stream that shows a difference is cut down by [`minimise`].
@@ -10,6 +12,7 @@
 
 pub mod compare;
 pub mod contents;
+pub mod documented;
 pub mod grammar;
 pub mod minimise;
 pub mod run;

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::compare::equivalent;
 use super::contents;
+use super::documented::Documented;
 use super::grammar::{Batch, Grammar};
 use super::minimise::minimise;
 use crate::request;
@@ -88,7 +90,24 @@ const CONTENTS_EVERY: usize = 2_000;
 
 /// Sends `commands` commands or a few more, made from the seed. `Ok` is their exact number.
 pub fn run(pair: Pair, seed: u64, commands: usize) -> Result<usize, Box<Mismatch>> {
-    let mut grammar = Grammar::new(seed);
+    run_grammar(pair, seed, commands, Grammar::new(seed, Arc::default()))
+}
+
+/// As [`run`], with transactions, and with every command that the reference documents.
+pub fn run_documented(pair: Pair, seed: u64, commands: usize) -> Result<usize, Box<Mismatch>> {
+    let documented = Documented::of(pair.reference).map_err(|error| {
+        let difference = Difference::Failed { who: "reference", error };
+        Box::new(Mismatch { seed, difference, stream: Vec::new() })
+    })?;
+    run_grammar(pair, seed, commands, Grammar::new(seed, Arc::new(documented)))
+}
+
+fn run_grammar(
+    pair: Pair,
+    seed: u64,
+    commands: usize,
+    mut grammar: Grammar,
+) -> Result<usize, Box<Mismatch>> {
     let mut stream = Vec::new();
     let mut sent = 0;
     while sent < commands {
@@ -115,20 +134,10 @@ pub(super) struct Found {
 /// Sends a stream to both servers, emptied first.
 pub(super) fn replay(pair: Pair, stream: &[Batch]) -> Result<(), Found> {
     let found = |difference, batches| Found { difference, batches };
-    let failed = |who| move |error| Difference::Failed { who, error };
-    let mut reference =
-        connect(pair.reference).map_err(failed("reference")).map_err(|it| found(it, 0))?;
-    let mut subject =
-        connect(pair.subject).map_err(failed("subject")).map_err(|it| found(it, 0))?;
+    let mut session = Session::begin(pair).map_err(|it| found(it, 0))?;
     let mut since_contents = 0;
     for (index, batch) in stream.iter().enumerate() {
-        let mut bytes = Vec::new();
-        for command in batch {
-            request::encode(command, &mut bytes);
-        }
-        send(&mut reference, &mut subject, &bytes)
-            .and_then(|()| compare_replies(&mut reference, &mut subject, batch))
-            .map_err(|difference| found(difference, index + 1))?;
+        session.exchange(batch).map_err(|difference| found(difference, index + 1))?;
         since_contents += batch.len();
         if since_contents >= CONTENTS_EVERY || index + 1 == stream.len() {
             since_contents = 0;
@@ -138,33 +147,74 @@ pub(super) fn replay(pair: Pair, stream: &[Batch]) -> Result<(), Found> {
     Ok(())
 }
 
+/// A client of both.
+struct Session {
+    reference: Client,
+    subject: Client,
+    /// What the transaction under way has queued.
+    queued: Vec<request::Command>,
+}
+
+impl Session {
+    fn begin(pair: Pair) -> Result<Self, Difference> {
+        let failed = |who| move |error| Difference::Failed { who, error };
+        let reference = connect(pair.reference).map_err(failed("reference"))?;
+        let subject = connect(pair.subject).map_err(failed("subject"))?;
+        Ok(Self { reference, subject, queued: Vec::new() })
+    }
+
+    fn exchange(&mut self, batch: &Batch) -> Result<(), Difference> {
+        let failed = |who| move |error| Difference::Failed { who, error: ClientError::Io(error) };
+        let mut bytes = Vec::new();
+        for command in batch {
+            request::encode(command, &mut bytes);
+        }
+        self.reference.send_bytes(&bytes).map_err(failed("reference"))?;
+        self.subject.send_bytes(&bytes).map_err(failed("subject"))?;
+        batch.iter().try_for_each(|command| self.compare_reply(command))
+    }
+
+    fn compare_reply(&mut self, command: &request::Command) -> Result<(), Difference> {
+        let failed = |who| move |error| Difference::Failed { who, error };
+        let expected = self.reference.read_reply().map_err(failed("reference"))?.value;
+        let received = self.subject.read_reply().map_err(failed("subject"))?.value;
+        if expected == received && is_queued(&expected) {
+            self.queued.push(command.clone());
+            return Ok(());
+        }
+        let name = command[0].to_ascii_uppercase();
+        if name == b"MULTI" {
+            self.queued.clear();
+        }
+        match (expected, received) {
+            (Value::Array(expected), Value::Array(received))
+                if name == b"EXEC" && expected.len() == received.len() =>
+            {
+                let queued = std::mem::take(&mut self.queued);
+                let replies = expected.into_iter().zip(received);
+                let mut each = queued.iter().zip(replies);
+                each.try_for_each(|(command, (one, other))| compare(command, one, other))
+            }
+            (expected, received) => compare(command, expected, received),
+        }
+    }
+}
+
+fn is_queued(reply: &Value) -> bool {
+    matches!(reply, Value::Simple(text) if text == b"QUEUED")
+}
+
+fn compare(command: &request::Command, reference: Value, subject: Value) -> Result<(), Difference> {
+    if equivalent(command, &reference, &subject) {
+        return Ok(());
+    }
+    Err(Difference::Reply { command: command.clone(), reference, subject })
+}
+
 fn connect(address: SocketAddr) -> Result<Client, ClientError> {
     let mut client = Client::connect(address).map_err(ClientError::Io)?;
     client.call(&["FLUSHALL"])?;
     Ok(client)
-}
-
-fn send(reference: &mut Client, subject: &mut Client, bytes: &[u8]) -> Result<(), Difference> {
-    let failed = |who| move |error| Difference::Failed { who, error: ClientError::Io(error) };
-    reference.send_bytes(bytes).map_err(failed("reference"))?;
-    subject.send_bytes(bytes).map_err(failed("subject"))
-}
-
-fn compare_replies(
-    reference: &mut Client,
-    subject: &mut Client,
-    batch: &Batch,
-) -> Result<(), Difference> {
-    for command in batch {
-        let failed = |who| move |error| Difference::Failed { who, error };
-        let expected = reference.read_reply().map_err(failed("reference"))?.value;
-        let received = subject.read_reply().map_err(failed("subject"))?.value;
-        if !equivalent(command, &expected, &received) {
-            let command = command.clone();
-            return Err(Difference::Reply { command, reference: expected, subject: received });
-        }
-    }
-    Ok(())
 }
 
 fn compare_contents(pair: Pair) -> Result<(), Difference> {

@@ -237,10 +237,17 @@ impl FieldTable {
     }
 }
 
+impl FieldTable {
+    /// An empty one.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.table().hasher())
+    }
+}
+
 impl Clone for FieldTable {
-    /// O(fields), at once: COPY of a hash of a million fields takes some hundred milliseconds.
+    /// O(fields), at once; see [`Copying`](crate::copying::Copying).
     fn clone(&self) -> Self {
-        let mut clone = Self::new(self.table().hasher());
+        let mut clone = self.emptied();
         let mut boundary = Some(0);
         while let Some(from) = boundary {
             boundary = self.for_each_slice(from, i64::MIN, &mut |field| clone.add(field));

@@ -289,6 +289,23 @@ impl Hash {
         }
     }
 
+    /// An empty table for a copy of a hash that is one; `None` for the compact form.
+    pub(crate) fn emptied(&self) -> Option<Self> {
+        let PackedOrRef::Big(table) = self.form.as_ref() else { return None };
+        Some(Self { form: PackedOr::big(Box::new(table.emptied())) })
+    }
+
+    /// Copies the next few hundred fields of a table into `copy`, made by [`emptied`](Self::emptied), and returns
+    /// where to go on.
+    pub(crate) fn copy_slice(&self, boundary: u64, copy: &mut Self) -> Option<u64> {
+        let (PackedOrRef::Big(table), PackedOrMut::Big(copy)) =
+            (self.form.as_ref(), copy.form.as_mut())
+        else {
+            return None;
+        };
+        table.for_each_slice(boundary, i64::MIN, &mut |field| copy.add(field))
+    }
+
     /// Panics if the hash contradicts itself. O(n).
     pub fn check_invariants(&self) {
         match self.form.as_ref() {

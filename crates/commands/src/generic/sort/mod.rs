@@ -143,15 +143,19 @@ fn store(
 ) {
     let limit = call.limits.encodings.list;
     let mut list = List::default();
+    let mut push = |text: &[u8]| {
+        list.prepare(text.len(), 1, limit);
+        list.push(End::Back, text, limit);
+    };
     let mut value = Vec::new();
     for element in elements.in_order() {
         if options.gets.is_empty() {
-            list.push(End::Back, element, limit);
+            push(element);
         }
         for pattern in &options.gets {
             value.clear();
             pattern.look_up(call, view, element, |found| value.extend_from_slice(found));
-            list.push(End::Back, &value, limit);
+            push(&value);
         }
     }
     let count = list.len();

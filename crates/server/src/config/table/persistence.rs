@@ -4,6 +4,7 @@ use crate::config::parameter::{
     INT, LONG, Parameter, Rewrite, checked, choice, flag, formed, memory, number, words,
 };
 use crate::config::special;
+use darter_command_table::RdbVersions;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -20,7 +21,16 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("rdbchecksum", "yes", "Adds a checksum to snapshots.").at_start(),
     flag("rdb-save-incremental-fsync", "yes", "Writes snapshots to disk bit by bit."),
     flag("rdb-del-sync-files", "no", "Deletes snapshots made for replicas only."),
-    choice("rdb-version-check", &["strict", "relaxed"], "strict", "Refuses newer snapshots."),
+    choice(
+        "rdb-version-check",
+        &["strict", "relaxed"],
+        "strict",
+        "Refuses values of newer versions.",
+    )
+    .sets(|to, value| {
+        let versions = [RdbVersions::Known, RdbVersions::Any];
+        to.rdb_versions = versions[value.choice()];
+    }),
     number("rdb-key-save-delay", i32::MIN as i128, INT, "0", "Delays saving each key, for tests.")
         .unit("microseconds")
         .hidden(),

@@ -4,7 +4,7 @@ use super::{Grammar, Rule};
 use crate::request::{Command, words};
 
 impl Grammar {
-    fn bit_offset(&mut self) -> Vec<u8> {
+    pub(super) fn bit_offset(&mut self) -> Vec<u8> {
         match self.rng.u8(0..12) {
             0 => self.number(0, 40_000),
             1 => self.number(-3, 3),
@@ -75,7 +75,7 @@ impl Grammar {
     }
 
     /// A key that mostly is an HLL.
-    fn hyperloglog(&mut self) -> Vec<u8> {
+    pub(super) fn hyperloglog(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.key() } else { format!("hll{}", self.rng.u8(0..4)).into_bytes() }
     }
 

@@ -5,11 +5,11 @@ use crate::request::{Command, words};
 
 impl Grammar {
     /// A key that mostly is a hash.
-    fn hash(&mut self) -> Vec<u8> {
+    pub(super) fn hash(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.key() } else { format!("h{}", self.rng.u8(0..4)).into_bytes() }
     }
 
-    fn field(&mut self) -> Vec<u8> {
+    pub(super) fn field(&mut self) -> Vec<u8> {
         match self.rng.u8(0..12) {
             0 => self.value(),
             1..4 => self.number(0, 9),

@@ -7,12 +7,12 @@ const ENDS: &[&[u8]] = &[b"LEFT", b"RIGHT"];
 
 impl Grammar {
     /// A key that mostly is a list.
-    fn list(&mut self) -> Vec<u8> {
+    pub(super) fn list(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.key() } else { format!("l{}", self.rng.u8(0..4)).into_bytes() }
     }
 
     /// An element out of few, mostly, so that searches find some.
-    fn element(&mut self) -> Vec<u8> {
+    pub(super) fn element(&mut self) -> Vec<u8> {
         if self.one_in(3) { self.value() } else { self.number(0, 9) }
     }
 

@@ -5,7 +5,7 @@ use crate::request::{Command, words};
 
 impl Grammar {
     /// A key that mostly is a set.
-    fn set_key(&mut self) -> Vec<u8> {
+    pub(super) fn set_key(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.key() } else { format!("set{}", self.rng.u8(0..5)).into_bytes() }
     }
 
@@ -14,7 +14,7 @@ impl Grammar {
         (0..count).map(|_| self.set_key()).collect()
     }
 
-    fn set_member(&mut self) -> Vec<u8> {
+    pub(super) fn set_member(&mut self) -> Vec<u8> {
         match self.rng.u8(0..12) {
             0 => self.value(),
             1..6 => self.number(-20, 20),

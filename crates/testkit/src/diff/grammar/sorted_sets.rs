@@ -9,16 +9,16 @@ pub(super) const LEXICAL: &[u8] = b"zl";
 
 impl Grammar {
     /// A key that mostly is a sorted set.
-    fn sorted_set(&mut self) -> Vec<u8> {
+    pub(super) fn sorted_set(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.key() } else { format!("z{}", self.rng.u8(0..5)).into_bytes() }
     }
 
-    fn lexical(&mut self) -> Vec<u8> {
+    pub(super) fn lexical(&mut self) -> Vec<u8> {
         [LEXICAL, &[b'0' + self.rng.u8(0..2)]].concat()
     }
 
     /// Halves, so that every format prints them alike.
-    fn score(&mut self) -> Vec<u8> {
+    pub(super) fn score(&mut self) -> Vec<u8> {
         match self.rng.u8(0..20) {
             0 => self.pick(&[&b"inf"[..], b"-inf", b"+inf", b"1e3"]).to_vec(),
             1..5 => format!("{}.5", self.rng.i8(..)).into_bytes(),
@@ -26,7 +26,7 @@ impl Grammar {
         }
     }
 
-    fn sorted_member(&mut self) -> Vec<u8> {
+    pub(super) fn sorted_member(&mut self) -> Vec<u8> {
         match self.rng.u8(0..12) {
             0 => self.value(),
             1..4 => self.number(-9, 9),
@@ -35,7 +35,7 @@ impl Grammar {
         }
     }
 
-    fn score_bound(&mut self) -> Vec<u8> {
+    pub(super) fn score_bound(&mut self) -> Vec<u8> {
         let score = match self.rng.u8(0..5) {
             0 => self.pick(&[&b"inf"[..], b"-inf", b"+inf"]).to_vec(),
             _ => self.score(),
@@ -43,7 +43,7 @@ impl Grammar {
         if self.one_in(3) { [b"(", &score[..]].concat() } else { score }
     }
 
-    fn lexical_bound(&mut self) -> Vec<u8> {
+    pub(super) fn lexical_bound(&mut self) -> Vec<u8> {
         match self.rng.u8(0..5) {
             0 => b"-".to_vec(),
             1 => b"+".to_vec(),
@@ -236,7 +236,7 @@ impl Grammar {
         command
     }
 
-    fn place(&mut self) -> Vec<u8> {
+    pub(super) fn place(&mut self) -> Vec<u8> {
         format!("g{}", self.rng.u8(0..2)).into_bytes()
     }
 

@@ -5,7 +5,7 @@ use crate::request::{Command, words};
 
 impl Grammar {
     /// A key that mostly is a stream.
-    fn stream(&mut self) -> Vec<u8> {
+    pub(super) fn stream(&mut self) -> Vec<u8> {
         if self.one_in(12) { self.key() } else { format!("s{}", self.rng.u8(0..3)).into_bytes() }
     }
 
@@ -16,7 +16,7 @@ impl Grammar {
         command
     }
 
-    fn entry_id(&mut self) -> Vec<u8> {
+    pub(super) fn entry_id(&mut self) -> Vec<u8> {
         match self.rng.u8(0..8) {
             0 => self.number(0, 60),
             1 => format!("{}-0", self.rng.u8(0..60)).into_bytes(),
@@ -24,7 +24,7 @@ impl Grammar {
         }
     }
 
-    fn bound(&mut self) -> Vec<u8> {
+    pub(super) fn bound(&mut self) -> Vec<u8> {
         match self.rng.u8(0..5) {
             0 => b"-".to_vec(),
             1 => b"+".to_vec(),
@@ -33,11 +33,11 @@ impl Grammar {
         }
     }
 
-    fn group(&mut self) -> Vec<u8> {
+    pub(super) fn group(&mut self) -> Vec<u8> {
         format!("g{}", self.rng.u8(0..3)).into_bytes()
     }
 
-    fn consumer(&mut self) -> Vec<u8> {
+    pub(super) fn consumer(&mut self) -> Vec<u8> {
         format!("c{}", self.rng.u8(0..3)).into_bytes()
     }
 
@@ -148,7 +148,7 @@ impl Grammar {
     }
 
     /// An id as XADD makes them.
-    fn pending_id(&mut self) -> Vec<u8> {
+    pub(super) fn pending_id(&mut self) -> Vec<u8> {
         let recent = self.times.saturating_sub(self.rng.u64(0..40));
         format!("{}-{}", 100 + recent, self.rng.u8(0..3)).into_bytes()
     }

@@ -1,0 +1,214 @@
+//! DUMP of big collections, in slices.
+
+use crate::joint::{Operands, Work, work_in_slices};
+use crate::long_read::{ELEMENTS_PER_SLICE, read_steps};
+use darter_base::UnixMillis;
+use darter_base::crc64::crc64;
+use darter_command_table::{Call, ReplyError, Slice};
+use darter_rdb::{Plain, Version, encode_element, encode_field, encode_member, payload};
+use darter_resp::{Protocol, ReplyWriter};
+use darter_shard::{Key, Keyspace, Object, ValueRef};
+use darter_value::{Element, End, Hash, Item, List, Set, SetBoundary, SortedSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// How many elements of a value are written one by one.
+pub(super) fn elements_of(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Object(Object::List(list)) => list.len(),
+        ValueRef::Object(Object::Set(set)) => set.len(),
+        ValueRef::Object(Object::SortedSet(set)) => set.len(),
+        ValueRef::Object(Object::Hash(hash)) => hash.len(),
+        _ => 0,
+    }
+}
+
+/// Begins to write the value at argument 1.
+pub(super) fn dump_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    Ok(work_in_slices(call, 1..2, None, LongDump::new()))
+}
+
+struct LongDump {
+    at: At,
+    bytes: Vec<u8>,
+    /// Of the bytes so far.
+    checksum: u64,
+    /// That a reader must have.
+    version: Version,
+}
+
+/// What is written next.
+#[derive(Clone, Copy)]
+enum At {
+    Begun,
+    /// Fields are counted, since some may have expired: how many there are so far, and whether some will.
+    Count {
+        boundary: u64,
+        len: usize,
+        expires: bool,
+    },
+    Field {
+        boundary: u64,
+        expires: bool,
+    },
+    Element(usize),
+    SetMember(SetBoundary),
+    Member(usize),
+    /// Nothing: the payload is whole, or there is no such key.
+    End,
+}
+
+impl LongDump {
+    fn new() -> Self {
+        let version = Version::REDIS_7_0;
+        Self { at: At::Begun, bytes: Vec::new(), checksum: 0, version }
+    }
+
+    /// Writes on; what to go on with.
+    fn go_on(&mut self, object: &Object, now: UnixMillis) -> At {
+        let out = &mut self.bytes;
+        match (object, self.at) {
+            (Object::List(list), At::Begun) => {
+                Plain::List.encode_head(out, list.len());
+                At::Element(0)
+            }
+            (Object::List(list), At::Element(from)) => elements(list, from, out),
+            (Object::Set(set), At::Begun) => {
+                Plain::Set.encode_head(out, set.len());
+                At::SetMember(SetBoundary::START)
+            }
+            (Object::Set(set), At::SetMember(from)) => set_members(set, from, out),
+            (Object::SortedSet(set), At::Begun) => {
+                Plain::SortedSet.encode_head(out, set.len());
+                At::Member(0)
+            }
+            (Object::SortedSet(set), At::Member(from)) => members(set, from, out),
+            (Object::Hash(hash), At::Begun) if hash.next_deadline().is_none() => {
+                Plain::Hash.encode_head(out, hash.len());
+                At::Field { boundary: 0, expires: false }
+            }
+            (Object::Hash(_), At::Begun) => At::Count { boundary: 0, len: 0, expires: false },
+            (Object::Hash(hash), At::Count { boundary, len, expires }) => {
+                count_fields(hash, (boundary, len, expires), now, out)
+            }
+            (Object::Hash(hash), At::Field { boundary, expires }) => {
+                self.version = plain_hash(expires).version();
+                let mut written = 0;
+                let next = read_steps(boundary, &mut written, |from, written| {
+                    hash.for_each_slice(from, now.0, |field| {
+                        *written += 1;
+                        let deadline = field.deadline.map(|at| at.millis().unsigned_abs());
+                        encode_field(out, expires, field.name, item_of(field.value), deadline);
+                    })
+                });
+                next.map_or(At::End, |boundary| At::Field { boundary, expires })
+            }
+            _ => At::End,
+        }
+    }
+}
+
+fn elements(list: &List, from: usize, out: &mut Vec<u8>) -> At {
+    let mut written = 0;
+    list.walk(End::Front, from, |element| {
+        if written == ELEMENTS_PER_SLICE {
+            return ControlFlow::Break(());
+        }
+        encode_element(out, item_of(element));
+        written += 1;
+        ControlFlow::Continue(())
+    });
+    let next = from + written;
+    if next < list.len() { At::Element(next) } else { At::End }
+}
+
+fn set_members(set: &Set, from: SetBoundary, out: &mut Vec<u8>) -> At {
+    let mut written = 0;
+    let next = read_steps(from, &mut written, |from, written| {
+        set.for_each_slice(from, |member| {
+            encode_element(out, member);
+            *written += 1;
+        })
+    });
+    next.map_or(At::End, At::SetMember)
+}
+
+fn members(set: &SortedSet, from: usize, out: &mut Vec<u8>) -> At {
+    let end = set.len().min(from + ELEMENTS_PER_SLICE);
+    for (member, score) in set.range(from..end, false) {
+        encode_member(out, member, score);
+    }
+    if end < set.len() { At::Member(end) } else { At::End }
+}
+
+/// Counts on, and begins the hash when all are counted.
+fn count_fields(
+    hash: &Hash,
+    (boundary, mut len, mut expires): (u64, usize, bool),
+    now: UnixMillis,
+    out: &mut Vec<u8>,
+) -> At {
+    let mut counted = 0;
+    let next = read_steps(boundary, &mut counted, |from, counted| {
+        hash.for_each_slice(from, now.0, |field| {
+            *counted += 1;
+            expires |= field.deadline.is_some();
+        })
+    });
+    len += counted;
+    if let Some(boundary) = next {
+        return At::Count { boundary, len, expires };
+    }
+    plain_hash(expires).encode_head(out, len);
+    At::Field { boundary: 0, expires }
+}
+
+const fn plain_hash(expires: bool) -> Plain {
+    if expires { Plain::ExpiringHash } else { Plain::Hash }
+}
+
+fn item_of(element: Element<'_>) -> Item<'_> {
+    match element {
+        Element::Packed(item) => item,
+        Element::Large(string) => Item::Bytes(string.as_bytes()),
+    }
+}
+
+impl Work for LongDump {
+    fn begin(&mut self) {
+        *self = Self::new();
+    }
+
+    fn step(&mut self, operands: &Operands<'_>, _: Protocol) -> Result<bool, ReplyError> {
+        let Some(value) = operands.values().next().flatten() else { return Ok(false) };
+        let object = match value {
+            ValueRef::Object(object) if elements_of(value) > 0 => object,
+            // It has become something else after the command was begun.
+            other => {
+                self.bytes = super::dump::dump_value(other, operands.since);
+                return Ok(false);
+            }
+        };
+        let begun = self.bytes.len();
+        self.at = self.go_on(object, operands.since);
+        self.checksum = crc64(self.checksum, &self.bytes[begun..]);
+        let is_whole = matches!(self.at, At::End);
+        if is_whole {
+            payload::seal_summed(&mut self.bytes, self.version, self.checksum);
+        }
+        Ok(!is_whole)
+    }
+
+    fn store(&mut self, _: &mut Keyspace<'_>, _: &Key<'_>) {}
+
+    fn finish(&mut self, reply: &mut ReplyWriter<'_>) {
+        if self.bytes.is_empty() {
+            return reply.null();
+        }
+        reply.bulk_shared(&Arc::new(std::mem::take(&mut self.bytes)));
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
