@@ -60,6 +60,11 @@ impl Access {
         Self { notes: AccessNotes::Clock, is_ignored: false, random: Random::new(seed) }
     }
 
+    /// What is noted.
+    pub(crate) const fn notes(&self) -> AccessNotes {
+        self.notes
+    }
+
     pub(crate) const fn set_notes(&mut self, notes: AccessNotes) {
         self.notes = notes;
     }

@@ -153,7 +153,7 @@ impl Shard {
 
 impl Keyspace<'_> {
     fn evict(&mut self, position: darter_structures::Position, key: &Key<'_>) {
-        let block = self.database.table.remove(position);
+        let block = self.remove_at(position, key);
         self.common.garbage.discard_block(block);
         self.common.statistics.evicted += 1;
         self.database.tell(key, self.common);

@@ -255,6 +255,33 @@ impl Keyspace<'_> {
         }
     }
 
+    /// Replaces the entry of `key` by what `change` makes of it. Every change of an entry ends here, in
+    /// [`remove_at`](Self::remove_at) or in [`insert`](Self::insert): a snapshot has to have the entry first.
+    #[inline]
+    fn update_at<R>(
+        &mut self,
+        position: Position,
+        key: &Key<'_>,
+        change: impl FnOnce(Block<Object>) -> (Block<Object>, R),
+    ) -> R {
+        self.database.keep(position, key.hash, self.common, self.now);
+        self.database.table.update(position, change)
+    }
+
+    /// Takes the entry of `key` out.
+    #[inline]
+    pub(crate) fn remove_at(&mut self, position: Position, key: &Key<'_>) -> Block<Object> {
+        self.database.keep(position, key.hash, self.common, self.now);
+        self.database.table.remove(position)
+    }
+
+    /// Adds the entry of a key that is absent.
+    #[inline]
+    fn insert(&mut self, key: &Key<'_>, block: Block<Object>) -> Position {
+        let marks = self.database.mark_of_new(key.hash, self.common);
+        self.database.table.insert(key.hash, block, marks)
+    }
+
     /// Deletes a key whose deadline has passed, unless such keys are to stay. The only place besides active
     /// expiry where keys expire.
     #[cold]

@@ -19,6 +19,7 @@ pub mod keyspace;
 pub mod news;
 pub mod random;
 pub mod shard;
+mod snapshot;
 pub mod statistics;
 pub mod waiters;
 mod watch;
@@ -37,6 +38,7 @@ pub use keyspace::{
 pub use news::{Event, Interest, News};
 pub use random::Random;
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
+pub use snapshot::{Chunk, SnapshotContents};
 pub use statistics::Statistics;
 pub use waiters::{ReadyQueue, Waiter, Wanted};
 pub use watch::{LatestVersion, Version};

@@ -15,6 +15,7 @@ use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due, value_of};
 use crate::news::{Interest, News};
 use crate::random::Random;
+use crate::snapshot::Snapshot;
 use crate::statistics::Statistics;
 use crate::waiters::{ReadyQueue, Waiter, Waiters, Wanted};
 use crate::watch::{VersionCounter, Watches};
@@ -72,6 +73,8 @@ pub(crate) struct Common {
     pub(crate) keeps_expired: bool,
     /// Keys that became ready for those who wait, by database and hash, in order.
     pub(crate) ready: VecDeque<(DbIndex, u64)>,
+    /// While one is under way.
+    pub(crate) snapshot: Option<Box<Snapshot>>,
 }
 
 impl Database {
@@ -180,7 +183,13 @@ impl Shard {
             database.waiters.note_where(was_there, |hash| ready.push_back((index, hash)));
             database.hand = 0;
             count += table.len();
-            self.common.garbage.discard_table(table);
+            let table = match &mut self.common.snapshot {
+                Some(snapshot) => snapshot.keep_flushed(database.index, table),
+                None => Some(table),
+            };
+            if let Some(table) = table {
+                self.common.garbage.discard_table(table);
+            }
         }
         self.common.changes += count as u64;
         self.common.news.flushed |= self.common.news.is_wanted();
@@ -196,6 +205,9 @@ impl Shard {
         self.common.changes += 1;
         if left == right {
             return;
+        }
+        if let Some(snapshot) = &mut self.common.snapshot {
+            snapshot.swap(left, right);
         }
         let both = self.databases.get_disjoint_mut([left.index(), right.index()]);
         let [left, right] = both.expect("no such database");
@@ -317,6 +329,16 @@ impl Shard {
     }
 
     /// What they share.
+    pub(crate) const fn common(&self) -> &Common {
+        &self.common
+    }
+
+    /// The databases and what they share.
+    pub(crate) fn databases_and_common(&mut self) -> (&mut [Database], &mut Common) {
+        (&mut self.databases, &mut self.common)
+    }
+
+    /// What they share.
     pub(crate) const fn common_mut(&mut self) -> &mut Common {
         &mut self.common
     }
@@ -393,6 +415,7 @@ impl Shard {
                 .map(|db| db.table.bytes() + db.watches.heap_bytes() + db.waiters.heap_bytes())
                 .sum::<usize>()
             + self.common.garbage.bytes()
+            + self.common.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes())
     }
 
     /// The part of [`used_bytes`](Self::used_bytes) that a database's table takes, its entries apart.

@@ -116,7 +116,7 @@ impl Keyspace<'_> {
         edit: impl FnOnce(&mut T) -> Edit<R>,
     ) -> R {
         let (Edit { changed, changes, result }, is_empty) =
-            self.database.table.update(position, |mut block| {
+            self.update_at(position, key, |mut block| {
                 let object = block.boxed_mut().expect("the type was checked");
                 let collection = T::of_mut(object).expect("the type was checked");
                 let edited = edit(collection);
@@ -124,7 +124,7 @@ impl Keyspace<'_> {
                 (block, (edited, is_empty))
             });
         if is_empty {
-            let block = self.database.table.remove(position);
+            let block = self.remove_at(position, key);
             self.common.garbage.discard_block(block);
             if self.common.news.is_wanted() {
                 self.common.news.empty(self.database.index, key.bytes);

@@ -51,7 +51,7 @@ impl Keyspace<'_> {
             }
             None => (self.create(key, Payload::Bytes(&[]), Expiry::Clear), true),
         };
-        let (result, changes) = self.database.table.update(position, |block| {
+        let (result, changes) = self.update_at(position, key, |block| {
             let mut block = editable(block, len_min);
             let result = match block.boxed_mut() {
                 Some(Object::Large(string)) => edit(string.edit(len_min), grows),
@@ -73,7 +73,7 @@ impl Keyspace<'_> {
         }
         let previous = self.write(key, Payload::Bytes(&value), expiry);
         if let Some(position) = self.locate(key) {
-            self.database.table.update(position, |mut block| {
+            self.update_at(position, key, |mut block| {
                 block.set_raw(true);
                 (block, ())
             });

@@ -1,7 +1,7 @@
 //! Writing: setting, deleting, moving. Every operation counts one change and bumps the version of the
 //! key if it is watched.
 
-use darter_structures::{Block, Deadline, Marks, Payload, Position};
+use darter_structures::{Block, Deadline, Payload, Position};
 use darter_value::{LargeString, Object, ValueRef, integer};
 
 use super::{Detached, Keyspace, value_of};
@@ -51,7 +51,7 @@ impl Keyspace<'_> {
     ) -> Result<i64, E> {
         let integer = if let Some(position) = self.locate(key) {
             let integer = update(Some(value_of(self.database.table.view(position))))?;
-            let old_value = self.database.table.update(position, |block| {
+            let old_value = self.update_at(position, key, |block| {
                 let deadline = block.view().deadline();
                 block.replace(Payload::Integer(integer), deadline)
             });
@@ -75,7 +75,7 @@ impl Keyspace<'_> {
         edit: impl FnOnce(&mut Object) -> R,
     ) -> Option<R> {
         let position = self.locate(key)?;
-        let result = self.database.table.update(position, |mut block| {
+        let result = self.update_at(position, key, |mut block| {
             let result = block.boxed_mut().map(edit);
             (block, result)
         })?;
@@ -88,7 +88,7 @@ impl Keyspace<'_> {
     /// ([`Shard::collect_garbage`](crate::Shard::collect_garbage)), so this is UNLINK as well as DEL.
     pub fn remove(&mut self, key: &Key<'_>) -> bool {
         let Some(position) = self.locate(key) else { return false };
-        let block = self.database.table.remove(position);
+        let block = self.remove_at(position, key);
         self.common.garbage.discard_block(block);
         self.replaced(key, 1);
         true
@@ -105,7 +105,7 @@ impl Keyspace<'_> {
     /// Sets or clears the deadline of `key`; whether the key exists.
     pub fn set_deadline(&mut self, key: &Key<'_>, deadline: Option<Deadline>) -> bool {
         let Some(position) = self.locate(key) else { return false };
-        self.database.table.update(position, |block| (block.with_deadline(deadline), ()));
+        self.update_at(position, key, |block| (block.with_deadline(deadline), ()));
         self.changed(key, 1);
         true
     }
@@ -114,7 +114,7 @@ impl Keyspace<'_> {
     /// be.
     pub fn take(&mut self, key: &Key<'_>) -> Option<Detached> {
         let position = self.locate(key)?;
-        let block = self.database.table.remove(position);
+        let block = self.remove_at(position, key);
         self.replaced(key, 0);
         Some(Detached { block })
     }
@@ -134,11 +134,11 @@ impl Keyspace<'_> {
             if block.view().key() == key.bytes { block } else { block.with_key(key.bytes) };
         block.set_stamp(self.common.access.first(self.now));
         let previous = if let Some(position) = self.locate(key) {
-            let old = self.database.table.update(position, |old| (block, old));
+            let old = self.update_at(position, key, |old| (block, old));
             self.common.garbage.discard_block(old);
             Previous::Present
         } else {
-            self.database.table.insert(key.hash, block, Marks::NONE);
+            self.insert(key, block);
             Previous::Absent
         };
         self.replaced(key, 1);
@@ -174,7 +174,7 @@ impl Keyspace<'_> {
         expiry: Expiry,
     ) -> Previous {
         let previous = if let Some(position) = self.locate(key) {
-            let old_value = self.database.table.update(position, |block| {
+            let old_value = self.update_at(position, key, |block| {
                 let deadline = match expiry {
                     Expiry::Clear => None,
                     Expiry::Keep => block.view().deadline(),
@@ -207,7 +207,7 @@ impl Keyspace<'_> {
         let mut block = Block::new(key.bytes, payload, deadline);
         block.set_stamp(self.common.access.first(self.now));
         self.note(Interest::CREATED, "new", key);
-        self.database.table.insert(key.hash, block, Marks::NONE)
+        self.insert(key, block)
     }
 
     /// Lets those who wait for `key` be tried: it has what it did not have before, although it was there

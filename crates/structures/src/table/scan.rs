@@ -153,6 +153,48 @@ impl<E: Entry> Table<E> {
         self.directory.first_hash(self.directory.start_of(index) + self.directory.span_of(index))
     }
 
+    /// As [`for_each_slice`](Self::for_each_slice), but entries that have `mark` are passed over, and lose
+    /// it. It must be none of the entries' own.
+    pub fn for_each_unmarked_slice(
+        &mut self,
+        boundary: u64,
+        mark: Marks,
+        mut visit: impl FnMut(E::View<'_>),
+    ) -> Option<u64> {
+        debug_assert!(E::MARKS.and(mark) == Marks::NONE, "a mark of the table's owner");
+        if self.directory.is_empty() {
+            return None;
+        }
+        let index = self.directory.index_of(boundary);
+        let segment_hash = self.segment_hash(index);
+        let buckets = self.directory.buckets(index);
+        prefetch_entries(buckets, Marks::NONE);
+        let spilled = self.overflow.words(segment_hash).iter().copied();
+        let mut has_marked = false;
+        for word in bucket::words(buckets).chain(spilled.filter(|word| !word.is_empty())) {
+            if word.marks().contains(mark) {
+                has_marked = true;
+                continue;
+            }
+            let view = self.view_word(word);
+            if segment_hash >= boundary || self.hasher.hash(view.key()) >= boundary {
+                visit(view);
+            }
+        }
+        if has_marked {
+            self.unmark_segment(index, segment_hash, mark);
+        }
+        self.directory.first_hash(self.directory.start_of(index) + self.directory.span_of(index))
+    }
+
+    fn unmark_segment(&mut self, index: usize, segment_hash: u64, mark: Marks) {
+        let placed = self.directory.buckets_mut(index).iter_mut().flat_map(|bucket| &mut bucket.0);
+        let spilled = self.overflow.words_mut(segment_hash);
+        for word in placed.chain(spilled).filter(|word| !word.is_empty()) {
+            *word = word.with_marks(word.marks().without(mark));
+        }
+    }
+
     /// Some entry, each about as likely as any other, chosen by `random`; `None` if there is none.
     pub fn random(&self, random: u64) -> Option<Position> {
         if self.len == 0 {
