@@ -18,6 +18,7 @@ pub mod busy;
 pub mod engine;
 pub mod flags;
 pub mod host;
+pub mod library;
 pub mod reach;
 pub mod run;
 pub mod store;

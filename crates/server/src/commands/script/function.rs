@@ -2,14 +2,12 @@
 
 use super::{BASE, script};
 use crate::commands::error::ServerError;
-use crate::scripting::engine::{Loading, reply_error};
-use crate::scripting::reach::Learnt;
-use crate::scripting::store::{Function, Libraries, Library};
+use crate::scripting::library::{added, compile};
+use crate::scripting::store::{Libraries, Library};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::glob::{Case, glob_matches};
 use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
 use darter_resp::ReplyWriter;
-use darter_script::library_header;
 use std::sync::Arc;
 
 /// Commands about functions.
@@ -286,47 +284,17 @@ fn load(call: &mut SessionCall<'_>) -> SessionResult {
     Ok(Flow::Next)
 }
 
-/// `libraries` with `library` in place of the one of its name, unless another one has a function of the
-/// same name.
-pub(super) fn added(
-    libraries: &Libraries,
-    library: &Arc<Library>,
-) -> Result<Libraries, ReplyError> {
-    let others = libraries.without(&library.name);
-    for function in &library.functions {
-        if others.function(function.name.as_bytes()).is_some() {
-            return Err(ServerError::FunctionExists(function.name.to_string()).into());
-        }
-    }
-    Ok(others.with(Arc::clone(library)))
-}
-
 /// Compiles a library to see that it can be, and what functions it has. `check` sees its name before.
 pub(super) fn compiled(
     call: &SessionCall<'_>,
     text: &[u8],
     check: impl FnOnce(&Libraries, &[u8]) -> Result<(), ReplyError>,
 ) -> Result<Library, ReplyError> {
-    let header = library_header(text).map_err(ReplyError::Line)?;
-    check(&call.shared.scripts.libraries(), &header.name)?;
-    let mut engine = call.core.scripts.borrow_mut().take_engine(call.core.worker)?;
-    let mut loading = Loading::new(&call.shared.stopwatch);
-    let functions = engine.load_library(header.body, &mut loading);
-    call.core.scripts.borrow_mut().put_back(engine);
-    let functions = functions
-        .map_err(reply_error)?
-        .into_iter()
-        .map(|function| {
-            Arc::new(Function {
-                name: String::from_utf8_lossy(&function.name).into(),
-                description: function.description,
-                flags: function.flags,
-                reach: Learnt::default(),
-            })
-        })
-        .collect();
-    let body_at = text.len() - header.body.len();
-    Ok(Library { name: header.name, text: text.into(), body_at, functions })
+    let (shared, core) = (call.shared, call.core);
+    let scripts = &mut core.scripts.borrow_mut();
+    compile(scripts, core.worker, &shared.stopwatch, text, |name| {
+        check(&shared.scripts.libraries(), name)
+    })
 }
 
 fn stats(call: &mut SessionCall<'_>) -> SessionResult {

@@ -1,8 +1,9 @@
 //! FUNCTION DUMP and RESTORE.
 
 use super::BASE;
-use super::function::{EVERYWHERE, added, compiled};
+use super::function::{EVERYWHERE, compiled};
 use crate::commands::error::ServerError;
+use crate::scripting::library::added;
 use crate::scripting::store::{Libraries, Library};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
