@@ -97,7 +97,8 @@ impl Claim {
 
     /// It was tried and has its answer.
     pub fn answered(&self) {
-        self.0.store(OVER, Ordering::Release);
+        // An exchange like all the others, so that no two of them can be seen in different orders.
+        self.0.swap(OVER, Ordering::AcqRel);
     }
 
     /// It was tried and found nothing.
