@@ -10,7 +10,7 @@ use darter_base::UnixMillis;
 use darter_runtime::{EndSignal, EndsOnSignal, ListenHandle, PeerAddress, RuntimeConfig, Tunables};
 use darter_server::config::{Settings, memory_limit};
 use darter_server::shared::{ApplySettings, Identity};
-use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands};
+use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands, saving};
 use darter_txn::Router;
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -114,6 +114,9 @@ fn serve(
     })?;
     let shared: &'static Shared = Box::leak(Box::new(shared));
     title.apply(&settings);
+    saving::load::load_at_start(shared).inspect_err(|_| {
+        tracing::error!("Fatal error loading the DB, check server logs. Exiting.");
+    })?;
     let pid_file = PidFile::write(&settings.process, is_in_background);
     show_identity(&settings, log);
     let config = RuntimeConfig {
@@ -161,8 +164,10 @@ fn serve(
     supervisor.ready();
     let result = handle.join();
     supervisor.stopping();
+    let saved = saving::automatic::save_at_the_end(shared);
     drop(pid_file);
-    Ok(result?)
+    result?;
+    Ok(saved?)
 }
 
 fn greet(configuration: &Configuration) {

@@ -1,7 +1,7 @@
 //! The two clocks, read once per tick.
 
 use darter_base::{UnixMillis, WorkerId};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The time in one tick of a worker.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,12 @@ impl Turn {
     pub fn elapsed_micros(&self) -> u64 {
         u64::try_from(self.instant.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// The wall clock, where there is no tick: on threads of their own, and before and after workers run.
+pub fn wall_clock() -> UnixMillis {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub use allocator::Allocator;
 pub use apart::Turns;
 pub use arrivals::Arrivals;
 pub use background::{Background, Share};
-pub use clock::Turn;
+pub use clock::{Turn, wall_clock};
 pub use config::{BindAddress, ListenerConfig, Pinning, RuntimeConfig, Tunables};
 pub use connections::{ConnectionInfo, Connections};
 pub use dialogue::Dialogue;

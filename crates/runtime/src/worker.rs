@@ -2,17 +2,17 @@
 
 use crate::acceptor::Acceptor;
 use crate::background::Tasks;
-use crate::clock::TickTimer;
+use crate::clock::{TickTimer, wall_clock};
 use crate::host::Host;
 use crate::listening::Listeners;
 use crate::network::Network;
 use crate::shared::{Desk, Letter, Shared};
 use crate::shutdown::Stage;
 use crate::{Background, Connections, NextTick, Post, Service, Stopping, Turn};
-use darter_base::{UnixMillis, WorkerId};
+use darter_base::WorkerId;
 use mio::{Events, Poll, Token};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Another thread woke us.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -322,8 +322,5 @@ impl<S: Service> Driver<S> {
 
 /// Both clocks, for one tick.
 pub(crate) fn read_clocks(worker: WorkerId) -> Turn {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-    let instant = Instant::now();
-    Turn { now: UnixMillis(millis), instant, worker, last_tick: Duration::ZERO }
+    Turn { now: wall_clock(), instant: Instant::now(), worker, last_tick: Duration::ZERO }
 }

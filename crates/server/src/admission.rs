@@ -20,13 +20,13 @@ impl Core {
             }
             Ok(entry)
         });
-        if session.authenticated && !session.confined {
+        if session.authenticated && !session.confined && !self.refuses_writes.get() {
             return found;
         }
         self.admit_some(session, args, found)
     }
 
-    /// What a client may run that may not run everything.
+    /// What a client may run that may not run everything, or while data cannot be saved.
     #[cold]
     fn admit_some(
         &self,
@@ -40,6 +40,12 @@ impl Core {
         let entry = found?;
         if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
             return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
+        }
+        // PING as well, so that probes see it.
+        if self.refuses_writes.get()
+            && (entry.command.flags.has(Flags::WRITE) || entry.command.name == "PING")
+        {
+            return Err(ServerError::CannotSave.into());
         }
         Ok(entry)
     }

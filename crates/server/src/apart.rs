@@ -83,6 +83,7 @@ impl ServedApart {
             | Mail::Resume(_)
             | Mail::Connected { .. }
             | Mail::Transferred { .. }
+            | Mail::Saved { .. }
             | Mail::Answer { .. } => false,
         }
     }

@@ -34,6 +34,7 @@ pub mod place;
 pub mod pubsub;
 pub mod rates;
 pub mod request;
+pub mod saving;
 pub mod scripting;
 pub mod session;
 pub mod session_command;

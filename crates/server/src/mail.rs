@@ -37,6 +37,8 @@ pub enum Mail {
     Connected { to: ConnectionId, dialogue: Result<Box<Dialogue>, std::io::ErrorKind> },
     /// To itself: what became of a client's keys on their way to another server.
     Transferred { to: ConnectionId, outcome: Box<TransferOutcome> },
+    /// The save that a client waits for has ended.
+    Saved { to: ConnectionId, succeeded: bool },
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
     /// The answer, to the client that asked.

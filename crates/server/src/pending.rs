@@ -228,7 +228,8 @@ pub fn run_gathered(
             return After::Waits;
         }
         Ok(Flow::Close) => (None, After::Closes),
-        Ok(Flow::Next | Flow::Yield | Flow::Wait) | Err(_) => (None, After::Resumes),
+        Ok(Flow::Wait) => (None, After::Blocks),
+        Ok(Flow::Next | Flow::Yield) | Err(_) => (None, After::Resumes),
     };
     let nanos = core.nanos_since(begun);
     core.serve(&mut view, turn.now);

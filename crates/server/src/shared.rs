@@ -10,6 +10,7 @@ use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
+use crate::saving::Saving;
 use crate::scripting::Scripts;
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics, latency_of};
@@ -118,6 +119,8 @@ pub struct Shared {
     pub pause: SharedPause,
     /// 40 hexadecimal digits that name the history of this data set.
     pub replication_id: Mutex<String>,
+    /// All data in a file.
+    pub saving: Saving,
     /// `DEBUG PAUSE-CRON`.
     pub background_paused: AtomicBool,
     /// Set once the runtime runs.
@@ -199,6 +202,7 @@ impl Shared {
             peak_bytes: AtomicU64::new(0),
             table,
             replication_id: Mutex::new(identity.replication_id.clone()),
+            saving: Saving::new(identity.started_at, router.shard_count().into()),
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
             active_expire: AtomicBool::new(true),

@@ -17,6 +17,8 @@ pub enum Awaited {
     Replicas,
     /// Files that have it (`WAITAOF`).
     Files,
+    /// The file of all data (`SAVE`).
+    Save,
 }
 
 impl Awaited {
@@ -29,6 +31,7 @@ impl Awaited {
                 reply.integer(0);
                 reply.integer(0);
             }
+            Self::Save => reply.ok(),
         }
     }
 }
@@ -104,6 +107,34 @@ impl Core {
             connections.resume(id);
         }
         ended.unwrap_or(Ending::Over)
+    }
+
+    /// The save that a client waits for has ended.
+    pub fn saved(
+        &self,
+        to: ConnectionId,
+        succeeded: bool,
+        connections: &mut Connections<'_, Worker>,
+    ) {
+        let ended = connections.with(to, |session, output| match session.pending {
+            Some(Pending::Waiting(waiting)) if waiting.awaited == Awaited::Save => {
+                session.finish_pending(output, |session, output| {
+                    session.pending = None;
+                    let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
+                    if succeeded {
+                        waiting.awaited.write(&mut reply);
+                    } else {
+                        reply.error(ServerError::SaveFailed.to_string());
+                    }
+                });
+                self.end_waiting(session.client_id, &waiting);
+                true
+            }
+            _ => false,
+        });
+        if ended == Some(true) {
+            connections.resume(to);
+        }
     }
 
     /// Ends the waits whose time is up; when the next one's will be.

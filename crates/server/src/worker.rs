@@ -17,6 +17,7 @@ use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
 use crate::place::Place;
 use crate::pubsub::Registry;
 use crate::request::Request;
+use crate::saving::automatic::{Begun, OWN_TICKET};
 use crate::scripting::WorkerScripts;
 use crate::session::{Replies, Session, is_local};
 use crate::session_command::Flow;
@@ -31,7 +32,7 @@ use darter_command_table::{CallLimits, Handler, ReplyError};
 use darter_resp::{Args, Output, Parsed, ReplyWriter, RequestParser};
 use darter_runtime::{
     Arrivals, Background, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit,
-    PeerInfo, Post, Progress, Refusal, Service, Then, Turn, Turns, WorkerContext, crash,
+    PeerInfo, Post, Progress, Refusal, Service, Stopping, Then, Turn, Turns, WorkerContext, crash,
 };
 use darter_shard::{Interest, Shard};
 use darter_txn::{Gathering, Letter, Outcome, View, Window};
@@ -79,6 +80,8 @@ pub struct Core {
     pub thresholds: Cell<Thresholds>,
     /// The version of the configuration that these are from.
     config_version: Cell<u64>,
+    /// Whether writes are refused because data cannot be saved, as of this tick.
+    pub refuses_writes: Cell<bool>,
     /// The pause in force.
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
@@ -103,6 +106,8 @@ pub struct Core {
     pub holders: RefCell<Vec<(Instant, ConnectionId)>>,
     /// Keys on their way to other servers.
     pub migrations: RefCell<Vec<Migration>>,
+    /// Shards it collects to save them.
+    pub begun_save: Begun,
     /// Work beside its clients.
     pub background: Background,
 }
@@ -188,6 +193,7 @@ impl Worker {
                 output_limits: Cell::new(config.output_limits),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
                 config_version: Cell::new(shared.config.version()),
+                refuses_writes: Cell::new(false),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
@@ -199,6 +205,7 @@ impl Worker {
                 given_back: RefCell::default(),
                 clients: RefCell::default(),
                 holders: RefCell::default(),
+                begun_save: Begun::default(),
                 migrations: RefCell::default(),
                 background: context.background.clone(),
             }),
@@ -609,6 +616,9 @@ impl Worker {
                 let job = cell.take_turn(work, held, &ShardPost(&self.core.post));
                 self.finish(job, connections);
             }
+            Letter::Granted { ticket, held } if ticket == OWN_TICKET => {
+                self.core.granted_for_save(held, connections.turn());
+            }
             Letter::Granted { ticket, held } => {
                 let Some(id) = self.core.clients.borrow().get(&ticket.0).copied() else {
                     self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
@@ -853,6 +863,7 @@ impl Service for Worker {
                 go_on(after, to, connections);
             }
             Mail::Transferred { to, outcome } => self.core.transferred(to, *outcome, connections),
+            Mail::Saved { to, succeeded } => self.core.saved(to, succeeded, connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
@@ -869,10 +880,15 @@ impl Service for Worker {
         self.window.release(&self.core.shared.cells, &ShardPost(&self.core.post));
     }
 
+    fn stopping(&mut self, _: &mut Connections<'_, Self>) -> Stopping {
+        self.core.may_end()
+    }
+
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
         let turn = *connections.turn();
         self.count_tick(connections);
         self.core.follow_settings();
+        self.core.refuses_writes.set(self.core.shared.saving.refuses_writes(&self.core.shared.config));
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
         {
@@ -892,6 +908,7 @@ impl Service for Worker {
                 self.core.shared.forget_tracked_surplus(self.core.limits.get().tracked_keys_max);
                 self.core.shared.forget_tracked_leftovers();
             }
+            self.core.begin_due_save(&turn);
             self.look_at_buffers(&turn, connections);
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);

@@ -9,6 +9,8 @@ use crate::commands::config::rewrite_config;
 use crate::commands::error::ServerError;
 use crate::config::rewrite::Append;
 use crate::late_reply::LateReply;
+use crate::saving::load::{self, Present};
+use crate::saving::save_held;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::shared::Shared;
@@ -36,6 +38,7 @@ pub static COMMANDS: &[&SessionCommand] = &[
     &PAUSE_CRON,
     &PROTOCOL,
     &QUICKLIST_PACKED_THRESHOLD,
+    &RELOAD,
     &REPLYBUFFER,
     &SEGFAULT,
     &SET_ACTIVE_EXPIRE,
@@ -75,6 +78,7 @@ pub static DEBUG: SessionCommand = SessionCommand::alone(
             &PAUSE_CRON.command,
             &PROTOCOL.command,
             &QUICKLIST_PACKED_THRESHOLD.command,
+            &RELOAD.command,
             &REPLYBUFFER.command,
             &SEGFAULT.command,
             &SET_ACTIVE_EXPIRE.command,
@@ -119,6 +123,48 @@ static SET_ACTIVE_EXPIRE: SessionCommand = SessionCommand::alone(
     },
 )
 .within();
+
+/// Saves all data and loads them again, while everybody waits.
+static RELOAD: SessionCommand = SessionCommand::all_shards(
+    Command {
+        name: "RELOAD",
+        summary: "Saves all data and loads them again, while everybody waits.",
+        complexity: "O(N) where N is the number of keys in all databases",
+        args: &[
+            Arg::word("nosave", "NOSAVE").optional(),
+            Arg::word("noflush", "NOFLUSH").optional(),
+            Arg::word("merge", "MERGE").optional(),
+        ],
+        ..BASE
+    },
+    reload,
+)
+.within();
+
+fn reload(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    let (mut saves, mut flushes, mut present) = (true, true, Present::Refused);
+    for word in call.args.tail(2).iter() {
+        match &*word.to_ascii_lowercase() {
+            b"nosave" => saves = false,
+            b"noflush" => flushes = false,
+            b"merge" => present = Present::Replaced,
+            _ => return Err(ServerError::ReloadOptions.into()),
+        }
+    }
+    let (shared, now) = (call.shared, call.turn.now);
+    if saves && save_held(shared, view, now).is_err() {
+        return Err(ServerError::SaveFailed.into());
+    }
+    if flushes {
+        load::flush(view);
+    }
+    if let Err(error) = load::load_held(shared, view, present, now) {
+        tracing::warn!(%error, "DEBUG RELOAD");
+        return Err(ServerError::ReloadFailed.into());
+    }
+    tracing::warn!("DB reloaded by DEBUG RELOAD");
+    call.ok()
+}
 
 /// Keeps all data from everybody for a while. Redis stands still; here only commands on keys do,
 /// and those that need every shard.

@@ -112,6 +112,16 @@ pub enum ServerError {
     NoPersistence(&'static str),
     /// `BGSAVE CANCEL` without a save.
     NoSaveToCancel,
+    /// A save while another one is under way.
+    SaveUnderWay,
+    /// `SAVE` that could not write the file.
+    SaveFailed,
+    /// What changes data while they cannot be saved.
+    CannotSave,
+    /// `DEBUG RELOAD` with a word it does not know.
+    ReloadOptions,
+    /// `DEBUG RELOAD` that could not read it.
+    ReloadFailed,
     /// What needs a cluster.
     NoCluster,
     /// What needs replication.
@@ -335,6 +345,19 @@ impl fmt::Display for ServerError {
             Self::NoSaveToCancel => {
                 "ERR Background saving is currently not in progress or scheduled"
             }
+            Self::SaveUnderWay => "ERR Background save already in progress",
+            Self::SaveFailed => "ERR",
+            Self::CannotSave => {
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
+                 persist to disk. Commands that may modify the data set are disabled, because this \
+                 instance is configured to report errors during writes if RDB snapshotting fails \
+                 (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
+                 the RDB error."
+            }
+            Self::ReloadOptions => {
+                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
+            }
+            Self::ReloadFailed => "ERR Error trying to load the RDB dump, check server logs.",
             Self::NoCluster => "ERR This instance has cluster support disabled",
             Self::NoReplication => "ERR Replication is not supported by this version",
             Self::NoFailover => "ERR No failover in progress.",

@@ -1,9 +1,13 @@
-//! SAVE and its like. Nothing is kept on disk yet: what would have to write says so, and the rest tells
-//! what is true without.
+//! SAVE and its like. There is no log of changes yet; what would have to write one says so.
 
 use crate::commands::error::ServerError;
+use crate::saving::Cancelled;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError};
+use crate::waiting::{Awaited, Waiting};
+use darter_command_table::{
+    Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError, ShardView,
+};
+use darter_resp::Args;
 
 /// Every command of this file.
 pub static COMMANDS: &[&SessionCommand] = &[&BGREWRITEAOF, &BGSAVE, &LASTSAVE, &SAVE];
@@ -29,10 +33,10 @@ static BGREWRITEAOF: SessionCommand = SessionCommand::alone(
 );
 
 /// Saves in the background.
-static BGSAVE: SessionCommand = SessionCommand::alone(
+static BGSAVE: SessionCommand = SessionCommand::all_shards_if(
     Command {
         name: "BGSAVE",
-        summary: "Saves all data in the background. Not possible yet.",
+        summary: "Begins to save all data as they are now, in the background.",
         arity: Arity::AtLeast(1),
         args: &[Arg::one_of(
             "operation",
@@ -48,19 +52,58 @@ static BGSAVE: SessionCommand = SessionCommand::alone(
         ],
         ..BASE
     },
+    |args| !matches!(Operation::parse(args), Ok(Operation::Cancel) | Err(_)),
     background_save,
 );
 
-fn background_save(call: &mut SessionCall<'_>) -> SessionResult {
-    match call.args.get(1).map(<[u8]>::to_ascii_lowercase).as_deref() {
-        _ if call.args.len() > 2 => Err(ReplyError::Syntax),
-        None | Some(b"schedule") => Err(ServerError::NoPersistence(call.entry.command.name).into()),
-        Some(b"cancel") => Err(ServerError::NoSaveToCancel.into()),
-        Some(_) => Err(ReplyError::Syntax),
+/// What BGSAVE is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Begin,
+    Cancel,
+}
+
+impl Operation {
+    /// SCHEDULE lets a save wait for the rewriting of a log, which is not there, and for a transaction, which a
+    /// save waits for anyway.
+    fn parse(args: Args<'_>) -> Result<Self, ReplyError> {
+        match args.get(1) {
+            _ if args.len() > 2 => Err(ReplyError::Syntax),
+            None => Ok(Self::Begin),
+            Some(word) if word.eq_ignore_ascii_case(b"SCHEDULE") => Ok(Self::Begin),
+            Some(word) if word.eq_ignore_ascii_case(b"CANCEL") => Ok(Self::Cancel),
+            Some(_) => Err(ReplyError::Syntax),
+        }
     }
 }
 
-/// When data were last saved: never, so when the server started, as Redis answers then.
+fn background_save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    let saving = &call.shared.saving;
+    let answer = match Operation::parse(call.args)? {
+        Operation::Cancel => match saving.cancel() {
+            Cancelled::Nothing => return Err(ServerError::NoSaveToCancel.into()),
+            Cancelled::Scheduled => "Scheduled background saving cancelled",
+            Cancelled::UnderWay => "Background saving cancelled",
+        },
+        Operation::Begin if call.nested => {
+            // A file never has a part of a transaction.
+            if saving.current().is_some() {
+                return Err(ServerError::SaveUnderWay.into());
+            }
+            saving.schedule();
+            "Background saving scheduled"
+        }
+        Operation::Begin => {
+            let begun = saving.begin(call.shared, view, None, call.turn.now);
+            begun.map_err(|_| ServerError::SaveUnderWay)?;
+            "Background saving started"
+        }
+    };
+    call.reply().simple(answer);
+    Ok(Flow::Next)
+}
+
+/// When data were last saved.
 static LASTSAVE: SessionCommand = SessionCommand::alone(
     Command {
         name: "LASTSAVE",
@@ -71,20 +114,29 @@ static LASTSAVE: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        let started_at = call.shared.identity.started_at;
-        call.reply().integer(started_at.0 / 1000);
+        let last_save = call.shared.saving.history().last_save;
+        call.reply().integer(last_save.0 / 1000);
         Ok(Flow::Next)
     },
 );
 
-/// Saves while everybody waits.
-static SAVE: SessionCommand = SessionCommand::alone(
+/// Saves, and answers when that is done.
+static SAVE: SessionCommand = SessionCommand::all_shards(
     Command {
         name: "SAVE",
-        summary: "Saves all data while everybody waits. Not possible yet.",
+        summary: "Saves all data as they are now, and answers when they are on the disk.",
         complexity: "O(N) where N is the total number of keys in all databases",
         flags: BASE.flags.and(Flags::NO_MULTI),
         ..BASE
     },
-    |call| Err(ServerError::NoPersistence(call.entry.command.name).into()),
+    save,
 );
+
+/// Other than in Redis nobody else has to wait for it.
+fn save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    let begun = call.shared.saving.begin(call.shared, view, Some(call.id), call.turn.now);
+    begun.map_err(|_| ServerError::SaveUnderWay)?;
+    let waiting = Waiting { awaited: Awaited::Save, until: None };
+    call.core.begin_waiting(call.session, call.id, waiting);
+    Ok(Flow::Wait)
+}

@@ -1,8 +1,11 @@
 //! TIME and SHUTDOWN.
 
 use crate::commands::error::ServerError;
+use crate::saving::automatic::AtTheEnd;
+use crate::saving::save_held;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError};
+use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
+use darter_resp::Args;
 
 /// Every command of this file.
 pub static COMMANDS: &[&SessionCommand] = &[&SHUTDOWN, &TIME];
@@ -32,7 +35,7 @@ pub static TIME: SessionCommand = SessionCommand::alone(
 );
 
 /// Ends the server.
-pub static SHUTDOWN: SessionCommand = SessionCommand::alone(
+pub static SHUTDOWN: SessionCommand = SessionCommand::all_shards_if(
     Command {
         name: "SHUTDOWN",
         group: Group::Server,
@@ -59,6 +62,7 @@ pub static SHUTDOWN: SessionCommand = SessionCommand::alone(
         handler: Handler::Session,
         ..Command::BASE
     },
+    may_save,
     shutdown,
 );
 
@@ -95,23 +99,37 @@ fn parse_shutdown<'a>(
     Ok(options)
 }
 
-/// There is nothing to wait for and nothing that can be saved yet, so NOW and FORCE change little:
-/// FORCE shuts down even when SAVE was asked for.
-fn shutdown(call: &mut SessionCall<'_>) -> SessionResult {
+/// What is saved here is saved once more when the process ends, if something has changed meanwhile. There are
+/// no replicas to wait for, so NOW changes nothing; with FORCE it does not matter if saving fails.
+fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let options = parse_shutdown(call.args.tail(1).iter())?;
     if options.abort {
         return Err(ServerError::NoShutdown.into());
-    }
-    if options.save && !options.force {
-        tracing::warn!("SHUTDOWN SAVE refused: this version cannot save the data set");
-        return Err(ServerError::ShutdownFailed.into());
     }
     let Some(running) = call.shared.running.get() else {
         return Err(ServerError::ShutdownFailed.into());
     };
     tracing::info!("User requested shutdown...");
+    let at_the_end = match (options.save, options.no_save) {
+        (_, true) => AtTheEnd::Never,
+        (true, _) => AtTheEnd::Always,
+        _ => AtTheEnd::IfConfigured,
+    };
+    let has_points = !call.shared.config.current().saving.points.is_empty();
+    let saves = at_the_end == AtTheEnd::Always || (!options.no_save && has_points);
+    let is_saved = !saves || save_held(call.shared, view, call.turn.now).is_ok();
+    if !is_saved && !options.force {
+        tracing::warn!("Error trying to save the DB, can't exit.");
+        return Err(ServerError::ShutdownFailed.into());
+    }
+    call.shared.saving.last_save.set(if is_saved { at_the_end } else { AtTheEnd::Never });
     running.shutdown.begin();
     Ok(Flow::Close)
+}
+
+/// Whether SHUTDOWN may have to save.
+fn may_save(args: Args<'_>) -> bool {
+    parse_shutdown(args.tail(1).iter()).is_ok_and(|options| !options.abort && !options.no_save)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use darter_resp::Limits;
 use darter_runtime::{Pinning, Reactor};
 use darter_shard::{
     AccessNotes, EncodingLimits, EvictionOrder, EvictionPolicy, Interest, LfuOptions,
+    SnapshotContents,
 };
 use darter_txn::Routing;
 use std::fmt;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub process: ProcessSettings,
     /// Working directory: snapshots and relative paths begin there.
     pub directory: PathBuf,
+    /// How the data are saved.
+    pub saving: SavingSettings,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
     /// TCP port of the metrics endpoint; 0: none.
@@ -96,6 +99,16 @@ impl Settings {
     /// After how long a script is busy, in nanoseconds.
     pub const fn busy_script_nanos(&self) -> u64 {
         self.busy_script_millis.saturating_mul(1_000_000)
+    }
+
+    /// What goes into a file of all data.
+    pub const fn snapshot_contents(&self) -> SnapshotContents {
+        use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
+        let policy = self.eviction.policy;
+        SnapshotContents {
+            has_hints: matches!(policy, AllkeysLfu | AllkeysLru | VolatileLfu | VolatileLru),
+            compresses: self.saving.compresses,
+        }
     }
 
     /// What commands check arguments against.
@@ -170,6 +183,7 @@ impl Default for Settings {
             log: LogSettings::default(),
             process: ProcessSettings::default(),
             directory: PathBuf::new(),
+            saving: SavingSettings::default(),
             availability_zone: String::new(),
             metrics_port: 0,
             metrics_bind: Vec::new(),
@@ -495,18 +509,50 @@ impl Permission {
     }
 }
 
-/// After `seconds`, if at least `changes` keys changed, the data set is saved.
+/// How the data are saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each parameter")]
+pub struct SavingSettings {
+    /// When (`save`).
+    pub points: Vec<SavePoint>,
+    /// In which file of the directory (`dbfilename`).
+    pub file_name: PathBuf,
+    /// Whether strings are compressed (`rdbcompression`).
+    pub compresses: bool,
+    /// Whether there is a checksum (`rdbchecksum`).
+    pub has_checksum: bool,
+    /// Whether parts are synced before the whole is (`rdb-save-incremental-fsync`).
+    pub syncs_on_the_way: bool,
+    /// Whether writes are refused when it cannot be done (`stop-writes-on-bgsave-error`).
+    pub stops_writes: bool,
+}
+
+/// After `seconds`, if there were at least `changes` changes, the data are saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SavePoint;
+pub struct SavePoint {
+    /// At least 1.
+    pub seconds: i64,
+    /// How many.
+    pub changes: u64,
+}
 
 impl SavePoint {
-    /// Checks pairs of seconds (at least 1) and changes (at least 0).
-    pub(super) fn parse_all(words: &[&[u8]]) -> Option<()> {
+    /// Pairs of seconds (at least 1) and changes (at least 0).
+    pub(super) fn parse_all(words: &[&[u8]]) -> Option<Vec<Self>> {
         let (pairs, []) = words.as_chunks::<2>() else { return None };
-        let valid = |[seconds, changes]: &[&[u8]; 2]| {
-            Some(parse_i64(seconds)? >= 1 && parse_i64(changes)? >= 0)
-        };
-        pairs.iter().all(|pair| valid(pair).unwrap_or(false)).then_some(())
+        let points = pairs.iter().map(|[seconds, changes]| {
+            let seconds = parse_i64(seconds).filter(|seconds| *seconds >= 1)?;
+            let changes = u64::try_from(parse_i64(changes)?).ok()?;
+            Some(Self { seconds, changes })
+        });
+        points.collect()
+    }
+
+    /// Those of a parameter's text.
+    pub(super) fn of_text(text: &[u8]) -> Vec<Self> {
+        let words: Vec<&[u8]> =
+            text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+        Self::parse_all(&words).unwrap_or_default()
     }
 }
 

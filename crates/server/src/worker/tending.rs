@@ -82,6 +82,7 @@ impl Worker {
         if keeps_limit {
             shared.note_buffers();
         }
+        let save = shared.saving.current();
         let mut more = false;
         for id in shared.router().shards_at_home(self.core.worker) {
             // Out means busy, for who knows how long: it comes round again after the interval.
@@ -112,6 +113,10 @@ impl Worker {
                 });
                 self.core.serve(&mut view, turn.now);
             }
+            if let Some(save) = &save {
+                more |= save.advance(&mut held.shard, turn.now);
+            }
+            shared.saving.note_changes(&held.shard);
             shared.note_shard_bytes(id, held.shard.used_bytes());
             if let Some(figures) = shared.figures.get() {
                 figures.publish(&mut held.shard, id, limits.databases, turn.now);

@@ -190,18 +190,26 @@ static PERSISTENCE: &[Field] = &[
     field("current_cow_size", |_| Count(0)),
     field("current_cow_size_age", |_| Count(0)),
     field("current_fork_perc", |_| Ratio(0.0)),
-    field("current_save_keys_processed", |_| Count(0)),
-    field("current_save_keys_total", |_| Count(0)),
-    field("rdb_changes_since_last_save", |info| Count(info.shards.changes)),
-    field("rdb_bgsave_in_progress", |_| Count(0)),
-    field("rdb_last_save_time", |info| Signed(info.shared.identity.started_at.0 / 1000)),
-    field("rdb_last_bgsave_status", |_| Word("ok")),
-    field("rdb_last_bgsave_time_sec", |_| Signed(-1)),
-    field("rdb_current_bgsave_time_sec", |_| Signed(-1)),
-    field("rdb_saves", |_| Count(0)),
+    field("current_save_keys_processed", |info| {
+        Count(info.save.unwrap_or_default().keys_done)
+    }),
+    field("current_save_keys_total", |info| Count(info.save.unwrap_or_default().keys)),
+    field("rdb_changes_since_last_save", |info| {
+        Count(info.shared.saving.unsaved(info.shards.changes))
+    }),
+    field("rdb_bgsave_in_progress", |info| Count(info.save.is_some().into())),
+    field("rdb_last_save_time", |info| Signed(info.saves.last_save.0 / 1000)),
+    field("rdb_last_bgsave_status", |info| {
+        Word(if info.saves.last_succeeded { "ok" } else { "err" })
+    }),
+    field("rdb_last_bgsave_time_sec", |info| Signed(info.saves.last_seconds)),
+    field("rdb_current_bgsave_time_sec", |info| {
+        Signed(info.save.map_or(-1, |save| save.seconds))
+    }),
+    field("rdb_saves", |info| Count(info.saves.saves)),
     field("rdb_last_cow_size", |_| Count(0)),
-    field("rdb_last_load_keys_expired", |_| Count(0)),
-    field("rdb_last_load_keys_loaded", |_| Count(0)),
+    field("rdb_last_load_keys_expired", |info| Count(info.saves.loaded.expired)),
+    field("rdb_last_load_keys_loaded", |info| Count(info.saves.loaded.keys)),
     field("aof_enabled", |_| Count(0)),
     field("aof_rewrite_in_progress", |_| Count(0)),
     field("aof_rewrite_scheduled", |_| Count(0)),

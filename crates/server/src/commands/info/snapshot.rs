@@ -5,6 +5,7 @@ use super::system::{self, CpuTimes};
 use crate::config::Settings;
 use crate::pause::Pause;
 use crate::pubsub::Kind;
+use crate::saving::{History, Progress};
 use crate::scripting::store::ScriptTotals;
 use crate::session_command::SessionCall;
 use crate::shared::Shared;
@@ -32,6 +33,9 @@ pub(crate) struct Snapshot {
     pub(crate) shards: ShardTotals,
     pub(crate) clients: ClientLevels,
     pub(crate) pause: Option<Pause>,
+    pub(crate) saves: History,
+    /// The one under way.
+    pub(crate) save: Option<Progress>,
     pub(crate) buffer_bytes: u64,
     /// What is used when there is no key and no client.
     pub(crate) startup_bytes: u64,
@@ -153,6 +157,8 @@ impl Snapshot {
             clients,
             replication_id: shared.replication_id.lock().expect("replaced as a whole").clone(),
             pause: shared.pause.at(now),
+            saves: shared.saving.history(),
+            save: shared.saving.progress(&shared.stopwatch),
             startup_bytes: shared.startup_bytes,
             scripts: shared.scripts.totals(),
             committed_bytes: as_u64(allocator::committed_bytes()),

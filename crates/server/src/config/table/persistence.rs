@@ -3,6 +3,7 @@
 use crate::config::parameter::{
     INT, LONG, Parameter, Rewrite, checked, choice, flag, formed, memory, number, words,
 };
+use crate::config::settings::SavePoint;
 use crate::config::special;
 use darter_command_table::RdbVersions;
 use std::ffi::OsStr;
@@ -15,11 +16,18 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .sets(|to, value| to.directory = OsStr::from_bytes(value.bytes()).into()),
     words("save", special::save, "3600 1 300 100 60 10000", "Save after seconds with changes.")
         .collects()
-        .rewrite(Rewrite::Always),
-    checked("dbfilename", special::db_file_name, "dump.rdb", "File of the snapshot.").protected(),
-    flag("rdbcompression", "yes", "Compresses strings in snapshots."),
-    flag("rdbchecksum", "yes", "Adds a checksum to snapshots.").at_start(),
-    flag("rdb-save-incremental-fsync", "yes", "Writes snapshots to disk bit by bit."),
+        .rewrite(Rewrite::Always)
+        .sets(|to, value| to.saving.points = SavePoint::of_text(value.bytes())),
+    checked("dbfilename", special::db_file_name, "dump.rdb", "File of the snapshot.")
+        .protected()
+        .sets(|to, value| to.saving.file_name = OsStr::from_bytes(value.bytes()).into()),
+    flag("rdbcompression", "yes", "Compresses strings in snapshots.")
+        .sets(|to, value| to.saving.compresses = value.is_yes()),
+    flag("rdbchecksum", "yes", "Adds a checksum to snapshots.")
+        .at_start()
+        .sets(|to, value| to.saving.has_checksum = value.is_yes()),
+    flag("rdb-save-incremental-fsync", "yes", "Writes snapshots to disk bit by bit.")
+        .sets(|to, value| to.saving.syncs_on_the_way = value.is_yes()),
     flag("rdb-del-sync-files", "no", "Deletes snapshots made for replicas only."),
     choice(
         "rdb-version-check",
@@ -46,7 +54,8 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     )
     .unit("bytes")
     .hidden(),
-    flag("stop-writes-on-bgsave-error", "yes", "Refuses writes after a snapshot has failed."),
+    flag("stop-writes-on-bgsave-error", "yes", "Refuses writes after a snapshot has failed.")
+        .sets(|to, value| to.saving.stops_writes = value.is_yes()),
     choice("sanitize-dump-payload", &["no", "yes", "clients"], "no", "Checks what RESTORE brings."),
     flag("appendonly", "no", "Keeps a log of changes."),
     checked("appendfilename", special::append_file_name, "appendonly.aof", "File of the log.")

@@ -1,0 +1,220 @@
+//! The file of a save: written under another name and put in place when it is whole and on the disk.
+
+use super::Save;
+use crate::config::Settings;
+use crate::shared::{REDIS_VERSION, Shared};
+use darter_base::{DbIndex, UnixMillis};
+use darter_command_table::ShardView;
+use darter_rdb::Version;
+use darter_rdb::file::{Checksum, push_aux, push_database, push_end, push_function, push_header};
+use darter_shard::Chunk;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+/// Written between two syncs, so that the last one does not have everything to do
+/// (`rdb-save-incremental-fsync`).
+const SYNC_EVERY_BYTES: u64 = 4 << 20;
+
+/// Where a file goes.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    directory: PathBuf,
+    name: PathBuf,
+    has_checksum: bool,
+    syncs_on_the_way: bool,
+}
+
+/// What stands before the keys.
+#[derive(Debug, Default)]
+pub(super) struct Preface {
+    bytes: Vec<u8>,
+    /// Keys of all shards.
+    pub(super) keys: u64,
+    /// Changes of all shards.
+    pub(super) changes: u64,
+}
+
+/// The thread of a save.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub(super) save: Arc<Save>,
+    pub(super) arrivals: Receiver<Chunk>,
+    /// How many last chunks there will be.
+    pub(super) shards: usize,
+    pub(super) target: Target,
+    pub(super) preface: Preface,
+}
+
+impl Target {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            directory: settings.directory.clone(),
+            name: settings.saving.file_name.clone(),
+            has_checksum: settings.saving.has_checksum,
+            syncs_on_the_way: settings.saving.syncs_on_the_way,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(&self.name)
+    }
+}
+
+impl Preface {
+    /// Of what `view`, which is over all shards, holds now.
+    pub(super) fn of(shared: &Shared, view: &mut ShardView<'_>, now: UnixMillis) -> Self {
+        let databases = shared.config.current().databases;
+        let mut totals = vec![(0_usize, 0_usize); databases.into()];
+        let (mut used_bytes, mut changes, mut has_field_deadlines) = (0, 0, false);
+        for shard in view.each() {
+            used_bytes += shard.used_bytes();
+            changes += shard.changes();
+            for (db, totals) in (0..databases).zip(&mut totals) {
+                let keyspace = shard.keyspace(DbIndex(db), now);
+                totals.0 += keyspace.len();
+                totals.1 += keyspace.expires_len();
+                has_field_deadlines |= keyspace.deadline_holders_len() > 0;
+            }
+        }
+        // Older servers read the file unless there is something that they cannot know.
+        let version = if has_field_deadlines { Version::VALKEY_9 } else { Version::REDIS_7_0 };
+        let mut bytes = Vec::new();
+        push_header(&mut bytes, version);
+        push_aux(&mut bytes, b"redis-ver", REDIS_VERSION.as_bytes());
+        push_aux(&mut bytes, b"redis-bits", usize::BITS.to_string().as_bytes());
+        push_aux(&mut bytes, b"ctime", (now.0 / 1000).to_string().as_bytes());
+        push_aux(&mut bytes, b"used-mem", used_bytes.to_string().as_bytes());
+        push_aux(&mut bytes, b"aof-base", b"0");
+        for library in &shared.scripts.libraries().0 {
+            push_function(&mut bytes, &library.text);
+        }
+        for (db, (keys, with_deadline)) in (0_u32..).zip(&totals) {
+            if *keys > 0 {
+                push_database(&mut bytes, db, *keys, *with_deadline);
+            }
+        }
+        let keys = totals.iter().map(|(keys, _)| *keys as u64).sum();
+        Self { bytes, keys, changes }
+    }
+}
+
+impl Writing {
+    /// Writes what arrives until every shard has sent its last chunk, whatever becomes of the file.
+    pub(super) fn run(self) -> io::Result<()> {
+        let Self { save, arrivals, shards, target, preface } = self;
+        let mut temporary = Temporary::begin(&target, &preface);
+        if temporary.is_err() {
+            save.is_abandoned.store(true, Ordering::Relaxed);
+        }
+        let mut left = shards;
+        while left > 0 {
+            // The other end is part of `save`, which is here.
+            let Ok(chunk) = arrivals.recv() else { break };
+            left -= usize::from(chunk.is_last);
+            save.queued_bytes.fetch_sub(chunk.bytes.len(), Ordering::Relaxed);
+            if save.is_abandoned.load(Ordering::Relaxed) {
+                continue;
+            }
+            if let Ok(file) = &mut temporary
+                && let Err(error) = file.write(&chunk.bytes)
+            {
+                temporary = Err(error);
+                save.is_abandoned.store(true, Ordering::Relaxed);
+            }
+        }
+        let file = temporary?;
+        if save.is_abandoned.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the save was given up"));
+        }
+        file.finish(&target)
+    }
+}
+
+/// Writes a file of what `fill` hands to the function it is given.
+pub(super) fn write_at_once(
+    target: &Target,
+    preface: &Preface,
+    fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = Temporary::begin(target, preface)?;
+    fill(&mut |bytes| file.write(bytes))?;
+    file.finish(target)
+}
+
+/// The file under its temporary name. Dropped before it is finished it is deleted.
+#[derive(Debug)]
+struct Temporary {
+    file: File,
+    path: PathBuf,
+    checksum: Checksum,
+    has_checksum: bool,
+    syncs_on_the_way: bool,
+    bytes_since_sync: u64,
+    is_finished: bool,
+}
+
+impl Temporary {
+    fn begin(target: &Target, preface: &Preface) -> io::Result<Self> {
+        let path = target.directory.join(format!("temp-{}.rdb", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        let mut begun = Self {
+            file,
+            path,
+            checksum: Checksum::new(),
+            has_checksum: target.has_checksum,
+            syncs_on_the_way: target.syncs_on_the_way,
+            bytes_since_sync: 0,
+            is_finished: false,
+        };
+        begun.write(&preface.bytes)?;
+        Ok(begun)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        if self.has_checksum {
+            self.checksum.add(bytes);
+        }
+        self.bytes_since_sync += bytes.len() as u64;
+        if self.syncs_on_the_way && self.bytes_since_sync >= SYNC_EVERY_BYTES {
+            self.file.sync_data()?;
+            self.bytes_since_sync = 0;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, target: &Target) -> io::Result<()> {
+        let mut end = Vec::new();
+        push_end(&mut end, self.has_checksum.then_some(self.checksum));
+        self.file.write_all(&end)?;
+        self.file.sync_all()?;
+        fs::rename(&self.path, target.path())?;
+        self.is_finished = true;
+        sync_directory(&target.directory)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // What is left of it is of no use; an error here changes nothing.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether a file can be made where the data are saved.
+pub(super) fn try_directory(settings: &Settings) -> io::Result<()> {
+    let path = settings.directory.join(format!("temp-{}.rdb", std::process::id()));
+    OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+    fs::remove_file(&path)
+}
+
+/// A name that was changed stays changed only once the directory is on the disk.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,390 @@
+//! Saving all data to a file, and loading it (SAVE, BGSAVE, save points, the start).
+//!
+//! ```text
+//!   all shards at one instant        each home worker             a thread for the file
+//!   Saving::begin                    Worker::save_slice           file::Writing::run
+//!   +---------------------+          +-------------------+        +--------------------------+
+//!   | begin_snapshot in   |  ----->  | slices of shards  | -----> | temp file, checksum,     |
+//!   | each shard          |          | between ticks     | chunks | sync, rename, sync       |
+//!   +---------------------+          +-------------------+        +--------------------------+
+//! ```
+//!
+//! Nothing is forked and nothing stands still: what is saved is the instant at which all shards were held, and
+//! memory stays flat ([`darter_shard::Chunk`] says how). When the file cannot be written the rest of the
+//! snapshot is thrown away, the file of before is left as it is, and the error is remembered.
+//!
+//! Where everybody has to wait for the file ([`save_held`]: SHUTDOWN, DEBUG RELOAD, the end of the process) the
+//! same is done at once by whoever holds all shards.
+
+pub mod automatic;
+mod file;
+pub mod load;
+
+use self::automatic::LastSave;
+use crate::config::ConfigStore;
+use crate::mail::Mail;
+use crate::shared::Shared;
+use darter_base::UnixMillis;
+use darter_command_table::ShardView;
+use darter_runtime::{ConnectionId, Stopwatch, Ticks};
+use darter_shard::{Chunk, Shard};
+use file::{Preface, Target, Writing};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes on their way to the file above which workers wait for it.
+const QUEUED_BYTES_MAX: usize = 16 << 20;
+
+/// Saving, as all workers share it.
+#[derive(Debug)]
+pub struct Saving {
+    /// Whether a save is under way: what workers look at first.
+    is_under_way: AtomicBool,
+    current: Mutex<Option<Arc<Save>>>,
+    history: Mutex<History>,
+    /// Whether there is a file that was written or read.
+    has_file: AtomicBool,
+    /// Changes of all shards that it holds.
+    saved_changes: AtomicU64,
+    /// Changes of all shards, as of the last look at them.
+    seen_changes: Box<[AtomicU64]>,
+    /// Whether one is to begin as soon as it can.
+    is_scheduled: AtomicBool,
+    /// Whether the last try of a background save failed.
+    has_failed: AtomicBool,
+    /// What happens at the end of the process.
+    pub last_save: LastSave,
+}
+
+/// What became of saves.
+#[derive(Clone, Copy, Debug)]
+pub struct History {
+    /// When the last one succeeded; when the server started, if none has.
+    pub last_save: UnixMillis,
+    /// When the last one in the background began.
+    pub last_try: UnixMillis,
+    /// Whether that one succeeded; true if there was none.
+    pub last_succeeded: bool,
+    /// How long it took, in seconds; -1: there was none.
+    pub last_seconds: i64,
+    /// How many succeeded since the start.
+    pub saves: u64,
+    /// What loading found.
+    pub loaded: load::Loaded,
+}
+
+/// A save under way.
+#[derive(Debug)]
+pub struct Save {
+    chunks: Mutex<Sender<Chunk>>,
+    /// Bytes sent and not yet written.
+    queued_bytes: AtomicUsize,
+    is_abandoned: AtomicBool,
+    /// Whether somebody asked for it to be abandoned.
+    is_cancelled: AtomicBool,
+    begun: Ticks,
+    /// Keys at the instant, and of those how many have been written.
+    keys: u64,
+    keys_done: AtomicU64,
+    /// Changes of all shards at the instant.
+    changes: u64,
+    /// Clients that wait for it.
+    waiting: Mutex<Vec<ConnectionId>>,
+}
+
+/// Why no save began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderWay;
+
+/// What INFO shows of a save under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    pub seconds: i64,
+    pub keys: u64,
+    pub keys_done: u64,
+}
+
+impl Saving {
+    /// Nothing saved yet, of so many shards.
+    pub fn new(started_at: UnixMillis, shards: usize) -> Self {
+        Self {
+            is_under_way: AtomicBool::new(false),
+            current: Mutex::default(),
+            history: Mutex::new(History {
+                last_save: started_at,
+                last_try: UnixMillis(0),
+                last_succeeded: true,
+                last_seconds: -1,
+                saves: 0,
+                loaded: load::Loaded::default(),
+            }),
+            has_file: AtomicBool::new(false),
+            saved_changes: AtomicU64::new(0),
+            seen_changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            is_scheduled: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            last_save: LastSave::default(),
+        }
+    }
+
+    /// Begins to save what all shards, which `view` is over, hold now; `waiting` will be told of the end.
+    pub fn begin(
+        &self,
+        shared: &'static Shared,
+        view: &mut ShardView<'_>,
+        waiting: Option<ConnectionId>,
+        now: UnixMillis,
+    ) -> Result<(), UnderWay> {
+        let mut current = lock(&self.current);
+        if current.is_some() {
+            return Err(UnderWay);
+        }
+        let settings = shared.config.current();
+        let preface = Preface::of(shared, view, now);
+        let (chunks, arrivals) = std::sync::mpsc::channel();
+        let save = Arc::new(Save {
+            chunks: Mutex::new(chunks),
+            queued_bytes: AtomicUsize::new(0),
+            is_abandoned: AtomicBool::new(false),
+            is_cancelled: AtomicBool::new(false),
+            begun: shared.stopwatch.now(),
+            keys: preface.keys,
+            keys_done: AtomicU64::new(0),
+            changes: preface.changes,
+            waiting: Mutex::new(waiting.into_iter().collect()),
+        });
+        for shard in view.each() {
+            shard.begin_snapshot(settings.snapshot_contents());
+        }
+        lock(&self.history).last_try = now;
+        self.is_scheduled.store(false, Ordering::Relaxed);
+        self.is_under_way.store(true, Ordering::Release);
+        *current = Some(Arc::clone(&save));
+        let writing = Writing {
+            save: Arc::clone(&save),
+            arrivals,
+            shards: shared.router().shard_count().into(),
+            target: Target::of(&settings),
+            preface,
+        };
+        let run = move || {
+            let result = writing.run();
+            shared.saving.finish(shared, result);
+        };
+        let spawned = std::thread::Builder::new().name("darter-save".to_owned()).spawn(run);
+        if let Err(error) = spawned {
+            // Nobody listens: the shards get rid of theirs.
+            *current = None;
+            drop(current);
+            self.is_under_way.store(false, Ordering::Release);
+            for shard in view.each() {
+                shard.abandon_snapshot();
+                while shard.snapshot_slice(now).is_some() {}
+            }
+            self.note_failure(&error);
+            tell(shared, &save, false);
+        }
+        Ok(())
+    }
+
+    /// The save under way.
+    #[inline]
+    pub fn current(&self) -> Option<Arc<Save>> {
+        if !self.is_under_way.load(Ordering::Acquire) {
+            return None;
+        }
+        lock(&self.current).clone()
+    }
+
+    /// Throws the save under way or the one that is to begin away (BGSAVE CANCEL).
+    pub fn cancel(&self) -> Cancelled {
+        if self.is_scheduled.swap(false, Ordering::Relaxed) {
+            return Cancelled::Scheduled;
+        }
+        match self.current() {
+            None => Cancelled::Nothing,
+            Some(save) => {
+                save.is_cancelled.store(true, Ordering::Relaxed);
+                save.is_abandoned.store(true, Ordering::Relaxed);
+                Cancelled::UnderWay
+            }
+        }
+    }
+
+    /// Lets a save begin as soon as it can.
+    pub fn schedule(&self) {
+        self.is_scheduled.store(true, Ordering::Relaxed);
+    }
+
+    /// What became of saves.
+    pub fn history(&self) -> History {
+        *lock(&self.history)
+    }
+
+    /// How far the save under way is.
+    pub fn progress(&self, stopwatch: &Stopwatch) -> Option<Progress> {
+        self.current().map(|save| Progress {
+            seconds: save.seconds(stopwatch),
+            keys: save.keys,
+            keys_done: save.keys_done.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Changes that no save holds, of `changes` that all shards count.
+    pub fn unsaved(&self, changes: u64) -> u64 {
+        changes.saturating_sub(self.saved_changes.load(Ordering::Relaxed))
+    }
+
+    /// Whether the file has everything, if all shards count so many changes.
+    fn is_on_disk(&self, changes: u64) -> bool {
+        self.has_file.load(Ordering::Relaxed) && self.unsaved(changes) == 0
+    }
+
+    /// Notes what a shard counts.
+    pub fn note_changes(&self, shard: &Shard) {
+        self.seen_changes[shard.id().index()].store(shard.changes(), Ordering::Relaxed);
+    }
+
+    /// Whether writes are refused because the data cannot be saved
+    /// (`stop-writes-on-bgsave-error`).
+    pub fn refuses_writes(&self, config: &ConfigStore) -> bool {
+        if !self.has_failed.load(Ordering::Relaxed) {
+            return false;
+        }
+        let settings = config.current();
+        settings.saving.stops_writes && !settings.saving.points.is_empty()
+    }
+
+    /// All data at `changes` are in the file, or were read from it.
+    fn note_success(&self, changes: u64) {
+        self.note_file(changes);
+        self.has_failed.store(false, Ordering::Relaxed);
+        let mut history = lock(&self.history);
+        history.last_save = darter_runtime::wall_clock();
+        history.last_succeeded = true;
+        history.saves += 1;
+    }
+
+    fn note_file(&self, changes: u64) {
+        self.has_file.store(true, Ordering::Relaxed);
+        self.saved_changes.store(changes, Ordering::Relaxed);
+    }
+
+    fn note_failure(&self, error: &io::Error) {
+        tracing::warn!(%error, "The data could not be saved");
+        self.has_failed.store(true, Ordering::Relaxed);
+        lock(&self.history).last_succeeded = false;
+    }
+
+    /// The file of the save under way is complete, or never will be. All shards are done with it.
+    fn finish(&self, shared: &Shared, result: io::Result<()>) {
+        let Some(save) = lock(&self.current).take() else { return };
+        self.is_under_way.store(false, Ordering::Release);
+        let succeeded = result.is_ok();
+        match result {
+            Ok(()) => {
+                self.note_success(save.changes);
+                tracing::info!("Background saving terminated with success");
+            }
+            Err(_) if save.is_cancelled.load(Ordering::Relaxed) => {
+                lock(&self.history).last_succeeded = false;
+                tracing::warn!("Background saving was cancelled");
+            }
+            Err(error) => self.note_failure(&error),
+        }
+        lock(&self.history).last_seconds = save.seconds(&shared.stopwatch);
+        tell(shared, &save, succeeded);
+    }
+}
+
+/// What BGSAVE CANCEL found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    Nothing,
+    Scheduled,
+    UnderWay,
+}
+
+/// Tells those who wait for a save.
+fn tell(shared: &Shared, save: &Save, succeeded: bool) {
+    for to in lock(&save.waiting).drain(..) {
+        shared.send(to.worker, Mail::Saved { to, succeeded });
+    }
+}
+
+impl Save {
+    /// How long it has been under way.
+    fn seconds(&self, stopwatch: &Stopwatch) -> i64 {
+        let nanos = stopwatch.nanos_between(self.begun, stopwatch.now());
+        i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX)
+    }
+
+    /// Goes on with a shard's part. `true` when there is more to do at once.
+    pub fn advance(&self, shard: &mut Shard, now: UnixMillis) -> bool {
+        if self.is_abandoned.load(Ordering::Relaxed) {
+            shard.abandon_snapshot();
+        } else if self.queued_bytes.load(Ordering::Relaxed) > QUEUED_BYTES_MAX {
+            return false;
+        }
+        let Some(chunk) = shard.snapshot_slice(now) else { return false };
+        let more = !chunk.is_last;
+        if chunk.is_last || !chunk.bytes.is_empty() {
+            self.keys_done.fetch_add(chunk.keys, Ordering::Relaxed);
+            self.queued_bytes.fetch_add(chunk.bytes.len(), Ordering::Relaxed);
+            // The thread listens until every shard has sent its last one.
+            let _ = lock(&self.chunks).send(chunk);
+        }
+        more
+    }
+}
+
+/// Saves what the shards hold that `view` is over, which are all, before it returns. One in the background is
+/// thrown away for it.
+pub fn save_held(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    now: UnixMillis,
+) -> io::Result<()> {
+    let settings = shared.config.current();
+    if let Some(save) = shared.saving.current() {
+        save.is_cancelled.store(true, Ordering::Relaxed);
+        save.is_abandoned.store(true, Ordering::Relaxed);
+        for shard in view.each() {
+            while save.advance(shard, now) {}
+        }
+    }
+    let preface = Preface::of(shared, view, now);
+    let changes = preface.changes;
+    let result = file::write_at_once(&Target::of(&settings), &preface, |sink| {
+        for shard in view.each() {
+            shard.begin_snapshot(settings.snapshot_contents());
+        }
+        let mut result = Ok(());
+        for shard in view.each() {
+            while let Some(chunk) = shard.snapshot_slice(now) {
+                if result.is_ok() {
+                    result = sink(&chunk.bytes);
+                }
+                if result.is_err() {
+                    shard.abandon_snapshot();
+                }
+            }
+        }
+        result
+    });
+    match &result {
+        Ok(()) => {
+            shared.saving.note_success(changes);
+            tracing::info!("DB saved on disk");
+        }
+        Err(error) => shared.saving.note_failure(error),
+    }
+    result
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is kept under these locks is never half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
