@@ -152,7 +152,7 @@ mod tests {
         let mut loader = Loader::new();
         loader.standard_input(b"appendonly yes\nsave \"\"\nport 7000\n").unwrap();
         let configuration = Configuration::of(loader.finish().unwrap(), None);
-        assert_eq!(configuration.without_effect(), ["save", "appendonly"]);
+        assert_eq!(configuration.without_effect(), ["appendonly"]);
     }
 
     #[test]

@@ -888,7 +888,9 @@ impl Service for Worker {
         let turn = *connections.turn();
         self.count_tick(connections);
         self.core.follow_settings();
-        self.core.refuses_writes.set(self.core.shared.saving.refuses_writes(&self.core.shared.config));
+        self.core
+            .refuses_writes
+            .set(self.core.shared.saving.refuses_writes(&self.core.shared.config));
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
         {

@@ -390,7 +390,8 @@ mod tests {
         let hasher = shard.hasher().clone();
         let name = (random.next() % 3000).to_string();
         let other = (random.next() % 3000).to_string();
-        let (key, other) = (Key::new(&hasher, name.as_bytes()), Key::new(&hasher, other.as_bytes()));
+        let (key, other) =
+            (Key::new(&hasher, name.as_bytes()), Key::new(&hasher, other.as_bytes()));
         let db = DbIndex(u16::try_from(random.next() % u64::from(DATABASES)).unwrap());
         let number = random.next();
         let mut keyspace = shard.keyspace(db, NOW);

@@ -21,7 +21,6 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("ACL SAVE", &[]),
     ("ACL SETUSER", &["somebody"]),
     ("BGREWRITEAOF", &[]),
-    ("BGSAVE", &[]),
     ("CLIENT IMPORT-SOURCE", &["ON"]),
     ("FAILOVER", &[]),
     ("MODULE LOAD", &["path"]),
@@ -29,7 +28,6 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("MODULE UNLOAD", &["name"]),
     ("PSYNC", &["?", "-1"]),
     ("REPLCONF", &["ack", "0"]),
-    ("SAVE", &[]),
     ("SYNC", &[]),
 ];
 

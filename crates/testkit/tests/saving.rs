@@ -185,7 +185,8 @@ fn a_file_is_of_one_instant_however_busy_the_server_is() {
                 if let (Value::Bulk(before), Value::Bulk(after)) =
                     (before, call(&mut reader, "GET {a}0"))
                 {
-                    let number = |text: &[u8]| String::from_utf8_lossy(text).parse::<i64>().unwrap();
+                    let number =
+                        |text: &[u8]| String::from_utf8_lossy(text).parse::<i64>().unwrap();
                     assert!(number(&after) >= number(&before), "{mode}: older than the command");
                 }
             }
@@ -197,9 +198,8 @@ fn a_file_is_of_one_instant_however_busy_the_server_is() {
 #[test]
 fn the_end_of_the_process_saves_unless_told_not_to() {
     let directory = tempfile::tempdir().unwrap();
-    let start = |more: &[&str]| {
-        Server::start(&spec(SERVER_MODES[3], directory.path(), more)).unwrap()
-    };
+    let start =
+        |more: &[&str]| Server::start(&spec(SERVER_MODES[3], directory.path(), more)).unwrap();
     let points: &[&str] = &["--save", "3600", "1000"];
     let never: &[&str] = &["--save", ""];
     let mut server = start(points);
@@ -230,6 +230,34 @@ fn the_end_of_the_process_saves_unless_told_not_to() {
     terminate(&mut server);
     let server = start(never);
     assert_eq!(call(&mut server.connect().unwrap(), "GET k"), Value::Bulk(b"2".to_vec()));
+}
+
+#[test]
+fn one_save_at_a_time_and_reloading_throws_it_away() {
+    for mode in SERVER_MODES {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Server::start(&spec(*mode, directory.path(), &[])).unwrap();
+        let mut client = server.connect().unwrap();
+        call(&mut client, "DEBUG POPULATE 300000 key 40");
+        let digest = call(&mut client, "DEBUG DIGEST");
+        for round in 0..5 {
+            let lines =
+                ["BGSAVE", "SAVE", "BGSAVE CANCEL", "DEBUG RELOAD", "BGSAVE", "DEBUG RELOAD"];
+            let lines: Vec<Vec<&str>> = lines.map(|line| line.split(' ').collect()).into();
+            let replies = client.pipeline(&lines).unwrap();
+            assert_eq!(replies[3], ok(), "{mode}, round {round}");
+            assert_eq!(replies[5], ok(), "{mode}, round {round}");
+        }
+        assert_eq!(call(&mut client, "DEBUG DIGEST"), digest, "{mode}");
+        let is_over = || {
+            let mut client = server.connect().unwrap();
+            persistence(&mut client, "rdb_bgsave_in_progress") == "0"
+        };
+        assert!(eventually(is_over), "{mode}");
+        assert_eq!(call(&mut client, "SAVE"), ok(), "{mode}");
+        let left = fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(left, 1, "{mode}: nothing but the file");
+    }
 }
 
 #[test]
@@ -270,6 +298,11 @@ fn writes_are_refused_while_they_cannot_be_saved() {
         assert_eq!(call(&mut client, "GET k"), Value::Bulk(b"v".to_vec()), "{mode}");
         let Value::Error(text) = call(&mut client, "PING") else { panic!("{mode}") };
         assert!(text.starts_with(b"MISCONF "));
+        let script = "return redis.call('SET', KEYS[1], 'w')";
+        let Value::Error(text) = client.call(&["EVAL", script, "1", "k"]).unwrap() else {
+            panic!("{mode}")
+        };
+        assert!(text.starts_with(b"MISCONF "), "{mode}: {}", text.escape_ascii());
         client.send(&["SHUTDOWN"]).unwrap();
         let reply = client.read_reply().unwrap();
         let refused = b"ERR Errors trying to SHUTDOWN. Check logs.".to_vec();
@@ -295,17 +328,13 @@ fn a_damaged_file_is_refused_with_its_name_and_the_place() {
     drop(server);
     let file = directory.path().join("dump.rdb");
     let bytes = fs::read(&file).unwrap();
-    let damaged: [Vec<u8>; 4] = [
-        bytes[..bytes.len() / 2].to_vec(),
-        bytes[..8].to_vec(),
-        [&bytes[..], b"more"].concat(),
-        {
+    let damaged: [Vec<u8>; 4] =
+        [bytes[..bytes.len() / 2].to_vec(), bytes[..8].to_vec(), [&bytes[..], b"more"].concat(), {
             let mut flipped = bytes.clone();
             let at = flipped.len() - 4;
             flipped[at] ^= 1;
             flipped
-        },
-    ];
+        }];
     for bytes in damaged {
         fs::write(&file, &bytes).unwrap();
         let error = Server::start(&spec(mode, directory.path(), &[])).unwrap_err();

@@ -71,14 +71,14 @@ impl Saving {
         let seen = self.seen_changes.iter().map(|changes| changes.load(Ordering::Relaxed)).sum();
         let changes = self.unsaved(seen);
         let history = self.history();
-        let retry_millis = if history.last_seconds == 0 { QUICK_RETRY_MILLIS } else { RETRY_MILLIS };
+        let retry_millis =
+            if history.last_seconds == 0 { QUICK_RETRY_MILLIS } else { RETRY_MILLIS };
         if !history.last_succeeded && now.0.saturating_sub(history.last_try.0) < retry_millis {
             return false;
         }
         let seconds = now.0.saturating_sub(history.last_save.0) / 1000;
         let points = &settings.saving.points;
-        let point =
-            points.iter().find(|point| changes >= point.changes && seconds > point.seconds);
+        let point = points.iter().find(|point| changes >= point.changes && seconds > point.seconds);
         if let Some(point) = point {
             tracing::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
         }

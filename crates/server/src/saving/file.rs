@@ -12,7 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 
 /// Written between two syncs, so that the last one does not have everything to do
@@ -159,7 +159,7 @@ struct Temporary {
 
 impl Temporary {
     fn begin(target: &Target, preface: &Preface) -> io::Result<Self> {
-        let path = target.directory.join(format!("temp-{}.rdb", std::process::id()));
+        let path = temporary_path(&target.directory);
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
         let mut begun = Self {
             file,
@@ -207,9 +207,16 @@ impl Drop for Temporary {
     }
 }
 
+/// A name that nobody else uses: one save can still be thrown away while the next one begins.
+fn temporary_path(directory: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    directory.join(format!("temp-{}-{count}.rdb", std::process::id()))
+}
+
 /// Whether a file can be made where the data are saved.
 pub(super) fn try_directory(settings: &Settings) -> io::Result<()> {
-    let path = settings.directory.join(format!("temp-{}.rdb", std::process::id()));
+    let path = temporary_path(&settings.directory);
     OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
     fs::remove_file(&path)
 }

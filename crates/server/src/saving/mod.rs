@@ -169,16 +169,17 @@ impl Saving {
             target: Target::of(&settings),
             preface,
         };
+        let finished = Arc::clone(&save);
         let run = move || {
             let result = writing.run();
-            shared.saving.finish(shared, result);
+            shared.saving.finish(shared, &finished, result);
         };
         let spawned = std::thread::Builder::new().name("darter-save".to_owned()).spawn(run);
         if let Err(error) = spawned {
             // Nobody listens: the shards get rid of theirs.
             *current = None;
-            drop(current);
             self.is_under_way.store(false, Ordering::Release);
+            drop(current);
             for shard in view.each() {
                 shard.abandon_snapshot();
                 while shard.snapshot_slice(now).is_some() {}
@@ -189,7 +190,8 @@ impl Saving {
         Ok(())
     }
 
-    /// The save under way.
+    /// The save under way. Whoever holds a shard knows by it where that shard's snapshot belongs: none begins
+    /// while a shard is out, and none ends before all shards are done.
     #[inline]
     pub fn current(&self) -> Option<Arc<Save>> {
         if !self.is_under_way.load(Ordering::Acquire) {
@@ -278,10 +280,8 @@ impl Saving {
         lock(&self.history).last_succeeded = false;
     }
 
-    /// The file of the save under way is complete, or never will be. All shards are done with it.
-    fn finish(&self, shared: &Shared, result: io::Result<()>) {
-        let Some(save) = lock(&self.current).take() else { return };
-        self.is_under_way.store(false, Ordering::Release);
+    /// The file of a save is complete, or never will be. All shards are done with it.
+    fn finish(&self, shared: &Shared, save: &Save, result: io::Result<()>) {
         let succeeded = result.is_ok();
         match result {
             Ok(()) => {
@@ -295,7 +295,11 @@ impl Saving {
             Err(error) => self.note_failure(&error),
         }
         lock(&self.history).last_seconds = save.seconds(&shared.stopwatch);
-        tell(shared, &save, succeeded);
+        let mut current = lock(&self.current);
+        *current = None;
+        self.is_under_way.store(false, Ordering::Release);
+        drop(current);
+        tell(shared, save, succeeded);
     }
 }
 

@@ -82,7 +82,6 @@ impl Worker {
         if keeps_limit {
             shared.note_buffers();
         }
-        let save = shared.saving.current();
         let mut more = false;
         for id in shared.router().shards_at_home(self.core.worker) {
             // Out means busy, for who knows how long: it comes round again after the interval.
@@ -113,7 +112,7 @@ impl Worker {
                 });
                 self.core.serve(&mut view, turn.now);
             }
-            if let Some(save) = &save {
+            if let Some(save) = shared.saving.current() {
                 more |= save.advance(&mut held.shard, turn.now);
             }
             shared.saving.note_changes(&held.shard);

@@ -190,9 +190,7 @@ static PERSISTENCE: &[Field] = &[
     field("current_cow_size", |_| Count(0)),
     field("current_cow_size_age", |_| Count(0)),
     field("current_fork_perc", |_| Ratio(0.0)),
-    field("current_save_keys_processed", |info| {
-        Count(info.save.unwrap_or_default().keys_done)
-    }),
+    field("current_save_keys_processed", |info| Count(info.save.unwrap_or_default().keys_done)),
     field("current_save_keys_total", |info| Count(info.save.unwrap_or_default().keys)),
     field("rdb_changes_since_last_save", |info| {
         Count(info.shared.saving.unsaved(info.shards.changes))
@@ -203,9 +201,7 @@ static PERSISTENCE: &[Field] = &[
         Word(if info.saves.last_succeeded { "ok" } else { "err" })
     }),
     field("rdb_last_bgsave_time_sec", |info| Signed(info.saves.last_seconds)),
-    field("rdb_current_bgsave_time_sec", |info| {
-        Signed(info.save.map_or(-1, |save| save.seconds))
-    }),
+    field("rdb_current_bgsave_time_sec", |info| Signed(info.save.map_or(-1, |save| save.seconds))),
     field("rdb_saves", |info| Count(info.saves.saves)),
     field("rdb_last_cow_size", |_| Count(0)),
     field("rdb_last_load_keys_expired", |info| Count(info.saves.loaded.expired)),
