@@ -120,7 +120,7 @@ fn serve(
     let pid_file = PidFile::write(&settings.process, is_in_background);
     show_identity(&settings, log);
     let config = RuntimeConfig {
-        ends_on_signal: EndsOnSignal(Arc::new(|signal| ends_on(signal, &shared.config.current()))),
+        ends_on_signal: EndsOnSignal(Arc::new(|signal| ends_on(signal, shared))),
         ..runtime_config(&settings, worker_count)
     };
     let handle =
@@ -360,18 +360,17 @@ fn runtime_config(settings: &Settings, worker_count: u16) -> RuntimeConfig {
     }
 }
 
-/// Whether the server ends on a signal. It does what SHUTDOWN does with the same options, and nothing can be
-/// saved.
-fn ends_on(signal: EndSignal, settings: &Settings) -> bool {
+/// Whether the server ends on a signal: as SHUTDOWN with the options that its parameter has, unless the data are
+/// to be saved before and cannot be.
+fn ends_on(signal: EndSignal, shared: &Shared) -> bool {
+    let settings = shared.config.current();
     let request = match signal {
         EndSignal::Interrupt => settings.process.on_interrupt,
         EndSignal::Terminate => settings.process.on_terminate,
     };
-    let ends = !request.saves || request.is_forced;
-    if ends {
-        tracing::info!("User requested shutdown...");
-    } else {
-        tracing::warn!("SHUTDOWN SAVE refused: this version cannot save the data set");
+    tracing::info!("User requested shutdown...");
+    let ends = shared.saving.prepare_end(&settings, request);
+    if !ends {
         tracing::warn!(
             "{} received but errors trying to shut down the server, check the logs for more \
              information",

@@ -122,7 +122,8 @@ fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
         tracing::warn!("Error trying to save the DB, can't exit.");
         return Err(ServerError::ShutdownFailed.into());
     }
-    call.shared.saving.last_save.set(if is_saved { at_the_end } else { AtTheEnd::Never });
+    let at_the_end = if is_saved { at_the_end } else { AtTheEnd::Never };
+    call.shared.saving.last_save.set(at_the_end, options.force);
     running.shutdown.begin();
     Ok(Flow::Close)
 }

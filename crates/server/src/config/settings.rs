@@ -1,5 +1,6 @@
 //! The typed settings: what the rest of the server reads.
 
+use crate::saving::automatic::AtTheEnd;
 use crate::session::Session;
 use crate::watch::thresholds::WatchSettings;
 use darter_base::memory_size::parse_memory_bytes;
@@ -391,8 +392,8 @@ pub struct ProcessSettings {
 /// What a signal to end asks for, as far as it makes a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownRequest {
-    /// The data are to be saved, or the server goes on.
-    pub saves: bool,
+    /// Whether the data are saved before; if they cannot be, the server goes on.
+    pub saves: AtTheEnd,
     /// It ends even so.
     pub is_forced: bool,
 }

@@ -4,6 +4,7 @@
 //! stands for no words at all.
 
 use crate::config::settings::{OutputLimit, OutputLimits, SavePoint, ShutdownRequest};
+use crate::saving::automatic::AtTheEnd;
 use darter_base::number::parse_i64;
 use darter_shard::Interest;
 use std::ffi::OsStr;
@@ -237,7 +238,12 @@ pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, Str
 /// What the words that [`shutdown`] has let pass ask for.
 pub(super) fn shutdown_request(value: &[u8]) -> ShutdownRequest {
     let is_there = |wanted: &[u8]| value.split(|byte| *byte == b' ').any(|word| word == wanted);
-    ShutdownRequest { saves: is_there(b"save"), is_forced: is_there(b"force") }
+    let saves = match (is_there(b"save"), is_there(b"nosave")) {
+        (true, _) => AtTheEnd::Always,
+        (_, true) => AtTheEnd::Never,
+        _ => AtTheEnd::IfConfigured,
+    };
+    ShutdownRequest { saves, is_forced: is_there(b"force") }
 }
 
 /// Words taken as they are.

@@ -2,6 +2,7 @@
 
 use super::{Saving, file, lock, save_held};
 use crate::config::Settings;
+use crate::config::settings::ShutdownRequest;
 use crate::job::Job;
 use crate::mail::ShardPost;
 use crate::shared::Shared;
@@ -11,7 +12,7 @@ use darter_runtime::{Stopping, Turn, wall_clock};
 use darter_shard::Shard;
 use darter_txn::{Carrier, Gathering, Held, Letter, Step, Ticket, View};
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::{io, mem};
 
 /// The ticket of shards that a worker wants for itself: no client has this id.
@@ -26,15 +27,19 @@ const QUICK_RETRY_MILLIS: i64 = 500;
 #[derive(Debug, Default)]
 pub struct Begun(RefCell<Option<Gathering<Shard>>>);
 
-/// What SHUTDOWN said about saving, for the end of the process.
+/// What was said about saving when the process was told to end.
 #[derive(Debug, Default)]
-pub struct LastSave(AtomicU8);
+pub struct LastSave {
+    at_the_end: AtomicU8,
+    is_forced: AtomicBool,
+}
 
 /// Whether the data are saved before the process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AtTheEnd {
     /// If there are save points.
+    #[default]
     IfConfigured,
     /// In any case.
     Always,
@@ -43,13 +48,14 @@ pub enum AtTheEnd {
 }
 
 impl LastSave {
-    /// Sets what happens.
-    pub fn set(&self, at_the_end: AtTheEnd) {
-        self.0.store(at_the_end as u8, Ordering::Relaxed);
+    /// Sets what happens; `is_forced`: the process ends as if all were well even if saving fails.
+    pub fn set(&self, at_the_end: AtTheEnd, is_forced: bool) {
+        self.at_the_end.store(at_the_end as u8, Ordering::Relaxed);
+        self.is_forced.store(is_forced, Ordering::Relaxed);
     }
 
     fn is_wanted(&self, settings: &Settings) -> bool {
-        match self.0.load(Ordering::Relaxed) {
+        match self.at_the_end.load(Ordering::Relaxed) {
             0 => !settings.saving.points.is_empty(),
             at_the_end => at_the_end == AtTheEnd::Always as u8,
         }
@@ -57,6 +63,19 @@ impl LastSave {
 }
 
 impl Saving {
+    /// Notes that the process was told to end, by a signal; whether it may, as far as saving goes.
+    pub fn prepare_end(&self, settings: &Settings, request: ShutdownRequest) -> bool {
+        self.last_save.set(request.saves, request.is_forced);
+        if request.is_forced || !self.last_save.is_wanted(settings) {
+            return true;
+        }
+        let possible = file::try_target(settings);
+        if let Err(error) = &possible {
+            tracing::warn!(%error, "Error trying to save the DB, can't exit.");
+        }
+        possible.is_ok()
+    }
+
     /// Whether a save is to begin without a client.
     fn is_due(&self, settings: &Settings, now: UnixMillis) -> bool {
         if self.current().is_some() {
@@ -129,30 +148,18 @@ impl Core {
         }
     }
 
-    /// Whether the process may end, as far as saving goes: not while a save is under way that somebody waits for,
-    /// and not if the data cannot be saved that are to be.
+    /// Whether the process may end, as far as saving goes: not while a save is under way that somebody waits for.
     pub fn may_end(&self) -> Stopping {
         if let Some(mut gathering) = self.begun_save.0.take() {
             // What it waits for goes back when it comes.
             gathering.release(&self.shared.cells, &ShardPost(&self.post));
         }
-        let saving = &self.shared.saving;
-        if let Some(save) = saving.current()
+        if let Some(save) = self.shared.saving.current()
             && !lock(&save.waiting).is_empty()
         {
             return Stopping::Wait;
         }
-        let settings = self.shared.config.current();
-        if self.worker != WorkerId(0) || !saving.last_save.is_wanted(&settings) {
-            return Stopping::Ready;
-        }
-        match file::try_directory(&settings) {
-            Ok(()) => Stopping::Ready,
-            Err(error) => {
-                tracing::warn!(%error, "Error trying to save the DB, can't exit.");
-                Stopping::Cancel
-            }
-        }
+        Stopping::Ready
     }
 }
 
@@ -188,12 +195,16 @@ pub fn save_at_the_end(shared: &'static Shared) -> io::Result<()> {
     if !shared.saving.last_save.is_wanted(&settings) {
         return Ok(());
     }
-    with_all_shards(shared, |view| {
+    let saved = with_all_shards(shared, |view| {
         let changes = view.each().map(|shard| shard.changes()).sum();
         if shared.saving.is_on_disk(changes) {
             return Ok(());
         }
         tracing::info!("Saving the final RDB snapshot before exiting.");
         save_held(shared, view, wall_clock())
-    })?
+    });
+    match saved.flatten() {
+        Err(_) if shared.saving.last_save.is_forced.load(Ordering::Relaxed) => Ok(()),
+        saved => saved,
+    }
 }

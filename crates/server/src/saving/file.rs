@@ -214,8 +214,11 @@ fn temporary_path(directory: &Path) -> PathBuf {
     directory.join(format!("temp-{}-{count}.rdb", std::process::id()))
 }
 
-/// Whether a file can be made where the data are saved.
-pub(super) fn try_directory(settings: &Settings) -> io::Result<()> {
+/// Whether the data can be saved as far as can be said without doing it.
+pub(super) fn try_target(settings: &Settings) -> io::Result<()> {
+    if Target::of(settings).path().is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let path = temporary_path(&settings.directory);
     OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
     fs::remove_file(&path)
