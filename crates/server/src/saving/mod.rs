@@ -84,6 +84,8 @@ pub struct Save {
     is_abandoned: AtomicBool,
     /// Whether somebody asked for it to be abandoned.
     is_cancelled: AtomicBool,
+    /// Whether nobody waits for it: then its failure is not told but remembered.
+    is_in_background: bool,
     begun: Ticks,
     /// Keys at the instant, and of those how many have been written.
     keys: u64,
@@ -149,6 +151,7 @@ impl Saving {
             queued_bytes: AtomicUsize::new(0),
             is_abandoned: AtomicBool::new(false),
             is_cancelled: AtomicBool::new(false),
+            is_in_background: waiting.is_none(),
             begun: shared.stopwatch.now(),
             keys: preface.keys,
             keys_done: AtomicU64::new(0),
@@ -184,7 +187,7 @@ impl Saving {
                 shard.abandon_snapshot();
                 while shard.snapshot_slice(now).is_some() {}
             }
-            self.note_failure(&error);
+            self.note_failure(&error, save.is_in_background);
             tell(shared, &save, false);
         }
         Ok(())
@@ -274,8 +277,12 @@ impl Saving {
         self.saved_changes.store(changes, Ordering::Relaxed);
     }
 
-    fn note_failure(&self, error: &io::Error) {
+    /// Of one in the background, the failure has consequences: writes are refused.
+    fn note_failure(&self, error: &io::Error, is_in_background: bool) {
         tracing::warn!(%error, "The data could not be saved");
+        if !is_in_background {
+            return;
+        }
         self.has_failed.store(true, Ordering::Relaxed);
         lock(&self.history).last_succeeded = false;
     }
@@ -292,9 +299,11 @@ impl Saving {
                 lock(&self.history).last_succeeded = false;
                 tracing::warn!("Background saving was cancelled");
             }
-            Err(error) => self.note_failure(&error),
+            Err(error) => self.note_failure(&error, save.is_in_background),
         }
-        lock(&self.history).last_seconds = save.seconds(&shared.stopwatch);
+        if save.is_in_background {
+            lock(&self.history).last_seconds = save.seconds(&shared.stopwatch);
+        }
         let mut current = lock(&self.current);
         *current = None;
         self.is_under_way.store(false, Ordering::Release);
@@ -383,7 +392,7 @@ pub fn save_held(
             shared.saving.note_success(changes);
             tracing::info!("DB saved on disk");
         }
-        Err(error) => shared.saving.note_failure(error),
+        Err(error) => shared.saving.note_failure(error, false),
     }
     result
 }
