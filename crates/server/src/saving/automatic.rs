@@ -11,7 +11,7 @@ use darter_base::{UnixMillis, WorkerId};
 use darter_runtime::{Stopping, Turn, wall_clock};
 use darter_shard::Shard;
 use darter_txn::{Carrier, Gathering, Held, Letter, Step, Ticket, View};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::{io, mem};
 
@@ -25,7 +25,12 @@ const QUICK_RETRY_MILLIS: i64 = 500;
 
 /// Shards that a worker collects to begin a save.
 #[derive(Debug, Default)]
-pub struct Begun(RefCell<Option<Gathering<Shard>>>);
+pub struct Begun {
+    gathering: RefCell<Option<Gathering<Shard>>>,
+    /// Whether they are not wanted any more: the one that is reserved goes back when it comes, and until then
+    /// there is no other gathering, as it would be taken for one of its own.
+    is_given_up: Cell<bool>,
+}
 
 /// What was said about saving when the process was told to end.
 #[derive(Debug, Default)]
@@ -108,7 +113,7 @@ impl Saving {
 impl Core {
     /// Begins a save if one is due. Only one worker does this.
     pub fn begin_due_save(&self, turn: &Turn) {
-        let (shared, begun) = (self.shared, &self.begun_save.0);
+        let (shared, begun) = (self.shared, &self.begun_save.gathering);
         if self.worker != WorkerId(0) || begun.borrow().is_some() {
             return;
         }
@@ -120,16 +125,12 @@ impl Core {
 
     /// A shard came that was wanted for a save.
     pub fn granted_for_save(&self, held: Held<Shard>, turn: &Turn) {
-        let begun = self.begun_save.0.take();
-        match begun {
-            Some(mut gathering) if gathering.is_waiting() => {
+        match self.begun_save.gathering.take() {
+            Some(mut gathering) if !self.begun_save.is_given_up.take() => {
                 gathering.accept(held);
                 self.go_on_with_save(gathering, turn);
             }
-            other => {
-                self.begun_save.0.replace(other);
-                self.shared.cells.put_back(held, &ShardPost(&self.post));
-            }
+            _ => self.shared.cells.put_back(held, &ShardPost(&self.post)),
         }
     }
 
@@ -137,7 +138,7 @@ impl Core {
         let shared = self.shared;
         match gathering.advance(&shared.cells, self.worker, OWN_TICKET) {
             Step::Waiting => {
-                self.begun_save.0.replace(Some(gathering));
+                self.begun_save.gathering.replace(Some(gathering));
             }
             Step::Ready => {
                 let mut view = gathering.view(&shared.cells);
@@ -150,9 +151,10 @@ impl Core {
 
     /// Whether the process may end, as far as saving goes: not while a save is under way that somebody waits for.
     pub fn may_end(&self) -> Stopping {
-        if let Some(mut gathering) = self.begun_save.0.take() {
-            // What it waits for goes back when it comes.
+        if let Some(gathering) = self.begun_save.gathering.borrow_mut().as_mut() {
+            // Who holds the shard it waits for may never give it back.
             gathering.release(&self.shared.cells, &ShardPost(&self.post));
+            self.begun_save.is_given_up.set(true);
         }
         if let Some(save) = self.shared.saving.current()
             && !lock(&save.waiting).is_empty()
