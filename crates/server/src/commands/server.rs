@@ -110,13 +110,8 @@ fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
         return Err(ServerError::ShutdownFailed.into());
     };
     tracing::info!("User requested shutdown...");
-    let at_the_end = match (options.save, options.no_save) {
-        (_, true) => AtTheEnd::Never,
-        (true, _) => AtTheEnd::Always,
-        _ => AtTheEnd::IfConfigured,
-    };
-    let has_points = !call.shared.config.current().saving.points.is_empty();
-    let saves = at_the_end == AtTheEnd::Always || (!options.no_save && has_points);
+    let at_the_end = AtTheEnd::of_words(options.save, options.no_save);
+    let saves = at_the_end.saves(&call.shared.config.current());
     let is_saved = !saves || save_held(call.shared, view, call.turn.now).is_ok();
     if !is_saved && !options.force {
         tracing::warn!("Error trying to save the DB, can't exit.");

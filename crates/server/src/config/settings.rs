@@ -102,6 +102,11 @@ impl Settings {
         self.busy_script_millis.saturating_mul(1_000_000)
     }
 
+    /// The file of all data.
+    pub fn data_file(&self) -> PathBuf {
+        self.directory.join(&self.saving.file_name)
+    }
+
     /// What goes into a file of all data.
     pub const fn snapshot_contents(&self) -> SnapshotContents {
         use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};

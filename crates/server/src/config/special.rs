@@ -238,11 +238,7 @@ pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, Str
 /// What the words that [`shutdown`] has let pass ask for.
 pub(super) fn shutdown_request(value: &[u8]) -> ShutdownRequest {
     let is_there = |wanted: &[u8]| value.split(|byte| *byte == b' ').any(|word| word == wanted);
-    let saves = match (is_there(b"save"), is_there(b"nosave")) {
-        (true, _) => AtTheEnd::Always,
-        (_, true) => AtTheEnd::Never,
-        _ => AtTheEnd::IfConfigured,
-    };
+    let saves = AtTheEnd::of_words(is_there(b"save"), is_there(b"nosave"));
     ShutdownRequest { saves, is_forced: is_there(b"force") }
 }
 

@@ -12,8 +12,8 @@ use darter_runtime::{Stopping, Turn, wall_clock};
 use darter_shard::Shard;
 use darter_txn::{Carrier, Gathering, Held, Letter, Step, Ticket, View};
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::{io, mem};
 
 /// The ticket of shards that a worker wants for itself: no client has this id.
 pub const OWN_TICKET: Ticket = Ticket(0);
@@ -52,6 +52,26 @@ pub enum AtTheEnd {
     Never,
 }
 
+impl AtTheEnd {
+    /// What the words SAVE and NOSAVE ask for.
+    pub const fn of_words(save: bool, no_save: bool) -> Self {
+        match (save, no_save) {
+            (true, _) => Self::Always,
+            (_, true) => Self::Never,
+            _ => Self::IfConfigured,
+        }
+    }
+
+    /// Whether the data are saved.
+    pub const fn saves(self, settings: &Settings) -> bool {
+        match self {
+            Self::IfConfigured => !settings.saving.points.is_empty(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 impl LastSave {
     /// Sets what happens; `is_forced`: the process ends as if all were well even if saving fails.
     pub fn set(&self, at_the_end: AtTheEnd, is_forced: bool) {
@@ -60,10 +80,9 @@ impl LastSave {
     }
 
     fn is_wanted(&self, settings: &Settings) -> bool {
-        match self.at_the_end.load(Ordering::Relaxed) {
-            0 => !settings.saving.points.is_empty(),
-            at_the_end => at_the_end == AtTheEnd::Always as u8,
-        }
+        let at_the_end = self.at_the_end.load(Ordering::Relaxed);
+        let known = [AtTheEnd::IfConfigured, AtTheEnd::Always, AtTheEnd::Never];
+        known.into_iter().any(|known| known as u8 == at_the_end && known.saves(settings))
     }
 }
 
@@ -182,7 +201,7 @@ pub(super) fn with_all_shards<R>(
         shared.router().shards().filter_map(|id| cells.cell(id).try_take()).collect();
     let is_complete = held.len() == usize::from(shared.router().shard_count());
     let result = is_complete.then(|| work(&mut View::several(&mut held, shared.router())));
-    for held in mem::take(&mut held) {
+    for held in held {
         cells.put_back(held, &Nobody);
     }
     result.ok_or_else(|| io::Error::other("a shard is still in use"))

@@ -8,7 +8,7 @@ use darter_command_table::ShardView;
 use darter_rdb::Version;
 use darter_rdb::file::{Checksum, push_aux, push_database, push_end, push_function, push_header};
 use darter_shard::Chunk;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const SYNC_EVERY_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     directory: PathBuf,
-    name: PathBuf,
+    path: PathBuf,
     has_checksum: bool,
     syncs_on_the_way: bool,
 }
@@ -53,14 +53,10 @@ impl Target {
     pub(super) fn of(settings: &Settings) -> Self {
         Self {
             directory: settings.directory.clone(),
-            name: settings.saving.file_name.clone(),
+            path: settings.data_file(),
             has_checksum: settings.saving.has_checksum,
             syncs_on_the_way: settings.saving.syncs_on_the_way,
         }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join(&self.name)
     }
 }
 
@@ -160,7 +156,7 @@ struct Temporary {
 impl Temporary {
     fn begin(target: &Target, preface: &Preface) -> io::Result<Self> {
         let path = temporary_path(&target.directory);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        let file = File::create(&path)?;
         let mut begun = Self {
             file,
             path,
@@ -192,7 +188,7 @@ impl Temporary {
         push_end(&mut end, self.has_checksum.then_some(self.checksum));
         self.file.write_all(&end)?;
         self.file.sync_all()?;
-        fs::rename(&self.path, target.path())?;
+        fs::rename(&self.path, &target.path)?;
         self.is_finished = true;
         sync_directory(&target.directory)
     }
@@ -216,11 +212,11 @@ fn temporary_path(directory: &Path) -> PathBuf {
 
 /// Whether the data can be saved as far as can be said without doing it.
 pub(super) fn try_target(settings: &Settings) -> io::Result<()> {
-    if Target::of(settings).path().is_dir() {
+    if settings.data_file().is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let path = temporary_path(&settings.directory);
-    OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+    File::create(&path)?;
     fs::remove_file(&path)
 }
 

@@ -62,7 +62,7 @@ impl std::error::Error for LoadError {}
 /// When the file cannot be read, is damaged, or has what this version does not know.
 pub fn load_at_start(shared: &'static Shared) -> Result<(), Box<dyn std::error::Error>> {
     let settings = shared.config.current();
-    let path = settings.directory.join(&settings.saving.file_name);
+    let path = settings.data_file();
     match path.try_exists() {
         Ok(false) => return Ok(()),
         Ok(true) => {}
@@ -89,7 +89,7 @@ pub fn load_held(
     now: UnixMillis,
 ) -> Result<Loaded, LoadError> {
     let settings = shared.config.current();
-    let path = settings.directory.join(&settings.saving.file_name);
+    let path = settings.data_file();
     let failed = |why: String| LoadError { path: path.clone(), why };
     let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
     let reader = Reader::new(BufReader::with_capacity(BUFFER_BYTES, file));

@@ -134,6 +134,39 @@ impl<E: Entry> Table<E> {
     pub fn for_each_slice<'t>(
         &'t self,
         boundary: u64,
+        visit: impl FnMut(E::View<'t>),
+    ) -> Option<u64> {
+        self.visit_segment(boundary, |_| true, visit)
+    }
+
+    /// As [`for_each_slice`](Self::for_each_slice), but entries that have `mark` are passed over, and lose
+    /// it. It must be none of the entries' own.
+    pub fn for_each_unmarked_slice(
+        &mut self,
+        boundary: u64,
+        mark: Marks,
+        visit: impl FnMut(E::View<'_>),
+    ) -> Option<u64> {
+        debug_assert!(E::MARKS.and(mark) == Marks::NONE, "a mark of the table's owner");
+        let mut has_marked = false;
+        let takes = |marks: Marks| {
+            has_marked |= marks.contains(mark);
+            !marks.contains(mark)
+        };
+        let next = self.visit_segment(boundary, takes, visit);
+        if has_marked {
+            let index = self.directory.index_of(boundary);
+            self.unmark_segment(index, self.segment_hash(index), mark);
+        }
+        next
+    }
+
+    /// Visits the entries of a segment from `boundary` on whose marks `takes` lets pass; the next boundary.
+    #[inline]
+    fn visit_segment<'t>(
+        &'t self,
+        boundary: u64,
+        mut takes: impl FnMut(Marks) -> bool,
         mut visit: impl FnMut(E::View<'t>),
     ) -> Option<u64> {
         if self.directory.is_empty() {
@@ -145,44 +178,13 @@ impl<E: Entry> Table<E> {
         prefetch_entries(buckets, Marks::NONE);
         let spilled = self.overflow.words(segment_hash).iter().copied();
         for word in bucket::words(buckets).chain(spilled.filter(|word| !word.is_empty())) {
-            let view = self.view_word(word);
-            if segment_hash >= boundary || self.hasher.hash(view.key()) >= boundary {
-                visit(view);
-            }
-        }
-        self.directory.first_hash(self.directory.start_of(index) + self.directory.span_of(index))
-    }
-
-    /// As [`for_each_slice`](Self::for_each_slice), but entries that have `mark` are passed over, and lose
-    /// it. It must be none of the entries' own.
-    pub fn for_each_unmarked_slice(
-        &mut self,
-        boundary: u64,
-        mark: Marks,
-        mut visit: impl FnMut(E::View<'_>),
-    ) -> Option<u64> {
-        debug_assert!(E::MARKS.and(mark) == Marks::NONE, "a mark of the table's owner");
-        if self.directory.is_empty() {
-            return None;
-        }
-        let index = self.directory.index_of(boundary);
-        let segment_hash = self.segment_hash(index);
-        let buckets = self.directory.buckets(index);
-        prefetch_entries(buckets, Marks::NONE);
-        let spilled = self.overflow.words(segment_hash).iter().copied();
-        let mut has_marked = false;
-        for word in bucket::words(buckets).chain(spilled.filter(|word| !word.is_empty())) {
-            if word.marks().contains(mark) {
-                has_marked = true;
+            if !takes(word.marks()) {
                 continue;
             }
             let view = self.view_word(word);
             if segment_hash >= boundary || self.hasher.hash(view.key()) >= boundary {
                 visit(view);
             }
-        }
-        if has_marked {
-            self.unmark_segment(index, segment_hash, mark);
         }
         self.directory.first_hash(self.directory.start_of(index) + self.directory.span_of(index))
     }
