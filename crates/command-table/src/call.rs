@@ -1,6 +1,7 @@
 //! What a handler is given: one command of one client, ready to run.
 
 use crate::command::Command;
+use crate::effects::Effects;
 use crate::error::ReplyError;
 use crate::wait::WaitSlot;
 use darter_base::crc16::slot_of;
@@ -36,6 +37,8 @@ pub struct Call<'a> {
     /// Set if the command may wait for other clients; otherwise it answers at once, as inside a
     /// transaction, where nobody could come.
     pub waits: Option<&'a mut WaitSlot>,
+    /// Where it says what it leaves to be done again, if anybody records that.
+    pub effects: Option<&'a mut Effects>,
 }
 
 /// Configuration that commands check arguments against.

@@ -12,6 +12,7 @@ pub mod arg;
 pub mod call;
 pub mod category;
 pub mod command;
+pub mod effects;
 pub mod error;
 pub mod flags;
 pub mod key_spec;
@@ -24,6 +25,7 @@ pub use category::Category;
 pub use command::{
     Arity, BeginSlices, Command, Deprecation, Group, Handler, LeftWatch, Progress, Slice,
 };
+pub use effects::Effects;
 pub use error::{ReplyError, ReplyResult, until_nul};
 pub use flags::Flags;
 pub use key_spec::{Access, Begin, Find, KeySpec};

@@ -114,6 +114,7 @@ impl Bench {
                     hasher: &self.hasher,
                     router: self.router,
                     waits: None,
+                    effects: None,
                 };
                 let result = run_handler(call, view);
                 self.shards = lent.into_iter().chain(kept).collect();

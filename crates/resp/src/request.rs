@@ -32,7 +32,7 @@
 //! The order of checks on an argument is Redis's: nothing is said about it before a CR and one more
 //! byte are there, then `$`, then the line end, then the number, then the limits.
 
-use darter_base::number::parse_i64;
+use darter_base::number::{format_u64, parse_i64};
 use darter_base::split_args::split_args_with;
 
 use crate::{Limits, OwnedArgs, ProtocolError, Span};
@@ -42,14 +42,29 @@ const ARGS_KEPT_FROM: usize = 32;
 
 /// The bytes of a request of these words, at least one.
 pub fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
-    let mut request = format!("*{}\r\n", words.len()).into_bytes();
+    let mut request = Vec::new();
+    encode_into(&mut request, words.len(), words.iter().map(AsRef::as_ref));
+    request
+}
+
+/// Appends a request of `count` words, at least one.
+pub fn encode_into<'a>(
+    request: &mut Vec<u8>,
+    count: usize,
+    words: impl IntoIterator<Item = &'a [u8]>,
+) {
+    encode_length(request, b'*', count);
     for word in words {
-        let word = word.as_ref();
-        request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        encode_length(request, b'$', word.len());
         request.extend_from_slice(word);
         request.extend_from_slice(b"\r\n");
     }
-    request
+}
+
+fn encode_length(request: &mut Vec<u8>, sign: u8, length: usize) {
+    request.push(sign);
+    request.extend_from_slice(format_u64(length as u64).as_bytes());
+    request.extend_from_slice(b"\r\n");
 }
 
 /// The parser of one connection's requests. One pointer wide; allocates only while a request of many

@@ -8,7 +8,7 @@
 use crate::apart::{Meanwhile, reborrow};
 use crate::commands;
 use crate::dispatch::{Client, run_command};
-use crate::observed::{Together, work_observed};
+use crate::observed::{Cause, Together, work_observed_for};
 use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
@@ -166,7 +166,10 @@ impl<'a> Caller<'a> {
         crash::note_command(&request.entry.full_name, request.args.len());
         let mut slice = self.begin_slices(request, begin, output)?;
         let (shared, interest) = (self.core.shared, self.limits.interest);
-        work_observed(shared, interest, view, Some(self.id), |view| {
+        let Request { entry, args, .. } = request;
+        let (by, db) = (Some(self.id), self.session.db);
+        let cause = Cause { entry, args, db, by, together: self.together };
+        work_observed_for(shared, interest, view, cause, |view, _| {
             slice.run_whole(view, self.turn.now);
         });
         slice.finish(&mut ReplyWriter::new(output, self.session.protocol));
@@ -184,6 +187,7 @@ impl<'a> Caller<'a> {
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),
             waits: None,
+            effects: None,
         }
     }
 

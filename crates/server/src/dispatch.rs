@@ -3,7 +3,7 @@
 use crate::blocking::{Serving, serve_ready};
 use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
-use crate::observed::{Author, Together, run_observed};
+use crate::observed::{Author, Cause, Together, run_observed};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -12,7 +12,8 @@ use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
-    Call, CallLimits, Command, Entry, Flags, Handler, ReplyError, ReplyResult, ShardView, WaitSlot,
+    Call, CallLimits, Command, Effects, Entry, Flags, Handler, ReplyError, ReplyResult, ShardView,
+    WaitSlot,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
 use darter_runtime::{Arrivals, ConnectionId, Io, Post, Ticks, crash};
@@ -325,8 +326,9 @@ pub fn run_command(
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
-    if limits.are_plain() && !client.leaves_no_trace {
-        return run_handler(command, args, client, now, limits, shared, view, output, waits);
+    let is_recorded = shared.journal.is_attached();
+    if limits.are_plain() && !is_recorded && !client.leaves_no_trace {
+        return run_handler(command, args, client, now, limits, shared, view, output, waits, None);
     }
     if limits.memory.is_set()
         && command.flags.has(Flags::DENYOOM)
@@ -341,12 +343,14 @@ pub fn run_command(
         shard.ignore_accesses(client.leaves_no_trace);
         shard.keep_expired(keeps_expired);
     }
-    let result = if limits.interest.any() {
-        run_observed(shared, entry, args, client.author, limits, view, together, |view| {
-            run_handler(command, args, client, now, limits, shared, view, output, waits)
+    let result = if limits.interest.any() || is_recorded {
+        let by = Some(client.author.id);
+        let cause = Cause { entry, args, db: client.db, by, together };
+        run_observed(shared, cause, client.author, limits, view, |view, effects| {
+            run_handler(command, args, client, now, limits, shared, view, output, waits, effects)
         })
     } else {
-        run_handler(command, args, client, now, limits, shared, view, output, waits)
+        run_handler(command, args, client, now, limits, shared, view, output, waits, None)
     };
     for shard in view.each() {
         shard.ignore_accesses(false);
@@ -371,6 +375,7 @@ pub fn run_handler(
     view: &mut ShardView<'_>,
     output: &mut Output,
     waits: Option<&mut WaitSlot>,
+    effects: Option<&mut Effects>,
 ) -> ReplyResult {
     let (Handler::Keyed(handler) | Handler::AllShards(handler)) = command.handler else {
         unreachable!("only commands over shards are dispatched to shards")
@@ -385,6 +390,7 @@ pub fn run_handler(
         hasher: &shared.hasher,
         router: view.router(),
         waits,
+        effects,
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {

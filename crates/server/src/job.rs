@@ -5,7 +5,7 @@ use crate::blocking::serve::Letters;
 use crate::blocking::{Blocked, Errand, Serving, serve_ready};
 use crate::dispatch::{Client, run_command, run_handler};
 use crate::mail::Mail;
-use crate::observed::run_observed;
+use crate::observed::{Cause, work_observed_for};
 use crate::shared::Shared;
 use crate::watch::Cost;
 use darter_base::UnixMillis;
@@ -121,15 +121,15 @@ impl Job {
         view: &mut ShardView<'_>,
     ) -> ReplyResult {
         let (client, shared, limits) = (self.client, self.shared, &*self.limits);
-        let run = |view: &mut ShardView<'_>| {
+        // It has no place in the table of commands; what it does is told as that of the waiter's.
+        let by = Some(client.author.id);
+        let cause = Cause { entry: waiter.entry, args, db: client.db, by, together: None };
+        work_observed_for(shared, limits.interest, view, cause, |view, effects| {
             let output = &mut Output::new();
-            run_handler(command, args, client, self.now, limits, shared, view, output, None)
-        };
-        if !limits.interest.any() {
-            return run(view);
-        }
-        let own_args = waiter.args.as_args();
-        run_observed(shared, waiter.entry, own_args, client.author, limits, view, None, run)
+            run_handler(
+                command, args, client, self.now, limits, shared, view, output, None, effects,
+            )
+        })
     }
 
     /// Sends what came of it for others. To be called when it has run, on the worker where it ran or where

@@ -21,6 +21,7 @@ pub mod config;
 pub mod dispatch;
 pub mod histogram;
 pub mod job;
+pub mod journal;
 pub mod late_reply;
 pub mod mail;
 pub mod memory;

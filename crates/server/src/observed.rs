@@ -1,12 +1,14 @@
-//! Running commands when somebody wants to hear of what they do: of keys that changed, or of events.
+//! Running commands when somebody wants to hear of what they do: of keys that changed, of events, or to record it.
 //!
-//! Both are told before the shards are given back, so that everybody hears of one key's changes in the
+//! All are told before the shards are given back, so that everybody hears of one key's changes in the
 //! order in which they happened.
 
+use crate::journal::Group;
 use crate::pubsub::Kind;
 use crate::shared::Shared;
 use crate::tracking::Remember;
-use darter_command_table::{CallLimits, Entry, Flags, ReplyResult, ShardView};
+use darter_base::DbIndex;
+use darter_command_table::{CallLimits, Effects, Entry, Flags, ReplyResult, ShardView};
 use darter_resp::Args;
 use darter_runtime::ConnectionId;
 use darter_shard::{Event, Interest, News};
@@ -21,33 +23,52 @@ pub struct Author {
     pub remember: Remember,
 }
 
-/// Keys that a transaction or a script has changed, until its end: clients that are told of all keys that
-/// begin in some way hear of those of one step together.
+/// What a transaction or a script has done, until its end.
 #[derive(Debug, Default)]
-pub struct Together(RefCell<Vec<Box<[u8]>>>);
+pub struct Together {
+    /// Keys it has changed: clients that are told of all keys that begin in some way hear of those of one step
+    /// together.
+    changed: RefCell<Vec<Box<[u8]>>>,
+    /// What it did, for the log.
+    recorded: RefCell<Group>,
+}
 
 impl Together {
-    /// Tells of them. To be called while their shards are held.
+    /// Tells of it and records it. To be called while its shards are held.
     pub fn tell(self, shared: &Shared, by: ConnectionId) {
-        shared.broadcast_changes(&self.0.into_inner(), Some(by));
+        shared.broadcast_changes(&self.changed.into_inner(), Some(by));
+        let recorded = self.recorded.into_inner();
+        if !recorded.is_empty() {
+            shared.journal.record_group(&recorded);
+        }
     }
 }
 
-/// Runs a command by `run`, and tells what it did.
-#[expect(clippy::too_many_arguments, reason = "what a command is, and who hears of it")]
+/// The command that shards are worked on for.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause<'a> {
+    pub entry: &'a Entry,
+    pub args: Args<'a>,
+    /// The database it is run in.
+    pub db: DbIndex,
+    /// Whose it is, if the client is still there.
+    pub by: Option<ConnectionId>,
+    /// What it is a part of.
+    pub together: Option<&'a Together>,
+}
+
+/// Runs a client's command by `run`, tells what it did, and records it.
 #[cold]
 pub fn run_observed(
     shared: &Shared,
-    entry: &Entry,
-    args: Args<'_>,
+    cause: Cause<'_>,
     author: Author,
     limits: &CallLimits,
     view: &mut ShardView<'_>,
-    together: Option<&Together>,
-    run: impl FnOnce(&mut ShardView<'_>) -> ReplyResult,
+    run: impl FnOnce(&mut ShardView<'_>, Option<&mut Effects>) -> ReplyResult,
 ) -> ReplyResult {
-    let (result, news) = observe(limits.interest, view, run);
-    shared.tell(news, limits.interest, Some(author.id), together);
+    let Cause { entry, args, .. } = cause;
+    let result = work_observed_for(shared, limits.interest, view, cause, run);
     if author.remember.next_command() && entry.command.flags.has(Flags::READONLY) {
         entry.command.each_key(args, |index| {
             shared.remember_read(args.at(index), author.id, limits.tracked_keys_max);
@@ -56,7 +77,33 @@ pub fn run_observed(
     result
 }
 
-/// Lets `work` work on shards, for a client's command or without one, and tells what it did.
+/// Lets `work` work on shards for a command, tells what it did, and records it.
+pub fn work_observed_for<R>(
+    shared: &Shared,
+    interest: Interest,
+    view: &mut ShardView<'_>,
+    cause: Cause<'_>,
+    work: impl FnOnce(&mut ShardView<'_>, Option<&mut Effects>) -> R,
+) -> R {
+    let interest = shared.journal.interest(interest);
+    if !interest.any() {
+        return work(view, None);
+    }
+    let mut effects = Effects::default();
+    let is_recorded = shared.journal.is_attached();
+    let changes_before = changes(view);
+    let (result, news) =
+        observe(interest, view, |view| work(view, is_recorded.then_some(&mut effects)));
+    if is_recorded {
+        let has_changed =
+            changes_before != changes(view) && cause.entry.command.flags.has(Flags::WRITE);
+        record(shared, cause, &news, has_changed, &effects);
+    }
+    shared.tell(news, interest, cause.by, cause.together);
+    result
+}
+
+/// Lets `work` work on shards without a command, tells what it did, and records what went by itself.
 #[inline]
 pub fn work_observed<R>(
     shared: &Shared,
@@ -65,10 +112,14 @@ pub fn work_observed<R>(
     by: Option<ConnectionId>,
     work: impl FnOnce(&mut ShardView<'_>) -> R,
 ) -> R {
+    let interest = shared.journal.interest(interest);
     if !interest.any() {
         return work(view);
     }
     let (result, news) = observe(interest, view, work);
+    if !news.gone.is_empty() {
+        shared.journal.record_gone(&news.gone);
+    }
     shared.tell(news, interest, by, None);
     result
 }
@@ -90,6 +141,34 @@ fn observe<R>(
     (result, news)
 }
 
+/// Changes that the shards count.
+fn changes(view: &mut ShardView<'_>) -> u64 {
+    view.each().map(|shard| shard.changes()).fold(0, u64::wrapping_add)
+}
+
+/// Records what went by itself while a command ran, and what it did.
+fn record(shared: &Shared, cause: Cause<'_>, news: &News, has_changed: bool, effects: &Effects) {
+    let Cause { args, db, together, .. } = cause;
+    if let Some(together) = together {
+        let mut group = together.recorded.borrow_mut();
+        group.add_gone(&news.gone);
+        if effects.replace_command() {
+            group.add_effects(db, effects);
+        } else if has_changed {
+            group.add(db, args);
+        }
+        return;
+    }
+    if !news.gone.is_empty() {
+        shared.journal.record_gone(&news.gone);
+    }
+    if effects.replace_command() {
+        shared.journal.record_effects(db, effects);
+    } else if has_changed {
+        shared.journal.record(db, args);
+    }
+}
+
 impl Shared {
     /// Tells everybody who wants to hear of it, while the shards are held.
     fn tell(
@@ -105,7 +184,7 @@ impl Shared {
         if !news.changed.is_empty() && self.tracking.any() {
             self.invalidate_read(&news.changed, by);
             match together {
-                Some(together) => together.0.borrow_mut().extend(news.changed),
+                Some(together) => together.changed.borrow_mut().extend(news.changed),
                 None => self.broadcast_changes(&news.changed, by),
             }
         }

@@ -6,7 +6,7 @@ use crate::blocking::clients::BlockedClient;
 use crate::caller::Caller;
 use crate::late_reply::LateReply;
 use crate::mail::{Mail, ShardPost};
-use crate::observed::work_observed;
+use crate::observed::{Cause, work_observed_for};
 use crate::request::{OwnedRequest, Request};
 use crate::session::Session;
 use crate::session_command::Flow;
@@ -276,7 +276,9 @@ impl Sliced {
             let interest = core.limits.get().interest;
             let by = core.clients.borrow().get(&session.client_id).copied();
             let is_together = self.next == Progress::Together;
-            self.next = work_observed(core.shared, interest, &mut view, by, |view| {
+            let Request { entry, args, .. } = self.request.as_request();
+            let cause = Cause { entry, args, db: session.db, by, together: None };
+            self.next = work_observed_for(core.shared, interest, &mut view, cause, |view, _| {
                 if is_together {
                     self.slice.run_together(view, turn.now)
                 } else {

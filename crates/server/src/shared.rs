@@ -4,6 +4,7 @@ use crate::config::rewrite::Rewriter;
 use crate::config::{ConfigStore, Settings};
 use crate::histogram::Histogram;
 use crate::job::Job;
+use crate::journal::Journal;
 use crate::mail::Mail;
 use crate::memory::Allotments;
 use crate::metrics::Figures;
@@ -28,7 +29,7 @@ use darter_txn::{Cells, Router};
 use hashbrown::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// The version clients are told. Libraries compare it, some as a string, and refuse what looks older
@@ -121,6 +122,8 @@ pub struct Shared {
     pub replication_id: Mutex<String>,
     /// All data in a file.
     pub saving: Saving,
+    /// The log of changes.
+    pub journal: Journal,
     /// `DEBUG PAUSE-CRON`.
     pub background_paused: AtomicBool,
     /// Set once the runtime runs.
@@ -203,6 +206,7 @@ impl Shared {
             table,
             replication_id: Mutex::new(identity.replication_id.clone()),
             saving: Saving::new(identity.started_at, router.shard_count().into()),
+            journal: Journal::default(),
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
             active_expire: AtomicBool::new(true),
@@ -259,7 +263,7 @@ impl Shared {
         self.lock_connections().get(&client_id).copied()
     }
 
-    fn lock_connections(&self) -> std::sync::MutexGuard<'_, HashMap<u64, ConnectionId>> {
+    fn lock_connections(&self) -> MutexGuard<'_, HashMap<u64, ConnectionId>> {
         self.connections.lock().expect("nothing that can panic runs under this lock")
     }
 
@@ -308,11 +312,11 @@ impl Shared {
         all.since(&self.lock_latency_baseline()[id.index()])
     }
 
-    fn lock_latency_baseline(&self) -> std::sync::MutexGuard<'_, Vec<Histogram>> {
+    fn lock_latency_baseline(&self) -> MutexGuard<'_, Vec<Histogram>> {
         self.latency_baseline.lock().expect("a baseline is replaced, never half changed")
     }
 
-    fn lock_baseline(&self) -> std::sync::MutexGuard<'_, Totals> {
+    fn lock_baseline(&self) -> MutexGuard<'_, Totals> {
         self.baseline.lock().expect("the baseline is replaced, never half changed")
     }
 
@@ -364,4 +368,9 @@ fn join_runs(
     for subcommand in &entry.subcommands {
         join_runs(subcommand, session_commands, runs);
     }
+}
+
+/// Locks what is never half changed while it is locked.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -45,6 +45,8 @@ impl Interest {
     pub const CREATED: Self = Self(1 << 13);
     /// Any change of a key's value, without saying what it was.
     pub const CHANGES: Self = Self(1 << 14);
+    /// What no command says: keys and fields that went because their time was up or memory was short.
+    pub const GONE: Self = Self(1 << 15);
 
     /// Both sets together.
     #[must_use]
@@ -88,6 +90,17 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
+/// What went without a command that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The key's database.
+    pub db: DbIndex,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Fields of the hash that it is; none: the key itself went.
+    pub fields: Vec<Box<[u8]>>,
+}
+
 /// Numbers events. A command can hold several shards and its events are told in the order in which they
 /// happened; nothing else depends on these numbers.
 static ORDER: AtomicU64 = AtomicU64::new(0);
@@ -101,6 +114,8 @@ pub struct News {
     pub events: Vec<Event>,
     /// Keys that changed.
     pub changed: Vec<Box<[u8]>>,
+    /// Keys and fields that went, in order of each key.
+    pub gone: Vec<Gone>,
     /// Whether databases were emptied.
     pub flushed: bool,
     /// What the change is that comes next.
@@ -134,6 +149,7 @@ impl News {
     pub fn join(&mut self, other: Self) {
         self.flushed |= other.flushed;
         self.changed.extend(other.changed);
+        self.gone.extend(other.gone);
         if !other.events.is_empty() {
             self.events.extend(other.events);
             self.events.sort_by_key(|event| event.order);
@@ -159,6 +175,14 @@ impl News {
         self.touch(key);
         if let Some((class, name)) = self.next.take() {
             self.note(class, name, db, key);
+        }
+    }
+
+    /// Notes that a key went without a command that says so.
+    #[cold]
+    pub(crate) fn lose(&mut self, db: DbIndex, key: &[u8]) {
+        if self.interest.has(Interest::GONE) {
+            self.gone.push(Gone { db, key: key.into(), fields: Vec::new() });
         }
     }
 

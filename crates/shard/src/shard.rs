@@ -251,6 +251,7 @@ impl Shard {
                     }
                     if news.is_wanted() {
                         news.change(*db, block.view().key());
+                        news.lose(*db, block.view().key());
                         news.note(Interest::EXPIRED, "expired", *db, block.view().key());
                     }
                     garbage.discard_block(block);

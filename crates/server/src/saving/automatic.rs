@@ -1,11 +1,11 @@
 //! Saves that nobody waits for: those of save points, those that were scheduled, and the last one.
 
-use super::{Saving, file, lock, save_held};
+use super::{Saving, file, save_held};
 use crate::config::Settings;
 use crate::config::settings::ShutdownRequest;
 use crate::job::Job;
 use crate::mail::ShardPost;
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 use crate::worker::Core;
 use darter_base::{UnixMillis, WorkerId};
 use darter_runtime::{Stopping, Turn, wall_clock};

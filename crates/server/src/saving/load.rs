@@ -4,7 +4,7 @@ use super::Saving;
 use crate::scripting::WorkerScripts;
 use crate::scripting::library::{added, compile};
 use crate::scripting::store::Libraries;
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, UnixMillis, WorkerId};
 use darter_command_table::{ReplyError, ShardView};
@@ -232,6 +232,6 @@ impl Saving {
     /// What was loaded is saved already.
     fn note_loaded(&self, loaded: Loaded, changes: u64) {
         self.note_file(changes);
-        super::lock(&self.history).loaded = loaded;
+        lock(&self.history).loaded = loaded;
     }
 }

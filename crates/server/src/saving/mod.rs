@@ -23,7 +23,7 @@ pub mod load;
 use self::automatic::LastSave;
 use crate::config::ConfigStore;
 use crate::mail::Mail;
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 use darter_base::UnixMillis;
 use darter_command_table::ShardView;
 use darter_runtime::{ConnectionId, Stopwatch, Ticks};
@@ -32,7 +32,7 @@ use file::{Preface, Target, Writing};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Bytes on their way to the file above which workers wait for it.
 const QUEUED_BYTES_MAX: usize = 16 << 20;
@@ -395,9 +395,4 @@ pub fn save_held(
         Err(error) => shared.saving.note_failure(error, false),
     }
     result
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is kept under these locks is never half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -275,6 +275,7 @@ impl Keyspace<'_> {
     pub(crate) fn note_gone(&mut self, class: Interest, name: &'static str, key: &Key<'_>) {
         if self.common.news.is_wanted() {
             self.common.news.touch(key.bytes);
+            self.common.news.lose(self.database.index, key.bytes);
             self.common.news.note(class, name, self.database.index, key.bytes);
         }
     }

@@ -1,0 +1,79 @@
+//! What a command leaves to be done again: in the log of changes, and for replicas.
+//!
+//! A command that changed something is done again by running it again, and that is what is recorded, unless it says
+//! otherwise. It must say so if running it again could do something else: because it depends on the time, on
+//! chance, on how values are kept, or because it waits. What it leaves instead are commands that do not, as Redis
+//! propagates them (`Call::leave`).
+
+use crate::call::Call;
+
+/// Commands to be run again instead of the one that runs, encoded as requests.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Whether the command itself is not recorded.
+    replaces: bool,
+    encoded: Vec<u8>,
+    commands: usize,
+}
+
+impl Effects {
+    /// Adds a command of these words, its name first.
+    pub fn add(&mut self, words: &[&[u8]]) {
+        self.add_with(words, [].into_iter());
+    }
+
+    /// Adds a command of `first` and then `rest`.
+    pub fn add_with<'a>(
+        &mut self,
+        first: &[&'a [u8]],
+        rest: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        darter_resp::request::encode_into(&mut self.encoded, first.len() + rest.len(), {
+            first.iter().copied().chain(rest)
+        });
+        self.commands += 1;
+    }
+
+    /// Whether they take the command's place; if not, there are none.
+    pub const fn replace_command(&self) -> bool {
+        self.replaces
+    }
+
+    /// The commands, one after the other, and how many they are.
+    pub fn encoded(&self) -> (&[u8], usize) {
+        (&self.encoded, self.commands)
+    }
+}
+
+impl Call<'_> {
+    /// Says what this command leaves instead of itself; nothing if `describe` adds nothing. To be called only when
+    /// something has changed, at most once or each time for another part of the whole. Costs nothing while nobody records.
+    #[inline]
+    pub fn leave(&mut self, describe: impl FnOnce(&mut Effects)) {
+        if let Some(effects) = &mut self.effects {
+            effects.replaces = true;
+            describe(effects);
+        }
+    }
+
+    /// Whether somebody records what commands do.
+    #[inline]
+    pub const fn is_recorded(&self) -> bool {
+        self.effects.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_encoded_one_after_the_other() {
+        let mut effects = Effects::default();
+        effects.add(&[b"DEL", b"k"]);
+        effects.add_with(&[b"SREM", b"k"], [b"a".as_slice(), b"b"].into_iter());
+        let expected =
+            b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n*4\r\n$4\r\nSREM\r\n$1\r\nk\r\n$1\r\na\r\n$1\r\nb\r\n";
+        assert_eq!(effects.encoded(), (expected.as_slice(), 2));
+    }
+}

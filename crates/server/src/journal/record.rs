@@ -1,0 +1,168 @@
+//! What is recorded: commands as requests, in the one order in which they happened.
+
+use darter_base::DbIndex;
+use darter_base::number::format_u64;
+use darter_command_table::Effects;
+use darter_resp::Args;
+use darter_resp::request::encode_into;
+use darter_shard::Gone;
+
+/// Commands that happened as one step.
+#[derive(Debug, Default)]
+pub struct Group {
+    encoded: Vec<u8>,
+    /// Where commands of another database than the ones before begin.
+    turns: Vec<(usize, DbIndex)>,
+    commands: usize,
+}
+
+/// Requests on their way to the file.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    bytes: Vec<u8>,
+    /// The database of the last one; `None`: whoever reads on from here does not know.
+    db: Option<DbIndex>,
+}
+
+impl Group {
+    /// Whether nothing happened.
+    pub const fn is_empty(&self) -> bool {
+        self.commands == 0
+    }
+
+    /// Adds a command.
+    pub fn add(&mut self, db: DbIndex, args: Args<'_>) {
+        self.turn_to(db);
+        encode_into(&mut self.encoded, args.len(), args.iter());
+        self.commands += 1;
+    }
+
+    /// Adds what a command leaves instead of itself.
+    pub fn add_effects(&mut self, db: DbIndex, effects: &Effects) {
+        let (encoded, commands) = effects.encoded();
+        if commands > 0 {
+            self.turn_to(db);
+            self.encoded.extend_from_slice(encoded);
+            self.commands += commands;
+        }
+    }
+
+    /// Adds the deletion of what went by itself.
+    pub fn add_gone(&mut self, gone: &[Gone]) {
+        for Gone { db, key, fields } in gone {
+            self.turn_to(*db);
+            let name: &[u8] = if fields.is_empty() { b"DEL" } else { b"HDEL" };
+            let words = [name, key].into_iter().chain(fields.iter().map(AsRef::as_ref));
+            encode_into(&mut self.encoded, 2 + fields.len(), words);
+            self.commands += 1;
+        }
+    }
+
+    fn turn_to(&mut self, db: DbIndex) {
+        if self.turns.last().is_none_or(|(_, last)| *last != db) {
+            self.turns.push((self.encoded.len(), db));
+        }
+    }
+}
+
+impl Requests {
+    /// Adds one command.
+    pub(super) fn add(&mut self, db: DbIndex, args: Args<'_>) {
+        self.select(db);
+        encode_into(&mut self.bytes, args.len(), args.iter());
+    }
+
+    /// Adds what a command leaves instead of itself.
+    pub(super) fn add_effects(&mut self, db: DbIndex, effects: &Effects) {
+        let (encoded, commands) = effects.encoded();
+        if commands == 0 {
+            return;
+        }
+        self.select(db);
+        self.in_one(commands, |requests| requests.bytes.extend_from_slice(encoded));
+    }
+
+    /// Adds commands that happened as one step, `in_one` or each for itself.
+    pub(super) fn add_group(&mut self, group: &Group, is_one_step: bool) {
+        let Some((_, first)) = group.turns.first() else { return };
+        self.select(*first);
+        let commands = if is_one_step { group.commands } else { 1 };
+        self.in_one(commands, |requests| {
+            for (index, (begin, db)) in group.turns.iter().enumerate() {
+                requests.select(*db);
+                let end = group.turns.get(index + 1).map_or(group.encoded.len(), |next| next.0);
+                requests.bytes.extend_from_slice(&group.encoded[*begin..end]);
+            }
+        });
+    }
+
+    fn in_one(&mut self, commands: usize, add: impl FnOnce(&mut Self)) {
+        if commands > 1 {
+            encode_into(&mut self.bytes, 1, [b"MULTI".as_slice()]);
+        }
+        add(self);
+        if commands > 1 {
+            encode_into(&mut self.bytes, 1, [b"EXEC".as_slice()]);
+        }
+    }
+
+    fn select(&mut self, db: DbIndex) {
+        if self.db != Some(db) {
+            let number = format_u64(db.0.into());
+            encode_into(&mut self.bytes, 2, [b"SELECT".as_slice(), number.as_bytes()]);
+            self.db = Some(db);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use darter_resp::OwnedArgs;
+
+    fn args(line: &str) -> OwnedArgs {
+        line.split(' ').collect()
+    }
+
+    /// The words of all requests, a space between them.
+    fn words(requests: &mut Requests) -> String {
+        requests.db = None;
+        let bytes = std::mem::take(&mut requests.bytes);
+        let text = String::from_utf8(bytes).unwrap();
+        let lines = text.split("\r\n").filter(|line| !line.starts_with(['*', '$']));
+        lines.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    }
+
+    #[test]
+    fn a_database_is_selected_when_it_changes() {
+        let mut requests = Requests::default();
+        requests.add(DbIndex(0), args("SET a 1").as_args());
+        requests.add(DbIndex(0), args("SET b 1").as_args());
+        requests.add(DbIndex(3), args("SET c 1").as_args());
+        assert_eq!(words(&mut requests), "SELECT 0 SET a 1 SET b 1 SELECT 3 SET c 1");
+        requests.add(DbIndex(3), args("SET d 1").as_args());
+        assert_eq!(words(&mut requests), "SELECT 3 SET d 1");
+    }
+
+    #[test]
+    fn what_happened_as_one_step_is_a_transaction() {
+        let mut requests = Requests::default();
+        let mut group = Group::default();
+        assert!(group.is_empty());
+        group.add_gone(&[Gone { db: DbIndex(1), key: (*b"k").into(), fields: Vec::new() }]);
+        requests.add_group(&group, true);
+        assert_eq!(words(&mut requests), "SELECT 1 DEL k");
+        group.add(DbIndex(2), args("INCR k").as_args());
+        requests.add_group(&group, true);
+        assert_eq!(words(&mut requests), "SELECT 1 MULTI DEL k SELECT 2 INCR k EXEC");
+        requests.add_group(&group, false);
+        assert_eq!(words(&mut requests), "SELECT 1 DEL k SELECT 2 INCR k");
+        let mut effects = Effects::default();
+        requests.add_effects(DbIndex(0), &effects);
+        assert!(requests.bytes.is_empty());
+        effects.add(&[b"HDEL", b"h", b"f"]);
+        effects.add(&[b"DEL", b"l"]);
+        requests.add_effects(DbIndex(0), &effects);
+        assert_eq!(words(&mut requests), "SELECT 0 MULTI HDEL h f DEL l EXEC");
+    }
+}
