@@ -6,8 +6,8 @@ use std::io::{self, IoSlice, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::line::{self, ChunkLine};
-use crate::position::{Link, Position};
+use crate::line::{self, ChunkLine, Header};
+use crate::position::Position;
 
 /// The incremental file that is being written. One thread appends; another may sync ([`SyncHandle`]).
 ///
@@ -52,21 +52,27 @@ impl SyncHandle {
 
 impl Appender {
     /// Creates the file, or empties the one that is there, and waits until its header is on the disk.
-    pub(crate) fn create(path: &Path, link: &Link) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, header: &Header) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
         drop(file);
         let mut file = OpenOptions::new().append(true).open(path)?;
-        let header = line::header(link);
-        file.write_all(&header)?;
+        file.write_all(&header.bytes())?;
         file.sync_all()?;
         Ok(Self {
             file: Arc::new(file),
             path: path.to_owned(),
-            position: link.at,
+            position: header.link.at,
             synced: None,
-            size: header.len() as u64,
+            size: line::HEADER_BYTES as u64,
             is_poisoned: false,
         })
+    }
+
+    /// Writes the header anew, of the same length, and waits until it is on the disk.
+    pub(crate) fn change_header(path: &Path, header: &Header) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(&header.bytes())?;
+        file.sync_data()
     }
 
     /// Opens a file that was read up to `position`, which is behind its byte `size`, and cuts off what follows.

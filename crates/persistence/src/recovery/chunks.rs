@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use super::damage::{self, Verdict};
-use super::groups::Next;
+use super::groups::{Groups, Next};
 use super::plain;
 use super::survey::FileAt;
 use super::{FileEnd, Reading};
@@ -21,8 +21,8 @@ pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, Lo
     let mut source = Source::new(&mut file, HEADER_BYTES as u64).map_err(io)?;
     let mut position = link.at;
     let (mut is_continued, mut torn) = (false, None);
+    let mut size = source.offset();
     while at.until.is_none_or(|until| until.offset != position.offset) {
-        let offset = source.offset();
         source.fill(CHUNK_LINE_BYTES).map_err(io)?;
         let next = match next_chunk(&mut source, position).map_err(io)? {
             Found::End => break,
@@ -39,7 +39,7 @@ pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, Lo
                 match damage::judge(&mut source, &damaged).map_err(io)? {
                     Verdict::PowerCut => torn = Some(damaged.reason),
                     Verdict::Damage => {
-                        return Err(LogError::at(&at.path, offset, Why::Damaged(damaged.reason)));
+                        return Err(LogError::at(&at.path, size, Why::Damaged(damaged.reason)));
                     }
                 }
                 break;
@@ -49,9 +49,9 @@ pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, Lo
         let len = next.len as usize;
         source.consume(CHUNK_LINE_BYTES + len);
         position = Position { offset: position.offset + u64::from(next.len), chain: next.chain };
-        reading.recipient.progress(reading.bytes_before + source.offset());
+        size = source.offset();
+        reading.recipient.progress(reading.bytes_before + size);
     }
-    let size = source.offset();
     if let Some(until) = at.until
         && until != position
     {
@@ -151,6 +151,33 @@ fn continued(
     size: u64,
     reading: &mut Reading<'_>,
 ) -> Result<FileEnd, LogError> {
-    let crc = super::base::crc_of(file, size).map_err(|error| LogError::io(&at.path, error))?;
+    let io = |error| LogError::io(&at.path, error);
+    if !is_redis(&mut Source::new(file, size).map_err(io)?, &mut reading.groups).map_err(io)? {
+        let reason = "commands that are not in a chunk".to_owned();
+        return Err(LogError::at(&at.path, size, Why::Damaged(reason)));
+    }
+    let crc = super::base::crc_of(file, size).map_err(io)?;
     plain::read_from(at, file, size, crc, reading)
+}
+
+/// Whether the first commands are such that Redis may have written them after a start: it says first which database
+/// it means. So what is there twice is not taken for what was added.
+fn is_redis(source: &mut Source<'_>, groups: &mut Groups) -> io::Result<bool> {
+    loop {
+        match groups.next(source.window()) {
+            Next::Group(_) => {
+                let mut names = groups.commands(source.window()).map(|(_, args)| args.at(0));
+                let is_select = |name: &[u8]| name.eq_ignore_ascii_case(b"SELECT");
+                return Ok(names.by_ref().take(2).any(is_select));
+            }
+            Next::Comment(len) => source.consume(len),
+            Next::Unfinished { needed } if source.fill(needed)? => {}
+            // What is torn is judged like any other end.
+            Next::Unfinished { .. } => {
+                groups.forget();
+                return Ok(true);
+            }
+            Next::Malformed { .. } => return Ok(false),
+        }
+    }
 }

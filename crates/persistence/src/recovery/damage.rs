@@ -35,8 +35,7 @@ pub(super) enum Verdict {
     Damage,
 }
 
-/// Judges the chunk that the window of `source` begins with, by it and by everything behind. Consumes nothing that the caller
-/// needs: it has noted where the chunk begins.
+/// Judges the chunk that the window of `source` begins with, by it and by everything behind, to the end of the file.
 pub(super) fn judge(source: &mut Source<'_>, damaged: &Damaged) -> io::Result<Verdict> {
     let mut zeroes = Zeroes::from(source.offset());
     // The chunk itself holds no lines, whatever is in it.
