@@ -5,7 +5,7 @@ use std::io;
 
 use super::groups::Next;
 use super::survey::FileAt;
-use super::{FileEnd, Reading};
+use super::{FileEnd, Later, Reading};
 use crate::error::{LogError, Why};
 use crate::manifest::Seal;
 use crate::source::Source;
@@ -30,12 +30,18 @@ pub(super) fn read_from(
     let io = |error: io::Error| LogError::io(&at.path, error);
     let mut source = Source::summing(file, offset, crc).map_err(io)?;
     let mut reported = offset;
+    let mut later = None;
     let torn = loop {
         let offset = source.offset();
+        reading.whole = offset;
         let len = match reading.groups.next(source.window()) {
             Next::Group(len) => {
                 reading.deliver(source.window(), &at.path, offset)?;
                 len
+            }
+            Next::Comment(len) if reading.is_later(&source.window()[..len]) => {
+                later = Some(Later { of_chunk: 0 });
+                break None;
             }
             Next::Comment(len) => len,
             Next::Unfinished { needed } => {
@@ -64,5 +70,5 @@ pub(super) fn read_from(
     };
     let size = source.offset();
     let seal = source.crc().map(|crc| Seal { bytes: size, crc });
-    Ok(FileEnd { size, position: None, seal, torn })
+    Ok(FileEnd { size, position: None, seal, torn, later })
 }

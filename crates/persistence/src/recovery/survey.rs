@@ -16,20 +16,20 @@ use crate::position::{Link, Position};
 
 /// A file that counts.
 #[derive(Debug)]
-pub(super) struct FileAt {
-    pub(super) path: PathBuf,
-    pub(super) size: u64,
+pub(crate) struct FileAt {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
     /// Where the manifest, or else its first line, says that it begins.
     pub(super) link: Option<Link>,
     /// Where its first line says that it begins: it is ours then.
-    pub(super) header: Option<Link>,
+    pub(crate) header: Option<Link>,
     pub(super) seal: Option<Seal>,
     /// Where the next file begins, if this one must lead there.
     pub(super) until: Option<Position>,
 }
 
 /// The files that `manifest` names, if each begins where the one before may end.
-pub(super) fn survey(place: &Place, manifest: &Manifest) -> Result<Vec<FileAt>, LogError> {
+pub(crate) fn survey(place: &Place, manifest: &Manifest) -> Result<Vec<FileAt>, LogError> {
     let mut files = Vec::new();
     for (kind, entry) in manifest.files() {
         let path = place.file(&entry.name);
@@ -43,7 +43,8 @@ pub(super) fn survey(place: &Place, manifest: &Manifest) -> Result<Vec<FileAt>, 
             return Err(LogError::at(&path, size.min(seal.bytes), Why::Damaged(reason)));
         }
         let header = match kind {
-            FileKind::Base if size == 0 => {
+            // One of commands may have none: a server of Redis that began with nothing.
+            FileKind::Base if size == 0 && entry.name.as_bytes().ends_with(b".rdb") => {
                 return Err(LogError::new(&path, Spot::Whole, Why::Empty));
             }
             FileKind::Incremental => read_header(&path, &mut file, entry.link)?,
@@ -56,6 +57,15 @@ pub(super) fn survey(place: &Place, manifest: &Manifest) -> Result<Vec<FileAt>, 
     connect(&mut files, manifest.base.is_some())?;
     refuse_newer(place, manifest)?;
     Ok(files)
+}
+
+/// A file by itself.
+pub(crate) fn survey_file(path: PathBuf) -> Result<FileAt, LogError> {
+    let io = |error| LogError::io(&path, error);
+    let mut file = File::open(&path).map_err(io)?;
+    let size = file.metadata().map_err(io)?.len();
+    let header = read_header(&path, &mut file, None)?.map(|header| header.link);
+    Ok(FileAt { path, size, link: header, header, seal: None, until: None })
 }
 
 /// The header of an incremental file; `None` for a file of Redis.

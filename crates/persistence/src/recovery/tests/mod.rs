@@ -280,6 +280,8 @@ fn an_empty_file_of_redis_is_no_error() {
         &[("b", "a.aof", group("SET a 1")), ("i", "b.aof", vec![]), ("i", "c.aof", vec![])],
     );
     assert_eq!(read(&place).unwrap().0, ["SET a 1"]);
+    foreign(&place, &[("b", "a.aof", vec![]), ("i", "b.aof", group("SET b 1"))]);
+    assert_eq!(read(&place).unwrap().0, ["SET b 1"]);
 }
 
 #[test]
