@@ -6,7 +6,7 @@ use crate::pubsub::Subscriptions;
 use crate::tracking::{Invalidated, Remember, Tracking};
 use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
-use darter_command_table::Entry;
+use darter_command_table::{Entry, Flags};
 use darter_resp::{Limits, Output, Protocol, RequestParser};
 use darter_runtime::{Dialogue, Io, PeerAddress, PeerInfo};
 
@@ -36,6 +36,10 @@ pub struct Session {
     pub monitors: bool,
     /// Whether keys that its next command reads are remembered for it.
     pub remember: Remember,
+    /// Whether a command that may change something has run since its replies were sent the last time.
+    pub has_written: bool,
+    /// Up to where the log has to be on the disk before they are sent; 0: it does not matter.
+    pub durable_at: u64,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
     /// Whether the reply of the pending command is not wanted.
@@ -140,6 +144,8 @@ impl Session {
             closing: false,
             monitors: false,
             remember: Remember::Never,
+            has_written: false,
+            durable_at: 0,
             replies: Replies::On,
             mutes_pending: false,
             client_id,
@@ -199,6 +205,13 @@ impl Session {
     pub fn note_command(&mut self, entry: &'static Entry) {
         self.commands += 1;
         self.last_command = &entry.full_name;
+        self.note_write(entry);
+    }
+
+    /// Notes that it runs a command that may change something.
+    #[inline]
+    pub fn note_write(&mut self, entry: &Entry) {
+        self.has_written |= entry.command.flags.has(Flags::WRITE);
     }
 
     /// Notes that it queues a command; what runs of a transaction is counted when it does.

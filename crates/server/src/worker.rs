@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::admission::NotDurable;
 use crate::apart::{Meanwhile, Others, ServedApart, wait_for_turn};
 use crate::barrier::{Barrier, is_http};
 use crate::blocking::Deadlines;
@@ -80,8 +81,8 @@ pub struct Core {
     pub thresholds: Cell<Thresholds>,
     /// The version of the configuration that these are from.
     config_version: Cell<u64>,
-    /// Whether writes are refused because data cannot be saved, as of this tick.
-    pub refuses_writes: Cell<bool>,
+    /// Why writes are refused, as of this tick.
+    pub refused_writes: Cell<Option<NotDurable>>,
     /// The pause in force.
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
@@ -193,7 +194,7 @@ impl Worker {
                 output_limits: Cell::new(config.output_limits),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
                 config_version: Cell::new(shared.config.version()),
-                refuses_writes: Cell::new(false),
+                refused_writes: Cell::new(None),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
@@ -737,6 +738,7 @@ impl Core {
             self.output_limits.set(settings.output_limits);
             self.busy_script_nanos.set(settings.busy_script_nanos());
             self.thresholds.set(Thresholds::new(&settings.watch));
+            self.shared.journal.follow(&settings);
             let tracks = settings.watch.tracks_latency;
             self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
         }
@@ -863,6 +865,7 @@ impl Service for Worker {
                 go_on(after, to, connections);
             }
             Mail::Transferred { to, outcome } => self.core.transferred(to, *outcome, connections),
+            Mail::Synced => connections.release_withheld(),
             Mail::Saved { to, succeeded } => self.core.saved(to, succeeded, connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
@@ -874,6 +877,18 @@ impl Service for Worker {
                 go_on(finished, to, connections);
             }
         }
+    }
+
+    fn withholds(&self, session: &mut Session) -> bool {
+        let journal = &self.core.shared.journal;
+        if !journal.is_strict() {
+            session.durable_at = 0;
+            return false;
+        }
+        if std::mem::take(&mut session.has_written) {
+            session.durable_at = journal.end();
+        }
+        session.durable_at > 0 && journal.withholds(self.core.worker, session.durable_at)
     }
 
     fn served(&mut self) {
@@ -888,9 +903,10 @@ impl Service for Worker {
         let turn = *connections.turn();
         self.count_tick(connections);
         self.core.follow_settings();
-        self.core
-            .refuses_writes
-            .set(self.core.shared.saving.refuses_writes(&self.core.shared.config));
+        self.core.refused_writes.set(self.core.not_durable());
+        if self.core.shared.journal.is_attached() {
+            self.core.shared.journal.write_out();
+        }
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
         {
