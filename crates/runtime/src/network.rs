@@ -266,6 +266,10 @@ impl<S: Service> Network<S> {
 
     /// Sends what was written since the last time.
     pub(crate) fn send_listed(&mut self, service: &S) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        service.about_to_send();
         let mut unsent = mem::take(&mut self.unsent);
         for key in unsent.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {

@@ -879,6 +879,11 @@ impl Service for Worker {
         }
     }
 
+    fn about_to_send(&self) {
+        // What a client hears of has left the process, so that only the end of the machine can undo it.
+        self.core.shared.journal.write_out(&self.core.shared.stopwatch);
+    }
+
     fn withholds(&self, session: &mut Session) -> bool {
         let journal = &self.core.shared.journal;
         if !journal.is_strict() {
@@ -904,9 +909,7 @@ impl Service for Worker {
         self.count_tick(connections);
         self.core.follow_settings();
         self.core.refused_writes.set(self.core.not_durable());
-        if self.core.shared.journal.is_attached() {
-            self.core.shared.journal.write_out();
-        }
+        self.core.shared.journal.write_out(&self.core.shared.stopwatch);
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
         {

@@ -32,6 +32,7 @@ use crate::shared::{Shared, lock};
 use darter_base::{DbIndex, WorkerId};
 use darter_command_table::Effects;
 use darter_resp::Args;
+use darter_runtime::Stopwatch;
 use darter_shard::{Gone, Interest};
 use files::Files;
 use record::Requests;
@@ -47,6 +48,9 @@ pub use writer::close_at_the_end;
 
 /// Bytes not yet in the file above which workers wait for it.
 const WAITING_BYTES_MAX: u64 = 64 << 20;
+
+/// How long a write may take a worker that has clients to serve.
+const QUICK_WRITE_NANOS_MAX: u64 = 5_000_000;
 
 /// The log of changes, as all workers share it.
 #[derive(Debug)]
@@ -66,6 +70,9 @@ pub struct Journal {
     synced: AtomicU64,
     /// Whether a sync is under way, which a write might have to wait for.
     is_syncing: AtomicBool,
+    /// Whether a write has had to wait for a sync: on some file systems it does, and then only the thread for the
+    /// file writes during one.
+    syncs_block: AtomicBool,
     /// Whether writing or syncing failed, and was not made up for yet.
     has_failed: AtomicBool,
     files: Mutex<Option<Files>>,
@@ -102,6 +109,7 @@ impl Journal {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             is_syncing: AtomicBool::new(false),
+            syncs_block: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             files: Mutex::new(None),
             signal: Mutex::default(),
@@ -217,16 +225,25 @@ impl Journal {
         }
     }
 
-    /// What every worker does once a tick: what has been recorded goes to the file, unless another thread has to do
+    /// What every worker does once a tick and before it sends answers: what has been recorded goes to the file, unless another thread has to do
     /// that because it takes long.
-    pub fn write_out(&self) {
+    #[inline]
+    pub fn write_out(&self, stopwatch: &Stopwatch) {
+        if self.is_attached() {
+            self.write_out_waiting(stopwatch);
+        }
+    }
+
+    fn write_out_waiting(&self, stopwatch: &Stopwatch) {
         let waiting = self.end().saturating_sub(self.written.load(Ordering::Relaxed));
         if waiting == 0 {
             return;
         }
+        let is_syncing = self.is_syncing.load(Ordering::Relaxed);
         let is_quick = !self.is_strict()
-            && !self.is_syncing.load(Ordering::Relaxed)
+            && !(is_syncing && self.syncs_block.load(Ordering::Relaxed))
             && !self.has_failed.load(Ordering::Relaxed);
+        let begun = is_syncing.then(|| stopwatch.now());
         let files = match self.files.try_lock() {
             Ok(files) if is_quick => Some(files),
             _ if waiting > WAITING_BYTES_MAX && !self.has_failed.load(Ordering::Relaxed) => {
@@ -238,6 +255,11 @@ impl Journal {
             Some(files) => files.write_quickly(self),
             None => true,
         });
+        if let Some(begun) = begun
+            && stopwatch.nanos_between(begun, stopwatch.now()) > QUICK_WRITE_NANOS_MAX
+        {
+            self.syncs_block.store(true, Ordering::Relaxed);
+        }
         if !is_written {
             self.ring();
         }
