@@ -180,3 +180,71 @@ impl std::error::Error for AppendError {
         Some(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Link, LogId};
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn header() -> Header {
+        Header { link: Link::beginning(LogId([1; 16])), is_published: true }
+    }
+
+    #[test]
+    fn chunks_follow_one_another() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "something that was there before").unwrap();
+        let mut appender = Appender::create(&path, &header()).unwrap();
+        let before = appender.position();
+        assert_eq!(appender.append(b"").unwrap(), before);
+        appender.append(b"*1\r\n$4\r\nPING\r\n").unwrap();
+        appender.note_synced(14);
+        let end = appender.append(b"*1\r\n$4\r\nPING\r\n").unwrap();
+        assert_eq!(end.offset, 28);
+        let written = fs::read(&path).unwrap();
+        assert_eq!(written.len() as u64, appender.size());
+        let text = String::from_utf8(written).unwrap();
+        let lines: Vec<_> = text.split("\r\n").collect();
+        assert!(lines[0].starts_with("#DARTER 1 p 0101010101"), "{text}");
+        assert!(lines[1].starts_with("#C 0000000000000000 0000000e ffffffff "), "{text}");
+        assert!(lines[5].starts_with("#C 000000000000000e 0000000e 00000000 "), "{text}");
+        // What is behind a whole chunk is cut off.
+        fs::write(&path, format!("{text}torn")).unwrap();
+        let mut appender = Appender::reopen(&path, end, appender.size()).unwrap();
+        appender.append(b"*1\r\n$4\r\nPING\r\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap().len() as u64, appender.size());
+        let error = Appender::reopen(&path, end, appender.size() + 1).unwrap_err();
+        assert!(error.to_string().contains("shorter"));
+    }
+
+    #[test]
+    fn after_a_write_that_cannot_be_undone_nothing_is_appended() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        let mut appender = Appender::create(&path, &header()).unwrap();
+        let before = (appender.position(), appender.size());
+        let writable = std::mem::replace(&mut appender.file, Arc::new(File::open(&path).unwrap()));
+        for _ in 0..2 {
+            assert!(matches!(appender.append(b"x"), Err(AppendError::Poisoned(_))));
+            appender.file = Arc::clone(&writable);
+        }
+        assert_eq!((appender.position(), appender.size()), before);
+        assert_eq!(fs::read(&path).unwrap().len() as u64, before.1);
+    }
+
+    /// A device that is always full, where there is one.
+    #[test]
+    fn what_does_not_fit_is_no_part_of_the_file() {
+        let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else { return };
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        let mut appender = Appender::create(&path, &header()).unwrap();
+        appender.file = Arc::new(full);
+        let error = appender.append(b"x").unwrap_err();
+        assert!(error.to_string().contains("No space left"), "{error}");
+        assert_eq!(appender.position(), header().link.at);
+    }
+}

@@ -25,6 +25,8 @@ pub(crate) const CHUNK_MARK: &[u8] = b"#C ";
 const UNSYNCED_UNKNOWN: u32 = u32::MAX;
 /// No log gets that far; so that positions can be computed with.
 const OFFSET_MAX: u64 = i64::MAX as u64;
+/// Of a chunk's line, what the chain goes over: all in front of it.
+const CHAINED_BYTES: usize = 38;
 /// Sum, CR, LF.
 const END_BYTES: usize = 10;
 
@@ -77,19 +79,14 @@ pub(crate) struct ChunkLine {
 }
 
 impl ChunkLine {
-    /// The line in front of `groups`, which follow `before`; `synced` is an offset that is on the disk.
+    /// The line in front of `groups`, of `len` bytes, which follow `before`; `synced` is an offset that is on the disk.
     pub(crate) fn of(groups: &[u8], len: u32, before: Position, synced: Option<u64>) -> Self {
         let unsynced = synced
             .and_then(|synced| u32::try_from(before.offset.saturating_sub(synced)).ok())
             .filter(|&bytes| bytes != UNSYNCED_UNKNOWN);
         let mut line = Self { offset: before.offset, len, unsynced, chain: 0 };
-        line.chain = line.chain_of(groups, before.chain);
+        line.chain = chain_of(&line.bytes(), groups, before.chain);
         line
-    }
-
-    /// The chain behind these bytes.
-    pub(crate) fn chain_of(&self, groups: &[u8], before: u32) -> u32 {
-        crc32c::crc32c_append(crc32c::crc32c_append(before, self.prefix().as_bytes()), groups)
     }
 
     /// The log up to here was on the disk when the line was written.
@@ -98,9 +95,14 @@ impl ChunkLine {
     }
 
     /// The line's bytes.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let line = sealed(format!("{}{:08x} ", self.prefix(), self.chain).into_bytes());
-        debug_assert_eq!(line.len(), CHUNK_LINE_BYTES);
+    pub(crate) fn bytes(&self) -> [u8; CHUNK_LINE_BYTES] {
+        let mut line = *b"#C oooooooooooooooo llllllll uuuuuuuu cccccccc ssssssss\r\n";
+        push_hex(&mut line[3..19], self.offset);
+        push_hex(&mut line[20..28], self.len.into());
+        push_hex(&mut line[29..37], self.unsynced.unwrap_or(UNSYNCED_UNKNOWN).into());
+        push_hex(&mut line[38..46], self.chain.into());
+        let sum = crc32c::crc32c(&line[..CHUNK_LINE_BYTES - END_BYTES]);
+        push_hex(&mut line[47..55], sum.into());
         line
     }
 
@@ -115,11 +117,20 @@ impl ChunkLine {
             chain: hex_sum(chain)?,
         })
     }
+}
 
-    fn prefix(&self) -> String {
-        let unsynced = self.unsynced.unwrap_or(UNSYNCED_UNKNOWN);
-        format!("#C {:016x} {:08x} {unsynced:08x} ", self.offset, self.len)
+/// The chain behind a chunk: of its line, as far as that says something else, and of its bytes.
+pub(crate) fn chain_of(line: &[u8], groups: &[u8], before: u32) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(before, &line[..CHAINED_BYTES]), groups)
+}
+
+/// Fills `digits` with the last digits of `number`, which has no more.
+fn push_hex(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
     }
+    debug_assert_eq!(number, 0, "a number of more digits");
 }
 
 fn sealed(mut line: Vec<u8>) -> Vec<u8> {
@@ -163,7 +174,7 @@ mod tests {
         assert_eq!(ChunkLine::parse(&line.bytes()), Some(line));
         for (bytes, is_line) in [
             (header.bytes(), (|line| Header::parse(line).is_some()) as fn(&[u8]) -> bool),
-            (line.bytes(), |line| ChunkLine::parse(line).is_some()),
+            (line.bytes().to_vec(), |line| ChunkLine::parse(line).is_some()),
         ] {
             assert!(bytes.len() < 127 && is_line(&bytes));
             for at in 0..bytes.len() {

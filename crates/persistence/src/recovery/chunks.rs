@@ -9,7 +9,7 @@ use super::plain;
 use super::survey::FileAt;
 use super::{FileEnd, Later, Reading};
 use crate::error::{LogError, Why};
-use crate::line::{CHUNK_LINE_BYTES, ChunkLine, HEADER_BYTES};
+use crate::line::{CHUNK_LINE_BYTES, ChunkLine, HEADER_BYTES, chain_of};
 use crate::position::Position;
 use crate::source::Source;
 
@@ -61,7 +61,7 @@ pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, Lo
         position = Position { offset: position.offset + u64::from(next.len), chain: next.chain };
         size = source.offset();
         reading.whole = size;
-        reading.recipient.progress(reading.bytes_before + size);
+        reading.report(size);
     }
     if let Some(until) = at.until
         && until != position
@@ -119,7 +119,8 @@ fn next_chunk(source: &mut Source<'_>, position: Position) -> io::Result<Found> 
     if !source.fill(len)? {
         return Ok(Found::Torn("the file ends within a chunk"));
     }
-    if line.chain_of(&source.window()[CHUNK_LINE_BYTES..len], position.chain) != line.chain {
+    let (text, groups) = source.window()[..len].split_at(CHUNK_LINE_BYTES);
+    if chain_of(text, groups, position.chain) != line.chain {
         return damaged("a chunk does not fit its checksum".into(), len);
     }
     Ok(Found::Chunk(line))

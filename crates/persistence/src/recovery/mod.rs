@@ -28,6 +28,9 @@ use crate::position::{Link, Position};
 use groups::Groups;
 pub(crate) use survey::{FileAt, refuse_orphans, survey, survey_file};
 
+/// Bytes between two reports of progress.
+const REPORT_BYTES: u64 = 1 << 20;
+
 /// How to read a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -174,6 +177,8 @@ pub(crate) struct Reading<'a> {
     groups: Groups,
     /// Of files that were read before.
     bytes_before: u64,
+    /// Of all files, when that was reported last.
+    reported: u64,
     /// The file at hand is whole up to there; after an error, too.
     whole: u64,
     /// Stops at the first comment that says a later time, in Unix seconds.
@@ -204,7 +209,7 @@ pub(crate) struct Later {
 impl<'a> Reading<'a> {
     pub(crate) fn new(recipient: &'a mut dyn Recipient, limits: Limits) -> Self {
         let groups = Groups::new(limits);
-        Self { recipient, groups, bytes_before: 0, whole: 0, last_second: None }
+        Self { recipient, groups, bytes_before: 0, reported: 0, whole: 0, last_second: None }
     }
 
     /// Stops at the first comment that says a later time than this, in Unix seconds.
@@ -226,6 +231,15 @@ impl<'a> Reading<'a> {
             chunks::read(file, self)
         } else {
             plain::read(file, self)
+        }
+    }
+
+    /// The file at hand has been read up to `offset`.
+    fn report(&mut self, offset: u64) {
+        let bytes = self.bytes_before + offset;
+        if bytes.saturating_sub(self.reported) >= REPORT_BYTES {
+            self.reported = bytes;
+            self.recipient.progress(bytes);
         }
     }
 

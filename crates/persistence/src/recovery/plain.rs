@@ -10,9 +10,6 @@ use crate::error::{LogError, Why};
 use crate::manifest::Seal;
 use crate::source::Source;
 
-/// Bytes between two reports of progress.
-pub(super) const REPORT_BYTES: u64 = 1 << 20;
-
 /// Reads a file from its beginning.
 pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, LogError> {
     let mut file = File::open(&at.path).map_err(|error| LogError::io(&at.path, error))?;
@@ -29,7 +26,6 @@ pub(super) fn read_from(
 ) -> Result<FileEnd, LogError> {
     let io = |error: io::Error| LogError::io(&at.path, error);
     let mut source = Source::summing(file, offset, crc).map_err(io)?;
-    let mut reported = offset;
     let mut later = None;
     let torn = loop {
         let offset = source.offset();
@@ -63,10 +59,7 @@ pub(super) fn read_from(
             }
         };
         source.consume(len);
-        if source.offset() - reported >= REPORT_BYTES {
-            reported = source.offset();
-            reading.recipient.progress(reading.bytes_before + reported);
-        }
+        reading.report(source.offset());
     };
     let size = source.offset();
     let seal = source.crc().map(|crc| Seal { bytes: size, crc });

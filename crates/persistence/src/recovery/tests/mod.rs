@@ -142,7 +142,7 @@ fn a_torn_line_in_a_value_is_no_evidence() {
     let (_, mut appender) = Log::resume(place.clone(), recovered, LogId([2; 16])).unwrap();
     let line =
         crate::line::ChunkLine::of(b"", 0, Position { offset: 1 << 20, chain: 0 }, Some(1 << 20));
-    let value = [b"\r\n".to_vec(), line.bytes()].concat().repeat(50);
+    let value = [b"\r\n".to_vec(), line.bytes().to_vec()].concat().repeat(50);
     appender.append(&encode(&[b"SET".as_slice(), b"k", &value])).unwrap();
     let content = fs::read(&path).unwrap();
     for len in [content.len() - 1, content.len() - 1000] {
