@@ -1,5 +1,6 @@
 //! The state of one client.
 
+use crate::journal::Journal;
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
@@ -36,10 +37,10 @@ pub struct Session {
     pub monitors: bool,
     /// Whether keys that its next command reads are remembered for it.
     pub remember: Remember,
-    /// Whether a command that may change something has run since its replies were sent the last time.
-    pub has_written: bool,
-    /// Up to where the log has to be on the disk before they are sent; 0: it does not matter.
-    pub durable_at: u64,
+    /// Whether a command that may change something has run since `written_to` was noted.
+    has_written: bool,
+    /// Where in the log the last change of the client ends, or somewhere behind.
+    written_to: u64,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
     /// Whether the reply of the pending command is not wanted.
@@ -145,7 +146,7 @@ impl Session {
             monitors: false,
             remember: Remember::Never,
             has_written: false,
-            durable_at: 0,
+            written_to: 0,
             replies: Replies::On,
             mutes_pending: false,
             client_id,
@@ -206,6 +207,16 @@ impl Session {
         self.commands += 1;
         self.last_command = &entry.full_name;
         self.note_write(entry);
+    }
+
+    /// Where in the log everything is that the client has changed.
+    pub fn written_to(&mut self, journal: &Journal) -> u64 {
+        let end = journal.end();
+        if std::mem::take(&mut self.has_written) {
+            self.written_to = end;
+        }
+        // A log can have been begun anew.
+        self.written_to.min(end)
     }
 
     /// Notes that it runs a command that may change something.

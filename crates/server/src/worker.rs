@@ -91,6 +91,8 @@ pub struct Core {
     pub deadlines: RefCell<Deadlines<ConnectionId>>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
+    /// Its clients that wait for the log.
+    pub log_waits: RefCell<Vec<ConnectionId>>,
     /// What it has of scripts.
     pub scripts: RefCell<WorkerScripts>,
     /// After how long a script is busy, as of this tick.
@@ -199,6 +201,7 @@ impl Worker {
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
                 monitors: RefCell::default(),
+                log_waits: RefCell::default(),
                 scripts: RefCell::default(),
                 busy_script_nanos: Cell::new(config.busy_script_nanos()),
                 subscribers: RefCell::default(),
@@ -865,7 +868,10 @@ impl Service for Worker {
                 go_on(after, to, connections);
             }
             Mail::Transferred { to, outcome } => self.core.transferred(to, *outcome, connections),
-            Mail::Synced => connections.release_withheld(),
+            Mail::Synced => {
+                connections.release_withheld();
+                self.core.look_at_log_waits(connections);
+            }
             Mail::Saved { to, succeeded } => self.core.saved(to, succeeded, connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
@@ -886,14 +892,7 @@ impl Service for Worker {
 
     fn withholds(&self, session: &mut Session) -> bool {
         let journal = &self.core.shared.journal;
-        if !journal.is_strict() {
-            session.durable_at = 0;
-            return false;
-        }
-        if std::mem::take(&mut session.has_written) {
-            session.durable_at = journal.end();
-        }
-        session.durable_at > 0 && journal.withholds(self.core.worker, session.durable_at)
+        journal.is_strict() && journal.withholds(self.core.worker, session.written_to(journal))
     }
 
     fn served(&mut self) {

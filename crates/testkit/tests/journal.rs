@@ -168,3 +168,33 @@ fn it_is_switched_on_and_off_while_the_server_runs() {
         assert_eq!(digest(&mut client), filled, "{mode}");
     }
 }
+
+#[test]
+fn waiting_for_the_log_ends_when_it_is_on_the_disk() {
+    for mode in SERVER_MODES {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Server::start(&darter_in(*mode, directory.path(), ON)).unwrap();
+        let mut client = server.connect().unwrap();
+        let told = |here| Value::Array(vec![Value::Integer(here), Value::Integer(0)]);
+        assert_eq!(call(&mut client, "WAITAOF 1 0 0"), told(1), "{mode}: nothing was written");
+        for policy in ["everysec", "always"] {
+            assert_eq!(call(&mut client, &format!("CONFIG SET appendfsync {policy}")), ok());
+            call(&mut client, "INCR count");
+            assert_eq!(call(&mut client, "WAITAOF 1 0 0"), told(1), "{mode}, {policy}");
+        }
+        // Nobody else's writes are waited for.
+        assert_eq!(call(&mut client, "CONFIG SET appendfsync no"), ok());
+        call(&mut client, "INCR count");
+        assert_eq!(call(&mut client, "WAITAOF 1 0 10"), told(0), "{mode}");
+        let mut other = server.connect().unwrap();
+        assert_eq!(call(&mut other, "WAITAOF 1 0 0"), told(1), "{mode}");
+        // Those who wait when it ends are told.
+        client.send(&["WAITAOF", "1", "0", "0"]).unwrap();
+        assert!(eventually(|| {
+            info(&mut server.connect().unwrap(), "clients", "blocked_clients") == "1"
+        }));
+        assert_eq!(call(&mut other, "CONFIG SET appendonly no"), ok());
+        let answer = client.read_reply().unwrap();
+        assert!(matches!(answer.value, Value::Error(_)), "{mode}: {answer:?}");
+    }
+}

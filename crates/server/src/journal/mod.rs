@@ -205,6 +205,11 @@ impl Journal {
         self.is_strict.load(Ordering::Relaxed)
     }
 
+    /// Whether the log is on the disk up to `offset`.
+    pub fn is_synced(&self, offset: u64) -> bool {
+        self.synced.load(Ordering::SeqCst) >= offset
+    }
+
     /// Whether an answer that waits for the log up to `offset` has to wait on. If so, this worker will be told when
     /// more is on the disk ([`Mail::Synced`]).
     pub fn withholds(&self, worker: WorkerId, offset: u64) -> bool {
@@ -240,9 +245,8 @@ impl Journal {
             return;
         }
         let is_syncing = self.is_syncing.load(Ordering::Relaxed);
-        let is_quick = !self.is_strict()
-            && !(is_syncing && self.syncs_block.load(Ordering::Relaxed))
-            && !self.has_failed.load(Ordering::Relaxed);
+        let is_slow = self.is_strict() || is_syncing && self.syncs_block.load(Ordering::Relaxed);
+        let is_quick = !is_slow && !self.has_failed.load(Ordering::Relaxed);
         let begun = is_syncing.then(|| stopwatch.now());
         let files = match self.files.try_lock() {
             Ok(files) if is_quick => Some(files),
