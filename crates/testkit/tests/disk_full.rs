@@ -76,7 +76,7 @@ impl SmallDisk {
     /// Leaves next to no room.
     fn fill_up(&self) {
         let mut ballast = fs::File::create(self.path().join("ballast")).unwrap();
-        while ballast.write_all(&[1; 64 << 10]).is_ok() {}
+        while ballast.write_all(&vec![1; 64 << 10]).is_ok() {}
         let full = ballast.metadata().unwrap().len();
         ballast.set_len(full.saturating_sub(SPARE_BYTES)).unwrap();
     }
