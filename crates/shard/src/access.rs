@@ -123,12 +123,14 @@ impl Access {
 
     /// The stamp of a key that was last used so many seconds ago; `None` if that is not noted.
     pub(crate) fn idle_stamp(&self, seconds: u32, now: UnixMillis) -> Option<u32> {
+        let now = self.replayed_at.unwrap_or(now);
         let then = clock(now).wrapping_sub(seconds) & low_bits(CLOCK_MASK);
         (self.notes == AccessNotes::Clock).then_some(then)
     }
 
     /// The stamp of a key with this frequency counter; `None` if there is none.
     pub(crate) fn frequency_stamp(&self, counter: u8, now: UnixMillis) -> Option<u32> {
+        let now = self.replayed_at.unwrap_or(now);
         let stamp = minutes(now) << 8 | u32::from(counter);
         (self.notes != AccessNotes::Clock).then_some(stamp)
     }

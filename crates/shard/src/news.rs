@@ -181,9 +181,23 @@ impl News {
     /// Notes that a key went without a command that says so.
     #[cold]
     pub(crate) fn lose(&mut self, db: DbIndex, key: &[u8]) {
-        if self.interest.has(Interest::GONE) {
+        if self.wants_gone() {
             self.gone.push(Gone { db, key: key.into(), fields: Vec::new() });
         }
+    }
+
+    /// Notes that fields of a hash went without a command that says so; nothing if there are none.
+    #[cold]
+    pub(crate) fn lose_fields(&mut self, db: DbIndex, key: &[u8], fields: Vec<Box<[u8]>>) {
+        if !fields.is_empty() {
+            self.gone.push(Gone { db, key: key.into(), fields });
+        }
+    }
+
+    /// Whether somebody wants to hear of what goes without a command that says so.
+    #[inline]
+    pub(crate) const fn wants_gone(&self) -> bool {
+        self.interest.has(Interest::GONE)
     }
 
     /// Notes an event.

@@ -260,12 +260,18 @@ impl Shard {
                 }
                 // So something inside it is due.
                 if let Some(Object::Hash(hash)) = block.boxed_mut() {
-                    let fields = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH) as u64;
+                    let mut gone = Vec::new();
+                    let fields = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH, |field| {
+                        if news.wants_gone() {
+                            gone.push(field.into());
+                        }
+                    }) as u64;
                     statistics.expired_fields += fields;
                     *changes += fields;
                     let is_empty = hash.is_empty();
                     if news.is_wanted() {
                         news.change(*db, block.view().key());
+                        news.lose_fields(*db, block.view().key(), gone);
                         news.note(Interest::EXPIRED, "hexpired", *db, block.view().key());
                         if is_empty {
                             news.note(Interest::GENERIC, "del", *db, block.view().key());

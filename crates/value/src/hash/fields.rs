@@ -108,10 +108,16 @@ impl FieldTable {
         true
     }
 
-    pub(super) fn expire_slice(&mut self, now_ms: i64, budget: usize) -> usize {
+    pub(super) fn expire_slice(
+        &mut self,
+        now_ms: i64,
+        budget: usize,
+        mut tell: impl FnMut(&[u8]),
+    ) -> usize {
         let Self::Whole(table, hand) = self else { return 0 };
         let mut removed = 0;
-        table.expire_slice(&mut hand.0, now_ms, budget, |_| {
+        table.expire_slice(&mut hand.0, now_ms, budget, |block| {
+            tell(block.view().key());
             removed += 1;
             None
         });

@@ -160,11 +160,12 @@ impl Hash {
         }
     }
 
-    /// Removes expired fields, opening at most `budget` segments of the table; how many it removed.
-    pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> usize {
+    /// Removes expired fields, opening at most `budget` segments of the table, and names each to `tell`; how many
+    /// it removed.
+    pub fn expire_slice(&mut self, now_ms: i64, budget: usize, tell: impl FnMut(&[u8])) -> usize {
         match self.form.as_mut() {
             PackedOrMut::Packed(_) => 0,
-            PackedOrMut::Big(table) => table.expire_slice(now_ms, budget),
+            PackedOrMut::Big(table) => table.expire_slice(now_ms, budget, tell),
         }
     }
 

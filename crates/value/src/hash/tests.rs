@@ -96,8 +96,13 @@ fn exercise(seed: u64, fields: u64, limits: PackedLimits, expiring: bool) {
             8 => {
                 now_ms += i64::from(expiring);
                 let before = hash.len();
-                let removed = hash.expire_slice(now_ms, 2);
-                assert_eq!(hash.len(), before - removed);
+                let mut told = 0;
+                let removed = hash.expire_slice(now_ms, 2, |field| {
+                    told += 1;
+                    let expired = model.get(field).and_then(|(_, deadline)| *deadline);
+                    assert!(expired.is_some_and(|deadline| deadline <= now_ms));
+                });
+                assert_eq!((hash.len(), told), (before - removed, removed));
             }
             _ => {
                 assert_eq!(hash.contains(&name, now_ms), visible(&model, now_ms));

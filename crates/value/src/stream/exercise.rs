@@ -131,7 +131,7 @@ fn step(
                 Keep::From(pick(choices, model))
             };
             let trim = Trim { keep, whole_nodes: choices.below(2) == 0, removed_max: 0 };
-            let removed = stream.trim(trim, References::Keep);
+            let removed = stream.trim(trim, References::Keep).count;
             for _ in 0..removed {
                 model.pop_first();
             }

@@ -42,6 +42,15 @@ pub struct Trim {
     pub removed_max: u64,
 }
 
+/// What trimming did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// How many entries it removed.
+    pub count: u64,
+    /// The last of them, if there are any.
+    pub last_id: StreamId,
+}
+
 /// What happens to what groups remember of an entry that is removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum References {

@@ -33,7 +33,7 @@ use crate::view::{Encoding, Type};
 pub use entries::{Entries, EntriesReversed, Entry};
 pub use group::{Consumer, Group, Pending};
 pub use id::StreamId;
-pub use log::{Keep, Log, NodeLimits, References, Removed, Trim};
+pub use log::{Keep, Log, NodeLimits, References, Removed, Trim, Trimmed};
 pub use node::Fields;
 
 /// A stream; as big as a pointer.
@@ -132,22 +132,27 @@ impl Stream {
         Removed::Removed
     }
 
-    /// Trims the log as `trim` says; how many entries were removed.
-    pub fn trim(&mut self, trim: Trim, references: References) -> u64 {
+    /// Trims the log as `trim` says.
+    pub fn trim(&mut self, trim: Trim, references: References) -> Trimmed {
         let Parts { log, groups, groups_bytes } = &mut *self.parts;
-        if references == References::Keep || groups.is_empty() {
-            return log.trim(trim, |_| true);
-        }
-        log.trim(trim, |id| match references {
-            References::Keep => true,
-            References::Acknowledged => {
-                groups.values().all(|group| group.last_id >= id && group.pending(id).is_none())
+        let mut last_id = StreamId::MIN;
+        let count = log.trim(trim, |id| {
+            let may_go = match references {
+                References::Keep => true,
+                References::Acknowledged => {
+                    groups.values().all(|group| group.last_id >= id && group.pending(id).is_none())
+                }
+                References::Delete => {
+                    forget_in(groups, groups_bytes, id);
+                    true
+                }
+            };
+            if may_go {
+                last_id = id;
             }
-            References::Delete => {
-                forget_in(groups, groups_bytes, id);
-                true
-            }
-        })
+            may_go
+        });
+        Trimmed { count, last_id }
     }
 
     /// Removes `id` from every group.

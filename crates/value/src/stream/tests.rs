@@ -109,14 +109,17 @@ fn whole_nodes_go_first() {
     }
     assert_eq!(stream.log().nodes_len(), 3);
     let trim = |keep, whole_nodes, removed_max| Trim { keep, whole_nodes, removed_max };
-    assert_eq!(stream.trim(trim(Keep::Latest(200), true, 0), References::Keep), 0);
-    assert_eq!(stream.trim(trim(Keep::Latest(100), true, 99), References::Keep), 0);
-    assert_eq!(stream.trim(trim(Keep::Latest(100), true, 100), References::Keep), 100);
+    assert_eq!(stream.trim(trim(Keep::Latest(200), true, 0), References::Keep).count, 0);
+    assert_eq!(stream.trim(trim(Keep::Latest(100), true, 99), References::Keep).count, 0);
+    assert_eq!(stream.trim(trim(Keep::Latest(100), true, 100), References::Keep).count, 100);
     assert_eq!(stream.log().first_id(), StreamId::new(101, 0));
-    assert_eq!(stream.trim(trim(Keep::Latest(100), false, 0), References::Keep), 50);
+    assert_eq!(stream.trim(trim(Keep::Latest(100), false, 0), References::Keep).count, 50);
     assert_eq!(stream.log().first_id(), StreamId::new(151, 0));
-    assert_eq!(stream.trim(trim(Keep::From(StreamId::new(201, 0)), true, 0), References::Keep), 50);
-    assert_eq!(stream.trim(trim(Keep::Latest(0), false, 0), References::Keep), 50);
+    assert_eq!(
+        stream.trim(trim(Keep::From(StreamId::new(201, 0)), true, 0), References::Keep).count,
+        50
+    );
+    assert_eq!(stream.trim(trim(Keep::Latest(0), false, 0), References::Keep).count, 50);
     assert_eq!((stream.log().len(), stream.log().nodes_len()), (0, 0));
     assert_eq!(stream.log().last_id(), StreamId::new(250, 0));
     stream.check_invariants();
