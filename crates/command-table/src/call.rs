@@ -66,6 +66,9 @@ pub struct CallLimits {
     /// Whether keys that have expired stay until somebody writes them: while changes are held back, nothing is
     /// to happen that a replica would have to be told.
     pub keeps_expired: bool,
+    /// The time of day while recorded commands are run again: a command is given a time then at which nothing is
+    /// due, so that it finds what it found when it was recorded.
+    pub replayed_at: Option<UnixMillis>,
 }
 
 /// Versions of the RDB format in which values are taken.
@@ -151,6 +154,11 @@ impl<'a> Call<'a> {
             Ok(number) if number < self.limits.databases => Ok(DbIndex(number)),
             _ => Err(ReplyError::DbIndexOutOfRange),
         }
+    }
+
+    /// When this is, for what is only remembered: `now`, but while recorded commands are run again.
+    pub fn time_of_day(&self) -> UnixMillis {
+        self.limits.replayed_at.unwrap_or(self.now)
     }
 
     /// Leaves the command to its slices if it would go through so many `elements`. To be asked before anything

@@ -133,6 +133,7 @@ impl Settings {
             by_script: false,
             memory: self.memory_limit(),
             keeps_expired: false,
+            replayed_at: None,
         }
     }
 

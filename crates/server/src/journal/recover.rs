@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::tracking::Remember;
 use darter_base::number::parse_u64;
 use darter_base::{DbIndex, UnixMillis};
-use darter_command_table::{CallLimits, Entry, Handler, ReplyError, ShardView};
+use darter_command_table::{CallLimits, Entry, Handler, RdbVersions, ReplyError, ShardView};
 use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Tail, recover};
 use darter_resp::{Args, Output, Protocol};
 use darter_runtime::{ConnectionId, wall_clock};
@@ -118,7 +118,14 @@ fn recover_into(
     let mut replay = Replay {
         shared,
         view,
-        limits: CallLimits { slices: false, ..settings.call_limits() },
+        limits: CallLimits {
+            slices: false,
+            replayed_at: Some(now),
+            // What was taken once is taken again, whatever the configuration says now.
+            rdb_versions: RdbVersions::Any,
+            string_bytes_max: u64::MAX,
+            ..settings.call_limits()
+        },
         db: DbIndex(0),
         output: Output::new(),
         commands: 0,
