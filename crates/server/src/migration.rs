@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::worker::{Core, Worker};
 use darter_base::DbIndex;
 use darter_base::crc16::slot_of;
-use darter_command_table::ReplyError;
+use darter_command_table::{Effects, ReplyError};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Dialogue, Share, Ticks, Turn};
 use darter_shard::{Interest, Key, Shard};
@@ -191,14 +191,20 @@ impl Core {
         let mut view = migration.gathering.view(&self.shared.cells);
         if !migration.copy {
             let interest = self.limits.get().interest;
+            let mut effects = Effects::default();
             work_observed(self.shared, interest, &mut view, Some(to), |view| {
                 for name in &outcome.moved {
                     let key = Key::new(&self.shared.hasher, name);
                     let shard = view.shard_of(|| slot_of(name));
                     let mut keyspace = shard.keyspace(migration.db, turn.now);
-                    keyspace.tell(Interest::GENERIC, "del").remove(&key);
+                    if keyspace.tell(Interest::GENERIC, "del").remove(&key) {
+                        effects.add(&[b"DEL", name]);
+                    }
                 }
             });
+            if self.shared.journal.is_attached() {
+                self.shared.journal.record_effects(migration.db, &effects);
+            }
         }
         self.serve(&mut view, turn.now);
         migration.gathering.release(&self.shared.cells, &ShardPost(&self.post));
