@@ -7,6 +7,7 @@
 #![allow(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 
 pub mod bitmap;
+mod effects;
 mod element_scan;
 mod expiration;
 pub mod generic;

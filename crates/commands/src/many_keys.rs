@@ -63,26 +63,26 @@ pub(crate) fn each_key<'a>(
     }
 }
 
-/// Calls `visit` with the keys among the arguments `keys`, in order, until one has what is asked for; whether
-/// one had. Passes over those that are not to be looked at because the command has waited and is run
+/// Calls `visit` with the keys among the arguments `keys`, in order, until one has what is asked for; its
+/// argument, and what `visit` says of it. Passes over those that are not to be looked at because the command has waited and is run
 /// again for others.
-pub(crate) fn each_key_until(
+pub(crate) fn each_key_until<R>(
     call: &mut Call<'_>,
     view: &mut ShardView<'_>,
     keys: Range<usize>,
-    mut visit: impl FnMut(&mut ReplyWriter<'_>, Keyspace<'_>, &Key<'_>) -> Result<bool, ReplyError>,
-) -> Result<bool, ReplyError> {
+    mut visit: impl FnMut(&mut ReplyWriter<'_>, Keyspace<'_>, &Key<'_>) -> Result<Option<R>, ReplyError>,
+) -> Result<Option<(usize, R)>, ReplyError> {
     for index in keys {
         let key = call.key(index);
         if call.passes_over(view, &key) {
             continue;
         }
         let keyspace = view.shard_of(|| slot_of(key.bytes)).keyspace(call.db, call.now);
-        if visit(&mut call.reply, keyspace, &key)? {
-            return Ok(true);
+        if let Some(found) = visit(&mut call.reply, keyspace, &key)? {
+            return Ok(Some((index, found)));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// How many of the keys among the arguments `keys` satisfy `test`.

@@ -9,9 +9,25 @@
 //!
 //! A reply is written as its RESP lines with a space for each line end. A line is split into words as
 //! an inline request is, quotes and escapes included. Lines that begin with `@` change the client or
-//! the clock: `@time +MILLIS`, `@db NUMBER`, `@resp 2|3`, `@max BYTES` (the longest string), `@1` and `@4` (this line only
-//! over that many shards). Every transcript runs over one shard, and over four of which a command is
+//! the clock: `@time +MILLIS`, `@expire` (what is due goes), `@db NUMBER`, `@resp 2|3`, `@max BYTES` (the longest string),
+//! `@1` and `@4` (this line only over that many shards), `@unrecorded` (what follows makes data that is not recorded).
+//! Every transcript runs over one shard, and over four of which a command is
 //! lent those that its key-specs name, so that a spec that leaves a key out is found.
+//!
+//! What a command leaves to be done again can be said as well, a semicolon between several commands, their database
+//! in brackets in front if it is not the client's:
+//!
+//! ```text
+//! SET k v EX 10     => +OK  ~> SET k v PXAT 1700000010000
+//! GET k             => $1 v ~>
+//! ```
+//!
+//! Whether a transcript says that or not, what all of it left is done again in the end over other shards, at a time
+//! at which nothing is due, and has to lead to the same data.
+
+pub(crate) mod image;
+pub(crate) mod recording;
+mod replay;
 
 use crate::FAMILIES;
 use crate::server::{debug, memory};
@@ -19,11 +35,13 @@ use darter_base::crc16::slot_of;
 use darter_base::split_args::split_args;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
-    Arity, Call, CallLimits, Command, Entry, Handler, MemoryLimit, ReplyResult, ShardView, Table,
+    Arity, Call, CallLimits, Command, Effects, Entry, Flags, Handler, MemoryLimit, ReplyResult,
+    ShardView, Table,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter};
-use darter_shard::{EncodingLimits, Interest, KeyHasher, Shard, ShardOptions};
+use darter_shard::{EncodingLimits, Interest, KeyHasher, News, Shard, ShardOptions};
 use darter_txn::{Held, Router, Routing, View};
+use recording::Recorded;
 
 /// What the server has, for the subcommands that are here.
 static CONTAINERS: &[&Command] = &[
@@ -55,6 +73,10 @@ pub(crate) struct Bench {
     pub(crate) db: DbIndex,
     pub(crate) protocol: Protocol,
     pub(crate) limits: CallLimits,
+    /// What commands left since it was taken out.
+    recorded: Vec<Recorded>,
+    /// Whether that leads to all of the data.
+    is_recorded: bool,
 }
 
 impl Bench {
@@ -71,6 +93,8 @@ impl Bench {
             now: START,
             db: DbIndex(0),
             protocol: Protocol::Resp2,
+            recorded: Vec::new(),
+            is_recorded: true,
             limits: CallLimits {
                 interest: Interest::NONE,
                 tracked_keys_max: 0,
@@ -79,6 +103,7 @@ impl Bench {
                 slices: false,
                 by_script: false,
                 keeps_expired: false,
+                replayed_at: None,
                 string_bytes_max: 512 << 20,
                 databases: 16,
                 encodings: EncodingLimits::default(),
@@ -103,6 +128,11 @@ impl Bench {
                 let ids = self.shards_for(entry, args);
                 let (mut lent, kept) =
                     self.shards.drain(..).partition::<Vec<_>, _>(|held| ids.contains(&held.id));
+                let mut effects = Effects::default();
+                let changes_before = changes(&lent);
+                for held in &mut lent {
+                    held.shard.observe(self.limits.interest.and(Interest::GONE));
+                }
                 let view = View::several(&mut lent, self.router);
                 let call = Call {
                     command: entry.command,
@@ -114,14 +144,26 @@ impl Bench {
                     hasher: &self.hasher,
                     router: self.router,
                     waits: None,
-                    effects: None,
+                    effects: Some(&mut effects),
                 };
                 let result = run_handler(call, view);
+                let has_changed = changes_before != changes(&lent);
+                let mut news = News::default();
+                for held in &mut lent {
+                    news.join(held.shard.take_news());
+                    held.shard.observe(Interest::NONE);
+                }
+                assert!(
+                    result.is_ok() || !(has_changed || effects.replace_command()),
+                    "{args:?} changed something before its error"
+                );
+                let has_changed = has_changed && entry.command.flags.has(Flags::WRITE);
                 self.shards = lent.into_iter().chain(kept).collect();
                 self.shards.sort_by_key(|held| held.id);
                 for held in &self.shards {
                     held.shard.check_invariants();
                 }
+                self.record(news, Some((args, has_changed)), &effects);
                 result
             }
             Err(error) => Err(error),
@@ -157,6 +199,8 @@ impl Bench {
         let (name, value) = directive.split_once(' ').unwrap_or((directive, ""));
         match name {
             "@time" => self.now.0 += value.parse::<i64>().expect("milliseconds"),
+            "@expire" => self.expire(),
+            "@unrecorded" => self.is_recorded = false,
             "@db" => self.db.0 = value.parse().expect("a database"),
             "@resp" if value == "3" => self.protocol = Protocol::Resp3,
             "@resp" => self.protocol = Protocol::Resp2,
@@ -164,6 +208,11 @@ impl Bench {
             _ => panic!("no directive {directive}"),
         }
     }
+}
+
+/// Changes that shards count.
+fn changes(shards: &[Held<Shard>]) -> u64 {
+    shards.iter().map(|held| held.shard.changes()).sum()
 }
 
 fn run_handler(mut call: Call<'_>, mut view: ShardView<'_>) -> ReplyResult {
@@ -217,6 +266,7 @@ pub(crate) fn names_in(reply: &[u8]) -> Vec<String> {
 pub(crate) fn transcript(text: &str) {
     for shard_count in [1, 4] {
         let mut bench = Bench::new(shard_count);
+        let mut all_recorded = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let line = match line.split_once(' ') {
                 Some(("@1", _)) if shard_count != 1 => continue,
@@ -229,6 +279,11 @@ pub(crate) fn transcript(text: &str) {
                 continue;
             }
             let (command, expected) = line.split_once("=>").expect("a command => its reply");
+            let (expected, left) = match expected.split_once("~>") {
+                Some((expected, left)) => (expected, Some(left)),
+                None => (expected, None),
+            };
+            all_recorded.extend(bench.take_recorded().0);
             let reply = shown(&bench.run(command));
             assert_eq!(
                 reply.trim(),
@@ -236,6 +291,17 @@ pub(crate) fn transcript(text: &str) {
                 "{} over {shard_count} shards",
                 command.trim()
             );
+            let (recorded, shown) = bench.take_recorded();
+            if let Some(left) = left {
+                assert_eq!(shown, left.trim(), "what {} leaves", command.trim());
+            }
+            all_recorded.extend(recorded);
+        }
+        if bench.is_recorded {
+            all_recorded.extend(bench.take_recorded().0);
+            let mut replica = bench.replica(5 - shard_count);
+            replica.replay(&all_recorded);
+            assert_eq!(replica.image(), bench.image(), "what is done again leads to the same data");
         }
     }
 }

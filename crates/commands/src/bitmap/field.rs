@@ -299,7 +299,7 @@ fn write(call: &mut Call<'_>, view: &mut ShardView<'_>, steps: &[Step]) -> Reply
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     let reply = &mut call.reply;
-    keyspace
+    let has_only_grown = keyspace
         .tell(Interest::STRING, "setbit")
         .edit_string_if(&key, len, |bytes, grown| {
             let mut changes = 0;
@@ -313,9 +313,15 @@ fn write(call: &mut Call<'_>, view: &mut ShardView<'_>, steps: &[Step]) -> Reply
                 let written = step.writes() && answer.is_some();
                 changes += u64::from(changed || (grown && written));
             }
-            ((), changes)
+            (grown && changes == 0, changes)
         })
-        .map_err(|_| ReplyError::WrongType)
+        .map_err(|_| ReplyError::WrongType)?;
+    if has_only_grown {
+        // That is no change for Redis, but the length is another one.
+        let args = call.args;
+        call.leave(|effects| effects.add_with(&[], args.iter()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

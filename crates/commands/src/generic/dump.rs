@@ -1,15 +1,19 @@
 //! DUMP and RESTORE: values in the format of RDB files.
 
 use super::long_dump::{dump_in_slices, elements_of};
+use crate::effects::{add_with_elements, leave_deletion};
 use crate::expiration::NewDeadline;
 use crate::set::rules;
 use darter_base::UnixMillis;
+use darter_base::number::format_i64;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, RdbVersions,
     ReplyError, ReplyResult, ShardView,
 };
 use darter_rdb::{Built, Payload, Value, build, decode, encode_value, payload};
+use darter_resp::{Args, OwnedArgs};
 use darter_shard::{Expiry, Interest, Key, Keyspace, ValueRef};
+use darter_value::Hash;
 use std::sync::Arc;
 
 /// A value in bytes.
@@ -162,7 +166,9 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     if deadline.is_some_and(|new| new.passed) {
         // The key would be gone at once.
-        keyspace.tell(Interest::GENERIC, "del").remove(&key);
+        if keyspace.tell(Interest::GENERIC, "del").remove(&key) {
+            leave_deletion(call, key.bytes);
+        }
         call.reply.ok();
         return Ok(());
     }
@@ -172,7 +178,14 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         keyspace.note(Interest::CREATED, "new", &key);
     }
     keyspace.tell(Interest::GENERIC, "restore");
-    put(call, &mut keyspace, &key, value, expiry)?;
+    let expired =
+        if call.is_recorded() { expired_fields(&value, call.now) } else { OwnedArgs::new() };
+    let is_there = put(call, &mut keyspace, &key, value, expiry)?;
+    if is_there {
+        leave_restored(call, &mut keyspace, &key, options, expiry, expired.as_args());
+    } else if exists {
+        leave_deletion(call, key.bytes);
+    }
     if let Some(seconds) = options.idle_seconds {
         keyspace.set_idle_seconds(&key, seconds);
     }
@@ -183,14 +196,14 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
-/// Sets `key` to a value that was read; nothing happens on an error.
+/// Sets `key` to a value that was read; whether it is there then. Nothing happens on an error.
 fn put(
     call: &Call<'_>,
     keyspace: &mut Keyspace<'_>,
     key: &Key<'_>,
     value: Value,
     expiry: Expiry,
-) -> ReplyResult {
+) -> Result<bool, ReplyError> {
     if let Value::String(text) = &value
         && text.len() as u64 > call.limits.string_bytes_max
     {
@@ -205,9 +218,62 @@ fn put(
         }
         Built::Nothing => {
             keyspace.tell(Interest::GENERIC, "del").remove(key);
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The fields of a hash that have expired.
+fn expired_fields(value: &Value, now: UnixMillis) -> OwnedArgs {
+    let Value::Hash(texts, fields) = value else { return OwnedArgs::new() };
+    let mut expiring = fields.iter().peekable();
+    let names = texts.iter().step_by(2).enumerate();
+    let expired = names.filter(|(index, _)| {
+        let own = expiring.next_if(|field| field.index == *index);
+        own.is_some_and(|own| i64::try_from(own.deadline_ms).is_ok_and(|millis| millis <= now.0))
+    });
+    expired.map(|(_, name)| name).collect()
+}
+
+/// Leaves that `key` was restored, for good or until a point in time, without the fields that had `expired`.
+fn leave_restored(
+    call: &mut Call<'_>,
+    keyspace: &mut Keyspace<'_>,
+    key: &Key<'_>,
+    options: Options,
+    expiry: Expiry,
+    expired: Args<'_>,
+) {
+    let (payload, now) = (call.args.at(3), call.now);
+    call.leave(|effects| {
+        let deadline = match expiry {
+            Expiry::At(deadline) => format_i64(deadline.millis()),
+            Expiry::Clear | Expiry::Keep => format_i64(0),
+        };
+        let mut words = vec![b"RESTORE".as_slice(), key.bytes, deadline.as_bytes(), payload];
+        if options.replace {
+            words.push(b"REPLACE");
+        }
+        if matches!(expiry, Expiry::At(_)) {
+            words.push(b"ABSTTL");
+        }
+        let number = format_i64(match options {
+            Options { idle_seconds: Some(seconds), .. } => seconds.into(),
+            Options { frequency: Some(frequency), .. } => frequency.into(),
+            _ => 0,
+        });
+        if options.idle_seconds.is_some() {
+            words.extend([b"IDLETIME".as_slice(), number.as_bytes()]);
+        } else if options.frequency.is_some() {
+            words.extend([b"FREQ".as_slice(), number.as_bytes()]);
+        }
+        effects.add(&words);
+        let hash = keyspace.peek_collection::<Hash>(key).ok().flatten();
+        let is_absent = |field: &&[u8]| hash.is_none_or(|hash| !hash.contains(field, now.0));
+        let expired: OwnedArgs = expired.iter().filter(is_absent).collect();
+        add_with_elements(effects, b"HDEL", key.bytes, expired.as_args());
+    });
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT and PERSIST.
 
+use crate::effects::{leave_deadline, leave_deletion};
 use crate::expiration::{Base, Conditions, NewDeadline, Unit};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -151,8 +152,10 @@ fn set_deadline(
     let NewDeadline { deadline, passed } = NewDeadline::at(millis, call.now);
     if passed {
         keyspace.expire_now(&key);
+        leave_deletion(call, key.bytes);
     } else {
         keyspace.tell(Interest::GENERIC, "expire").set_deadline(&key, Some(deadline));
+        leave_deadline(call, key.bytes, deadline);
     }
     call.reply.integer(1);
     Ok(())

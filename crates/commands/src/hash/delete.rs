@@ -1,5 +1,6 @@
 //! HDEL and HGETDEL.
 
+use super::effects::Touched;
 use super::fields::{FIELDS_ARG, fields, write_value};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
@@ -45,11 +46,19 @@ fn hdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let fields = call.args.tail(2);
     let now = call.now.0;
+    let mut gone = Touched::new(call);
     let deleted =
         call.keyspace(view, &key).tell(Interest::HASH, "hdel").edit(&key, |hash: &mut Hash| {
-            let deleted = fields.iter().filter(|field| hash.remove(field, now)).count();
+            let mut deleted = 0_usize;
+            for field in fields.iter() {
+                if hash.remove(field, now) {
+                    gone.note(field);
+                    deleted += 1;
+                }
+            }
             Edit::counted(deleted as u64, deleted)
         })?;
+    gone.leave_deletion(call);
     call.reply.integer(deleted.unwrap_or(0).cast_signed() as i64);
     Ok(())
 }
@@ -59,16 +68,21 @@ fn hgetdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let now = call.now.0;
     let mut keyspace = call.keyspace(view, &key);
+    let mut gone = Touched::new(call);
     let reply = &mut call.reply;
     let found = keyspace.tell(Interest::HASH, "hdel").edit(&key, |hash: &mut Hash| {
         reply.array(fields.len());
         let mut deleted = 0;
         for field in fields.iter() {
             write_value(reply, hash.get(field, now));
-            deleted += u64::from(hash.remove(field, now));
+            if hash.remove(field, now) {
+                gone.note(field);
+                deleted += 1;
+            }
         }
         Edit::counted(deleted, ())
     })?;
+    gone.leave_deletion(call);
     if found.is_none() {
         call.reply.array(fields.len());
         fields.iter().for_each(|_| call.reply.null());

@@ -2,6 +2,7 @@
 //!
 //! Replies, options and errors are Valkey's; the reply codes are those of Redis as well.
 
+use super::effects::Touched;
 use super::fields::{FIELDS_ARG, fields, fields_behind, find_fields};
 use crate::expiration::{Base, Conditions, NewDeadline, Unit};
 use darter_command_table::{
@@ -128,6 +129,7 @@ fn set_deadlines(
     let key = call.key(1);
     let (now, hasher) = (call.now.0, call.hasher);
     let mut keyspace = call.keyspace(view, &key);
+    let mut found = Touched::new(call);
     let reply = &mut call.reply;
     let event = if new.passed { "hexpired" } else { "hexpire" };
     let expired = keyspace.tell(Interest::HASH, event).edit(&key, |hash: &mut Hash| {
@@ -141,11 +143,13 @@ fn set_deadlines(
                 }
                 Some(_) if new.passed => {
                     hash.remove(field, now);
+                    found.note(field);
                     expired += 1;
                     EXPIRED_AT_ONCE
                 }
                 Some(_) => {
                     hash.set_deadline(field, Some(new.deadline), now, hasher);
+                    found.note(field);
                     updated += 1;
                     DONE
                 }
@@ -154,6 +158,7 @@ fn set_deadlines(
         }
         Edit::counted(updated + expired, expired)
     })?;
+    found.leave_deadline(call, new);
     match expired {
         Some(expired) => keyspace.count_expired_fields(expired),
         None => no_such_fields(call, fields.len()),
@@ -166,6 +171,7 @@ fn hpersist(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let (now, hasher) = (call.now.0, call.hasher);
     let mut keyspace = call.keyspace(view, &key);
+    let mut persisting = Touched::new(call);
     let reply = &mut call.reply;
     let found = keyspace.tell(Interest::HASH, "hpersist").edit(&key, |hash: &mut Hash| {
         reply.array(fields.len());
@@ -176,6 +182,7 @@ fn hpersist(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
                 Some(None) => NO_DEADLINE,
                 Some(Some(_)) => {
                     hash.set_deadline(field, None, now, hasher);
+                    persisting.note(field);
                     changes += 1;
                     DONE
                 }
@@ -184,6 +191,7 @@ fn hpersist(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
         Edit::counted(changes, ())
     })?;
+    persisting.leave_no_deadline(call);
     if found.is_none() {
         no_such_fields(call, fields.len());
     }

@@ -1,5 +1,6 @@
 //! HGETEX.
 
+use super::effects::Touched;
 use super::fields::{FIELDS_ARG, fields_behind, find_fields, write_value};
 use super::set_options::{Expiration, Options, OptionsOf, deadline};
 use crate::expiration::TIME_ARGS;
@@ -55,6 +56,7 @@ fn hgetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         Expiration::None | Expiration::Keep | Expiration::Persist => None,
     };
     let persist = matches!(options.expiration, Expiration::Persist);
+    let mut touched = Touched::new(call);
     let reply = &mut call.reply;
     let event = match new {
         None => "hpersist",
@@ -71,14 +73,17 @@ fn hgetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             match new {
                 Some(new) if new.passed => {
                     hash.remove(field, now);
+                    touched.note(field);
                     expired += 1;
                 }
                 Some(new) => {
                     hash.set_deadline(field, Some(new.deadline), now, hasher);
+                    touched.note(field);
                     updated += 1;
                 }
                 None if persist && found.deadline.is_some() => {
                     hash.set_deadline(field, None, now, hasher);
+                    touched.note(field);
                     updated += 1;
                 }
                 None => {}
@@ -86,6 +91,10 @@ fn hgetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
         Edit::counted(updated + expired, expired)
     })?;
+    match new {
+        Some(new) => touched.leave_deadline(call, new),
+        None => touched.leave_no_deadline(call),
+    }
     if let Some(expired) = expired {
         keyspace.count_expired_fields(expired);
     } else {

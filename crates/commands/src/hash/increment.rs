@@ -86,7 +86,7 @@ fn hincrbyfloat(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 
 /// Sets the field to what `change` makes of its value, which it returns. Its deadline stays.
 fn update(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     view: &mut ShardView<'_>,
     event: &'static str,
     change: impl FnOnce(Option<&[u8]>) -> Result<Vec<u8>, ReplyError>,
@@ -97,17 +97,27 @@ fn update(
     let changed =
         keyspace.tell(Interest::HASH, event).edit_or_create(&key, |hash: &mut Hash| {
             let mut text = IntegerText::new();
-            let before = hash.get(field, now).map(|field| field.value.bytes(&mut text));
-            match change(before) {
+            let before = hash.get(field, now);
+            let expires = before.is_some_and(|before| before.deadline.is_some());
+            match change(before.map(|before| before.value.bytes(&mut text))) {
                 Err(error) => Edit::unchanged(Err(error)),
                 Ok(value) => {
                     let previous = hash.set(field, &value, FieldExpiry::Keep, now, growth);
-                    Edit::changed(Ok((value, previous)))
+                    Edit::changed(Ok((value, previous, expires)))
                 }
             }
         })?;
-    let (value, previous) = changed?;
+    let (value, previous, expires) = changed?;
     keyspace.count_expired_fields(u64::from(previous == PreviousField::Expired));
+    // The sum, since numbers with fractions may be added otherwise elsewhere, and a field that has expired is there
+    // when this is run again.
+    call.leave(|effects| {
+        if expires {
+            effects.add(&[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", field, &value]);
+        } else {
+            effects.add(&[b"HSET", key.bytes, field, &value]);
+        }
+    });
     Ok(value)
 }
 

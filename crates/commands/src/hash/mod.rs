@@ -1,6 +1,7 @@
 //! Commands on hashes.
 
 mod delete;
+mod effects;
 mod expire;
 pub(crate) mod fields;
 mod get;

@@ -123,6 +123,10 @@ fn hsetnx(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             Edit::changed(hash.set(field, value, FieldExpiry::Clear, now, growth))
         })?;
     keyspace.count_expired_fields(u64::from(previous == PreviousField::Expired));
+    if previous == PreviousField::Expired {
+        // When this is run again, the field is there.
+        call.leave(|effects| effects.add(&[b"HSET", key.bytes, field, value]));
+    }
     call.reply.integer(i64::from(previous != PreviousField::Present));
     Ok(())
 }

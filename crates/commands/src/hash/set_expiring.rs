@@ -1,5 +1,6 @@
 //! HSETEX.
 
+use super::effects::{Touched, leave_pairs};
 use super::fields::{fields_behind, find_fields, growth};
 use super::set_options::{Expiration, Options, OptionsOf, deadline};
 use crate::expiration::TIME_ARGS;
@@ -7,6 +8,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
     ShardView,
 };
+use darter_resp::OwnedArgs;
 use darter_shard::{Edit, Interest};
 use darter_value::Hash;
 use darter_value::hash::{FieldExpiry, PreviousField};
@@ -54,8 +56,8 @@ pub(super) static HSETEX: Command = Command {
 fn hsetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let fields_at = find_fields(call, 2)?;
     let options = Options::parse(call, 2..fields_at, OptionsOf::Set)?;
-    let pairs = fields_behind(call, fields_at + 1, 2)?;
-    let pairs = || (0..pairs.len() / 2).map(|pair| (pairs.at(2 * pair), pairs.at(2 * pair + 1)));
+    let texts = fields_behind(call, fields_at + 1, 2)?;
+    let pairs = || (0..texts.len() / 2).map(|pair| (texts.at(2 * pair), texts.at(2 * pair + 1)));
     let key = call.key(1);
     let (now, growth) = (call.now.0, growth(call));
     let mut keyspace = call.keyspace(view, &key);
@@ -72,6 +74,8 @@ fn hsetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         Expiration::Keep => (FieldExpiry::Keep, false),
         Expiration::None | Expiration::Persist => (FieldExpiry::Clear, false),
     };
+    let mut gone = Touched::new(call);
+    let mut overwritten = OwnedArgs::new();
     let (done, expired) = keyspace.edit_or_create(&key, |hash: &mut Hash| {
         if !pairs().all(|(field, _)| options.fields.admits(hash.contains(field, now))) {
             return Edit::unchanged((false, 0));
@@ -79,17 +83,28 @@ fn hsetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         let (mut changes, mut expired) = (0, 0);
         for (field, value) in pairs() {
             if passed {
-                changes += u64::from(hash.remove(field, now));
+                if hash.remove(field, now) {
+                    gone.note(field);
+                    changes += 1;
+                }
                 expired += 1;
             } else {
                 changes += 1;
-                let previous = hash.set(field, value, expiry, now, growth);
-                expired += u64::from(previous == PreviousField::Expired);
+                if hash.set(field, value, expiry, now, growth) == PreviousField::Expired {
+                    overwritten.push(field);
+                    overwritten.push(value);
+                    expired += 1;
+                }
             }
         }
         Edit::counted(changes, (true, expired))
     })?;
     keyspace.count_expired_fields(expired);
+    if passed {
+        gone.leave_deletion(call);
+    } else if done {
+        leave_pairs(call, expiry, texts, overwritten.as_args());
+    }
     if done {
         if expired > 0 && !passed {
             keyspace.note(Interest::HASH, "hexpired", &key);

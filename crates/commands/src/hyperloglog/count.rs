@@ -34,7 +34,7 @@ fn pfcount(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 }
 
 /// The estimate of a single key, from its cache or put there.
-fn count_one(call: &Call<'_>, view: &mut ShardView<'_>) -> Result<u64, ReplyError> {
+fn count_one(call: &mut Call<'_>, view: &mut ShardView<'_>) -> Result<u64, ReplyError> {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     let Some(value) = keyspace.read(&key) else { return Ok(0) };
@@ -46,6 +46,8 @@ fn count_one(call: &Call<'_>, view: &mut ShardView<'_>) -> Result<u64, ReplyErro
     keyspace
         .edit_string(&key, 0, |bytes| hyperloglog::cache_count(bytes, count))
         .map_err(|_| ReplyError::WrongType)?;
+    // It reads, but what is in the key is another text now.
+    call.leave(|effects| effects.add(&[b"PFCOUNT", key.bytes]));
     Ok(count)
 }
 

@@ -14,6 +14,22 @@ pub(super) const fn push_event(end: End) -> &'static str {
     }
 }
 
+/// The command that takes from an end.
+pub(super) const fn pop_command(end: End) -> &'static [u8] {
+    match end {
+        End::Front => b"LPOP",
+        End::Back => b"RPOP",
+    }
+}
+
+/// The word for an end.
+pub(super) const fn word(end: End) -> &'static [u8] {
+    match end {
+        End::Front => b"LEFT",
+        End::Back => b"RIGHT",
+    }
+}
+
 /// The event of taking from an end.
 pub(super) const fn pop_event(end: End) -> &'static str {
     match end {

@@ -3,7 +3,7 @@
 use super::end;
 use crate::many_keys::{each_key_until, key_count};
 use crate::reply::write_element;
-use darter_base::number::parse_i64;
+use darter_base::number::{format_u64, parse_i64};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
@@ -181,15 +181,22 @@ impl ManyPop {
         view: &mut ShardView<'_>,
     ) -> Result<bool, ReplyError> {
         let limit = call.limits.encodings.list;
-        each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
+        let popped = each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
             let event = end::pop_event(self.end);
-            let popped = keyspace.tell(Interest::LIST, event).edit(key, |list: &mut List| {
+            Ok(keyspace.tell(Interest::LIST, event).edit(key, |list: &mut List| {
                 reply.array(2);
                 reply.bulk(key.bytes);
-                Edit::counted(pop_many(reply, list, self.end, self.count, limit) as u64, ())
-            })?;
-            Ok(popped.is_some())
-        })
+                let count = pop_many(reply, list, self.end, self.count, limit);
+                Edit::counted(count as u64, count)
+            })?)
+        })?;
+        if let Some((index, count)) = popped {
+            let (key, count) = (call.args.at(index), format_u64(count as u64));
+            call.leave(|effects| {
+                effects.add(&[end::pop_command(self.end), key, count.as_bytes()]);
+            });
+        }
+        Ok(popped.is_some())
     }
 }
 

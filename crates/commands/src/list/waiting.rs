@@ -148,10 +148,14 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
             remove(list, end, 1, limit);
             Edit::changed(())
         })?;
-        Ok(popped.is_some())
+        Ok(popped)
     })?;
-    if !popped {
-        call.wait_or(|| wait_for_list(until, keys), ReplyWriter::null_array);
+    match popped {
+        Some((index, ())) => {
+            let key = call.args.at(index);
+            call.leave(|effects| effects.add(&[end::pop_command(end), key]));
+        }
+        None => call.wait_or(|| wait_for_list(until, keys), ReplyWriter::null_array),
     }
     Ok(())
 }
@@ -177,7 +181,12 @@ fn move_or_wait(
     timeout_at: usize,
 ) -> ReplyResult {
     let until = call.until_seconds(timeout_at)?;
-    if !move_element(call, view, from, to)? {
+    if move_element(call, view, from, to)? {
+        let (source, destination) = (call.args.at(1), call.args.at(2));
+        call.leave(|effects| {
+            effects.add(&[b"LMOVE", source, destination, end::word(from), end::word(to)]);
+        });
+    } else {
         call.wait_or(|| wait_for_list(until, 1..2), ReplyWriter::null);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! SPOP and SRANDMEMBER.
 
+use crate::effects::{add_with_elements, leave_deletion};
 use crate::long_read::{Read, read_in_slices, read_steps};
 use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
@@ -9,7 +10,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView, Slice,
 };
-use darter_resp::ReplyWriter;
+use darter_resp::{Args, OwnedArgs, ReplyWriter};
 use darter_shard::{Edit, Interest, Key, Random};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
@@ -64,14 +65,23 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let key = call.key(1);
     let mut random = random_for(view, &key);
+    let mut text = IntegerText::new();
+    let mut gone = OwnedArgs::new();
+    let is_recorded = call.is_recorded();
     if call.args.len() == 2 {
         let popped =
             call.keyspace(view, &key).tell(Interest::SET, "spop").edit(&key, |set: &mut Set| {
-                set.pop_random(random.next(), |member| write_item(&mut call.reply, member));
+                set.pop_random(random.next(), |member| {
+                    if is_recorded {
+                        gone.push(bytes_of(member, &mut text));
+                    }
+                    write_item(&mut call.reply, member);
+                });
                 Edit::changed(())
             })?;
-        if popped.is_none() {
-            call.reply.null();
+        match popped {
+            Some(()) => leave_removal(call, key.bytes, gone.as_args()),
+            None => call.reply.null(),
         }
         return Ok(());
     }
@@ -85,33 +95,46 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let rules = Rules { limits: &limits, hasher: call.hasher };
     let mut keyspace = call.keyspace(view, &key);
     let reply = &mut call.reply;
-    let popped = keyspace.tell(Interest::SET, "spop").edit(&key, |set: &mut Set| {
+    let left = keyspace.tell(Interest::SET, "spop").edit(&key, |set: &mut Set| {
         let popped = count.min(set.len());
         reply.set(popped);
         let left = set.len() - popped;
+        let mut gone_text = IntegerText::new();
+        let mut take = |member: Item<'_>| {
+            if is_recorded && left > 0 {
+                gone.push(bytes_of(member, &mut gone_text));
+            }
+            write_item(reply, member);
+        };
         if left * STAY_SHARE > popped {
             for _ in 0..popped {
-                set.pop_random(random.next(), |member| write_item(reply, member));
+                set.pop_random(random.next(), &mut take);
             }
         } else {
             // It is faster to choose the few that stay.
             let mut stay = Set::default();
-            let mut text = IntegerText::new();
             for _ in 0..left {
                 set.pop_random(random.next(), |member| {
                     stay.expect(bytes_of(member, &mut text), 1, rules);
                     stay.add(member, rules);
                 });
             }
-            set.for_each(|member| write_item(reply, member));
+            set.for_each(&mut take);
             *set = stay;
         }
-        Edit::counted(popped as u64, ())
+        Edit::counted(popped as u64, left)
     })?;
-    if popped.is_none() {
-        call.reply.set(0);
+    match left {
+        Some(0) => leave_deletion(call, key.bytes),
+        Some(_) => leave_removal(call, key.bytes, gone.as_args()),
+        None => call.reply.set(0),
     }
     Ok(())
+}
+
+/// Leaves that chance took these members out.
+fn leave_removal(call: &mut Call<'_>, key: &[u8], members: Args<'_>) {
+    call.leave(|effects| add_with_elements(effects, b"SREM", key, members));
 }
 
 /// SPOP chooses those that stay if there are not even so many times fewer of them.

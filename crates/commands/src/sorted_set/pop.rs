@@ -3,6 +3,7 @@
 use super::written::Shape;
 use crate::many_keys::{each_key_until, key_count};
 use crate::set::positive_count;
+use darter_base::number::format_u64;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
@@ -70,6 +71,14 @@ pub(super) enum End {
 }
 
 impl End {
+    /// The command that takes from this end.
+    pub(super) const fn pop_command(self) -> &'static [u8] {
+        match self {
+            Self::Lowest => b"ZPOPMIN",
+            Self::Highest => b"ZPOPMAX",
+        }
+    }
+
     /// The event of taking from this end.
     pub(super) const fn event(self) -> &'static str {
         match self {
@@ -149,17 +158,20 @@ impl ManyPop {
         call: &mut Call<'_>,
         view: &mut ShardView<'_>,
     ) -> Result<bool, ReplyError> {
-        each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
+        let popped = each_key_until(call, view, self.keys.clone(), |reply, mut keyspace, key| {
             let event = self.end.event();
-            let popped =
-                keyspace.tell(Interest::SORTED_SET, event).edit(key, |set: &mut SortedSet| {
-                    reply.array(2);
-                    reply.bulk(key.bytes);
-                    let count = take(set, self.end, self.count, reply, Shape::Pairs);
-                    Edit::counted(count as u64, ())
-                })?;
-            Ok(popped.is_some())
-        })
+            Ok(keyspace.tell(Interest::SORTED_SET, event).edit(key, |set: &mut SortedSet| {
+                reply.array(2);
+                reply.bulk(key.bytes);
+                let count = take(set, self.end, self.count, reply, Shape::Pairs);
+                Edit::counted(count as u64, count)
+            })?)
+        })?;
+        if let Some((index, count)) = popped {
+            let (key, count) = (call.args.at(index), format_u64(count as u64));
+            call.leave(|effects| effects.add(&[self.end.pop_command(), key, count.as_bytes()]));
+        }
+        Ok(popped.is_some())
     }
 }
 

@@ -84,21 +84,23 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     let until = call.until_seconds(timeout_at)?;
     let keys = 1..timeout_at;
     let popped = each_key_until(call, view, keys.clone(), |reply, mut keyspace, key| {
-        let popped =
-            keyspace.tell(Interest::SORTED_SET, end.event()).edit(key, |set: &mut SortedSet| {
-                let rank = if end == End::Lowest { 0 } else { set.len() - 1 };
-                reply.array(3);
-                reply.bulk(key.bytes);
-                for (member, score) in set.range(rank..rank + 1, false) {
-                    Shape::Flat.write(reply, member, score);
-                }
-                set.remove_range(rank..rank + 1, |_, _| {});
-                Edit::changed(())
-            })?;
-        Ok(popped.is_some())
+        Ok(keyspace.tell(Interest::SORTED_SET, end.event()).edit(key, |set: &mut SortedSet| {
+            let rank = if end == End::Lowest { 0 } else { set.len() - 1 };
+            reply.array(3);
+            reply.bulk(key.bytes);
+            for (member, score) in set.range(rank..rank + 1, false) {
+                Shape::Flat.write(reply, member, score);
+            }
+            set.remove_range(rank..rank + 1, |_, _| {});
+            Edit::changed(())
+        })?)
     })?;
-    if !popped {
-        call.wait_or(|| wait_for_set(until, keys), ReplyWriter::null_array);
+    match popped {
+        Some((index, ())) => {
+            let key = call.args.at(index);
+            call.leave(|effects| effects.add(&[end.pop_command(), key]));
+        }
+        None => call.wait_or(|| wait_for_set(until, keys), ReplyWriter::null_array),
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! XADD.
 
+use super::effects::push_trimmed;
 use super::id::{self, NewId};
 use super::references::REFERENCES_ARG;
 use super::trim::{Options, TRIM_ARG};
@@ -8,7 +9,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_resp::Args;
+use darter_resp::{Args, OwnedArgs};
 use darter_shard::{Edit, Interest};
 use darter_value::stream::{NodeLimits, Stream, StreamId};
 
@@ -84,6 +85,7 @@ fn xadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let entry_id = resolve(new_id, last_id, call.now)?;
     let pairs = Pairs { args: call.args, next: fields_at };
+    let pairs_left = pairs.clone();
     let encodings = call.limits.encodings;
     let limits = NodeLimits {
         bytes_max: encodings.stream_node_bytes_max,
@@ -92,11 +94,24 @@ fn xadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     keyspace.tell(Interest::STREAM, "xadd");
     let trimmed = keyspace.edit_or_create(&key, |stream: &mut Stream| {
         stream.log_mut().append(entry_id, pairs, limits);
-        let trimmed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
-        Edit::changed(trimmed)
+        Edit::changed(options.trim(stream))
     })?;
-    if trimmed > 0 {
+    if trimmed.count > 0 {
         keyspace.note(Interest::STREAM, "xtrim", &key);
+    }
+    if !matches!(new_id, NewId::Exact(_)) || !options.trims_the_same_again() {
+        call.leave(|effects| {
+            let mut words = OwnedArgs::new();
+            words.push(b"XADD");
+            words.push(key.bytes);
+            push_trimmed(&mut words, trimmed, options.references);
+            words.push(&id::text(entry_id));
+            for (field, value) in pairs_left {
+                words.push(field);
+                words.push(value);
+            }
+            effects.add_with(&[], words.as_args().iter());
+        });
     }
     keyspace.signal(&key);
     id::write(&mut call.reply, entry_id);

@@ -1,6 +1,7 @@
 //! XAUTOCLAIM.
 
 use super::claim::{Claim, Claimed, parse_idle};
+use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
 use super::sources::no_group;
@@ -77,13 +78,15 @@ fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         deliveries: None,
         force: false,
         only_ids,
-        now_ms: call.now.0,
+        now_ms: call.time_of_day().0,
     };
+    let mut edit = GroupEdit::new(call);
     note_consumer(&mut keyspace, &key, group_name, claim.consumer_name);
     let reply = &mut call.reply;
-    keyspace.edit(&key, |stream: &mut Stream| {
+    let changes = keyspace.edit(&key, |stream: &mut Stream| {
         let changes = stream.edit_group(group_name, |group, log| {
             let (consumer, added) = claim.consumer(group);
+            edit.is_consumer_new = added;
             let mut gone = Vec::new();
             let mut attempts = count.saturating_mul(ATTEMPTS_PER_ENTRY);
             let mut left = count;
@@ -104,6 +107,7 @@ fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
                     }
                     Claimed::Gone => {
                         group.acknowledge(id);
+                        edit.note_acknowledged(id);
                         gone.push(id);
                         left -= 1;
                     }
@@ -118,6 +122,7 @@ fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             reply.array(taken.len());
             for id in &taken {
                 claim.take(group, consumer, log, *id, reply);
+                edit.note_pending(group, *id);
             }
             reply.array(gone.len());
             for id in &gone {
@@ -125,8 +130,12 @@ fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             }
             u64::from(added) + (taken.len() + gone.len()) as u64
         });
-        Edit::counted(changes.unwrap_or(0), ())
+        let changes = changes.unwrap_or(0);
+        Edit::counted(changes, changes)
     })?;
+    if changes > Some(0) {
+        edit.leave(call, key.bytes, group_name, claim.consumer_name, claim.delivered_at_ms);
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! XCLAIM.
 
+use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
 use super::reply::write_entry;
@@ -101,7 +102,7 @@ impl Options {
             ids.push(id);
             index += 1;
         }
-        let now_ms = call.now.0;
+        let now_ms = call.time_of_day().0;
         let mut options = Self {
             ids,
             idle_min_ms,
@@ -167,31 +168,43 @@ fn xclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         deliveries: options.deliveries,
         force: options.force,
         only_ids: options.only_ids,
-        now_ms: call.now.0,
+        now_ms: call.time_of_day().0,
     };
+    let mut edit = GroupEdit::new(call);
     let reply = &mut call.reply;
     note_consumer(&mut keyspace, &key, group_name, claim.consumer_name);
-    keyspace.edit(&key, |stream: &mut Stream| {
+    let changes = keyspace.edit(&key, |stream: &mut Stream| {
         let changes = stream.edit_group(group_name, |group, log| {
             let mut changes = 0;
             if options.last_id > group.last_id {
                 group.last_id = options.last_id;
+                edit.note_position(group);
                 changes += 1;
             }
             let (consumer, added) = claim.consumer(group);
+            edit.is_consumer_new = added;
             changes += u64::from(added);
             let deferred = reply.begin_deferred();
             let mut taken = 0;
             for id in &options.ids {
                 let claimed = claim.take(group, consumer, log, *id, reply);
+                match claimed {
+                    Claimed::Taken => edit.note_pending(group, *id),
+                    Claimed::Gone => edit.note_acknowledged(*id),
+                    Claimed::Left => {}
+                }
                 taken += usize::from(claimed == Claimed::Taken);
                 changes += u64::from(claimed != Claimed::Left);
             }
             reply.end_array(deferred, taken);
             changes
         });
-        Edit::counted(changes.unwrap_or(0), ())
+        let changes = changes.unwrap_or(0);
+        Edit::counted(changes, changes)
     })?;
+    if changes > Some(0) {
+        edit.leave(call, key.bytes, group_name, claim.consumer_name, claim.delivered_at_ms);
+    }
     Ok(())
 }
 

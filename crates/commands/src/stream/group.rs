@@ -280,7 +280,7 @@ fn destroy(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 
 fn create_consumer(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let consumer_name = call.args.at(4);
-    let now_ms = call.now.0;
+    let now_ms = call.time_of_day().0;
     let added = edit_group(call, view, "xgroup-createconsumer", |stream, name| {
         let added = stream.edit_group(name, |group, _| group.add_consumer(consumer_name, now_ms).1);
         let added = added.unwrap_or(false);

@@ -1,5 +1,6 @@
 //! XREADGROUP.
 
+use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
 use super::read::Results;
@@ -83,17 +84,22 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         let Some(wanted) = wanted else { continue };
         let key = request.key(call, index);
         let mut keyspace = call.keyspace(view, &key);
-        let now_ms = call.now.0;
+        let now_ms = call.time_of_day().0;
         let reading =
             Reading { consumer_name, wanted, count: request.count, no_ack: request.no_ack, now_ms };
+        let mut edit = GroupEdit::new(call);
         let (reply, results) = (&mut call.reply, &mut results);
         note_consumer(&mut keyspace, &key, group_name, consumer_name);
-        keyspace.edit(&key, |stream: &mut Stream| {
+        let changed = keyspace.edit(&key, |stream: &mut Stream| {
             let changed = stream.edit_group(group_name, |group, log| {
-                reading.run(group, log, reply, || key.bytes, results)
+                reading.run(group, log, reply, || key.bytes, results, &mut edit)
             });
-            Edit::counted(u64::from(changed.unwrap_or(false)), ())
+            let changed = changed.unwrap_or(false);
+            Edit::counted(u64::from(changed), changed)
         })?;
+        if changed == Some(true) {
+            edit.leave(call, key.bytes, group_name, consumer_name, now_ms);
+        }
     }
     if !results.finish(&mut call.reply) {
         request.wait_or_null(call, true, Vec::new);
@@ -131,13 +137,15 @@ impl Reading<'_> {
         reply: &mut ReplyWriter<'_>,
         key: impl Fn() -> &'k [u8],
         results: &mut Results,
+        edit: &mut GroupEdit,
     ) -> bool {
         let (consumer, added) = group.add_consumer(self.consumer_name, self.now_ms);
+        edit.is_consumer_new = added;
         group.consumer_mut(consumer).seen_at_ms = self.now_ms;
         match self.wanted {
             Wanted::History(after) => {
                 results.begin_stream(reply, key());
-                self.write_history(group, consumer, log, after, reply);
+                self.write_history(group, consumer, log, after, reply, edit);
                 true
             }
             Wanted::New => {
@@ -147,14 +155,21 @@ impl Reading<'_> {
                     return added;
                 }
                 results.begin_stream(reply, key());
-                self.write_new(group, consumer, log, reply);
+                self.write_new(group, consumer, log, reply, edit);
                 true
             }
         }
     }
 
     /// Writes what the group has not read, which becomes pending with the consumer.
-    fn write_new(&self, group: &mut Group, consumer: u32, log: &Log, reply: &mut ReplyWriter<'_>) {
+    fn write_new(
+        &self,
+        group: &mut Group,
+        consumer: u32,
+        log: &Log,
+        reply: &mut ReplyWriter<'_>,
+        edit: &mut GroupEdit,
+    ) {
         let count = if self.count == 0 { usize::MAX } else { self.count };
         let start = group.last_id.next().unwrap_or(StreamId::MAX);
         let deferred = reply.begin_deferred();
@@ -168,9 +183,11 @@ impl Reading<'_> {
                 let pending = Pending { consumer, delivered_at_ms: self.now_ms, deliveries: 1 };
                 group.set_pending(entry_id, pending);
                 group.consumer_mut(consumer).active_at_ms = Some(self.now_ms);
+                edit.note_pending(group, entry_id);
             }
             written += 1;
         }
+        edit.note_position(group);
         reply.end_array(deferred, written);
     }
 
@@ -182,6 +199,7 @@ impl Reading<'_> {
         log: &Log,
         after: StreamId,
         reply: &mut ReplyWriter<'_>,
+        edit: &mut GroupEdit,
     ) {
         let count = if self.count == 0 { usize::MAX } else { self.count };
         let ids: Vec<StreamId> = match after.next() {
@@ -203,6 +221,7 @@ impl Reading<'_> {
                 let deliveries = pending.deliveries.saturating_add(1);
                 let delivered_at_ms = self.now_ms;
                 group.set_pending(entry_id, Pending { consumer, delivered_at_ms, deliveries });
+                edit.note_pending(group, entry_id);
             }
         }
     }

@@ -1,13 +1,15 @@
 //! XTRIM, and the options it shares with XADD.
 
+use super::effects::push_trimmed;
 use super::id;
 use super::references::{REFERENCES_ARG, parse_word};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
+use darter_resp::OwnedArgs;
 use darter_shard::{Edit, Interest};
-use darter_value::stream::{Keep, References, Stream, Trim};
+use darter_value::stream::{Keep, References, Stream, Trim, Trimmed};
 
 /// The documentation of `MAXLEN | MINID [= | ~] threshold [LIMIT count]`.
 const TRIM_PARTS: &[Arg] = &[
@@ -127,6 +129,19 @@ impl Options {
         options.trim = Some(Trim { keep, whole_nodes, removed_max });
         Ok(options)
     }
+
+    /// Trims as they say.
+    pub(super) fn trim(&self, stream: &mut Stream) -> Trimmed {
+        self.trim.map(|trim| stream.trim(trim, self.references)).unwrap_or_default()
+    }
+
+    /// Whether they mean the same whatever the nodes of the stream are.
+    pub(super) fn trims_the_same_again(&self) -> bool {
+        match self.trim {
+            None => true,
+            Some(trim) => !trim.whole_nodes && self.references != References::Acknowledged,
+        }
+    }
 }
 
 /// Entries of a hundred nodes: what trimming by whole nodes may remove at a time if nothing else is said.
@@ -140,13 +155,21 @@ fn default_limit(call: &Call<'_>) -> u64 {
 fn xtrim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let options = Options::parse(call, false)?;
     let key = call.key(1);
-    let removed = call.keyspace(view, &key).tell(Interest::STREAM, "xtrim").edit(
+    let trimmed = call.keyspace(view, &key).tell(Interest::STREAM, "xtrim").edit(
         &key,
         |stream: &mut Stream| {
-            let removed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
-            Edit::counted(removed, removed)
+            let trimmed = options.trim(stream);
+            Edit::counted(trimmed.count, trimmed)
         },
     )?;
-    call.reply.integer(removed.unwrap_or(0).cast_signed());
+    let trimmed = trimmed.unwrap_or_default();
+    if trimmed.count > 0 && !options.trims_the_same_again() {
+        call.leave(|effects| {
+            let mut words = OwnedArgs::new();
+            push_trimmed(&mut words, trimmed, options.references);
+            effects.add_with(&[b"XTRIM", key.bytes], words.as_args().iter());
+        });
+    }
+    call.reply.integer(trimmed.count.cast_signed());
     Ok(())
 }

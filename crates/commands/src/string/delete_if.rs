@@ -1,6 +1,7 @@
 //! DELEX and DELIFEQ: deleting a key on a condition.
 
 use super::condition::Condition;
+use crate::effects::leave_deletion;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
@@ -74,6 +75,9 @@ fn delex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             condition.is_met(Some(value))? && keyspace.remove(&key)
         }
     };
+    if deleted {
+        leave_deletion(call, key.bytes);
+    }
     call.reply.integer(i64::from(deleted));
     Ok(())
 }
@@ -84,6 +88,9 @@ fn delifeq(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     keyspace.tell(Interest::GENERIC, "del");
     let deleted = condition.is_met(keyspace.peek(&key))? && keyspace.remove(&key);
+    if deleted {
+        leave_deletion(call, key.bytes);
+    }
     call.reply.integer(i64::from(deleted));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! GETDEL and GETEX.
 
 use super::set_options::{Expiration, Options, OptionsOf};
+use crate::effects::{leave_deadline, leave_deletion};
 use crate::expiration::{Base, NewDeadline, TIME_ARGS};
 use crate::reply::write_string_or_null;
 use darter_command_table::{
@@ -59,7 +60,9 @@ fn getdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
-    keyspace.tell(Interest::GENERIC, "del").remove(&key);
+    if keyspace.tell(Interest::GENERIC, "del").remove(&key) {
+        leave_deletion(call, key.bytes);
+    }
     Ok(())
 }
 
@@ -74,14 +77,19 @@ fn getex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
     match new {
         Some((NewDeadline { passed: true, .. }, Base::Epoch)) => {
-            keyspace.expire_now(&key);
+            if keyspace.expire_now(&key) {
+                leave_deletion(call, key.bytes);
+            }
         }
         Some((NewDeadline { deadline, .. }, _)) => {
-            keyspace.tell(Interest::GENERIC, "expire").set_deadline(&key, Some(deadline));
+            if keyspace.tell(Interest::GENERIC, "expire").set_deadline(&key, Some(deadline)) {
+                leave_deadline(call, key.bytes, deadline);
+            }
         }
         None if matches!(options.expiration, Expiration::Persist) => {
             if matches!(keyspace.lifetime(&key), Lifetime::Until(_)) {
                 keyspace.tell(Interest::GENERIC, "persist").set_deadline(&key, None);
+                call.leave(|effects| effects.add(&[b"PERSIST", key.bytes]));
             }
         }
         None => {}

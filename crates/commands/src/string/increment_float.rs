@@ -1,5 +1,6 @@
 //! INCRBYFLOAT.
 
+use super::effects::leave_set;
 use darter_base::extended::Extended;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -49,6 +50,7 @@ fn incrbyfloat(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let text = sum.to_text();
     // Never stored as an integer, as in Redis: OBJECT ENCODING shows it.
     keyspace.tell(Interest::STRING, "incrbyfloat").set_text(&key, &text, Expiry::Keep);
+    leave_set(call, key.bytes, &text, Expiry::Keep);
     call.reply.bulk(&text);
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! INCREX: counting within bounds, with a time to live.
 
+use super::effects::leave_set;
 use super::increment::integer_of;
 use super::increment_float::float_of;
+use crate::effects::leave_deletion;
 use crate::expiration::{NewDeadline, TIME_ARGS, Time};
 use darter_base::extended::Extended;
-use darter_base::number::parse_i64;
+use darter_base::number::{format_i64, parse_i64};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
@@ -154,6 +156,7 @@ trait Number: Copy {
     fn is_above(self, other: Self) -> bool;
     fn is_negative(self) -> bool;
     fn store(self, keyspace: &mut Keyspace<'_>, key: &Key<'_>, expiry: Expiry);
+    fn text(self) -> Vec<u8>;
     fn write(self, call: &mut Call<'_>);
 }
 
@@ -194,6 +197,10 @@ impl Number for i64 {
 
     fn store(self, keyspace: &mut Keyspace<'_>, key: &Key<'_>, expiry: Expiry) {
         keyspace.tell(Interest::STRING, "incrby").set_integer(key, self, expiry);
+    }
+
+    fn text(self) -> Vec<u8> {
+        format_i64(self).to_vec()
     }
 
     fn write(self, call: &mut Call<'_>) {
@@ -243,6 +250,10 @@ impl Number for Extended {
 
     fn store(self, keyspace: &mut Keyspace<'_>, key: &Key<'_>, expiry: Expiry) {
         keyspace.tell(Interest::STRING, "incrbyfloat").set_text(key, &self.to_text(), expiry);
+    }
+
+    fn text(self) -> Vec<u8> {
+        self.to_text()
     }
 
     fn write(self, call: &mut Call<'_>) {
@@ -299,22 +310,37 @@ fn add<N: Number>(
             && matches!(keyspace.lifetime(&key), Lifetime::Until(_));
         match new_deadline.filter(|_| !lives_on) {
             Some(NewDeadline { passed: true, .. }) => {
-                keyspace.expire_now(&key);
+                if keyspace.expire_now(&key) {
+                    leave_deletion(call, key.bytes);
+                }
             }
             Some(NewDeadline { deadline, .. }) => {
-                after.store(&mut keyspace, &key, Expiry::At(deadline));
+                store(call, &mut keyspace, &key, after, Expiry::At(deadline));
                 keyspace.note(Interest::GENERIC, "expire", &key);
             }
             None if options.expiration == Expiration::Clear => {
-                after.store(&mut keyspace, &key, Expiry::Clear);
+                store(call, &mut keyspace, &key, after, Expiry::Clear);
             }
-            None => after.store(&mut keyspace, &key, Expiry::Keep),
+            None => store(call, &mut keyspace, &key, after, Expiry::Keep),
         }
     }
     call.reply.array(2);
     reported.write(call);
     applied.write(call);
     Ok(())
+}
+
+fn store<N: Number>(
+    call: &mut Call<'_>,
+    keyspace: &mut Keyspace<'_>,
+    key: &Key<'_>,
+    number: N,
+    expiry: Expiry,
+) {
+    number.store(keyspace, key, expiry);
+    if call.is_recorded() {
+        leave_set(call, key.bytes, &number.text(), expiry);
+    }
 }
 
 /// The number an option gives, or its default.

@@ -5,6 +5,7 @@ mod common_subsequence;
 mod condition;
 mod delete_if;
 mod digest;
+mod effects;
 mod get;
 mod get_and;
 mod get_many;

@@ -1,7 +1,9 @@
 //! SET and its older relatives: SETNX, SETEX, PSETEX and GETSET.
 
 use super::condition::Condition;
+use super::effects::leave_set;
 use super::set_options::{Expiration, Options, OptionsOf};
+use crate::effects::leave_deletion;
 use crate::expiration::{Base, NewDeadline, TIME_ARGS, Time, Unit};
 use crate::reply::write_string_or_null;
 use darter_command_table::{
@@ -181,13 +183,14 @@ fn set_with_options(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResul
     };
     if met {
         // A key whose deadline has passed need not come into being.
-        if passed {
-            keyspace.expire_now(&key);
-        } else {
+        if !passed {
             keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), expiry);
             if matches!(expiry, Expiry::At(_)) {
                 keyspace.note(Interest::GENERIC, "expire", &key);
             }
+            leave_set(call, key.bytes, call.args.at(2), expiry);
+        } else if keyspace.expire_now(&key) {
+            leave_deletion(call, key.bytes);
         }
     }
     match (options.get, met) {
@@ -224,6 +227,7 @@ fn set_for(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit) -> ReplyRe
     let mut keyspace = call.keyspace(view, &key);
     keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(3), expiry);
     keyspace.note(Interest::GENERIC, "expire", &key);
+    leave_set(call, key.bytes, call.args.at(3), expiry);
     call.reply.ok();
     Ok(())
 }
@@ -233,6 +237,7 @@ fn getset(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
     keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), Expiry::Clear);
+    leave_set(call, key.bytes, call.args.at(2), Expiry::Clear);
     Ok(())
 }
 

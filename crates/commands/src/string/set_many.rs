@@ -1,6 +1,7 @@
 //! MSET, MSETNX and MSETEX.
 
 use super::condition::Condition;
+use super::effects::leave_set;
 use super::set_options::{Expiration, Options, OptionsOf};
 use crate::expiration::TIME_ARGS;
 use crate::many_keys::{count_keys, each_key};
@@ -125,6 +126,10 @@ fn msetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     if met {
         set_all(call, view, keys, expiry);
+        // Key by key, which every server understands.
+        for index in (2..end).step_by(2) {
+            leave_set(call, call.args.at(index), call.args.at(index + 1), expiry);
+        }
     }
     call.reply.integer(i64::from(met));
     Ok(())

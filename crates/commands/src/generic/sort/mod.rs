@@ -3,11 +3,13 @@
 mod options;
 mod pattern;
 
+use crate::effects::add_with_elements;
 use darter_base::float::{as_c_reads, parse_f64};
 use darter_command_table::{
     Access, Arg, Arity, Begin, Call, Category, Command, Find, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
+use darter_resp::OwnedArgs;
 use darter_shard::{Expiry, Interest};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
@@ -143,9 +145,15 @@ fn store(
 ) {
     let limit = call.limits.encodings.list;
     let mut list = List::default();
+    // Fields that have expired are not there now, but when this is run again.
+    let leaves_elements = call.is_recorded() && options.reads_fields();
+    let mut elements_left = OwnedArgs::new();
     let mut push = |text: &[u8]| {
         list.prepare(text.len(), 1, limit);
         list.push(End::Back, text, limit);
+        if leaves_elements {
+            elements_left.push(text);
+        }
     };
     let mut value = Vec::new();
     for element in elements.in_order() {
@@ -161,7 +169,16 @@ fn store(
     let count = list.len();
     let key = call.key(destination);
     let mut keyspace = call.keyspace(view, &key);
+    let existed = leaves_elements && keyspace.peek(&key).is_some();
     keyspace.tell(Interest::LIST, "sortstore").set_collection(&key, list, Expiry::Clear);
+    if leaves_elements {
+        call.leave(|effects| {
+            if existed {
+                effects.add(&[b"DEL", key.bytes]);
+            }
+            add_with_elements(effects, b"RPUSH", key.bytes, elements_left.as_args());
+        });
+    }
     call.reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
 }
 

@@ -113,6 +113,13 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
+    /// Whether fields of hashes decide what comes of it.
+    pub(super) fn reads_fields(&self) -> bool {
+        let is_field = |pattern: &Pattern<'_>| matches!(pattern, Pattern::Field { .. });
+        matches!(&self.order, Order::By(pattern) if is_field(pattern))
+            || self.gets.iter().any(is_field)
+    }
+
     /// Whether the elements come as the collection has them, from its end.
     pub(super) const fn is_reversed(&self) -> bool {
         matches!(self.order, Order::Natural) && self.is_descending
