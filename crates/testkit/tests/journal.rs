@@ -41,6 +41,7 @@ const LINES: &[&str] = &[
     "HINCRBYFLOAT hash n 1.25",
     "XADD stream * f v",
     "XADD stream * f w",
+    "XGROUP DESTROY stream group",
     "XGROUP CREATE stream group 0",
     "XREADGROUP GROUP group alice COUNT 1 STREAMS stream >",
     "XADD stream MAXLEN ~ 100 * f x",

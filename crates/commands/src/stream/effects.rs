@@ -118,17 +118,14 @@ pub(super) fn push_trimmed(words: &mut OwnedArgs, trimmed: Trimmed, references: 
         References::Delete => words.push(b"DELREF"),
         References::Acknowledged => words.push(b"ACKED"),
     }
-    match trimmed.last_id.next() {
-        Some(first_left) => {
-            words.push(b"MINID");
-            words.push(b"=");
-            words.push(&id::text(first_left));
-        }
+    if let Some(first_left) = trimmed.last_id.next() {
+        words.push(b"MINID");
+        words.push(b"=");
+        words.push(&id::text(first_left));
+    } else {
         // There can be no entry behind the last one.
-        None => {
-            words.push(b"MAXLEN");
-            words.push(b"=");
-            words.push(b"0");
-        }
+        words.push(b"MAXLEN");
+        words.push(b"=");
+        words.push(b"0");
     }
 }

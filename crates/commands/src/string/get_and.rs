@@ -77,12 +77,14 @@ fn getex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
     match new {
         Some((NewDeadline { passed: true, .. }, Base::Epoch)) => {
-            if keyspace.expire_now(&key) {
+            let was_there = keyspace.expire_now(&key);
+            if was_there {
                 leave_deletion(call, key.bytes);
             }
         }
         Some((NewDeadline { deadline, .. }, _)) => {
-            if keyspace.tell(Interest::GENERIC, "expire").set_deadline(&key, Some(deadline)) {
+            keyspace.tell(Interest::GENERIC, "expire");
+            if keyspace.set_deadline(&key, Some(deadline)) {
                 leave_deadline(call, key.bytes, deadline);
             }
         }

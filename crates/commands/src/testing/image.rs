@@ -52,7 +52,7 @@ fn described(value: ValueRef<'_>) -> String {
         }
         Object::Set(set) => set.for_each(|member| parts.push(shown(bytes_of(member, &mut text)))),
         Object::SortedSet(set) => {
-            for (member, score) in set.iter() {
+            for (member, score) in set {
                 parts.push(format!("{} {score:?}", shown(bytes_of(member, &mut text))));
             }
         }
