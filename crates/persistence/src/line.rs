@@ -1,0 +1,166 @@
+//! The lines in an incremental file that Redis takes for comments.
+//!
+//! ```text
+//! #DARTER 1 <log, 32> <offset, 16> <chain, 8> <sum of the line, 8> CR LF                  the first line of a file
+//! #C <offset, 16> <length, 8> <unsynced, 8> <chain, 8> <sum of the line, 8> CR LF         in front of a chunk
+//! ```
+//!
+//! Numbers are in hexadecimal, of a fixed width, so that a line is known by its length. The sum of a line is the
+//! CRC32C of what precedes it there: a line that has it right is one, whatever is around. A chunk's chain
+//! goes on from the chunk before, over its own line up to there, and over its bytes. *Unsynced* is how many bytes in front of
+//! the chunk may not have reached the disk when it was written: damage before those cannot be the work of a power
+//! cut.
+
+use crate::position::{Link, LogId, Position, hex_number, hex_sum};
+
+/// Of a file's first line.
+pub(crate) const HEADER_BYTES: usize = 79;
+/// Of the line in front of a chunk.
+pub(crate) const CHUNK_LINE_BYTES: usize = 57;
+/// How every header begins.
+pub(crate) const HEADER_MARK: &[u8] = b"#DARTER ";
+/// How every chunk's line begins.
+pub(crate) const CHUNK_MARK: &[u8] = b"#C ";
+/// What says that nothing is known of what is synced.
+const UNSYNCED_UNKNOWN: u32 = u32::MAX;
+/// No log gets that far; so that positions can be computed with.
+const OFFSET_MAX: u64 = i64::MAX as u64;
+/// Sum, CR, LF.
+const END_BYTES: usize = 10;
+
+/// The first line of a file that begins at `link`.
+pub(crate) fn header(link: &Link) -> Vec<u8> {
+    let Link { log, at: Position { offset, chain } } = link;
+    let line = sealed(format!("#DARTER 1 {log} {offset:016x} {chain:08x} ").into_bytes());
+    debug_assert_eq!(line.len(), HEADER_BYTES);
+    line
+}
+
+/// What a header says, if it is one.
+pub(crate) fn parse_header(line: &[u8]) -> Option<Link> {
+    let [mark, version, log, offset, chain] = fields(line, HEADER_BYTES)?;
+    (mark == b"#DARTER" && version == b"1").then_some(())?;
+    let offset = hex_number(offset).filter(|&offset| offset <= OFFSET_MAX)?;
+    Some(Link { log: LogId::parse(log)?, at: Position { offset, chain: hex_sum(chain)? } })
+}
+
+/// The line in front of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChunkLine {
+    /// Where the chunk begins.
+    pub(crate) offset: u64,
+    /// Its bytes, without the line.
+    pub(crate) len: u32,
+    /// How many bytes of the log in front of it may not have been synced; `None`: nobody knows.
+    pub(crate) unsynced: Option<u32>,
+    /// Of the position behind it.
+    pub(crate) chain: u32,
+}
+
+impl ChunkLine {
+    /// The line in front of `groups`, which follow `before`; `synced` is an offset that is on the disk.
+    pub(crate) fn of(groups: &[u8], len: u32, before: Position, synced: Option<u64>) -> Self {
+        let unsynced = synced
+            .and_then(|synced| u32::try_from(before.offset.saturating_sub(synced)).ok())
+            .filter(|&bytes| bytes != UNSYNCED_UNKNOWN);
+        let mut line = Self { offset: before.offset, len, unsynced, chain: 0 };
+        line.chain = line.chain_of(groups, before.chain);
+        line
+    }
+
+    /// The chain behind these bytes.
+    pub(crate) fn chain_of(&self, groups: &[u8], before: u32) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c_append(before, self.prefix().as_bytes()), groups)
+    }
+
+    /// The log up to here was on the disk when the line was written.
+    pub(crate) fn synced(&self) -> Option<u64> {
+        self.offset.checked_sub(self.unsynced?.into())
+    }
+
+    /// The line's bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let line = sealed(format!("{}{:08x} ", self.prefix(), self.chain).into_bytes());
+        debug_assert_eq!(line.len(), CHUNK_LINE_BYTES);
+        line
+    }
+
+    /// What a line says, if it is one.
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+        let [mark, offset, len, unsynced, chain] = fields(line, CHUNK_LINE_BYTES)?;
+        let unsynced = hex_sum(unsynced)?;
+        (mark == b"#C").then_some(Self {
+            offset: hex_number(offset).filter(|&offset| offset <= OFFSET_MAX)?,
+            len: hex_sum(len)?,
+            unsynced: (unsynced != UNSYNCED_UNKNOWN).then_some(unsynced),
+            chain: hex_sum(chain)?,
+        })
+    }
+
+    fn prefix(&self) -> String {
+        let unsynced = self.unsynced.unwrap_or(UNSYNCED_UNKNOWN);
+        format!("#C {:016x} {:08x} {unsynced:08x} ", self.offset, self.len)
+    }
+}
+
+fn sealed(mut line: Vec<u8>) -> Vec<u8> {
+    let sum = crc32c::crc32c(&line);
+    line.extend_from_slice(format!("{sum:08x}\r\n").as_bytes());
+    line
+}
+
+/// The fields of a line of `len` bytes whose sum is right.
+fn fields(line: &[u8], len: usize) -> Option<[&[u8]; 5]> {
+    let line = line.get(..len)?;
+    let (content, end) = line.split_at(len - END_BYTES);
+    let sum = hex_sum(end.strip_suffix(b"\r\n")?)?;
+    if sum != crc32c::crc32c(content) {
+        return None;
+    }
+    let mut fields = content.strip_suffix(b" ")?.split(|&byte| byte == b' ');
+    let found = [fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?];
+    fields.next().is_none().then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        Link { log: LogId([0xab; 16]), at: Position { offset: 0x1234, chain: 0x9_8765 } }
+    }
+
+    #[test]
+    fn lines_come_back_and_no_bit_of_them_may_differ() {
+        let header = header(&link());
+        assert_eq!(parse_header(&header), Some(link()));
+        let line = ChunkLine::of(b"abc", 3, link().at, Some(0x1200));
+        assert_eq!(line.synced(), Some(0x1200));
+        assert_eq!(ChunkLine::parse(&line.bytes()), Some(line));
+        for (bytes, is_line) in [
+            (header, (|line| parse_header(line).is_some()) as fn(&[u8]) -> bool),
+            (line.bytes(), |line| ChunkLine::parse(line).is_some()),
+        ] {
+            assert!(bytes.len() < 127 && is_line(&bytes));
+            for at in 0..bytes.len() {
+                for bit in 0..8 {
+                    let mut bytes = bytes.clone();
+                    bytes[at] ^= 1 << bit;
+                    assert!(!is_line(&bytes), "byte {at}, bit {bit}");
+                }
+                assert!(!is_line(&bytes[..at]));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_to_be_synced_is_not_said_to_be() {
+        let at = Position { offset: 1 << 40, chain: 0 };
+        for synced in [None, Some(0)] {
+            let line = ChunkLine::of(b"", 0, at, synced);
+            assert_eq!(line.synced(), None);
+            assert_eq!(ChunkLine::parse(&line.bytes()), Some(line));
+        }
+        assert_eq!(ChunkLine::of(b"", 0, at, Some(u64::MAX)).synced(), Some(1 << 40));
+    }
+}

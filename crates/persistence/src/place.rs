@@ -1,0 +1,71 @@
+//! Where a log is.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// The directory of a log, and what its files are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The server's working directory (`dir`), where logs of Redis before 7.0 are.
+    above: PathBuf,
+    /// The directory (`appenddirname`).
+    directory: PathBuf,
+    /// What names of files begin with (`appendfilename`).
+    name: OsString,
+}
+
+impl Place {
+    /// The log `name` in the directory `directory` of `above`.
+    pub fn new(
+        above: impl Into<PathBuf>,
+        directory: impl AsRef<OsStr>,
+        name: impl Into<OsString>,
+    ) -> Self {
+        let above = above.into();
+        let directory = above.join(directory.as_ref());
+        Self { above, directory, name: name.into() }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What names of files begin with.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// The path of a file in the directory.
+    pub fn file(&self, name: &OsStr) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The path of the manifest.
+    pub fn manifest(&self) -> PathBuf {
+        self.file(&self.with_suffix(".manifest"))
+    }
+
+    /// Where the next manifest is written.
+    pub(crate) fn next_manifest(&self) -> PathBuf {
+        let mut name = OsString::from("temp-");
+        name.push(self.with_suffix(".manifest"));
+        self.file(&name)
+    }
+
+    /// A log of Redis before 7.0.
+    pub(crate) fn single_file(&self) -> PathBuf {
+        self.above.join(&self.name)
+    }
+
+    /// The directory that the directory is in.
+    pub(crate) fn above(&self) -> &Path {
+        &self.above
+    }
+
+    pub(crate) fn with_suffix(&self, suffix: &str) -> OsString {
+        let mut name = self.name.clone();
+        name.push(suffix);
+        name
+    }
+}
