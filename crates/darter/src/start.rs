@@ -10,7 +10,7 @@ use darter_base::UnixMillis;
 use darter_runtime::{EndSignal, EndsOnSignal, ListenHandle, PeerAddress, RuntimeConfig, Tunables};
 use darter_server::config::{Settings, memory_limit};
 use darter_server::shared::{ApplySettings, Identity};
-use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands, saving};
+use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands, journal, saving};
 use darter_txn::Router;
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -114,7 +114,7 @@ fn serve(
     })?;
     let shared: &'static Shared = Box::leak(Box::new(shared));
     title.apply(&settings);
-    saving::load::load_at_start(shared).inspect_err(|_| {
+    load(shared).inspect_err(|_| {
         tracing::error!("Fatal error loading the DB, check server logs. Exiting.");
     })?;
     let pid_file = PidFile::write(&settings.process, is_in_background);
@@ -164,10 +164,20 @@ fn serve(
     supervisor.ready();
     let result = handle.join();
     supervisor.stopping();
+    let closed = journal::close_at_the_end(shared);
     let saved = saving::automatic::save_at_the_end(shared);
     drop(pid_file);
     result?;
+    closed?;
     Ok(saved?)
+}
+
+/// Loads what there was when the server ended the last time: the log if there is to be one, else the file.
+fn load(shared: &'static Shared) -> Result<(), Box<dyn std::error::Error>> {
+    if !journal::load_at_start(shared)? {
+        saving::load::load_at_start(shared)?;
+    }
+    Ok(())
 }
 
 fn greet(configuration: &Configuration) {

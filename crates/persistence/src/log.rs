@@ -106,6 +106,12 @@ impl Log {
         }
     }
 
+    /// Publishes nothing until [`Log::install_base`]: the present file cannot be relied on, and nothing behind it must be
+    /// found before there is a base that makes up for it.
+    pub const fn withdraw(&mut self) {
+        self.is_published = false;
+    }
+
     /// The position at which a new log begins.
     pub fn beginning(&self) -> Position {
         Link::beginning(self.id).at

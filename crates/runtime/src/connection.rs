@@ -40,6 +40,8 @@ pub(crate) struct Connection<S: Service> {
     pub(crate) again: bool,
     /// Is in the list of runnable connections.
     pub(crate) queued: bool,
+    /// The service does not want its output to be sent yet; is in the list of those.
+    pub(crate) withheld: bool,
     /// Is in the list of connections with output to send.
     pub(crate) unsent_listed: bool,
     /// The idle timeout does not apply.
@@ -95,6 +97,7 @@ impl<S: Service> Connection<S> {
             congested: false,
             again: false,
             queued: false,
+            withheld: false,
             unsent_listed: false,
             idle_exempt: false,
             counted: true,
@@ -145,7 +148,10 @@ impl<S: Service> Connection<S> {
 
     /// Whether `receive` can be called for a reason of its own.
     pub(crate) fn has_work(&self) -> bool {
-        self.flow == Flow::Open && !self.congested && (self.again || self.readable)
+        self.flow == Flow::Open
+            && !self.congested
+            && !self.withheld
+            && (self.again || self.readable)
     }
 
     /// Memory of both buffers.

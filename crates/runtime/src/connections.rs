@@ -80,6 +80,11 @@ impl<'a, S: Service> Connections<'a, S> {
         self.network.key(id).is_some_and(|key| self.network.suspend(key))
     }
 
+    /// Lets the service be asked again about output that it withheld ([`Service::withholds`]). O(such connections).
+    pub fn release_withheld(&mut self) {
+        self.network.release_withheld();
+    }
+
     /// Closes a connection: after its output was sent, or now. `closed` is called with
     /// [`crate::CloseReason::Requested`], never from within this call. False when it is gone.
     pub fn close(&mut self, id: ConnectionId, after_flush: bool) -> bool {

@@ -78,6 +78,8 @@ pub(crate) struct Network<S: Service> {
     pub(crate) lent: Option<Lent>,
     /// Got output from others in this tick.
     unsent: Vec<Key>,
+    /// Connections whose output the service does not want to be sent yet.
+    withheld: Vec<Key>,
     /// To be removed at the end of this tick.
     doomed: Vec<Key>,
     /// Above their soft limit of output when last looked at.
@@ -125,6 +127,7 @@ impl<S: Service> Network<S> {
             apart: VecDeque::new(),
             lent: None,
             unsent: Vec::new(),
+            withheld: Vec::new(),
             doomed: Vec::new(),
             above_soft: Vec::new(),
             soft_checked_at_seconds: 0,
@@ -263,10 +266,18 @@ impl<S: Service> Network<S> {
 
     /// Sends what was written since the last time.
     pub(crate) fn send_listed(&mut self, service: &S) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        service.about_to_send();
         let mut unsent = mem::take(&mut self.unsent);
         for key in unsent.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.unsent_listed = false;
+                if !connection.withheld && service.withholds(&mut connection.session) {
+                    connection.withheld = true;
+                    self.withheld.push(key);
+                }
                 if connection.output.len() > OUTPUT_ALLOWANCE_BYTES {
                     self.limit_output(service, key);
                 }
@@ -276,6 +287,16 @@ impl<S: Service> Network<S> {
         }
         unsent.append(&mut self.unsent);
         self.unsent = unsent;
+    }
+
+    /// Lets the service be asked again about output that it withheld.
+    pub(crate) fn release_withheld(&mut self) {
+        for key in mem::take(&mut self.withheld) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.withheld = false;
+                self.list_unsent(key);
+            }
+        }
     }
 
     fn list_unsent(&mut self, key: Key) {
@@ -558,6 +579,10 @@ impl<S: Service> Network<S> {
         let now_seconds = self.now_seconds;
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.is_doomed() {
+            return;
+        }
+        if connection.withheld {
+            self.account(key);
             return;
         }
         let before = connection.sent_bytes;

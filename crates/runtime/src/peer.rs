@@ -17,6 +17,12 @@ pub struct ConnectionId {
     pub(crate) generation: u32,
 }
 
+impl ConnectionId {
+    /// No connection is called that.
+    pub const NOBODY: Self =
+        Self { worker: WorkerId(u16::MAX), position: u32::MAX, generation: u32::MAX };
+}
+
 /// One end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerAddress {

@@ -90,6 +90,16 @@ pub trait Service: Sized + 'static {
         OutputLimit::default()
     }
 
+    /// Output of some connections is about to be sent.
+    fn about_to_send(&self) {}
+
+    /// Whether the output of a connection is not to be sent yet. Asked before it is; if so, it is asked again
+    /// after [`Connections::release_withheld`]. Nothing of what the connection is answered overtakes it.
+    fn withholds(&self, session: &mut Self::Session) -> bool {
+        let _ = session;
+        false
+    }
+
     /// Called once per tick, after input and letters, also when there were none. Background work
     /// goes here in slices. The answer is how long the worker may sleep.
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick;

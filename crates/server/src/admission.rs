@@ -7,7 +7,25 @@ use crate::worker::Core;
 use darter_command_table::{Entry, Flags, ReplyError};
 use darter_resp::Args;
 
+/// Why what changes data is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotDurable {
+    /// The data could not be saved.
+    Save,
+    /// The log cannot be written.
+    Log,
+}
+
 impl Core {
+    /// Why what changes data is refused now, if it is.
+    pub fn not_durable(&self) -> Option<NotDurable> {
+        let shared = self.shared;
+        if shared.journal.has_failed() {
+            return Some(NotDurable::Log);
+        }
+        shared.saving.refuses_writes(&shared.config).then_some(NotDurable::Save)
+    }
+
     /// The command these arguments ask for, if this client may run it. Whoever answers a refusal counts
     /// it ([`Core::count_refusal`]).
     #[inline]
@@ -20,7 +38,7 @@ impl Core {
             }
             Ok(entry)
         });
-        if session.authenticated && !session.confined && !self.refuses_writes.get() {
+        if session.authenticated && !session.confined && self.refused_writes.get().is_none() {
             return found;
         }
         self.admit_some(session, args, found)
@@ -42,10 +60,14 @@ impl Core {
             return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
         }
         // PING as well, so that probes see it.
-        if self.refuses_writes.get()
+        if let Some(cause) = self.refused_writes.get()
             && (entry.command.flags.has(Flags::WRITE) || entry.command.name == "PING")
         {
-            return Err(ServerError::CannotSave.into());
+            return Err(match cause {
+                NotDurable::Save => ServerError::CannotSave,
+                NotDurable::Log => ServerError::CannotLog(self.shared.journal.failure()),
+            }
+            .into());
         }
         Ok(entry)
     }

@@ -84,6 +84,7 @@ impl ServedApart {
             | Mail::Connected { .. }
             | Mail::Transferred { .. }
             | Mail::Saved { .. }
+            | Mail::Synced
             | Mail::Answer { .. } => false,
         }
     }

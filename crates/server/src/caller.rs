@@ -83,6 +83,7 @@ impl<'a> Caller<'a> {
         output: &mut Output,
     ) -> SessionResult {
         let Request { entry, .. } = request;
+        self.session.note_write(entry);
         let result = match entry.command.handler {
             Handler::Keyed(_) | Handler::AllShards(_) => {
                 self.run_over_shards(request, view, output)

@@ -19,6 +19,8 @@ pub enum Mail {
     Shard(Letter<Shard, Job>),
     /// Something about the receiver's clients, for a client of the sender.
     Question { from: ConnectionId, question: Arc<Question> },
+    /// More of the log is on the disk than before.
+    Synced,
     /// The answer to a command that waited for keys.
     Served(Box<Served>),
     /// A command of the receiver's client that waits for keys has to be tried over all its shards.

@@ -1,12 +1,13 @@
 //! The state of one client.
 
+use crate::journal::Journal;
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
 use crate::tracking::{Invalidated, Remember, Tracking};
 use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
-use darter_command_table::Entry;
+use darter_command_table::{Entry, Flags};
 use darter_resp::{Limits, Output, Protocol, RequestParser};
 use darter_runtime::{Dialogue, Io, PeerAddress, PeerInfo};
 
@@ -36,6 +37,10 @@ pub struct Session {
     pub monitors: bool,
     /// Whether keys that its next command reads are remembered for it.
     pub remember: Remember,
+    /// Whether a command that may change something has run since `written_to` was noted.
+    has_written: bool,
+    /// Where in the log the last change of the client ends, or somewhere behind.
+    written_to: u64,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
     /// Whether the reply of the pending command is not wanted.
@@ -140,6 +145,8 @@ impl Session {
             closing: false,
             monitors: false,
             remember: Remember::Never,
+            has_written: false,
+            written_to: 0,
             replies: Replies::On,
             mutes_pending: false,
             client_id,
@@ -199,6 +206,23 @@ impl Session {
     pub fn note_command(&mut self, entry: &'static Entry) {
         self.commands += 1;
         self.last_command = &entry.full_name;
+        self.note_write(entry);
+    }
+
+    /// Where in the log everything is that the client has changed.
+    pub fn written_to(&mut self, journal: &Journal) -> u64 {
+        let end = journal.end();
+        if std::mem::take(&mut self.has_written) {
+            self.written_to = end;
+        }
+        // A log can have been begun anew.
+        self.written_to.min(end)
+    }
+
+    /// Notes that it runs a command that may change something.
+    #[inline]
+    pub fn note_write(&mut self, entry: &Entry) {
+        self.has_written |= entry.command.flags.has(Flags::WRITE);
     }
 
     /// Notes that it queues a command; what runs of a transaction is counted when it does.

@@ -206,7 +206,7 @@ impl Shared {
             table,
             replication_id: Mutex::new(identity.replication_id.clone()),
             saving: Saving::new(identity.started_at, router.shard_count().into()),
-            journal: Journal::default(),
+            journal: Journal::new(router.worker_count().into()),
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
             active_expire: AtomicBool::new(true),

@@ -2,6 +2,8 @@
 //! suspended, and their worker looks at the clock for them.
 
 use crate::commands::error::ServerError;
+use crate::journal::Journal;
+use crate::mail::Mail;
 use crate::pending::Pending;
 use crate::session::Session;
 use crate::worker::{Core, Worker};
@@ -16,19 +18,38 @@ pub enum Awaited {
     /// Replicas that have what was written (`WAIT`).
     Replicas,
     /// Files that have it (`WAITAOF`).
-    Files,
+    Files(Files),
     /// The file of all data (`SAVE`).
     Save,
 }
 
+/// The log, here and at replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Whether the one here is waited for.
+    pub here: bool,
+    /// Whether those of replicas are.
+    pub elsewhere: bool,
+    /// Where in the log what was written ends.
+    pub offset: u64,
+}
+
+impl Files {
+    /// Whether everything is there that is waited for.
+    pub fn are_there(self, journal: &Journal) -> bool {
+        !self.elsewhere && (!self.here || journal.is_synced(self.offset))
+    }
+}
+
 impl Awaited {
-    /// Writes how many have it: none, here and elsewhere.
-    pub fn write(self, reply: &mut ReplyWriter<'_>) {
+    /// Writes how many have it, here and elsewhere.
+    pub fn write(self, journal: &Journal, reply: &mut ReplyWriter<'_>) {
         match self {
             Self::Replicas => reply.integer(0),
-            Self::Files => {
+            Self::Files(Files { offset, .. }) => {
+                let is_here = journal.is_attached() && journal.is_synced(offset);
                 reply.array(2);
-                reply.integer(0);
+                reply.integer(is_here.into());
                 reply.integer(0);
             }
             Self::Save => reply.ok(),
@@ -91,7 +112,7 @@ impl Core {
                     session.commands += 1;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
                     match end {
-                        End::TimedOut => waiting.awaited.write(&mut reply),
+                        End::TimedOut => waiting.awaited.write(&self.shared.journal, &mut reply),
                         End::Unblocked => reply.error(ServerError::Unblocked.to_string()),
                     }
                 });
@@ -109,6 +130,48 @@ impl Core {
         ended.unwrap_or(Ending::Over)
     }
 
+    /// Notes that a client waits for the log. What it waits for elsewhere no sync here brings.
+    pub fn wait_for_log(&self, id: ConnectionId, files: Files) {
+        if files.elsewhere {
+            return;
+        }
+        self.log_waits.borrow_mut().push(id);
+        if !self.shared.journal.withholds(self.worker, files.offset) {
+            self.post.send(self.worker, Mail::Synced);
+        }
+    }
+
+    /// More of the log is on the disk, or there is none any more: ends the waits of those who waited for that.
+    pub fn look_at_log_waits(&self, connections: &mut Connections<'_, Worker>) {
+        let journal = &self.shared.journal;
+        for id in self.log_waits.take() {
+            let ended = connections.with(id, |session, output| {
+                let Some(Pending::Waiting(waiting)) = session.pending else { return false };
+                let Awaited::Files(files) = waiting.awaited else { return false };
+                let is_lost = files.here && !journal.is_attached();
+                if !is_lost && !files.are_there(journal) {
+                    self.wait_for_log(id, files);
+                    return false;
+                }
+                session.finish_pending(output, |session, output| {
+                    session.pending = None;
+                    session.commands += 1;
+                    let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
+                    if is_lost {
+                        reply.error(ServerError::NoJournalToWaitFor.to_string());
+                    } else {
+                        waiting.awaited.write(journal, &mut reply);
+                    }
+                });
+                self.end_waiting(session.client_id, &waiting);
+                true
+            });
+            if ended == Some(true) {
+                connections.resume(id);
+            }
+        }
+    }
+
     /// The save that a client waits for has ended.
     pub fn saved(
         &self,
@@ -122,7 +185,7 @@ impl Core {
                     session.pending = None;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
                     if succeeded {
-                        waiting.awaited.write(&mut reply);
+                        waiting.awaited.write(&self.shared.journal, &mut reply);
                     } else {
                         reply.error(ServerError::SaveFailed.to_string());
                     }

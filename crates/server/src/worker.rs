@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::admission::NotDurable;
 use crate::apart::{Meanwhile, Others, ServedApart, wait_for_turn};
 use crate::barrier::{Barrier, is_http};
 use crate::blocking::Deadlines;
@@ -80,8 +81,8 @@ pub struct Core {
     pub thresholds: Cell<Thresholds>,
     /// The version of the configuration that these are from.
     config_version: Cell<u64>,
-    /// Whether writes are refused because data cannot be saved, as of this tick.
-    pub refuses_writes: Cell<bool>,
+    /// Why writes are refused, as of this tick.
+    pub refused_writes: Cell<Option<NotDurable>>,
     /// The pause in force.
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
@@ -90,6 +91,8 @@ pub struct Core {
     pub deadlines: RefCell<Deadlines<ConnectionId>>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
+    /// Its clients that wait for the log.
+    pub log_waits: RefCell<Vec<ConnectionId>>,
     /// What it has of scripts.
     pub scripts: RefCell<WorkerScripts>,
     /// After how long a script is busy, as of this tick.
@@ -193,11 +196,12 @@ impl Worker {
                 output_limits: Cell::new(config.output_limits),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
                 config_version: Cell::new(shared.config.version()),
-                refuses_writes: Cell::new(false),
+                refused_writes: Cell::new(None),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
                 monitors: RefCell::default(),
+                log_waits: RefCell::default(),
                 scripts: RefCell::default(),
                 busy_script_nanos: Cell::new(config.busy_script_nanos()),
                 subscribers: RefCell::default(),
@@ -754,6 +758,7 @@ impl Core {
             self.output_limits.set(settings.output_limits);
             self.busy_script_nanos.set(settings.busy_script_nanos());
             self.thresholds.set(Thresholds::new(&settings.watch));
+            self.shared.journal.follow(&settings);
             let tracks = settings.watch.tracks_latency;
             self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
         }
@@ -880,6 +885,10 @@ impl Service for Worker {
                 go_on(after, to, connections);
             }
             Mail::Transferred { to, outcome } => self.core.transferred(to, *outcome, connections),
+            Mail::Synced => {
+                connections.release_withheld();
+                self.core.look_at_log_waits(connections);
+            }
             Mail::Saved { to, succeeded } => self.core.saved(to, succeeded, connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
@@ -891,6 +900,16 @@ impl Service for Worker {
                 go_on(finished, to, connections);
             }
         }
+    }
+
+    fn about_to_send(&self) {
+        // What a client hears of has left the process, so that only the end of the machine can undo it.
+        self.core.shared.journal.write_out(&self.core.shared.stopwatch);
+    }
+
+    fn withholds(&self, session: &mut Session) -> bool {
+        let journal = &self.core.shared.journal;
+        journal.is_strict() && journal.withholds(self.core.worker, session.written_to(journal))
     }
 
     fn served(&mut self) {
@@ -905,9 +924,8 @@ impl Service for Worker {
         let turn = *connections.turn();
         self.count_tick(connections);
         self.core.follow_settings();
-        self.core
-            .refuses_writes
-            .set(self.core.shared.saving.refuses_writes(&self.core.shared.config));
+        self.core.refused_writes.set(self.core.not_durable());
+        self.core.shared.journal.write_out(&self.core.shared.stopwatch);
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
         {

@@ -46,6 +46,8 @@ pub enum AccessNotes {
 pub(crate) struct Access {
     notes: AccessNotes,
     is_ignored: bool,
+    /// The time of every access while what happened before is done again.
+    replayed_at: Option<UnixMillis>,
     random: Random,
 }
 
@@ -57,7 +59,12 @@ impl Default for Access {
 
 impl Access {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self { notes: AccessNotes::Clock, is_ignored: false, random: Random::new(seed) }
+        Self {
+            notes: AccessNotes::Clock,
+            is_ignored: false,
+            replayed_at: None,
+            random: Random::new(seed),
+        }
     }
 
     /// What is noted.
@@ -73,9 +80,14 @@ impl Access {
         self.is_ignored = ignore;
     }
 
+    pub(crate) const fn replay_at(&mut self, at: Option<UnixMillis>) {
+        self.replayed_at = at;
+    }
+
     /// The stamp of a new key.
     #[inline]
     pub(crate) fn first(&self, now: UnixMillis) -> u32 {
+        let now = self.replayed_at.unwrap_or(now);
         match self.notes {
             AccessNotes::Clock => clock(now),
             AccessNotes::Frequency(_) => minutes(now) << 8 | COUNTER_AT_FIRST,
@@ -88,6 +100,7 @@ impl Access {
         if self.is_ignored {
             return stamp;
         }
+        let now = self.replayed_at.unwrap_or(now);
         match self.notes {
             AccessNotes::Clock => clock(now),
             AccessNotes::Frequency(options) => {

@@ -311,6 +311,17 @@ impl Shard {
         self.common.access.set_notes(notes);
     }
 
+    /// What happened before is done again from here on, at a time when nothing was due: accesses are noted as if
+    /// they were at `now`.
+    pub const fn begin_replay(&mut self, now: UnixMillis) {
+        self.common.access.replay_at(Some(now));
+    }
+
+    /// Accesses are noted as they are again.
+    pub const fn end_replay(&mut self) {
+        self.common.access.replay_at(None);
+    }
+
     /// Whether accesses are left unnoted until this is said again (CLIENT NO-TOUCH).
     #[inline]
     pub const fn ignore_accesses(&mut self, ignore: bool) {

@@ -17,6 +17,7 @@
 
 pub mod client;
 pub mod diff;
+pub mod durable;
 pub mod encodings;
 pub mod linear;
 pub mod mode;

@@ -5,13 +5,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use darter_testkit::mode::{SERVER_MODES, ServerMode, darter_binary, oracle_spec};
-use darter_testkit::{Client, Server, ServerSpec, Value};
+use darter_testkit::durable::{
+    call, darter_in, eventually, in_directory, info, ok, terminate, wait_for_end,
+};
+use darter_testkit::mode::{SERVER_MODES, oracle_spec};
+use darter_testkit::{Client, Server, Value};
 
 /// Values of every type, small and large.
 const LINES: &[&str] = &[
@@ -30,63 +31,15 @@ const LINES: &[&str] = &[
     "DEBUG POPULATE 5000 key 40",
 ];
 
-fn spec(mode: ServerMode, directory: &Path, more: &[&str]) -> ServerSpec {
-    let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
-    in_directory(&mode.spec(&program), directory, more)
-}
-
-fn in_directory(spec: &ServerSpec, directory: &Path, more: &[&str]) -> ServerSpec {
-    let mut arguments = vec!["--dir".to_owned(), directory.to_str().unwrap().to_owned()];
-    arguments.extend(more.iter().map(|&word| word.to_owned()));
-    spec.with_arguments(&arguments)
-}
-
-fn call(client: &mut Client, line: &str) -> Value {
-    client.call(&line.split(' ').map(|word| word.replace("''", "")).collect::<Vec<_>>()).unwrap()
-}
-
-fn ok() -> Value {
-    Value::Simple(b"OK".to_vec())
-}
-
-/// Tries `what` until it is true, for as long as a loaded machine may need.
-fn eventually(what: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while Instant::now() < deadline {
-        if what() {
-            return true;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    false
-}
-
-fn wait_for_end(server: &mut Server) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while server.is_running() {
-        assert!(Instant::now() < deadline, "it does not end: {}", server.log());
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn terminate(server: &mut Server) {
-    let ended = Command::new("kill").arg(server.pid().to_string()).status().unwrap();
-    assert!(ended.success());
-    wait_for_end(server);
-}
-
 fn persistence(client: &mut Client, field: &str) -> String {
-    let Value::Bulk(info) = call(client, "INFO persistence") else { panic!("a text") };
-    let info = String::from_utf8(info).unwrap();
-    let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("no {field}")).to_owned()
+    info(client, "persistence", field)
 }
 
 #[test]
 fn what_is_saved_is_loaded_here_and_by_redis() {
     for mode in SERVER_MODES {
         let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(&spec(*mode, directory.path(), &[])).unwrap();
+        let server = Server::start(&darter_in(*mode, directory.path(), &[])).unwrap();
         let mut client = server.connect().unwrap();
         for line in LINES {
             let reply = call(&mut client, line);
@@ -101,7 +54,7 @@ fn what_is_saved_is_loaded_here_and_by_redis() {
         assert_eq!(persistence(&mut client, "rdb_changes_since_last_save"), "0");
         drop(server);
 
-        let again = Server::start(&spec(*mode, directory.path(), &[])).unwrap();
+        let again = Server::start(&darter_in(*mode, directory.path(), &[])).unwrap();
         let mut client = again.connect().unwrap();
         assert_eq!(call(&mut client, "DEBUG DIGEST"), digest, "{mode}");
         assert_eq!(call(&mut client, "FCALL f 0"), Value::Integer(7));
@@ -118,7 +71,7 @@ fn what_is_saved_is_loaded_here_and_by_redis() {
         // The other way: its compact forms, and compressed strings.
         assert_eq!(call(&mut client, "SAVE"), ok());
         drop(redis);
-        let back = Server::start(&spec(*mode, directory.path(), &[])).unwrap();
+        let back = Server::start(&darter_in(*mode, directory.path(), &[])).unwrap();
         let mut client = back.connect().unwrap();
         assert_eq!(call(&mut client, "DEBUG DIGEST"), digest, "{mode}");
     }
@@ -129,7 +82,7 @@ fn what_is_saved_is_loaded_here_and_by_redis() {
 fn a_file_is_of_one_instant_however_busy_the_server_is() {
     for mode in SERVER_MODES {
         let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(&spec(*mode, directory.path(), &[])).unwrap();
+        let server = Server::start(&darter_in(*mode, directory.path(), &[])).unwrap();
         let mut client = server.connect().unwrap();
         call(&mut client, "DEBUG POPULATE 60000 key 40");
         let stop = AtomicBool::new(false);
@@ -169,7 +122,7 @@ fn a_file_is_of_one_instant_however_busy_the_server_is() {
                 let copy = tempfile::tempdir().unwrap();
                 let file = |directory: &Path| directory.join("dump.rdb");
                 fs::copy(file(directory.path()), file(copy.path())).unwrap();
-                let loaded = Server::start(&spec(*mode, copy.path(), &[])).unwrap();
+                let loaded = Server::start(&darter_in(*mode, copy.path(), &[])).unwrap();
                 let mut reader = loaded.connect().unwrap();
                 for writer in 0..3 {
                     let first = call(&mut reader, &format!("GET {{a}}{writer}"));
@@ -199,7 +152,7 @@ fn a_file_is_of_one_instant_however_busy_the_server_is() {
 fn the_end_of_the_process_saves_unless_told_not_to() {
     let directory = tempfile::tempdir().unwrap();
     let start =
-        |more: &[&str]| Server::start(&spec(SERVER_MODES[3], directory.path(), more)).unwrap();
+        |more: &[&str]| Server::start(&darter_in(SERVER_MODES[3], directory.path(), more)).unwrap();
     let points: &[&str] = &["--save", "3600", "1000"];
     let never: &[&str] = &["--save", ""];
     let mut server = start(points);
@@ -236,9 +189,9 @@ fn the_end_of_the_process_saves_unless_told_not_to() {
 fn one_save_at_a_time_and_reloading_throws_it_away() {
     for mode in SERVER_MODES {
         let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(&spec(*mode, directory.path(), &[])).unwrap();
+        let server = Server::start(&darter_in(*mode, directory.path(), &[])).unwrap();
         let mut client = server.connect().unwrap();
-        call(&mut client, "DEBUG POPULATE 300000 key 40");
+        call(&mut client, "DEBUG POPULATE 100000 key 40");
         let digest = call(&mut client, "DEBUG DIGEST");
         for round in 0..5 {
             let lines =
@@ -264,7 +217,8 @@ fn one_save_at_a_time_and_reloading_throws_it_away() {
 fn save_points_save_by_themselves() {
     for mode in [SERVER_MODES[0], SERVER_MODES[3]] {
         let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(&spec(mode, directory.path(), &["--save", "1", "3"])).unwrap();
+        let server =
+            Server::start(&darter_in(mode, directory.path(), &["--save", "1", "3"])).unwrap();
         let mut client = server.connect().unwrap();
         call(&mut client, "MSET a 1 b 2 c 3");
         call(&mut client, "INCR a");
@@ -283,7 +237,8 @@ fn save_points_save_by_themselves() {
 fn writes_are_refused_while_they_cannot_be_saved() {
     for mode in SERVER_MODES {
         let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(&spec(*mode, directory.path(), &["--save", "1", "1"])).unwrap();
+        let server =
+            Server::start(&darter_in(*mode, directory.path(), &["--save", "1", "1"])).unwrap();
         let mut client = server.connect().unwrap();
         let obstacle = directory.path().join("dump.rdb");
         fs::create_dir(&obstacle).unwrap();
@@ -319,7 +274,7 @@ fn writes_are_refused_while_they_cannot_be_saved() {
 fn a_damaged_file_is_refused_with_its_name_and_the_place() {
     let directory = tempfile::tempdir().unwrap();
     let mode = SERVER_MODES[0];
-    let server = Server::start(&spec(mode, directory.path(), &[])).unwrap();
+    let server = Server::start(&darter_in(mode, directory.path(), &[])).unwrap();
     let mut client = server.connect().unwrap();
     for line in LINES {
         call(&mut client, line);
@@ -337,7 +292,7 @@ fn a_damaged_file_is_refused_with_its_name_and_the_place() {
         }];
     for bytes in damaged {
         fs::write(&file, &bytes).unwrap();
-        let error = Server::start(&spec(mode, directory.path(), &[])).unwrap_err();
+        let error = Server::start(&darter_in(mode, directory.path(), &[])).unwrap_err();
         assert!(error.log.contains("dump.rdb"), "{error}");
         assert!(error.log.contains("(at byte "), "{error}");
         assert_eq!(fs::read(&file).unwrap(), bytes, "it is left as it is");

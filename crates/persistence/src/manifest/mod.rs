@@ -57,6 +57,17 @@ pub struct Seal {
     pub crc: u32,
 }
 
+impl Seal {
+    /// Of a file without bytes.
+    pub const EMPTY: Self = Self { bytes: 0, crc: 0 };
+
+    /// The file goes on with `bytes`.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+    }
+}
+
 /// What a file is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {

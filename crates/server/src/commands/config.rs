@@ -4,6 +4,7 @@ use crate::commands::error::ServerError;
 use crate::config::SetError;
 use crate::config::rewrite::{Append, Rewriting};
 use crate::config::table::row_named;
+use crate::saving::Purpose;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::survey::Question;
 use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
@@ -87,11 +88,11 @@ fn is_secret_of_set(args: Args<'_>, index: usize) -> bool {
         && row_named(args.at(index - 1)).is_some_and(|row| row.parameter.secret)
 }
 
-/// Whether a parameter is set that shards have to know of at once: how much they may use, and what they note
-/// of accesses.
+/// Whether a parameter is set that shards have to know of at once: how much they may use, what they note of
+/// accesses, and whether what they do is recorded.
 fn concerns_shards(args: Args<'_>) -> bool {
-    const NAMES: [&[u8]; 4] =
-        [b"maxmemory", b"maxmemory-policy", b"lfu-log-factor", b"lfu-decay-time"];
+    const NAMES: [&[u8]; 5] =
+        [b"maxmemory", b"maxmemory-policy", b"lfu-log-factor", b"lfu-decay-time", b"appendonly"];
     let names = args.tail(2).iter().step_by(2);
     names.into_iter().any(|name| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
@@ -115,6 +116,7 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
                 if !call.nested && limits.memory.is_set() {
                     call.shared.make_room(&limits, view, call.turn.now);
                 }
+                follow_log(call, view);
             }
             call.ok()
         }
@@ -122,6 +124,23 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
         Err(SetError::Refused { name, reason }) => {
             Err(ServerError::ParameterRefused { name, reason }.into())
         }
+    }
+}
+
+/// Begins a log or ends it, if that is what was set.
+fn follow_log(call: &SessionCall<'_>, view: &mut ShardView<'_>) {
+    let shared = call.shared;
+    let is_on = shared.config.current().journal.is_on;
+    if is_on && !shared.journal.is_attached() {
+        // A log never begins with a part of a transaction.
+        let can_begin = !call.nested && !shared.journal.is_ending();
+        let begun = can_begin
+            && shared.saving.begin(shared, view, Purpose::LogBase, None, call.turn.now).is_ok();
+        if !begun {
+            shared.journal.ask_for_base();
+        }
+    } else if !is_on {
+        shared.journal.detach(shared);
     }
 }
 

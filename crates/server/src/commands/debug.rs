@@ -8,6 +8,7 @@ use crate::commands::acl::hexadecimal;
 use crate::commands::config::rewrite_config;
 use crate::commands::error::ServerError;
 use crate::config::rewrite::Append;
+use crate::journal;
 use crate::late_reply::LateReply;
 use crate::saving::load::{self, Present};
 use crate::saving::save_held;
@@ -33,6 +34,7 @@ pub static COMMANDS: &[&SessionCommand] = &[
     &DICT_RESIZING,
     &ERROR,
     &HELP,
+    &LOADAOF,
     &LOG,
     &PANIC,
     &PAUSE_CRON,
@@ -73,6 +75,7 @@ pub static DEBUG: SessionCommand = SessionCommand::alone(
             &DICT_RESIZING.command,
             &ERROR.command,
             &HELP.command,
+            &LOADAOF.command,
             &LOG.command,
             &PANIC.command,
             &PAUSE_CRON.command,
@@ -165,6 +168,28 @@ fn reload(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     call.ok()
 }
+
+/// Loads what the log says in place of what there is, while everybody waits.
+static LOADAOF: SessionCommand = SessionCommand::all_shards(
+    Command {
+        name: "LOADAOF",
+        summary: "Loads what the log says in place of what there is, while everybody waits.",
+        complexity: "O(N) where N is the size of the log",
+        ..BASE
+    },
+    |call, view| {
+        if call.args.len() != 2 {
+            return Err(wrong_arguments(call));
+        }
+        if let Err(error) = journal::reload(call.shared, view) {
+            tracing::warn!(%error, "DEBUG LOADAOF");
+            return Err(ServerError::LogNotLoaded.into());
+        }
+        tracing::warn!("Append Only File loaded by DEBUG LOADAOF");
+        call.ok()
+    },
+)
+.within();
 
 /// Keeps all data from everybody for a while. Redis stands still; here only commands on keys do,
 /// and those that need every shard.

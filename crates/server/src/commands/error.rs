@@ -110,6 +110,16 @@ pub enum ServerError {
     NoSuchModule,
     /// What needs files, of which there are none; the command.
     NoPersistence(&'static str),
+    /// What changes data while the log cannot be written, and why it cannot.
+    CannotLog(Option<String>),
+    /// `DEBUG LOADAOF` that could not load.
+    LogNotLoaded,
+    /// A command in the log that is not done again from there.
+    NotFromLog,
+    /// `BGREWRITEAOF` while it is under way.
+    RewriteUnderWay,
+    /// A save while the log is rewritten.
+    SaveDuringRewrite,
     /// `BGSAVE CANCEL` without a save.
     NoSaveToCancel,
     /// A save while another one is under way.
@@ -336,6 +346,10 @@ impl fmt::Display for ServerError {
             }
             Self::NoModules => "ERR Error loading the extension: modules are not supported",
             Self::NoSuchModule => "ERR Error unloading module: no such module with that name",
+            Self::CannotLog(cause) => {
+                let cause = cause.as_deref().unwrap_or("unknown");
+                return write!(formatter, "MISCONF Errors writing to the AOF file: {cause}");
+            }
             Self::NoPersistence(command) => {
                 return write!(
                     formatter,
@@ -344,6 +358,15 @@ impl fmt::Display for ServerError {
             }
             Self::NoSaveToCancel => {
                 "ERR Background saving is currently not in progress or scheduled"
+            }
+            Self::LogNotLoaded => "ERR Error trying to load the AOF files, check server logs",
+            Self::NotFromLog => "ERR this command is not carried out from the log",
+            Self::RewriteUnderWay => {
+                "ERR Background append only file rewriting already in progress"
+            }
+            Self::SaveDuringRewrite => {
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \
+                 SCHEDULE in order to schedule a BGSAVE whenever possible."
             }
             Self::SaveUnderWay => "ERR Background save already in progress",
             Self::SaveFailed => "ERR",

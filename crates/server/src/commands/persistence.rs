@@ -1,7 +1,7 @@
-//! SAVE and its like. There is no log of changes yet; what would have to write one says so.
+//! SAVE and its like.
 
 use crate::commands::error::ServerError;
-use crate::saving::Cancelled;
+use crate::saving::{Cancelled, Purpose, UnderWay};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::waiting::{Awaited, Waiting};
 use darter_command_table::{
@@ -22,15 +22,35 @@ const BASE: Command = Command {
     ..Command::BASE
 };
 
-/// Rewrites the append-only file.
-static BGREWRITEAOF: SessionCommand = SessionCommand::alone(
+/// Writes the log anew.
+static BGREWRITEAOF: SessionCommand = SessionCommand::all_shards(
     Command {
         name: "BGREWRITEAOF",
-        summary: "Rewrites the append-only file in the background. There is none yet.",
+        summary: "Begins to write the log anew, in the background.",
         ..BASE
     },
-    |call| Err(ServerError::NoPersistence(call.entry.command.name).into()),
+    rewrite,
 );
+
+fn rewrite(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    let (shared, now) = (call.shared, call.turn.now);
+    let begun = if call.nested || shared.journal.is_ending() {
+        let under_way = shared.saving.current().map(|save| save.purpose);
+        Err(UnderWay(under_way.unwrap_or(Purpose::File)))
+    } else {
+        shared.saving.begin(shared, view, Purpose::LogBase, None, now)
+    };
+    let answer = match begun {
+        Ok(()) => "Background append only file rewriting started",
+        Err(UnderWay(Purpose::LogBase)) => return Err(ServerError::RewriteUnderWay.into()),
+        Err(UnderWay(Purpose::File)) => {
+            shared.journal.ask_for_base();
+            "Background append only file rewriting scheduled"
+        }
+    };
+    call.reply().simple(answer);
+    Ok(Flow::Next)
+}
 
 /// Saves in the background.
 static BGSAVE: SessionCommand = SessionCommand::all_shards_if(
@@ -60,17 +80,17 @@ static BGSAVE: SessionCommand = SessionCommand::all_shards_if(
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Begin,
+    /// Now, or as soon as the log is rewritten.
+    BeginOrSchedule,
     Cancel,
 }
 
 impl Operation {
-    /// SCHEDULE lets a save wait for the rewriting of a log, which is not there, and for a transaction, which a
-    /// save waits for anyway.
     fn parse(args: Args<'_>) -> Result<Self, ReplyError> {
         match args.get(1) {
             _ if args.len() > 2 => Err(ReplyError::Syntax),
             None => Ok(Self::Begin),
-            Some(word) if word.eq_ignore_ascii_case(b"SCHEDULE") => Ok(Self::Begin),
+            Some(word) if word.eq_ignore_ascii_case(b"SCHEDULE") => Ok(Self::BeginOrSchedule),
             Some(word) if word.eq_ignore_ascii_case(b"CANCEL") => Ok(Self::Cancel),
             Some(_) => Err(ReplyError::Syntax),
         }
@@ -85,18 +105,25 @@ fn background_save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> Sess
             Cancelled::Scheduled => "Scheduled background saving cancelled",
             Cancelled::UnderWay => "Background saving cancelled",
         },
-        Operation::Begin if call.nested => {
-            // A file never has a part of a transaction.
-            if saving.current().is_some() {
-                return Err(ServerError::SaveUnderWay.into());
+        operation => {
+            let begun = if call.nested {
+                saving.current().map_or(Ok(false), |save| Err(UnderWay(save.purpose)))
+            } else {
+                let now = call.turn.now;
+                saving.begin(call.shared, view, Purpose::File, None, now).map(|()| true)
+            };
+            match begun {
+                Ok(true) => "Background saving started",
+                Err(UnderWay(Purpose::LogBase)) if operation == Operation::Begin => {
+                    return Err(ServerError::SaveDuringRewrite.into());
+                }
+                Err(UnderWay(Purpose::File)) => return Err(ServerError::SaveUnderWay.into()),
+                // A file never has a part of a transaction.
+                Ok(false) | Err(UnderWay(Purpose::LogBase)) => {
+                    saving.schedule();
+                    "Background saving scheduled"
+                }
             }
-            saving.schedule();
-            "Background saving scheduled"
-        }
-        Operation::Begin => {
-            let begun = saving.begin(call.shared, view, None, call.turn.now);
-            begun.map_err(|_| ServerError::SaveUnderWay)?;
-            "Background saving started"
         }
     };
     call.reply().simple(answer);
@@ -134,8 +161,9 @@ static SAVE: SessionCommand = SessionCommand::all_shards(
 
 /// Other than in Redis nobody else has to wait for it.
 fn save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
-    let begun = call.shared.saving.begin(call.shared, view, Some(call.id), call.turn.now);
-    begun.map_err(|_| ServerError::SaveUnderWay)?;
+    let (shared, now) = (call.shared, call.turn.now);
+    let begun = shared.saving.begin(shared, view, Purpose::File, Some(call.id), now);
+    begun.map_err(|UnderWay(_)| ServerError::SaveUnderWay)?;
     let waiting = Waiting { awaited: Awaited::Save, until: None };
     call.core.begin_waiting(call.session, call.id, waiting);
     Ok(Flow::Wait)

@@ -46,7 +46,7 @@ static DISCARD: SessionCommand = SessionCommand::alone(
 );
 
 /// Runs what was queued.
-static EXEC: SessionCommand = SessionCommand::queued(
+pub static EXEC: SessionCommand = SessionCommand::queued(
     Command {
         name: "EXEC",
         since: "1.2.0",
@@ -63,7 +63,7 @@ static EXEC: SessionCommand = SessionCommand::queued(
 );
 
 /// Queues from now on.
-static MULTI: SessionCommand = SessionCommand::alone(
+pub static MULTI: SessionCommand = SessionCommand::alone(
     Command {
         name: "MULTI",
         since: "1.2.0",

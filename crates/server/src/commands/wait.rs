@@ -1,9 +1,9 @@
-//! WAIT and WAITAOF: until writes are safe elsewhere. Without replicas and files they wait for what
-//! does not come, until their time is up or somebody unblocks them.
+//! WAIT and WAITAOF: until writes are safe, here or elsewhere. Without replicas they wait for what does not
+//! come, until their time is up or somebody unblocks them.
 
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use crate::waiting::{Awaited, Waiting};
+use crate::waiting::{Awaited, Files, Waiting};
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError};
 
@@ -65,15 +65,23 @@ fn wait_for_files(call: &mut SessionCall<'_>) -> SessionResult {
     let replicas = parse_i64(call.args.at(2)).filter(|replicas| *replicas >= 0);
     let replicas = replicas.ok_or(ServerError::NotPositive)?;
     let timeout = timeout_millis(call.args.at(3))?;
-    if local > 0 {
+    let journal = &call.shared.journal;
+    if local > 0 && !journal.is_attached() {
         return Err(ServerError::NoJournalToWaitFor.into());
     }
-    if replicas == 0 || call.nested {
-        let mut reply = call.reply();
-        Awaited::Files.write(&mut reply);
+    let files = Files {
+        here: local > 0,
+        elsewhere: replicas > 0,
+        offset: call.session.written_to(journal),
+    };
+    let awaited = Awaited::Files(files);
+    if call.nested || files.are_there(journal) {
+        awaited.write(journal, &mut call.reply());
         return Ok(Flow::Next);
     }
-    begin(call, Awaited::Files, timeout)
+    let flow = begin(call, awaited, timeout)?;
+    call.core.wait_for_log(call.id, files);
+    Ok(flow)
 }
 
 /// Milliseconds; 0: for ever.

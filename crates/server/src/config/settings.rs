@@ -1,5 +1,6 @@
 //! The typed settings: what the rest of the server reads.
 
+use crate::journal::JournalSettings;
 use crate::saving::automatic::AtTheEnd;
 use crate::session::Session;
 use crate::watch::thresholds::WatchSettings;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// How the data are saved.
     pub saving: SavingSettings,
+    /// The log of changes.
+    pub journal: JournalSettings,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
     /// TCP port of the metrics endpoint; 0: none.
@@ -190,6 +193,7 @@ impl Default for Settings {
             process: ProcessSettings::default(),
             directory: PathBuf::new(),
             saving: SavingSettings::default(),
+            journal: JournalSettings::default(),
             availability_zone: String::new(),
             metrics_port: 0,
             metrics_bind: Vec::new(),

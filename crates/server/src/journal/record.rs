@@ -22,6 +22,20 @@ pub(super) struct Requests {
     bytes: Vec<u8>,
     /// The database of the last one; `None`: whoever reads on from here does not know.
     db: Option<DbIndex>,
+    /// Where in the log they begin.
+    begin: u64,
+    /// Where among them another file begins.
+    cut: Option<usize>,
+    /// The second that was noted last.
+    noted_second: i64,
+}
+
+/// Requests for one file.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) bytes: Vec<u8>,
+    /// Whether what follows goes to another one.
+    pub(super) ends_file: bool,
 }
 
 impl Group {
@@ -96,6 +110,48 @@ impl Requests {
         });
     }
 
+    /// Where in the log they end.
+    pub(super) const fn end(&self) -> u64 {
+        self.begin + self.bytes.len() as u64
+    }
+
+    /// Bytes of memory for them.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.bytes.capacity() as u64
+    }
+
+    /// What follows goes to another file than what is there.
+    pub(super) fn cut(&mut self) {
+        self.db = None;
+        self.cut = Some(self.bytes.len());
+    }
+
+    /// Forgets everything; the log goes on at `begin`.
+    pub(super) fn begin_at(&mut self, begin: u64) {
+        *self = Self { begin, ..Self::default() };
+    }
+
+    /// Notes what time it is, for whoever wants the data as they were at some time.
+    pub(super) fn note_time(&mut self, second: i64) {
+        if self.noted_second != second {
+            self.noted_second = second;
+            self.bytes.extend_from_slice(format!("#TS:{second}\r\n").as_bytes());
+        }
+    }
+
+    /// Takes those for the present file; `spare` lends its memory.
+    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Taken {
+        spare.clear();
+        let cut = self.cut.take();
+        if let Some(cut) = cut {
+            spare.extend_from_slice(&self.bytes[cut..]);
+        }
+        let mut bytes = std::mem::replace(&mut self.bytes, spare);
+        bytes.truncate(cut.unwrap_or(bytes.len()));
+        self.begin += bytes.len() as u64;
+        Taken { bytes, ends_file: cut.is_some() }
+    }
+
     fn in_one(&mut self, commands: usize, add: impl FnOnce(&mut Self)) {
         if commands > 1 {
             encode_into(&mut self.bytes, 1, [b"MULTI".as_slice()]);
@@ -126,8 +182,8 @@ mod tests {
 
     /// The words of all requests, a space between them.
     fn words(requests: &mut Requests) -> String {
-        requests.db = None;
-        let bytes = std::mem::take(&mut requests.bytes);
+        requests.cut();
+        let bytes = requests.take(Vec::new()).bytes;
         let text = String::from_utf8(bytes).unwrap();
         let lines = text.split("\r\n").filter(|line| !line.starts_with(['*', '$']));
         lines.collect::<Vec<_>>().join(" ").trim_end().to_owned()
@@ -142,6 +198,24 @@ mod tests {
         assert_eq!(words(&mut requests), "SELECT 0 SET a 1 SET b 1 SELECT 3 SET c 1");
         requests.add(DbIndex(3), args("SET d 1").as_args());
         assert_eq!(words(&mut requests), "SELECT 3 SET d 1");
+    }
+
+    #[test]
+    fn a_cut_parts_files() {
+        let mut requests = Requests::default();
+        requests.add(DbIndex(0), args("SET a 1").as_args());
+        let first = requests.end();
+        requests.cut();
+        requests.add(DbIndex(0), args("SET b 1").as_args());
+        let end = requests.end();
+        let taken = requests.take(Vec::new());
+        assert_eq!((taken.bytes.len() as u64, taken.ends_file), (first, true));
+        let taken = requests.take(taken.bytes);
+        assert_eq!((taken.bytes.len() as u64, taken.ends_file), (end - first, false));
+        assert!(taken.bytes.starts_with(b"*2\r\n$6\r\nSELECT\r\n"));
+        assert_eq!(requests.end(), end);
+        requests.begin_at(7);
+        assert_eq!(requests.end(), 7);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Saves that nobody waits for: those of save points, those that were scheduled, and the last one.
 
-use super::{Saving, file, save_held};
+use super::{Purpose, Saving, file, save_held};
 use crate::config::Settings;
 use crate::config::settings::ShutdownRequest;
 use crate::job::Job;
@@ -100,11 +100,18 @@ impl Saving {
         possible.is_ok()
     }
 
-    /// Whether a save is to begin without a client.
-    fn is_due(&self, settings: &Settings, now: UnixMillis) -> bool {
+    /// What a save is to begin for without a client.
+    fn due(&self, shared: &Shared, settings: &Settings, now: UnixMillis) -> Option<Purpose> {
         if self.current().is_some() {
-            return false;
+            return None;
         }
+        if shared.journal.wants_base(settings) {
+            return Some(Purpose::LogBase);
+        }
+        self.is_due(settings, now).then_some(Purpose::File)
+    }
+
+    fn is_due(&self, settings: &Settings, now: UnixMillis) -> bool {
         if self.is_scheduled.load(Ordering::Relaxed) {
             return true;
         }
@@ -137,7 +144,7 @@ impl Core {
             return;
         }
         let settings = shared.config.current();
-        if shared.saving.is_due(&settings, turn.now) {
+        if shared.saving.due(shared, &settings, turn.now).is_some() {
             self.go_on_with_save(Gathering::new(shared.router().shards().collect()), turn);
         }
     }
@@ -162,7 +169,10 @@ impl Core {
             Step::Ready => {
                 let mut view = gathering.view(&shared.cells);
                 // Otherwise a client was faster, which is as good.
-                let _ = shared.saving.begin(shared, &mut view, None, turn.now);
+                let settings = shared.config.current();
+                if let Some(purpose) = shared.saving.due(shared, &settings, turn.now) {
+                    let _ = shared.saving.begin(shared, &mut view, purpose, None, turn.now);
+                }
                 gathering.release(&shared.cells, &ShardPost(&self.post));
             }
         }
@@ -192,7 +202,7 @@ impl Carrier<Shard, Job> for Nobody {
 }
 
 /// Takes every shard while no worker runs.
-pub(super) fn with_all_shards<R>(
+pub(crate) fn with_all_shards<R>(
     shared: &'static Shared,
     work: impl FnOnce(&mut View<'_, Shard>) -> R,
 ) -> io::Result<R> {

@@ -1,10 +1,11 @@
 //! The file of a save: written under another name and put in place when it is whole and on the disk.
 
-use super::Save;
+use super::{Purpose, Save};
 use crate::config::Settings;
 use crate::shared::{REDIS_VERSION, Shared};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::ShardView;
+use darter_persistence::Seal;
 use darter_rdb::Version;
 use darter_rdb::file::{Checksum, push_aux, push_database, push_end, push_function, push_header};
 use darter_shard::Chunk;
@@ -50,10 +51,18 @@ pub(super) struct Writing {
 }
 
 impl Target {
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings, purpose: Purpose) -> Self {
+        let (directory, path) = match purpose {
+            Purpose::File => (settings.directory.clone(), settings.data_file()),
+            Purpose::LogBase => {
+                let directory = settings.log_place().directory().to_owned();
+                let path = base_path(settings);
+                (directory, path)
+            }
+        };
         Self {
-            directory: settings.directory.clone(),
-            path: settings.data_file(),
+            directory,
+            path,
             has_checksum: settings.saving.has_checksum,
             syncs_on_the_way: settings.saving.syncs_on_the_way,
         }
@@ -62,7 +71,12 @@ impl Target {
 
 impl Preface {
     /// Of what `view`, which is over all shards, holds now.
-    pub(super) fn of(shared: &Shared, view: &mut ShardView<'_>, now: UnixMillis) -> Self {
+    pub(super) fn of(
+        shared: &Shared,
+        view: &mut ShardView<'_>,
+        purpose: Purpose,
+        now: UnixMillis,
+    ) -> Self {
         let databases = shared.config.current().databases;
         let mut totals = vec![(0_usize, 0_usize); databases.into()];
         let (mut used_bytes, mut changes, mut has_field_deadlines) = (0, 0, false);
@@ -84,7 +98,8 @@ impl Preface {
         push_aux(&mut bytes, b"redis-bits", usize::BITS.to_string().as_bytes());
         push_aux(&mut bytes, b"ctime", (now.0 / 1000).to_string().as_bytes());
         push_aux(&mut bytes, b"used-mem", used_bytes.to_string().as_bytes());
-        push_aux(&mut bytes, b"aof-base", b"0");
+        let is_base = if purpose == Purpose::LogBase { b"1" } else { b"0" };
+        push_aux(&mut bytes, b"aof-base", is_base);
         for library in &shared.scripts.libraries().0 {
             push_function(&mut bytes, &library.text);
         }
@@ -100,7 +115,7 @@ impl Preface {
 
 impl Writing {
     /// Writes what arrives until every shard has sent its last chunk, whatever becomes of the file.
-    pub(super) fn run(self) -> io::Result<()> {
+    pub(super) fn run(self) -> io::Result<Seal> {
         let Self { save, arrivals, shards, target, preface } = self;
         let mut temporary = Temporary::begin(&target, &preface);
         if temporary.is_err() {
@@ -135,7 +150,7 @@ pub(super) fn write_at_once(
     target: &Target,
     preface: &Preface,
     fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<Seal> {
     let mut file = Temporary::begin(target, preface)?;
     fill(&mut |bytes| file.write(bytes))?;
     file.finish(target)
@@ -148,6 +163,8 @@ struct Temporary {
     path: PathBuf,
     checksum: Checksum,
     has_checksum: bool,
+    /// Of all bytes.
+    seal: Seal,
     syncs_on_the_way: bool,
     bytes_since_sync: u64,
     is_finished: bool,
@@ -162,6 +179,7 @@ impl Temporary {
             path,
             checksum: Checksum::new(),
             has_checksum: target.has_checksum,
+            seal: Seal::EMPTY,
             syncs_on_the_way: target.syncs_on_the_way,
             bytes_since_sync: 0,
             is_finished: false,
@@ -175,6 +193,7 @@ impl Temporary {
         if self.has_checksum {
             self.checksum.add(bytes);
         }
+        self.seal.add(bytes);
         self.bytes_since_sync += bytes.len() as u64;
         if self.syncs_on_the_way && self.bytes_since_sync >= SYNC_EVERY_BYTES {
             self.file.sync_data()?;
@@ -183,14 +202,16 @@ impl Temporary {
         Ok(())
     }
 
-    fn finish(mut self, target: &Target) -> io::Result<()> {
+    fn finish(mut self, target: &Target) -> io::Result<Seal> {
         let mut end = Vec::new();
         push_end(&mut end, self.has_checksum.then_some(self.checksum));
         self.file.write_all(&end)?;
+        self.seal.add(&end);
         self.file.sync_all()?;
         fs::rename(&self.path, &target.path)?;
         self.is_finished = true;
-        sync_directory(&target.directory)
+        sync_directory(&target.directory)?;
+        Ok(self.seal)
     }
 }
 
@@ -201,6 +222,11 @@ impl Drop for Temporary {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// The base of a log before it is made part of it.
+pub fn base_path(settings: &Settings) -> PathBuf {
+    settings.log_place().directory().join(format!("temp-base-{}.rdb", std::process::id()))
 }
 
 /// A name that nobody else uses: one save can still be thrown away while the next one begins.

@@ -92,24 +92,10 @@ pub fn load_held(
     let path = settings.data_file();
     let failed = |why: String| LoadError { path: path.clone(), why };
     let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
-    let reader = Reader::new(BufReader::with_capacity(BUFFER_BYTES, file));
-    let reader = reader.map_err(|error| failed(error.to_string()))?;
-    let reader = if settings.saving.has_checksum { reader } else { reader.without_checksum() };
-    let mut loading = Loading {
-        shared,
-        view,
-        present,
-        now,
-        db: DbIndex(0),
-        databases: settings.databases,
-        limits: settings.encodings,
-        loaded: Loaded::default(),
-        libraries: Libraries::default(),
-        scripts: WorkerScripts::default(),
-    };
-    loading.run(reader).map_err(failed)?;
-    let Loading { loaded, libraries, .. } = loading;
-    shared.scripts.change_libraries(|_| Ok::<_, ReplyError>(libraries)).ok();
+    let source = BufReader::with_capacity(BUFFER_BYTES, file);
+    let loading = Loading::new(shared, view, present, now);
+    let (loaded, mut reader) = loading.load(source).map_err(failed)?;
+    reader.finish().map_err(|error| failed(error.to_string()))?;
     let changes = view.each().map(|shard| shard.changes()).sum();
     shared.saving.note_loaded(loaded, changes);
     tracing::info!(
@@ -118,6 +104,19 @@ pub fn load_held(
         loaded.expired
     );
     Ok(loaded)
+}
+
+/// Loads the base of a log into the shards that `view` is over, which are all, and says how many bytes it was. What
+/// has expired is loaded as well: the log says what became of it.
+pub fn load_base(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    source: impl io::Read,
+    now: UnixMillis,
+) -> Result<(Loaded, u64), String> {
+    let loading = Loading::new(shared, view, Present::Refused, now);
+    let (loaded, reader) = loading.load(source)?;
+    Ok((loaded, reader.offset()))
 }
 
 /// Deletes all data.
@@ -140,8 +139,40 @@ struct Loading<'a, 'v> {
     scripts: WorkerScripts,
 }
 
-impl Loading<'_, '_> {
-    fn run(&mut self, mut reader: Reader<impl io::Read>) -> Result<(), String> {
+impl<'a, 'v> Loading<'a, 'v> {
+    fn new(
+        shared: &'static Shared,
+        view: &'a mut ShardView<'v>,
+        present: Present,
+        now: UnixMillis,
+    ) -> Self {
+        let settings = shared.config.current();
+        Self {
+            shared,
+            view,
+            present,
+            now,
+            db: DbIndex(0),
+            databases: settings.databases,
+            limits: settings.encodings,
+            loaded: Loaded::default(),
+            libraries: Libraries::default(),
+            scripts: WorkerScripts::default(),
+        }
+    }
+
+    /// Loads the data, which may be followed by something else.
+    fn load<R: io::Read>(mut self, source: R) -> Result<(Loaded, Reader<R>), String> {
+        let reader = Reader::new(source).map_err(|error| error.to_string())?;
+        let has_checksum = self.shared.config.current().saving.has_checksum;
+        let mut reader = if has_checksum { reader } else { reader.without_checksum() };
+        self.run(&mut reader)?;
+        let Self { shared, loaded, libraries, .. } = self;
+        shared.scripts.change_libraries(|_| Ok::<_, ReplyError>(libraries)).ok();
+        Ok((loaded, reader))
+    }
+
+    fn run(&mut self, reader: &mut Reader<impl io::Read>) -> Result<(), String> {
         loop {
             let begins_at = reader.offset();
             match reader.next_record().map_err(|error| error.to_string())? {
@@ -162,7 +193,7 @@ impl Loading<'_, '_> {
                 | Record::ModuleEntry { .. } => {}
             }
         }
-        reader.finish().map_err(|error| error.to_string())
+        Ok(())
     }
 
     fn database(&self, index: u64) -> Result<DbIndex, String> {

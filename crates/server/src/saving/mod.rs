@@ -20,12 +20,16 @@ pub mod automatic;
 mod file;
 pub mod load;
 
+pub use file::base_path;
+
 use self::automatic::LastSave;
 use crate::config::ConfigStore;
+use crate::journal::Journal;
 use crate::mail::Mail;
 use crate::shared::{Shared, lock};
 use darter_base::UnixMillis;
 use darter_command_table::ShardView;
+use darter_persistence::Seal;
 use darter_runtime::{ConnectionId, Stopwatch, Ticks};
 use darter_shard::{Chunk, Shard};
 use file::{Preface, Target, Writing};
@@ -75,9 +79,21 @@ pub struct History {
     pub loaded: load::Loaded,
 }
 
+/// What data are saved for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// The file that is loaded at the start (`dbfilename`).
+    #[default]
+    File,
+    /// The log, which goes on from there.
+    LogBase,
+}
+
 /// A save under way.
 #[derive(Debug)]
 pub struct Save {
+    /// What it is for.
+    pub purpose: Purpose,
     chunks: Mutex<Sender<Chunk>>,
     /// Bytes sent and not yet written.
     queued_bytes: AtomicUsize,
@@ -96,13 +112,14 @@ pub struct Save {
     waiting: Mutex<Vec<ConnectionId>>,
 }
 
-/// Why no save began.
+/// Why no save began: another one is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnderWay;
+pub struct UnderWay(pub Purpose);
 
 /// What INFO shows of a save under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
+    pub purpose: Purpose,
     pub seconds: i64,
     pub keys: u64,
     pub keys_done: u64,
@@ -136,17 +153,19 @@ impl Saving {
         &self,
         shared: &'static Shared,
         view: &mut ShardView<'_>,
+        purpose: Purpose,
         waiting: Option<ConnectionId>,
         now: UnixMillis,
     ) -> Result<(), UnderWay> {
         let mut current = lock(&self.current);
-        if current.is_some() {
-            return Err(UnderWay);
+        if let Some(save) = &*current {
+            return Err(UnderWay(save.purpose));
         }
         let settings = shared.config.current();
-        let preface = Preface::of(shared, view, now);
+        let preface = Preface::of(shared, view, purpose, now);
         let (chunks, arrivals) = std::sync::mpsc::channel();
         let save = Arc::new(Save {
+            purpose,
             chunks: Mutex::new(chunks),
             queued_bytes: AtomicUsize::new(0),
             is_abandoned: AtomicBool::new(false),
@@ -161,15 +180,20 @@ impl Saving {
         for shard in view.each() {
             shard.begin_snapshot(settings.snapshot_contents());
         }
-        lock(&self.history).last_try = now;
-        self.is_scheduled.store(false, Ordering::Relaxed);
+        match purpose {
+            Purpose::File => {
+                lock(&self.history).last_try = now;
+                self.is_scheduled.store(false, Ordering::Relaxed);
+            }
+            Purpose::LogBase => Journal::begin(shared),
+        }
         self.is_under_way.store(true, Ordering::Release);
         *current = Some(Arc::clone(&save));
         let writing = Writing {
             save: Arc::clone(&save),
             arrivals,
             shards: shared.router().shard_count().into(),
-            target: Target::of(&settings),
+            target: Target::of(&settings, purpose),
             preface,
         };
         let finished = Arc::clone(&save);
@@ -187,7 +211,7 @@ impl Saving {
                 shard.abandon_snapshot();
                 while shard.snapshot_slice(now).is_some() {}
             }
-            self.note_failure(&error, save.is_in_background);
+            self.note_end(shared, &save, Err(error));
             tell(shared, &save, false);
         }
         Ok(())
@@ -210,6 +234,7 @@ impl Saving {
         }
         match self.current() {
             None => Cancelled::Nothing,
+            Some(save) if save.purpose == Purpose::LogBase => Cancelled::Nothing,
             Some(save) => {
                 save.is_cancelled.store(true, Ordering::Relaxed);
                 save.is_abandoned.store(true, Ordering::Relaxed);
@@ -231,6 +256,7 @@ impl Saving {
     /// How far the save under way is.
     pub fn progress(&self, stopwatch: &Stopwatch) -> Option<Progress> {
         self.current().map(|save| Progress {
+            purpose: save.purpose,
             seconds: save.seconds(stopwatch),
             keys: save.keys,
             keys_done: save.keys_done.load(Ordering::Relaxed),
@@ -288,10 +314,23 @@ impl Saving {
     }
 
     /// The file of a save is complete, or never will be. All shards are done with it.
-    fn finish(&self, shared: &Shared, save: &Save, result: io::Result<()>) {
+    fn finish(&self, shared: &Shared, save: &Save, result: io::Result<Seal>) {
         let succeeded = result.is_ok();
+        self.note_end(shared, save, result);
+        let mut current = lock(&self.current);
+        *current = None;
+        self.is_under_way.store(false, Ordering::Release);
+        drop(current);
+        tell(shared, save, succeeded);
+    }
+
+    fn note_end(&self, shared: &Shared, save: &Save, result: io::Result<Seal>) {
+        let seconds = save.seconds(&shared.stopwatch);
+        if save.purpose == Purpose::LogBase {
+            return shared.journal.base_ended(shared, result, seconds);
+        }
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 self.note_success(save.changes);
                 tracing::info!("Background saving terminated with success");
             }
@@ -302,13 +341,8 @@ impl Saving {
             Err(error) => self.note_failure(&error, save.is_in_background),
         }
         if save.is_in_background {
-            lock(&self.history).last_seconds = save.seconds(&shared.stopwatch);
+            lock(&self.history).last_seconds = seconds;
         }
-        let mut current = lock(&self.current);
-        *current = None;
-        self.is_under_way.store(false, Ordering::Release);
-        drop(current);
-        tell(shared, save, succeeded);
     }
 }
 
@@ -368,11 +402,41 @@ pub fn save_held(
             while save.advance(shard, now) {}
         }
     }
-    let preface = Preface::of(shared, view, now);
+    let preface = Preface::of(shared, view, Purpose::File, now);
     let changes = preface.changes;
-    let result = file::write_at_once(&Target::of(&settings), &preface, |sink| {
+    let result = write_held(shared, view, &Target::of(&settings, Purpose::File), &preface, now);
+    match &result {
+        Ok(_) => {
+            shared.saving.note_success(changes);
+            tracing::info!("DB saved on disk");
+        }
+        Err(error) => shared.saving.note_failure(error, false),
+    }
+    result.map(|_| ())
+}
+
+/// Writes what the shards hold that `view` is over as the base of a log, before it returns.
+pub fn write_base_held(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    now: UnixMillis,
+) -> io::Result<Seal> {
+    let target = Target::of(&shared.config.current(), Purpose::LogBase);
+    let preface = Preface::of(shared, view, Purpose::LogBase, now);
+    write_held(shared, view, &target, &preface, now)
+}
+
+fn write_held(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    target: &Target,
+    preface: &Preface,
+    now: UnixMillis,
+) -> io::Result<Seal> {
+    let contents = shared.config.current().snapshot_contents();
+    file::write_at_once(target, preface, |sink| {
         for shard in view.each() {
-            shard.begin_snapshot(settings.snapshot_contents());
+            shard.begin_snapshot(contents);
         }
         let mut result = Ok(());
         for shard in view.each() {
@@ -386,13 +450,5 @@ pub fn save_held(
             }
         }
         result
-    });
-    match &result {
-        Ok(()) => {
-            shared.saving.note_success(changes);
-            tracing::info!("DB saved on disk");
-        }
-        Err(error) => shared.saving.note_failure(error, false),
-    }
-    result
+    })
 }

@@ -48,6 +48,8 @@ pub(super) const fn field(name: &'static str, value: fn(&Snapshot) -> Shown) -> 
 /// A value as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Shown {
+    /// Not shown at all: there is nothing it could be about.
+    Absent,
     /// A text that never changes.
     Word(&'static str),
     Text(String),
@@ -66,6 +68,7 @@ pub(crate) enum Shown {
 impl fmt::Display for Shown {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Absent => Ok(()),
             Self::Word(word) => formatter.write_str(word),
             Self::Text(text) => formatter.write_str(text),
             Self::Count(count) => write!(formatter, "{count}"),

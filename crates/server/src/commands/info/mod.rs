@@ -77,7 +77,10 @@ fn write_section(section: &Section, snapshot: &Snapshot, text: &mut String) -> f
     match section.content {
         Content::Fields(fields) => {
             for field in fields {
-                write!(text, "{}:{}\r\n", field.name, (field.value)(snapshot))?;
+                let value = (field.value)(snapshot);
+                if value != Shown::Absent {
+                    write!(text, "{}:{value}\r\n", field.name)?;
+                }
             }
             Ok(())
         }

@@ -7,6 +7,7 @@ use super::field::{Content, Field, Section, When, as_f64, field};
 use super::{listing, system};
 use crate::config::memory_limit;
 use crate::pubsub::Kind;
+use crate::saving::Purpose;
 use crate::shared::REDIS_VERSION;
 use darter_txn::Routing;
 
@@ -175,7 +176,7 @@ static MEMORY: &[Field] = &[
     field("mem_clients_slaves", |_| Count(0)),
     field("mem_clients_normal", |info| Count(info.buffer_bytes)),
     field("mem_cluster_links", |_| Count(0)),
-    field("mem_aof_buffer", |_| Count(0)),
+    field("mem_aof_buffer", |info| Count(info.shared.journal.buffer_bytes())),
     field("mem_allocator", |info| Word(info.shared.identity.allocator)),
     field("mem_overhead_db_hashtable_rehashing", |_| Count(0)),
     field("active_defrag_running", |_| Count(0)),
@@ -195,27 +196,46 @@ static PERSISTENCE: &[Field] = &[
     field("rdb_changes_since_last_save", |info| {
         Count(info.shared.saving.unsaved(info.shards.changes))
     }),
-    field("rdb_bgsave_in_progress", |info| Count(info.save.is_some().into())),
+    field("rdb_bgsave_in_progress", |info| Count(info.save_for(Purpose::File).is_some().into())),
     field("rdb_last_save_time", |info| Signed(info.saves.last_save.0 / 1000)),
     field("rdb_last_bgsave_status", |info| {
         Word(if info.saves.last_succeeded { "ok" } else { "err" })
     }),
     field("rdb_last_bgsave_time_sec", |info| Signed(info.saves.last_seconds)),
-    field("rdb_current_bgsave_time_sec", |info| Signed(info.save.map_or(-1, |save| save.seconds))),
+    field("rdb_current_bgsave_time_sec", |info| {
+        Signed(info.save_for(Purpose::File).map_or(-1, |save| save.seconds))
+    }),
     field("rdb_saves", |info| Count(info.saves.saves)),
     field("rdb_last_cow_size", |_| Count(0)),
     field("rdb_last_load_keys_expired", |info| Count(info.saves.loaded.expired)),
     field("rdb_last_load_keys_loaded", |info| Count(info.saves.loaded.keys)),
-    field("aof_enabled", |_| Count(0)),
-    field("aof_rewrite_in_progress", |_| Count(0)),
-    field("aof_rewrite_scheduled", |_| Count(0)),
-    field("aof_last_rewrite_time_sec", |_| Signed(-1)),
-    field("aof_current_rewrite_time_sec", |_| Signed(-1)),
-    field("aof_last_bgrewrite_status", |_| Word("ok")),
-    field("aof_rewrites", |_| Count(0)),
-    field("aof_rewrites_consecutive_failures", |_| Count(0)),
-    field("aof_last_write_status", |_| Word("ok")),
+    field("aof_enabled", |info| Count(info.settings.journal.is_on.into())),
+    field("aof_rewrite_in_progress", |info| {
+        let begins = info.settings.journal.is_on && !info.shared.journal.is_attached();
+        Count((info.save_for(Purpose::LogBase).is_some() || begins).into())
+    }),
+    field("aof_rewrite_scheduled", |info| Count(info.shared.journal.is_base_scheduled().into())),
+    field("aof_last_rewrite_time_sec", |info| Signed(info.log.rewrite_seconds)),
+    field("aof_current_rewrite_time_sec", |info| {
+        Signed(info.save_for(Purpose::LogBase).map_or(-1, |save| save.seconds))
+    }),
+    field("aof_last_bgrewrite_status", |info| {
+        Word(if info.log.failed_rewrites == 0 { "ok" } else { "err" })
+    }),
+    field("aof_rewrites", |info| Count(info.log.rewrites)),
+    field("aof_rewrites_consecutive_failures", |info| Count(info.log.failed_rewrites)),
+    field("aof_last_write_status", |info| {
+        Word(if info.shared.journal.has_failed() { "err" } else { "ok" })
+    }),
     field("aof_last_cow_size", |_| Count(0)),
+    field("aof_current_size", |info| info.of_log(info.log.bytes)),
+    field("aof_base_size", |info| info.of_log(info.log.bytes_after_base)),
+    field("aof_pending_rewrite", |info| info.of_log(0)),
+    field("aof_buffer_length", |info| info.of_log(info.shared.journal.waiting_bytes())),
+    field("aof_pending_bio_fsync", |info| info.of_log(info.shared.journal.is_syncing().into())),
+    field("aof_delayed_fsync", |info| info.of_log(info.log.delayed_syncs)),
+    field("aof_unsynced_bytes", |info| info.of_log(info.shared.journal.unsynced_bytes())),
+    field("aof_last_load_truncated_bytes", |info| info.of_log(info.log.truncated_bytes)),
     field("module_fork_in_progress", |_| Count(0)),
     field("module_fork_last_cow_size", |_| Count(0)),
 ];

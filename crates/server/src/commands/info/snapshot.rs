@@ -1,11 +1,12 @@
 //! What INFO shows, gathered at one moment.
 
-use super::field::as_f64;
+use super::field::{Shown, as_f64};
 use super::system::{self, CpuTimes};
 use crate::config::Settings;
+use crate::journal::Status;
 use crate::pause::Pause;
 use crate::pubsub::Kind;
-use crate::saving::{History, Progress};
+use crate::saving::{History, Progress, Purpose};
 use crate::scripting::store::ScriptTotals;
 use crate::session_command::SessionCall;
 use crate::shared::Shared;
@@ -36,6 +37,8 @@ pub(crate) struct Snapshot {
     pub(crate) saves: History,
     /// The one under way.
     pub(crate) save: Option<Progress>,
+    /// What became of the log.
+    pub(crate) log: Status,
     pub(crate) buffer_bytes: u64,
     /// What is used when there is no key and no client.
     pub(crate) startup_bytes: u64,
@@ -108,6 +111,16 @@ impl DatabaseTotals {
 }
 
 impl Snapshot {
+    /// The save under way, if that is what it is for.
+    pub(super) fn save_for(&self, purpose: Purpose) -> Option<Progress> {
+        self.save.filter(|save| save.purpose == purpose)
+    }
+
+    /// Something about the log, if there is one.
+    pub(super) fn of_log(&self, count: u64) -> Shown {
+        if self.settings.journal.is_on { Shown::Count(count) } else { Shown::Absent }
+    }
+
     pub(crate) fn gather(call: &SessionCall<'_>, view: &mut ShardView<'_>) -> Self {
         let databases = call.shared.config.current().databases;
         let now = call.turn.now;
@@ -159,6 +172,7 @@ impl Snapshot {
             pause: shared.pause.at(now),
             saves: shared.saving.history(),
             save: shared.saving.progress(&shared.stopwatch),
+            log: shared.journal.status(),
             startup_bytes: shared.startup_bytes,
             scripts: shared.scripts.totals(),
             committed_bytes: as_u64(allocator::committed_bytes()),

@@ -5,6 +5,7 @@ use crate::config::parameter::{
 };
 use crate::config::settings::SavePoint;
 use crate::config::special;
+use crate::journal::SyncPolicy;
 use darter_command_table::RdbVersions;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -57,21 +58,38 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("stop-writes-on-bgsave-error", "yes", "Refuses writes after a snapshot has failed.")
         .sets(|to, value| to.saving.stops_writes = value.is_yes()),
     choice("sanitize-dump-payload", &["no", "yes", "clients"], "no", "Checks what RESTORE brings."),
-    flag("appendonly", "no", "Keeps a log of changes."),
-    checked("appendfilename", special::append_file_name, "appendonly.aof", "File of the log.")
-        .at_start(),
+    flag("appendonly", "no", "Keeps a log of changes.")
+        .sets(|to, value| to.journal.is_on = value.is_yes()),
+    checked(
+        "appendfilename",
+        special::append_file_name,
+        "appendonly.aof",
+        "What files of the log are called.",
+    )
+    .at_start()
+    .sets(|to, value| to.journal.file_name = OsStr::from_bytes(value.bytes()).into()),
     checked("appenddirname", special::append_dir_name, "appendonlydir", "Directory of the log.")
-        .at_start(),
-    choice("appendfsync", &["everysec", "always", "no"], "everysec", "When the log is synced."),
-    flag("no-appendfsync-on-rewrite", "no", "Does not sync the log while it is rewritten."),
+        .at_start()
+        .sets(|to, value| to.journal.directory_name = OsStr::from_bytes(value.bytes()).into()),
+    choice("appendfsync", &["everysec", "always", "no"], "everysec", "When the log is synced.")
+        .sets(|to, value| {
+            let policies = [SyncPolicy::EverySecond, SyncPolicy::Always, SyncPolicy::Never];
+            to.journal.syncs = policies[value.choice()];
+        }),
+    flag("no-appendfsync-on-rewrite", "no", "Does not sync the log while it is rewritten.")
+        .sets(|to, value| to.journal.rests_during_rewrite = value.is_yes()),
     number("auto-aof-rewrite-percentage", 0, INT, "100", "Growth at which the log is rewritten.")
-        .unit("percent"),
+        .unit("percent")
+        .sets(|to, value| to.journal.growth_percent = value.number()),
     memory("auto-aof-rewrite-min-size", 0, LONG, "64mb", "Size from which the log is rewritten.")
-        .unit("bytes"),
-    flag("aof-load-truncated", "yes", "Loads a log whose end is missing."),
+        .unit("bytes")
+        .sets(|to, value| to.journal.bytes_min = value.number()),
+    flag("aof-load-truncated", "yes", "Loads a log whose end is missing.")
+        .sets(|to, value| to.journal.loads_truncated = value.is_yes()),
     flag("aof-use-rdb-preamble", "yes", "Rewrites the log as a snapshot."),
     flag("aof-rewrite-incremental-fsync", "yes", "Writes a new log to disk bit by bit."),
-    flag("aof-timestamp-enabled", "no", "Notes the time in the log."),
+    flag("aof-timestamp-enabled", "no", "Notes the time in the log.")
+        .sets(|to, value| to.journal.has_timestamps = value.is_yes()),
     flag("aof-disable-auto-gc", "no", "Keeps old files of the log."),
     number("shutdown-timeout", 0, INT, "10", "How long a shutdown waits for replicas.")
         .unit("seconds"),

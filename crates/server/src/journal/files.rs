@@ -1,0 +1,217 @@
+//! The files of the log while it is written.
+
+use super::record::Taken;
+use super::{Journal, lock};
+use crate::config::Settings;
+use crate::saving;
+use darter_persistence::{
+    AppendError, Appender, BaseFormat, Log, LogError, LogId, Position, Seal, SyncHandle,
+};
+use std::fmt;
+use std::io;
+use std::sync::atomic::Ordering;
+
+/// Memory that is kept for the next requests.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// The files, and what is about to go into them.
+#[derive(Debug)]
+pub(super) struct Files {
+    log: Log,
+    appender: Appender,
+    /// Requests for the present file that are not in it yet.
+    taken: Taken,
+    spare: Vec<u8>,
+    /// Whether the present file cannot be relied on any more.
+    is_broken: bool,
+    /// Whether nobody finds what is written until there is a new base, and whether that is because a file broke.
+    is_hidden: bool,
+    has_broken: bool,
+    /// Where the base begins that is being written.
+    base_at: Option<Position>,
+    /// Bytes of the files before the present one.
+    older_bytes: u64,
+}
+
+/// Why the log was not written.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The system refused; trying again may help.
+    Io(io::Error),
+    /// Something is wrong with the files.
+    Log(LogError),
+    /// The present file cannot be relied on: a new base is needed.
+    Broken,
+}
+
+/// What there is to be synced.
+#[derive(Debug)]
+pub(super) struct ToSync {
+    pub(super) handle: SyncHandle,
+    /// Up to where the log is on the disk afterwards.
+    pub(super) offset: u64,
+}
+
+impl Files {
+    /// Those of a new log, which nobody finds until it has a base.
+    pub(super) fn create(settings: &Settings) -> Result<Self, LogError> {
+        let mut log = Log::create(settings.log_place(), random_id())?;
+        let at = log.beginning();
+        let appender = log.begin_file(at)?;
+        Ok(Self { base_at: Some(at), is_hidden: true, ..Self::going_on(log, appender, 0) })
+    }
+
+    /// Those of a log to be gone on with; `older_bytes` are in the files before the last.
+    pub(super) fn going_on(log: Log, appender: Appender, older_bytes: u64) -> Self {
+        Self {
+            log,
+            appender,
+            taken: Taken::default(),
+            spare: Vec::new(),
+            is_broken: false,
+            is_hidden: false,
+            has_broken: false,
+            base_at: None,
+            older_bytes,
+        }
+    }
+
+    /// Writes what has been recorded, changing files where it is cut.
+    pub(super) fn write(&mut self, journal: &Journal) -> Result<(), Failure> {
+        loop {
+            if !self.write_present(journal)? {
+                return Ok(());
+            }
+            self.change_file(journal)?;
+        }
+    }
+
+    /// Writes what has been recorded for the present file. `false` if that is not all, or it failed.
+    pub(super) fn write_quickly(&mut self, journal: &Journal) -> bool {
+        self.write_present(journal).is_ok_and(|ends_file| !ends_file)
+    }
+
+    /// The same; whether the present file ends there.
+    fn write_present(&mut self, journal: &Journal) -> Result<bool, Failure> {
+        loop {
+            if self.taken.bytes.is_empty() && !self.taken.ends_file {
+                self.taken = lock(&journal.requests).take(std::mem::take(&mut self.spare));
+            }
+            let Taken { bytes, ends_file } = &mut self.taken;
+            if bytes.is_empty() {
+                return Ok(*ends_file);
+            }
+            if !self.is_broken {
+                match self.appender.append(bytes) {
+                    Ok(_) => {}
+                    Err(AppendError::Io(error)) => return Err(Failure::Io(error)),
+                    Err(AppendError::Poisoned(error)) => {
+                        self.is_broken = true;
+                        return Err(Failure::Io(error));
+                    }
+                }
+            } else if !*ends_file {
+                return Err(Failure::Broken);
+            }
+            // If it is broken and ends here, the base has them.
+            journal.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.spare = std::mem::take(bytes);
+            if self.spare.capacity() > SPARE_BYTES_MAX {
+                self.spare = Vec::new();
+            }
+        }
+    }
+
+    /// Goes on in another file. The present one is on the disk before: nothing may be found behind a gap.
+    fn change_file(&mut self, journal: &Journal) -> Result<(), Failure> {
+        if !self.is_broken && self.appender.sync_handle().sync().is_err() {
+            self.is_broken = true;
+        }
+        let mut at = self.appender.position();
+        if self.is_broken {
+            self.log.withdraw();
+            self.is_hidden = true;
+            self.has_broken = true;
+            // What is not in the present file is in the base.
+            at.offset = journal.written.load(Ordering::Relaxed);
+        }
+        let before = self.appender.size();
+        self.appender = self.log.begin_file(at).map_err(Failure::Log)?;
+        self.older_bytes += before;
+        self.base_at = Some(at);
+        self.is_broken = false;
+        self.taken.ends_file = false;
+        Ok(())
+    }
+
+    /// The base that was begun where the file was changed the last time is complete.
+    pub(super) fn install_base(&mut self, settings: &Settings, seal: Seal) -> Result<(), Failure> {
+        let at = self.base_at.ok_or(Failure::Broken)?;
+        let path = saving::base_path(settings);
+        self.log.install_base(&path, BaseFormat::Rdb, at, seal).map_err(Failure::Log)?;
+        self.base_at = None;
+        self.is_hidden = false;
+        self.has_broken = false;
+        self.older_bytes = seal.bytes;
+        if let Err(error) = self.log.delete_history() {
+            // They are not needed, and named as such.
+            tracing::warn!(%error, "Files of the log that are not needed any more could not be deleted");
+        }
+        Ok(())
+    }
+
+    /// What there is to be synced; `None` if nobody will find it.
+    pub(super) fn to_sync(&self) -> Option<ToSync> {
+        (!self.is_broken).then(|| ToSync {
+            handle: self.appender.sync_handle(),
+            offset: self.appender.position().offset,
+        })
+    }
+
+    /// The present file, or the one before, is on the disk up to `offset`.
+    pub(super) fn note_synced(&mut self, offset: u64) {
+        self.appender.note_synced(offset);
+    }
+
+    /// Nobody knows what of the present file is on the disk.
+    pub(super) const fn give_up_file(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Whether a file cannot be relied on, and there is no base since that makes up for it.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.is_broken || self.has_broken
+    }
+
+    /// Whether nobody finds what is written until there is a new base.
+    pub(super) const fn is_hidden(&self) -> bool {
+        self.is_hidden
+    }
+
+    /// Where in the log the next request goes.
+    pub(super) const fn offset(&self) -> u64 {
+        self.appender.position().offset
+    }
+
+    /// Bytes of all files that count.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.older_bytes + self.appender.size()
+    }
+}
+
+/// Names a log.
+pub(super) fn random_id() -> LogId {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    LogId(bytes)
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(out),
+            Self::Log(error) => error.fmt(out),
+            Self::Broken => out.write_str("the log has to be written anew"),
+        }
+    }
+}

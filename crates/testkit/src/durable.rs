@@ -1,0 +1,104 @@
+//! Servers that are ended and started again: what is left of their data.
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::mode::{ServerMode, darter_binary};
+use crate::{Client, Server, ServerSpec, Value};
+
+/// How long a loaded machine may take for anything.
+const PATIENCE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Darter in `mode`, with its files in `directory`.
+///
+/// # Panics
+/// If there is no binary to test.
+pub fn darter_in(mode: ServerMode, directory: &Path, more: &[&str]) -> ServerSpec {
+    let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
+    in_directory(&mode.spec(&program), directory, more)
+}
+
+/// A server with its files in `directory`.
+///
+/// # Panics
+/// If the path is no UTF-8.
+pub fn in_directory(spec: &ServerSpec, directory: &Path, more: &[&str]) -> ServerSpec {
+    let directory = directory.to_str().expect("directories of tests have plain names");
+    let mut arguments = vec!["--dir".to_owned(), directory.to_owned()];
+    arguments.extend(more.iter().map(|&word| word.to_owned()));
+    spec.with_arguments(&arguments)
+}
+
+/// The reply to a line of words; two single quotes stand for an empty word.
+///
+/// # Panics
+/// If there is none.
+pub fn call(client: &mut Client, line: &str) -> Value {
+    let words: Vec<String> = line.split(' ').map(|word| word.replace("''", "")).collect();
+    client.call(&words).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+/// `+OK`.
+pub fn ok() -> Value {
+    Value::Simple(b"OK".to_vec())
+}
+
+/// Tries `what` until it is true, for as long as a loaded machine may need.
+pub fn eventually(what: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if what() {
+            return true;
+        }
+        thread::sleep(PAUSE);
+    }
+    false
+}
+
+/// Waits until the process has ended.
+///
+/// # Panics
+/// If it does not.
+pub fn wait_for_end(server: &mut Server) {
+    let deadline = Instant::now() + PATIENCE;
+    while server.is_running() {
+        assert!(Instant::now() < deadline, "it does not end: {}", server.log());
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Asks the process to end, and waits until it has.
+///
+/// # Panics
+/// If it does not.
+pub fn terminate(server: &mut Server) {
+    signal(server, "-TERM");
+}
+
+/// Ends the process without its help, and waits until it has ended.
+///
+/// # Panics
+/// If it does not.
+pub fn kill(server: &mut Server) {
+    signal(server, "-KILL");
+}
+
+fn signal(server: &mut Server, signal: &str) {
+    let sent = Command::new("kill").arg(signal).arg(server.pid().to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+    wait_for_end(server);
+}
+
+/// A field of INFO.
+///
+/// # Panics
+/// If there is none of that name.
+pub fn info(client: &mut Client, section: &str, field: &str) -> String {
+    let Value::Bulk(text) = call(client, &format!("INFO {section}")) else { panic!("a text") };
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {field}")).to_owned()
+}
