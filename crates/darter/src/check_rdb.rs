@@ -5,7 +5,7 @@ use darter_rdb::file::{During, RawEntry, ReadError, Reader, Record, Why};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
@@ -44,16 +44,26 @@ fn check(path: &OsStr) -> ExitCode {
         Err(error) => return refuse(&format!("Cannot open file {shown}: {error}\n")),
     };
     say(&format!("[offset 0] Checking RDB file {shown}\n"));
+    match report(|census| read_file(file, census)) {
+        Some(()) => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    }
+}
+
+/// Checks the RDB data that a log begins with, and says how long they are, if they are sound.
+pub(crate) fn check_preamble(from: &mut dyn Read) -> Option<u64> {
+    report(|census| read(from, census).map(|reader| reader.offset()))
+}
+
+/// Tells what `read` finds.
+fn report<T>(read: impl FnOnce(&mut Census) -> Result<T, Damage>) -> Option<T> {
     let mut census = Census::new(UnixMillis(jiff::Timestamp::now().as_millisecond()));
-    let code = match read(file, &mut census) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(damage) => {
-            say(&format!("--- RDB ERROR DETECTED ---\n{damage}"));
-            ExitCode::FAILURE
-        }
-    };
+    let found = read(&mut census);
+    if let Err(damage) = &found {
+        say(&format!("--- RDB ERROR DETECTED ---\n{damage}"));
+    }
     say(&census.to_string());
-    code
+    found.ok()
 }
 
 /// What is wrong with a file.
@@ -85,8 +95,22 @@ impl Display for Damage {
 }
 
 /// Reads a file to its end.
-fn read(file: File, census: &mut Census) -> Result<(), Damage> {
-    let mut reader = Reader::new(file).map_err(|error| Damage::of(&error, None))?.with_modules();
+fn read_file(file: File, census: &mut Census) -> Result<(), Damage> {
+    let mut reader = read(file, census)?;
+    match reader.finish() {
+        Ok(()) => tell(reader.offset(), "\\o/ RDB looks OK! \\o/"),
+        // Where a server stops reading, too; a log that begins with a snapshot is of this form.
+        Err(ReadError { offset, why: Why::Trailing, .. }) => {
+            tell(offset, "RDB looks OK, but something follows its end; it is not looked at.");
+        }
+        Err(error) => return Err(Damage::of(&error, None)),
+    }
+    Ok(())
+}
+
+/// Reads to the end of the RDB data.
+fn read<R: Read>(from: R, census: &mut Census) -> Result<Reader<R>, Damage> {
+    let mut reader = Reader::new(from).map_err(|error| Damage::of(&error, None))?.with_modules();
     tell(reader.offset(), &format!("RDB version {}", reader.version().0));
     loop {
         let start = reader.offset();
@@ -140,15 +164,7 @@ fn read(file: File, census: &mut Census) -> Result<(), Damage> {
         };
         tell(reader.offset(), &text);
     }
-    match reader.finish() {
-        Ok(()) => tell(reader.offset(), "\\o/ RDB looks OK! \\o/"),
-        // Where a server stops reading, too; a log that begins with a snapshot is of this form.
-        Err(ReadError { offset, why: Why::Trailing, .. }) => {
-            tell(offset, "RDB looks OK, but something follows its end; it is not looked at.");
-        }
-        Err(error) => return Err(Damage::of(&error, None)),
-    }
-    Ok(())
+    Ok(reader)
 }
 
 /// What is in a file.
@@ -226,12 +242,12 @@ fn tell(offset: u64, text: &str) {
     say(&format!("[offset {offset}] {text}\n"));
 }
 
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // Nobody to tell when standard output is closed.
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
-fn refuse(text: &str) -> ExitCode {
+pub(crate) fn refuse(text: &str) -> ExitCode {
     // Likewise.
     let _ = io::stderr().lock().write_all(text.as_bytes());
     ExitCode::FAILURE

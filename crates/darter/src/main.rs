@@ -1,9 +1,10 @@
 //! The binary: reads options, assembles the crates, runs; or talks to a server that runs (`client`); or looks
-//! at a file (`check_rdb`).
+//! at files (`check_rdb`, `check_aof`).
 
 #![forbid(unsafe_code)]
 
 mod check;
+mod check_aof;
 mod check_rdb;
 mod client;
 mod crash;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Role::Cli => client::cli::run(args),
         Role::Healthcheck => client::healthcheck::run(args),
         Role::CheckRdb => check_rdb::run(&args),
+        Role::CheckAof => check_aof::run(&args),
     }
 }
 

@@ -6,8 +6,8 @@ use std::io::{self, IoSlice, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::line::{self, ChunkLine};
-use crate::position::{Link, Position};
+use crate::line::{self, ChunkLine, Header};
+use crate::position::Position;
 
 /// The incremental file that is being written. One thread appends; another may sync ([`SyncHandle`]).
 ///
@@ -52,21 +52,27 @@ impl SyncHandle {
 
 impl Appender {
     /// Creates the file, or empties the one that is there, and waits until its header is on the disk.
-    pub(crate) fn create(path: &Path, link: &Link) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, header: &Header) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
         drop(file);
         let mut file = OpenOptions::new().append(true).open(path)?;
-        let header = line::header(link);
-        file.write_all(&header)?;
+        file.write_all(&header.bytes())?;
         file.sync_all()?;
         Ok(Self {
             file: Arc::new(file),
             path: path.to_owned(),
-            position: link.at,
+            position: header.link.at,
             synced: None,
-            size: header.len() as u64,
+            size: line::HEADER_BYTES as u64,
             is_poisoned: false,
         })
+    }
+
+    /// Writes the header anew, of the same length, and waits until it is on the disk.
+    pub(crate) fn change_header(path: &Path, header: &Header) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(&header.bytes())?;
+        file.sync_data()
     }
 
     /// Opens a file that was read up to `position`, which is behind its byte `size`, and cuts off what follows.
@@ -172,5 +178,73 @@ impl std::error::Error for AppendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         let (Self::Io(error) | Self::Poisoned(error)) = self;
         Some(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Link, LogId};
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn header() -> Header {
+        Header { link: Link::beginning(LogId([1; 16])), is_published: true }
+    }
+
+    #[test]
+    fn chunks_follow_one_another() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "something that was there before").unwrap();
+        let mut appender = Appender::create(&path, &header()).unwrap();
+        let before = appender.position();
+        assert_eq!(appender.append(b"").unwrap(), before);
+        appender.append(b"*1\r\n$4\r\nPING\r\n").unwrap();
+        appender.note_synced(14);
+        let end = appender.append(b"*1\r\n$4\r\nPING\r\n").unwrap();
+        assert_eq!(end.offset, 28);
+        let written = fs::read(&path).unwrap();
+        assert_eq!(written.len() as u64, appender.size());
+        let text = String::from_utf8(written).unwrap();
+        let lines: Vec<_> = text.split("\r\n").collect();
+        assert!(lines[0].starts_with("#DARTER 1 p 0101010101"), "{text}");
+        assert!(lines[1].starts_with("#C 0000000000000000 0000000e ffffffff "), "{text}");
+        assert!(lines[5].starts_with("#C 000000000000000e 0000000e 00000000 "), "{text}");
+        // What is behind a whole chunk is cut off.
+        fs::write(&path, format!("{text}torn")).unwrap();
+        let mut appender = Appender::reopen(&path, end, appender.size()).unwrap();
+        appender.append(b"*1\r\n$4\r\nPING\r\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap().len() as u64, appender.size());
+        let error = Appender::reopen(&path, end, appender.size() + 1).unwrap_err();
+        assert!(error.to_string().contains("shorter"));
+    }
+
+    #[test]
+    fn after_a_write_that_cannot_be_undone_nothing_is_appended() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        let mut appender = Appender::create(&path, &header()).unwrap();
+        let before = (appender.position(), appender.size());
+        let writable = std::mem::replace(&mut appender.file, Arc::new(File::open(&path).unwrap()));
+        for _ in 0..2 {
+            assert!(matches!(appender.append(b"x"), Err(AppendError::Poisoned(_))));
+            appender.file = Arc::clone(&writable);
+        }
+        assert_eq!((appender.position(), appender.size()), before);
+        assert_eq!(fs::read(&path).unwrap().len() as u64, before.1);
+    }
+
+    /// A device that is always full, where there is one.
+    #[test]
+    fn what_does_not_fit_is_no_part_of_the_file() {
+        let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else { return };
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        let mut appender = Appender::create(&path, &header()).unwrap();
+        appender.file = Arc::new(full);
+        let error = appender.append(b"x").unwrap_err();
+        assert!(error.to_string().contains("No space left"), "{error}");
+        assert_eq!(appender.position(), header().link.at);
     }
 }

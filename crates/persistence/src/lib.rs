@@ -21,6 +21,7 @@
 
 mod appender;
 mod error;
+mod examination;
 mod line;
 mod log;
 pub mod manifest;
@@ -33,6 +34,7 @@ mod upgrade;
 
 pub use appender::{AppendError, Appender, SyncHandle};
 pub use error::{LogError, Spot, Why};
+pub use examination::{Examination, Finding, Report};
 pub use log::{BaseFormat, Log};
 pub use manifest::{Entry, FileKind, Manifest, Seal};
 pub use place::Place;

@@ -1,7 +1,7 @@
 //! The lines in an incremental file that Redis takes for comments.
 //!
 //! ```text
-//! #DARTER 1 <log, 32> <offset, 16> <chain, 8> <sum of the line, 8> CR LF                  the first line of a file
+//! #DARTER 1 <state, 1> <log, 32> <offset, 16> <chain, 8> <sum of the line, 8> CR LF       the first line of a file
 //! #C <offset, 16> <length, 8> <unsynced, 8> <chain, 8> <sum of the line, 8> CR LF         in front of a chunk
 //! ```
 //!
@@ -9,12 +9,12 @@
 //! CRC32C of what precedes it there: a line that has it right is one, whatever is around. A chunk's chain
 //! goes on from the chunk before, over its own line up to there, and over its bytes. *Unsynced* is how many bytes in front of
 //! the chunk may not have reached the disk when it was written: damage before those cannot be the work of a power
-//! cut.
+//! cut. The *state* is `u` until a manifest names the file, if what was there before counts until then, and `p` otherwise.
 
 use crate::position::{Link, LogId, Position, hex_number, hex_sum};
 
 /// Of a file's first line.
-pub(crate) const HEADER_BYTES: usize = 79;
+pub(crate) const HEADER_BYTES: usize = 81;
 /// Of the line in front of a chunk.
 pub(crate) const CHUNK_LINE_BYTES: usize = 57;
 /// How every header begins.
@@ -25,23 +25,44 @@ pub(crate) const CHUNK_MARK: &[u8] = b"#C ";
 const UNSYNCED_UNKNOWN: u32 = u32::MAX;
 /// No log gets that far; so that positions can be computed with.
 const OFFSET_MAX: u64 = i64::MAX as u64;
+/// Of a chunk's line, what the chain goes over: all in front of it.
+const CHAINED_BYTES: usize = 38;
 /// Sum, CR, LF.
 const END_BYTES: usize = 10;
 
-/// The first line of a file that begins at `link`.
-pub(crate) fn header(link: &Link) -> Vec<u8> {
-    let Link { log, at: Position { offset, chain } } = link;
-    let line = sealed(format!("#DARTER 1 {log} {offset:016x} {chain:08x} ").into_bytes());
-    debug_assert_eq!(line.len(), HEADER_BYTES);
-    line
+/// The first line of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Where the file begins.
+    pub(crate) link: Link,
+    /// Whether it counts for certain: a file that does not may be there after a crash without a manifest that names it.
+    pub(crate) is_published: bool,
 }
 
-/// What a header says, if it is one.
-pub(crate) fn parse_header(line: &[u8]) -> Option<Link> {
-    let [mark, version, log, offset, chain] = fields(line, HEADER_BYTES)?;
-    (mark == b"#DARTER" && version == b"1").then_some(())?;
-    let offset = hex_number(offset).filter(|&offset| offset <= OFFSET_MAX)?;
-    Some(Link { log: LogId::parse(log)?, at: Position { offset, chain: hex_sum(chain)? } })
+impl Header {
+    /// The line's bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let Link { log, at: Position { offset, chain } } = self.link;
+        let state = if self.is_published { 'p' } else { 'u' };
+        let line =
+            sealed(format!("#DARTER 1 {state} {log} {offset:016x} {chain:08x} ").into_bytes());
+        debug_assert_eq!(line.len(), HEADER_BYTES);
+        line
+    }
+
+    /// What a line says, if it is one.
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+        let [mark, version, state, log, offset, chain] = fields(line, HEADER_BYTES)?;
+        (mark == b"#DARTER" && version == b"1").then_some(())?;
+        let is_published = match state {
+            b"p" => true,
+            b"u" => false,
+            _ => return None,
+        };
+        let offset = hex_number(offset).filter(|&offset| offset <= OFFSET_MAX)?;
+        let at = Position { offset, chain: hex_sum(chain)? };
+        Some(Self { link: Link { log: LogId::parse(log)?, at }, is_published })
+    }
 }
 
 /// The line in front of a chunk.
@@ -58,19 +79,14 @@ pub(crate) struct ChunkLine {
 }
 
 impl ChunkLine {
-    /// The line in front of `groups`, which follow `before`; `synced` is an offset that is on the disk.
+    /// The line in front of `groups`, of `len` bytes, which follow `before`; `synced` is an offset that is on the disk.
     pub(crate) fn of(groups: &[u8], len: u32, before: Position, synced: Option<u64>) -> Self {
         let unsynced = synced
             .and_then(|synced| u32::try_from(before.offset.saturating_sub(synced)).ok())
             .filter(|&bytes| bytes != UNSYNCED_UNKNOWN);
         let mut line = Self { offset: before.offset, len, unsynced, chain: 0 };
-        line.chain = line.chain_of(groups, before.chain);
+        line.chain = chain_of(&line.bytes(), groups, before.chain);
         line
-    }
-
-    /// The chain behind these bytes.
-    pub(crate) fn chain_of(&self, groups: &[u8], before: u32) -> u32 {
-        crc32c::crc32c_append(crc32c::crc32c_append(before, self.prefix().as_bytes()), groups)
     }
 
     /// The log up to here was on the disk when the line was written.
@@ -79,9 +95,14 @@ impl ChunkLine {
     }
 
     /// The line's bytes.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let line = sealed(format!("{}{:08x} ", self.prefix(), self.chain).into_bytes());
-        debug_assert_eq!(line.len(), CHUNK_LINE_BYTES);
+    pub(crate) fn bytes(&self) -> [u8; CHUNK_LINE_BYTES] {
+        let mut line = *b"#C oooooooooooooooo llllllll uuuuuuuu cccccccc ssssssss\r\n";
+        push_hex(&mut line[3..19], self.offset);
+        push_hex(&mut line[20..28], self.len.into());
+        push_hex(&mut line[29..37], self.unsynced.unwrap_or(UNSYNCED_UNKNOWN).into());
+        push_hex(&mut line[38..46], self.chain.into());
+        let sum = crc32c::crc32c(&line[..CHUNK_LINE_BYTES - END_BYTES]);
+        push_hex(&mut line[47..55], sum.into());
         line
     }
 
@@ -96,11 +117,20 @@ impl ChunkLine {
             chain: hex_sum(chain)?,
         })
     }
+}
 
-    fn prefix(&self) -> String {
-        let unsynced = self.unsynced.unwrap_or(UNSYNCED_UNKNOWN);
-        format!("#C {:016x} {:08x} {unsynced:08x} ", self.offset, self.len)
+/// The chain behind a chunk: of its line, as far as that says something else, and of its bytes.
+pub(crate) fn chain_of(line: &[u8], groups: &[u8], before: u32) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(before, &line[..CHAINED_BYTES]), groups)
+}
+
+/// Fills `digits` with the last digits of `number`, which has no more.
+fn push_hex(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
     }
+    debug_assert_eq!(number, 0, "a number of more digits");
 }
 
 fn sealed(mut line: Vec<u8>) -> Vec<u8> {
@@ -110,15 +140,18 @@ fn sealed(mut line: Vec<u8>) -> Vec<u8> {
 }
 
 /// The fields of a line of `len` bytes whose sum is right.
-fn fields(line: &[u8], len: usize) -> Option<[&[u8]; 5]> {
+fn fields<const N: usize>(line: &[u8], len: usize) -> Option<[&[u8]; N]> {
     let line = line.get(..len)?;
     let (content, end) = line.split_at(len - END_BYTES);
     let sum = hex_sum(end.strip_suffix(b"\r\n")?)?;
     if sum != crc32c::crc32c(content) {
         return None;
     }
+    let mut found = [b"".as_slice(); N];
     let mut fields = content.strip_suffix(b" ")?.split(|&byte| byte == b' ');
-    let found = [fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?];
+    for field in &mut found {
+        *field = fields.next()?;
+    }
     fields.next().is_none().then_some(found)
 }
 
@@ -132,14 +165,16 @@ mod tests {
 
     #[test]
     fn lines_come_back_and_no_bit_of_them_may_differ() {
-        let header = header(&link());
-        assert_eq!(parse_header(&header), Some(link()));
+        let header = Header { link: link(), is_published: true };
+        for header in [header, Header { is_published: false, ..header }] {
+            assert_eq!(Header::parse(&header.bytes()), Some(header));
+        }
         let line = ChunkLine::of(b"abc", 3, link().at, Some(0x1200));
         assert_eq!(line.synced(), Some(0x1200));
         assert_eq!(ChunkLine::parse(&line.bytes()), Some(line));
         for (bytes, is_line) in [
-            (header, (|line| parse_header(line).is_some()) as fn(&[u8]) -> bool),
-            (line.bytes(), |line| ChunkLine::parse(line).is_some()),
+            (header.bytes(), (|line| Header::parse(line).is_some()) as fn(&[u8]) -> bool),
+            (line.bytes().to_vec(), |line| ChunkLine::parse(line).is_some()),
         ] {
             assert!(bytes.len() < 127 && is_line(&bytes));
             for at in 0..bytes.len() {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::appender::Appender;
 use crate::error::{LogError, Spot, Why};
+use crate::line::Header;
 use crate::manifest::{Entry, Manifest, Seal};
 use crate::place::Place;
 use crate::position::{Link, LogId, Position};
@@ -56,12 +57,7 @@ impl Log {
     pub fn create(place: Place, id: LogId) -> Result<Self, LogError> {
         ensure_directory(place.directory(), place.above())
             .map_err(|error| LogError::io(place.directory(), error))?;
-        let manifest = Manifest::load(&place)?;
-        if manifest.is_none() {
-            // So that files of a log that a crash ends here are not taken for those of a log whose manifest is lost.
-            Manifest::default().store(&place)?;
-        }
-        let manifest = manifest.unwrap_or_default();
+        let manifest = Manifest::load(&place)?.unwrap_or_default();
         Ok(Self::of(place, id, manifest))
     }
 
@@ -125,8 +121,9 @@ impl Log {
         let name = self.place.with_suffix(&format!(".{sequence}.incr.aof"));
         let link = Link { log: self.id, at };
         let path = self.place.file(&name);
+        let header = Header { link, is_published: self.is_published };
         let appender =
-            Appender::create(&path, &link).map_err(|error| LogError::io(&path, error))?;
+            Appender::create(&path, &header).map_err(|error| LogError::io(&path, error))?;
         let entry = Entry { link: Some(link), ..Entry::plain(name, sequence) };
         let mut manifest = self.manifest.clone();
         manifest.incremental.push(entry);
@@ -167,7 +164,12 @@ impl Log {
         manifest.history.extend(manifest.incremental.drain(..first));
         manifest.base =
             Some(Entry { link: Some(link), seal: Some(seal), ..Entry::plain(name, sequence) });
-        self.publish(manifest)
+        let was_published = self.is_published;
+        self.publish(manifest)?;
+        if !was_published {
+            self.mark_published()?;
+        }
+        Ok(())
     }
 
     /// Deletes the files that no longer count.
@@ -222,6 +224,17 @@ impl Log {
         self.is_settled = true;
         self.is_published = true;
         self.manifest = manifest;
+        Ok(())
+    }
+
+    /// Says in the files that were begun before the manifest named them that it does.
+    fn mark_published(&self) -> Result<(), LogError> {
+        for Entry { name, link, .. } in &self.manifest.incremental {
+            let Some(link) = *link else { continue };
+            let path = self.place.file(name);
+            Appender::change_header(&path, &Header { link, is_published: true })
+                .map_err(|error| LogError::io(&path, error))?;
+        }
         Ok(())
     }
 

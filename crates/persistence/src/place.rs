@@ -1,6 +1,7 @@
 //! Where a log is.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// The directory of a log, and what its files are called.
@@ -24,6 +25,14 @@ impl Place {
         let above = above.into();
         let directory = above.join(directory.as_ref());
         Self { above, directory, name: name.into() }
+    }
+
+    /// The log whose manifest is at `path`.
+    pub fn of_manifest(path: &Path) -> Self {
+        let directory = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let name = name.strip_suffix(b".manifest").unwrap_or(name);
+        Self { above: directory.clone(), directory, name: OsStr::from_bytes(name).to_owned() }
     }
 
     /// The directory.

@@ -195,9 +195,9 @@ fn check(client: &mut Client, writer: usize, rounds: &mut Rounds, waits: bool, c
         found[kind] = values[0];
     }
     let context = format!("{context}, writer {writer}: {found:?} of {rounds:?}");
-    for kind in 0..KINDS {
+    for (kind, found) in found.iter().enumerate() {
         let told = if waits { rounds.acknowledged[kind] } else { rounds.begun[kind] };
-        assert!((told..=rounds.sent[kind]).contains(&found[kind]), "kind {kind}, {context}");
+        assert!((told..=rounds.sent[kind]).contains(found), "kind {kind}, {context}");
     }
     // One change of each kind after the other: so are those that are left.
     let mut left = found;

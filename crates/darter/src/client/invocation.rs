@@ -12,6 +12,7 @@ pub(crate) enum Role {
     Cli,
     Healthcheck,
     CheckRdb,
+    CheckAof,
 }
 
 /// The role, and the words for it, the program's name first.
@@ -22,12 +23,14 @@ pub(crate) fn role_of(mut args: Vec<OsString>) -> (Role, Vec<OsString>) {
         b"redis-cli" | b"valkey-cli" => return (Role::Cli, args),
         b"redis-server" | b"valkey-server" => return (Role::Server, args),
         b"redis-check-rdb" | b"valkey-check-rdb" => return (Role::CheckRdb, args),
+        b"redis-check-aof" | b"valkey-check-aof" => return (Role::CheckAof, args),
         _ => {}
     }
     let role = match args.get(1).map(|word| word.as_bytes()) {
         Some(b"cli") => Role::Cli,
         Some(b"healthcheck") => Role::Healthcheck,
         Some(b"check-rdb") => Role::CheckRdb,
+        Some(b"check-aof") => Role::CheckAof,
         _ => return (Role::Server, args),
     };
     args.remove(1);
@@ -50,6 +53,8 @@ mod tests {
         assert_eq!(role("darter healthcheck --port 1"), (Role::Healthcheck, 2));
         assert_eq!(role("darter check-rdb dump.rdb"), (Role::CheckRdb, 1));
         assert_eq!(role("redis-check-rdb dump.rdb"), (Role::CheckRdb, 1));
+        assert_eq!(role("darter check-aof --fix appendonly.aof.manifest"), (Role::CheckAof, 2));
+        assert_eq!(role("valkey-check-aof appendonly.aof"), (Role::CheckAof, 1));
         assert_eq!(role("/bin/darter darter.conf"), (Role::Server, 1));
         assert_eq!(role("darter --port 7000"), (Role::Server, 2));
         // A file may be called like a subcommand; by these names there are none.

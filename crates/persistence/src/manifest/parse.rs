@@ -49,6 +49,9 @@ impl Manifest {
             let lines = text.split_inclusive(|&byte| byte == b'\n').count();
             return Err((lines, "the checksum that must be the last line is not there"));
         }
+        if manifest.is_empty() {
+            return Err((1, "the manifest names no file that counts"));
+        }
         Ok(manifest)
     }
 

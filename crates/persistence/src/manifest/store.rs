@@ -1,7 +1,8 @@
 //! The manifest on the disk.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 use super::Manifest;
 use crate::error::{LogError, Spot, Why};
@@ -14,16 +15,20 @@ const BYTES_MAX: u64 = 16 << 20;
 impl Manifest {
     /// Reads the manifest at `place`; `None` if there is none.
     pub fn load(place: &Place) -> Result<Option<Self>, LogError> {
-        let path = place.manifest();
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(LogError::io(path, error)),
-        };
-        let mut text = Vec::new();
-        if let Err(error) = file.take(BYTES_MAX + 1).read_to_end(&mut text) {
-            return Err(LogError::io(path, error));
+        match Self::read(&place.manifest()) {
+            Err(LogError { why: Why::Missing, .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(manifest) => Ok(Some(manifest)),
         }
+    }
+
+    /// Reads the manifest that the file at `path` is.
+    pub fn read(path: &Path) -> Result<Self, LogError> {
+        let io = |error| LogError::io(path, error);
+        let mut text = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut text))
+            .map_err(io)?;
         if text.len() as u64 > BYTES_MAX {
             return Err(LogError::new(
                 path,
@@ -31,10 +36,8 @@ impl Manifest {
                 Why::Manifest("the manifest is too long"),
             ));
         }
-        match Self::parse(&text) {
-            Ok(manifest) => Ok(Some(manifest)),
-            Err((line, why)) => Err(LogError::new(path, Spot::Line(line), Why::Manifest(why))),
-        }
+        Self::parse(&text)
+            .map_err(|(line, why)| LogError::new(path, Spot::Line(line), Why::Manifest(why)))
     }
 
     /// Puts this manifest in the place of the one at `place`. When it returns, that is on the disk, together with the

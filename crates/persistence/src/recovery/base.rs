@@ -29,10 +29,17 @@ pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, Lo
         let reason = "the data are said to be longer than what was read of them".into();
         return Err(LogError::at(&at.path, summed.bytes, Why::Refused(reason)));
     }
+    reading.whole = len;
     reading.recipient.progress(reading.bytes_before + len);
     if len == at.size {
         let seal = Seal { bytes: len, crc: summed.crc };
-        return Ok(FileEnd { size: len, position: None, seal: Some(seal), torn: None });
+        return Ok(FileEnd {
+            size: len,
+            position: None,
+            seal: Some(seal),
+            torn: None,
+            later: None,
+        });
     }
     // What was read beyond the end of the RDB data is commands: they are summed again from there.
     let crc = crc_of(&mut file, len).map_err(io)?;

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 
 use super::damage::{self, Verdict};
-use super::groups::Next;
+use super::groups::{Groups, Next};
 use super::plain;
 use super::survey::FileAt;
-use super::{FileEnd, Reading};
+use super::{FileEnd, Later, Reading};
 use crate::error::{LogError, Why};
-use crate::line::{CHUNK_LINE_BYTES, ChunkLine, HEADER_BYTES};
+use crate::line::{CHUNK_LINE_BYTES, ChunkLine, HEADER_BYTES, chain_of};
 use crate::position::Position;
 use crate::source::Source;
 
@@ -21,8 +21,10 @@ pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, Lo
     let mut source = Source::new(&mut file, HEADER_BYTES as u64).map_err(io)?;
     let mut position = link.at;
     let (mut is_continued, mut torn) = (false, None);
+    let mut later = None;
+    let mut size = source.offset();
+    reading.whole = size;
     while at.until.is_none_or(|until| until.offset != position.offset) {
-        let offset = source.offset();
         source.fill(CHUNK_LINE_BYTES).map_err(io)?;
         let next = match next_chunk(&mut source, position).map_err(io)? {
             Found::End => break,
@@ -38,33 +40,43 @@ pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, Lo
             Found::Damaged(damaged) => {
                 match damage::judge(&mut source, &damaged).map_err(io)? {
                     Verdict::PowerCut => torn = Some(damaged.reason),
-                    Verdict::Damage => {
-                        return Err(LogError::at(&at.path, offset, Why::Damaged(damaged.reason)));
+                    Verdict::Damage { later_chunks: 0 } => {
+                        return Err(LogError::at(&at.path, size, Why::Damaged(damaged.reason)));
+                    }
+                    Verdict::Damage { later_chunks } => {
+                        let reason =
+                            format!("{}, and {later_chunks} chunks follow it", damaged.reason);
+                        return Err(LogError::at(&at.path, size, Why::Damaged(reason)));
                     }
                 }
                 break;
             }
         };
-        deliver(at, &source, next, reading)?;
+        if let Some(of_chunk) = deliver(at, &source, next, reading)? {
+            later = Some(Later { of_chunk });
+            break;
+        }
         let len = next.len as usize;
         source.consume(CHUNK_LINE_BYTES + len);
         position = Position { offset: position.offset + u64::from(next.len), chain: next.chain };
-        reading.recipient.progress(reading.bytes_before + source.offset());
+        size = source.offset();
+        reading.whole = size;
+        reading.report(size);
     }
-    let size = source.offset();
     if let Some(until) = at.until
         && until != position
+        && later.is_none()
     {
         let reason =
             torn.unwrap_or_else(|| format!("this is position {} of the log", position.offset));
         let reason = format!("{reason}; the next file goes on at {}", until.offset);
         return Err(LogError::at(&at.path, size, Why::Foreign(reason)));
     }
-    if is_continued || at.seal.is_some() {
+    if is_continued || (at.seal.is_some() && later.is_none()) {
         drop(source);
         return continued(at, &mut file, size, reading);
     }
-    Ok(FileEnd { size, position: Some(position), seal: None, torn })
+    Ok(FileEnd { size, position: Some(position), seal: None, torn, later })
 }
 
 /// What follows the last whole chunk.
@@ -107,19 +119,21 @@ fn next_chunk(source: &mut Source<'_>, position: Position) -> io::Result<Found> 
     if !source.fill(len)? {
         return Ok(Found::Torn("the file ends within a chunk"));
     }
-    if line.chain_of(&source.window()[CHUNK_LINE_BYTES..len], position.chain) != line.chain {
+    let (text, groups) = source.window()[..len].split_at(CHUNK_LINE_BYTES);
+    if chain_of(text, groups, position.chain) != line.chain {
         return damaged("a chunk does not fit its checksum".into(), len);
     }
     Ok(Found::Chunk(line))
 }
 
-/// Delivers what is in the chunk that the window begins with.
+/// Delivers what is in the chunk that the window begins with; up to which byte of it, if what follows is later than
+/// asked for.
 fn deliver(
     at: &FileAt,
     source: &Source<'_>,
     line: ChunkLine,
     reading: &mut Reading<'_>,
-) -> Result<(), LogError> {
+) -> Result<Option<usize>, LogError> {
     let mut rest = &source.window()[CHUNK_LINE_BYTES..CHUNK_LINE_BYTES + line.len as usize];
     let mut offset = source.offset() + CHUNK_LINE_BYTES as u64;
     while !rest.is_empty() {
@@ -128,8 +142,12 @@ fn deliver(
                 reading.deliver(rest, &at.path, offset)?;
                 len
             }
+            Next::Comment(len) if reading.is_later(&rest[..len]) => {
+                return Ok(Some(line.len as usize - rest.len()));
+            }
             Next::Comment(len) => len,
             Next::Unfinished { .. } => {
+                reading.groups.forget();
                 let reason = "a chunk ends within a command or a transaction".to_owned();
                 return Err(LogError::at(&at.path, offset, Why::Damaged(reason)));
             }
@@ -141,7 +159,7 @@ fn deliver(
         rest = &rest[len..];
         offset += len as u64;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Reads what Redis has appended to the file, which is nobody's to continue then.
@@ -151,6 +169,33 @@ fn continued(
     size: u64,
     reading: &mut Reading<'_>,
 ) -> Result<FileEnd, LogError> {
-    let crc = super::base::crc_of(file, size).map_err(|error| LogError::io(&at.path, error))?;
+    let io = |error| LogError::io(&at.path, error);
+    if !is_redis(&mut Source::new(file, size).map_err(io)?, &mut reading.groups).map_err(io)? {
+        let reason = "commands that are not in a chunk".to_owned();
+        return Err(LogError::at(&at.path, size, Why::Damaged(reason)));
+    }
+    let crc = super::base::crc_of(file, size).map_err(io)?;
     plain::read_from(at, file, size, crc, reading)
+}
+
+/// Whether the first commands are such that Redis may have written them after a start: it says first which database
+/// it means. So what is there twice is not taken for what was added.
+fn is_redis(source: &mut Source<'_>, groups: &mut Groups) -> io::Result<bool> {
+    loop {
+        match groups.next(source.window()) {
+            Next::Group(_) => {
+                let mut names = groups.commands(source.window()).map(|(_, args)| args.at(0));
+                let is_select = |name: &[u8]| name.eq_ignore_ascii_case(b"SELECT");
+                return Ok(names.by_ref().take(2).any(is_select));
+            }
+            Next::Comment(len) => source.consume(len),
+            Next::Unfinished { needed } if source.fill(needed)? => {}
+            // What is torn is judged like any other end.
+            Next::Unfinished { .. } => {
+                groups.forget();
+                return Ok(true);
+            }
+            Next::Malformed { .. } => return Ok(false),
+        }
+    }
 }

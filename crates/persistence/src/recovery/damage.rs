@@ -32,23 +32,25 @@ pub(super) enum Verdict {
     /// It, and all that follows, had not been synced when the power went.
     PowerCut,
     /// Something else.
-    Damage,
+    Damage {
+        /// How many chunks follow, by their lines.
+        later_chunks: u64,
+    },
 }
 
-/// Judges the chunk that the window of `source` begins with, by it and by everything behind. Consumes nothing that the caller
-/// needs: it has noted where the chunk begins.
+/// Judges the chunk that the window of `source` begins with, by it and by everything behind, to the end of the file.
 pub(super) fn judge(source: &mut Source<'_>, damaged: &Damaged) -> io::Result<Verdict> {
     let mut zeroes = Zeroes::from(source.offset());
     // The chunk itself holds no lines, whatever is in it.
     let mut has_hole = zeroes.pass(source, damaged.len)?;
-    let mut has_later = false;
+    let (mut later_chunks, mut was_synced) = (0, false);
     while source.fill(1)? {
         source.fill(STEP_BYTES)?;
         let window = source.window();
         let at = window.windows(CHUNK_MARK.len()).position(|bytes| bytes == CHUNK_MARK);
         let skipped = at.unwrap_or(window.len().saturating_sub(CHUNK_MARK.len() - 1).max(1));
         let is_hole = zeroes.pass(source, skipped)?;
-        has_hole |= is_hole && !has_later;
+        has_hole |= is_hole && later_chunks == 0;
         if at.is_none() || !source.fill(CHUNK_LINE_BYTES)? {
             if at.is_some() {
                 zeroes.pass(source, 1)?;
@@ -57,10 +59,8 @@ pub(super) fn judge(source: &mut Source<'_>, damaged: &Damaged) -> io::Result<Ve
         }
         match ChunkLine::parse(source.window()).filter(|line| line.offset > damaged.offset) {
             Some(line) => {
-                if line.synced().is_some_and(|synced| synced > damaged.offset) {
-                    return Ok(Verdict::Damage);
-                }
-                has_later = true;
+                was_synced |= line.synced().is_some_and(|synced| synced > damaged.offset);
+                later_chunks += 1;
                 zeroes.pass(source, CHUNK_LINE_BYTES + line.len as usize)?;
             }
             None => {
@@ -68,8 +68,8 @@ pub(super) fn judge(source: &mut Source<'_>, damaged: &Damaged) -> io::Result<Ve
             }
         }
     }
-    let is_power_cut = has_hole || (zeroes.run > 0 && !has_later);
-    Ok(if is_power_cut { Verdict::PowerCut } else { Verdict::Damage })
+    let is_lost = has_hole || (zeroes.run > 0 && later_chunks == 0);
+    Ok(if is_lost && !was_synced { Verdict::PowerCut } else { Verdict::Damage { later_chunks } })
 }
 
 /// Looks for sectors of zeroes.

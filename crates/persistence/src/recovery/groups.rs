@@ -55,6 +55,12 @@ impl Groups {
         }
     }
 
+    /// Whatever was unfinished will not be looked at again.
+    pub(super) fn forget(&mut self) {
+        self.in_transaction = false;
+        self.parser = RequestParser::new();
+    }
+
     /// What `window` begins with.
     pub(super) fn next(&mut self, window: &[u8]) -> Next {
         if !self.in_transaction {

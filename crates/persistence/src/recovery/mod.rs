@@ -5,7 +5,7 @@
 //! ours chunk by chunk (`chunks`), each compared with its checksum before anything of it is delivered, those of Redis
 //! command by command (`plain`). Only the end of the last file may be torn.
 
-mod base;
+pub(crate) mod base;
 mod chunks;
 mod damage;
 mod groups;
@@ -18,6 +18,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use darter_base::number::parse_i64;
 use darter_resp::{Args, Limits};
 
 use crate::error::{LogError, Why};
@@ -25,8 +26,10 @@ use crate::manifest::{Manifest, Seal};
 use crate::place::Place;
 use crate::position::{Link, Position};
 use groups::Groups;
-use survey::FileAt;
-pub(crate) use survey::refuse_orphans;
+pub(crate) use survey::{FileAt, refuse_orphans, survey, survey_file};
+
+/// Bytes between two reports of progress.
+const REPORT_BYTES: u64 = 1 << 20;
 
 /// How to read a log.
 #[derive(Clone, Copy, Debug)]
@@ -127,28 +130,23 @@ pub fn recover(
             base_bytes: 0,
         });
     };
-    let files = survey::survey(place, &manifest)?;
+    let files = survey(place, &manifest)?;
     recipient.begin(files.iter().map(|file| file.size).sum());
-    let mut reading = Reading { recipient, groups: Groups::new(options.limits), bytes_before: 0 };
+    let mut reading = Reading::new(recipient, options.limits);
     let last = files.len().wrapping_sub(1);
     let has_base = manifest.base.is_some();
     let (mut tail, mut torn, mut base_bytes) = (Tail::Closed(None), None, 0);
     for (index, file) in files.iter().enumerate() {
         reading.recipient.file(&file.path, file.size);
         let is_base = has_base && index == 0;
-        let end = if is_base {
-            base::read(file, &mut reading)?
-        } else if file.header.is_some() {
-            chunks::read(file, &mut reading)?
-        } else {
-            plain::read(file, &mut reading)?
-        };
-        if let Some(reason) = end.torn {
-            let is_last = index == last;
-            torn = Some(cut(file, end.size, is_last, reason, options)?);
+        let end = reading.read(file, is_base)?;
+        if let Some(reason) = &end.torn {
+            torn = Some(cut(file, end.size, index == last, reason, options)?);
+        }
+        if let Some(error) = file.seal_error(&end) {
+            return Err(error);
         }
         if let Some(seal) = end.seal {
-            check_seal(file, seal, end.size)?;
             let entry = if is_base {
                 manifest.base.as_mut()
             } else {
@@ -173,27 +171,85 @@ pub fn recover(
     Ok(Recovered { manifest, tail, torn, bytes: reading.bytes_before, base_bytes })
 }
 
-/// What the reading of a file needs.
-struct Reading<'a> {
+/// What the reading of files needs.
+pub(crate) struct Reading<'a> {
     recipient: &'a mut dyn Recipient,
     groups: Groups,
     /// Of files that were read before.
     bytes_before: u64,
+    /// Of all files, when that was reported last.
+    reported: u64,
+    /// The file at hand is whole up to there; after an error, too.
+    whole: u64,
+    /// Stops at the first comment that says a later time, in Unix seconds.
+    last_second: Option<i64>,
 }
 
 /// How a file ends.
-struct FileEnd {
+pub(crate) struct FileEnd {
     /// Bytes up to where it is whole.
-    size: u64,
+    pub(crate) size: u64,
     /// There, in the log, if it can be continued.
-    position: Option<Position>,
+    pub(crate) position: Option<Position>,
     /// What it consists of, if it will not be continued.
-    seal: Option<Seal>,
+    pub(crate) seal: Option<Seal>,
     /// What is wrong with the rest.
-    torn: Option<String>,
+    pub(crate) torn: Option<String>,
+    /// Why the rest was not read.
+    pub(crate) later: Option<Later>,
 }
 
-impl Reading<'_> {
+/// A comment that says a later time than was asked for.
+#[derive(Debug)]
+pub(crate) struct Later {
+    /// Bytes in front of it in its chunk, which begins where the file's size is said to be.
+    pub(crate) of_chunk: usize,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(recipient: &'a mut dyn Recipient, limits: Limits) -> Self {
+        let groups = Groups::new(limits);
+        Self { recipient, groups, bytes_before: 0, reported: 0, whole: 0, last_second: None }
+    }
+
+    /// Stops at the first comment that says a later time than this, in Unix seconds.
+    pub(crate) const fn stop_after(&mut self, last_second: Option<i64>) {
+        self.last_second = last_second;
+    }
+
+    /// Up to where the file that was read last is whole.
+    pub(crate) const fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// Reads a file to where it is no longer whole.
+    pub(crate) fn read(&mut self, file: &FileAt, is_base: bool) -> Result<FileEnd, LogError> {
+        self.whole = 0;
+        if is_base {
+            base::read(file, self)
+        } else if file.header.is_some() {
+            chunks::read(file, self)
+        } else {
+            plain::read(file, self)
+        }
+    }
+
+    /// The file at hand has been read up to `offset`.
+    fn report(&mut self, offset: u64) {
+        let bytes = self.bytes_before + offset;
+        if bytes.saturating_sub(self.reported) >= REPORT_BYTES {
+            self.reported = bytes;
+            self.recipient.progress(bytes);
+        }
+    }
+
+    /// Whether a comment says a later time than is asked for.
+    fn is_later(&self, comment: &[u8]) -> bool {
+        let Some(last_second) = self.last_second else { return false };
+        let time = comment.strip_prefix(b"#TS:").map(<[u8]>::trim_ascii_end).and_then(parse_i64);
+        time.is_some_and(|time| time > last_second)
+    }
+
     /// Delivers the group that was found at the beginning of `window`, which is at `offset` of the file.
     fn deliver(&mut self, window: &[u8], path: &Path, offset: u64) -> Result<(), LogError> {
         for (at, args) in self.groups.commands(window) {
@@ -205,16 +261,15 @@ impl Reading<'_> {
     }
 }
 
-fn check_seal(file: &FileAt, found: Seal, size: u64) -> Result<(), LogError> {
-    match file.seal {
-        Some(seal) if seal != found => {
-            let reason = format!(
-                "the file has {} bytes with the checksum {:08x}; the manifest says {} and {:08x}",
-                found.bytes, found.crc, seal.bytes, seal.crc
-            );
-            Err(LogError::at(&file.path, size, Why::Damaged(reason)))
-        }
-        _ => Ok(()),
+impl FileAt {
+    /// What is wrong if the file is not what the manifest says that it consists of.
+    pub(crate) fn seal_error(&self, end: &FileEnd) -> Option<LogError> {
+        let (seal, found) = (self.seal?, end.seal?);
+        let reason = format!(
+            "the file has {} bytes with the checksum {:08x}; the manifest says {} and {:08x}",
+            found.bytes, found.crc, seal.bytes, seal.crc
+        );
+        (seal != found).then(|| LogError::at(&self.path, end.size, Why::Damaged(reason)))
     }
 }
 
@@ -223,13 +278,14 @@ fn cut(
     file: &FileAt,
     size: u64,
     is_last: bool,
-    reason: String,
+    reason: &str,
     options: &Options,
 ) -> Result<Torn, LogError> {
     if !is_last {
         let reason = format!("{reason}, and another file follows");
         return Err(LogError::at(&file.path, size, Why::Damaged(reason)));
     }
+    let reason = reason.to_owned();
     if !options.cuts_torn_end {
         return Err(LogError::at(&file.path, size, Why::Torn(reason)));
     }
@@ -238,7 +294,7 @@ fn cut(
     Ok(Torn { path: file.path.clone(), kept_bytes: size, cut_bytes, reason })
 }
 
-fn shorten(path: &Path, size: u64) -> io::Result<()> {
+pub(crate) fn shorten(path: &Path, size: u64) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     file.set_len(size)?;
     file.sync_all()

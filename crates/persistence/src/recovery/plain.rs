@@ -5,13 +5,10 @@ use std::io;
 
 use super::groups::Next;
 use super::survey::FileAt;
-use super::{FileEnd, Reading};
+use super::{FileEnd, Later, Reading};
 use crate::error::{LogError, Why};
 use crate::manifest::Seal;
 use crate::source::Source;
-
-/// Bytes between two reports of progress.
-pub(super) const REPORT_BYTES: u64 = 1 << 20;
 
 /// Reads a file from its beginning.
 pub(super) fn read(at: &FileAt, reading: &mut Reading<'_>) -> Result<FileEnd, LogError> {
@@ -29,13 +26,18 @@ pub(super) fn read_from(
 ) -> Result<FileEnd, LogError> {
     let io = |error: io::Error| LogError::io(&at.path, error);
     let mut source = Source::summing(file, offset, crc).map_err(io)?;
-    let mut reported = offset;
+    let mut later = None;
     let torn = loop {
         let offset = source.offset();
+        reading.whole = offset;
         let len = match reading.groups.next(source.window()) {
             Next::Group(len) => {
                 reading.deliver(source.window(), &at.path, offset)?;
                 len
+            }
+            Next::Comment(len) if reading.is_later(&source.window()[..len]) => {
+                later = Some(Later { of_chunk: 0 });
+                break None;
             }
             Next::Comment(len) => len,
             Next::Unfinished { needed } => {
@@ -57,12 +59,9 @@ pub(super) fn read_from(
             }
         };
         source.consume(len);
-        if source.offset() - reported >= REPORT_BYTES {
-            reported = source.offset();
-            reading.recipient.progress(reading.bytes_before + reported);
-        }
+        reading.report(source.offset());
     };
     let size = source.offset();
     let seal = source.crc().map(|crc| Seal { bytes: size, crc });
-    Ok(FileEnd { size, position: None, seal, torn })
+    Ok(FileEnd { size, position: None, seal, torn, later })
 }
