@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -44,6 +44,13 @@ class ServerSpec:
         """The command line as recorded: with the program's name instead of its place here."""
         program = Path(self.command[0]).name
         return shlex.join([program, *self.command[1:]]).replace("'{port}'", "PORT")
+
+
+def with_log(spec: ServerSpec, policy: str) -> ServerSpec:
+    """The same server with a log of changes, synced as `policy` (`appendfsync`) says."""
+    words = list(spec.command)
+    words[words.index("--appendonly") + 1] = "yes"
+    return replace(spec, command=(*words, "--appendfsync", policy))
 
 
 def darter_specs(

@@ -103,9 +103,13 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
     let config = &call.shared.config;
     let protected = config.current().protected_configs.allows(call.session.is_local());
-    let result = config.set(&pairs, protected, |settings| match call.shared.running.get() {
-        Some(running) => (running.apply)(settings),
-        None => Ok(()),
+    let shared = call.shared;
+    let result = config.set(&pairs, protected, |settings| {
+        if let Err(error) = shared.journal.prepare(settings) {
+            tracing::warn!(%error, "Unable to turn on AOF");
+            return Err(("appendonly", "Unable to turn on AOF. Check server logs.".to_owned()));
+        }
+        shared.running.get().map_or(Ok(()), |running| (running.apply)(settings))
     });
     match result {
         Ok(()) => {

@@ -1,10 +1,10 @@
 //! The thread for the file of the log.
 
-use super::files::{Failure, Files, ToSync};
+use super::files::{Failure, Files, ToSync, random_id};
 use super::{Journal, Signal, SyncPolicy, lock};
 use crate::config::Settings;
 use crate::shared::Shared;
-use darter_persistence::Seal;
+use darter_persistence::{Log, LogError, Seal};
 use darter_runtime::Ticks;
 use std::io;
 use std::sync::PoisonError;
@@ -29,6 +29,17 @@ impl Journal {
         *signal = Signal { rings: true, is_running: true, ends: false };
         drop(signal);
         *lock(&journal.thread) = Some(thread);
+        Ok(())
+    }
+
+    /// Sees whether a log can be begun, if one is to be.
+    ///
+    /// # Errors
+    /// When its directory cannot be made, or what is there is no log.
+    pub fn prepare(&self, settings: &Settings) -> Result<(), LogError> {
+        if settings.journal.is_on && !self.is_attached() {
+            Log::create(settings.log_place(), random_id())?;
+        }
         Ok(())
     }
 
