@@ -166,11 +166,11 @@ fn go_on(
             Tail::Open { size, .. } => *size,
             _ => 0,
         };
-        let (log, appender) =
+        let (log, present) =
             Log::resume(place, recovered, random_id()).map_err(RecoveryError::Log)?;
-        Files::going_on(log, appender, bytes.saturating_sub(last_bytes))
+        Files::going_on(log, present, bytes.saturating_sub(last_bytes))
     };
-    journal.begin_at(files.offset());
+    journal.begin_at(files.position().offset);
     let mut status = lock(&journal.status);
     status.bytes = files.bytes();
     status.bytes_after_base = if has_base { base_bytes } else { status.bytes };
