@@ -4,10 +4,13 @@ use super::files::{Files, random_id};
 use super::{Journal, lock};
 use crate::commands::connection::SELECT;
 use crate::commands::error::ServerError;
+use crate::commands::script::library_change;
 use crate::commands::transaction::{EXEC, MULTI};
 use crate::dispatch::{Client, run_handler};
 use crate::observed::Author;
 use crate::saving::{self, load};
+use crate::scripting::WorkerScripts;
+use crate::scripting::change::LibraryChange;
 use crate::shared::Shared;
 use crate::tracking::Remember;
 use darter_base::number::parse_u64;
@@ -16,6 +19,7 @@ use darter_command_table::{CallLimits, Entry, Handler, ReplyError, ShardView};
 use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Tail, recover};
 use darter_resp::{Args, Output, Protocol};
 use darter_runtime::{ConnectionId, wall_clock};
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -121,6 +125,7 @@ fn recover_into(
         limits: CallLimits { slices: false, ..settings.call_limits() },
         db: DbIndex(0),
         output: Output::new(),
+        scripts: RefCell::default(),
         commands: 0,
     };
     let recovered = recover(&settings.log_place(), &options, &mut replay);
@@ -189,6 +194,8 @@ struct Replay<'a, 'v> {
     db: DbIndex,
     /// Replies nobody hears.
     output: Output,
+    /// Compiles functions.
+    scripts: RefCell<WorkerScripts>,
     commands: u64,
 }
 
@@ -255,8 +262,9 @@ impl Replay<'_, '_> {
             {
                 Ok(())
             }
-            Handler::Session | Handler::Container | Handler::Sliced(_) => {
-                Err(ServerError::NotFromLog.into())
+            _ => {
+                let carry_out = library_change(command).ok_or(ServerError::NotFromLog)?;
+                carry_out(&LibraryChange::of_log(self.shared, &self.scripts, args)).map(|_| ())
             }
         }
     }
