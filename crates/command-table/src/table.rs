@@ -68,12 +68,21 @@ impl std::error::Error for RenameError {}
 /// The answer to a lookup.
 pub type Found<'t> = Result<&'t Entry, ReplyError>;
 
+/// Where a command's name may stand. The word is in the place so that a lookup reads no name.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The name's [`word`].
+    word: u64,
+    /// Index into the entries plus one; 0 when nothing stands here.
+    index: u16,
+}
+
 /// Every command of the server. Built once at start, never changed, shared by all workers.
 #[derive(Debug)]
 pub struct Table {
     entries: Vec<Entry>,
-    /// Open addressing with linear probing over `hash(name)`: index into `entries` plus one.
-    places: Box<[u16]>,
+    /// Open addressing with linear probing from `place_of(word)` on.
+    places: Box<[Place]>,
     len: usize,
 }
 
@@ -105,7 +114,8 @@ impl Table {
 
     fn of(entries: Vec<Entry>, next: u16) -> Self {
         let mut table = Self {
-            places: vec![0; (entries.len() * 4).next_power_of_two()].into_boxed_slice(),
+            places: vec![Place { word: 0, index: 0 }; (entries.len() * 4).next_power_of_two()]
+                .into_boxed_slice(),
             entries,
             len: usize::from(next),
         };
@@ -158,14 +168,18 @@ impl Table {
     #[inline]
     pub fn named(&self, name: &[u8]) -> Option<&Entry> {
         let mask = self.places.len() - 1;
-        let mut place = hash(name) & mask;
+        let wanted = word(name);
+        let mut at = place_of(wanted) & mask;
         loop {
-            let index = self.places[place].checked_sub(1)?;
-            let entry = &self.entries[usize::from(index)];
-            if entry.name.as_bytes().eq_ignore_ascii_case(name) {
+            let Place { word, index } = self.places[at];
+            let entry = &self.entries[usize::from(index.checked_sub(1)?)];
+            if word == wanted
+                && (name.len() <= WORD_NAME_BYTES_MAX
+                    || entry.name.as_bytes().eq_ignore_ascii_case(name))
+            {
                 return Some(entry);
             }
-            place = (place + 1) & mask;
+            at = (at + 1) & mask;
         }
     }
 
@@ -181,11 +195,13 @@ impl Table {
         let name = self.entries[index].name;
         assert!(self.named(name.as_bytes()).is_none(), "two commands are named {name}");
         let mask = self.places.len() - 1;
-        let mut place = hash(name.as_bytes()) & mask;
-        while self.places[place] != 0 {
-            place = (place + 1) & mask;
+        let word = word(name.as_bytes());
+        let mut at = place_of(word) & mask;
+        while self.places[at].index != 0 {
+            at = (at + 1) & mask;
         }
-        self.places[place] = u16::try_from(index + 1).expect("fewer than 65,535 commands");
+        let index = u16::try_from(index + 1).expect("fewer than 65,535 commands");
+        self.places[at] = Place { word, index };
     }
 }
 
@@ -270,22 +286,110 @@ fn unknown(args: Args<'_>) -> ReplyError {
     }
 }
 
-/// Mixes length, first and last bytes without regard to case. Command names are few and known, and
-/// probing is bounded by the table, so nothing better is needed.
+/// Names of up to this many bytes are their [`word`].
+const WORD_NAME_BYTES_MAX: usize = 7;
+
+/// A name as one number, the same in any case. That of a short name is its bytes in lower case and its
+/// length, so no two of them have the same; that of a longer one, which begins with a byte no short one
+/// begins with, is mixed from its first and last bytes.
 #[inline]
-fn hash(name: &[u8]) -> usize {
-    let word = if name.len() >= 8 {
-        let (first, last) = (name.first_chunk::<8>(), name.last_chunk::<8>());
-        let first = first.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let last = last.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        (first | CASE) ^ (last | CASE).rotate_left(29)
-    } else {
-        let mut bytes = [0; 8];
-        bytes[..name.len()].copy_from_slice(name);
-        u64::from_le_bytes(bytes) | CASE
-    };
-    ((word ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
+fn word(name: &[u8]) -> u64 {
+    match *name {
+        [] => 0,
+        [_, ..] if name.len() > WORD_NAME_BYTES_MAX => {
+            let first = name.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            let last = name.last_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            let mixed = lower_case(first) ^ lower_case(last).rotate_left(29) ^ name.len() as u64;
+            mixed | (0xFF << 56)
+        }
+        [first, .., last] if name.len() < 4 => {
+            let middle = name.len() / 2;
+            let bytes = u64::from(first)
+                | u64::from(name[middle]) << (8 * middle)
+                | u64::from(last) << (8 * (name.len() - 1));
+            short_word(bytes, name.len())
+        }
+        [only] => short_word(u64::from(only), 1),
+        _ => {
+            let first = name.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            let last = name.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            // Bytes that are in both are the same in both.
+            let bytes = u64::from(first) | u64::from(last) << (8 * (name.len() - 4));
+            short_word(bytes, name.len())
+        }
+    }
 }
 
-/// The bit that tells lower from upper case, in every byte.
-const CASE: u64 = 0x2020_2020_2020_2020;
+#[inline]
+fn short_word(bytes: u64, len: usize) -> u64 {
+    lower_case(bytes) | (len as u64) << 56
+}
+
+/// Each of the eight bytes in lower case, if it is an ASCII letter.
+#[inline]
+fn lower_case(bytes: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low_bits = bytes & (0x7F * EACH);
+    // The highest bit of each byte: set from `A` on, from behind `Z` on, in ASCII.
+    let from_a = low_bits + (0x80 - u64::from(b'A')) * EACH;
+    let behind_z = low_bits + (0x7F - u64::from(b'Z')) * EACH;
+    let is_ascii = !bytes & (0x80 * EACH);
+    bytes | (((from_a ^ behind_z) & is_ascii) >> 2)
+}
+
+/// Where a word is looked for first. Command names are few and known, and probing is bounded by the
+/// table, so nothing better is needed.
+#[inline]
+fn place_of(word: u64) -> usize {
+    (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WORD_NAME_BYTES_MAX, lower_case, word};
+
+    #[test]
+    fn lower_case_changes_ascii_letters_only() {
+        for byte in 0..=u8::MAX {
+            let all = u64::from_le_bytes([byte; 8]);
+            let expected = u64::from_le_bytes([byte.to_ascii_lowercase(); 8]);
+            assert_eq!(lower_case(all), expected, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn short_names_have_the_same_word_only_in_another_case() {
+        let bytes = [b'\0', b'@', b'A', b'Z', b'[', b'`', b'a', b'z', b'{', 0x80, 0xC1, 0xFF];
+        let mut names: Vec<Vec<u8>> = vec![Vec::new()];
+        let mut begin = 0;
+        for _ in 0..3 {
+            let end = names.len();
+            for place in begin..end {
+                for byte in bytes {
+                    let mut name = names[place].clone();
+                    name.push(byte);
+                    names.push(name);
+                }
+            }
+            begin = end;
+        }
+        // Longer ones: every place takes every byte.
+        for len in 4..=WORD_NAME_BYTES_MAX + 2 {
+            for place in 0..len {
+                for byte in bytes {
+                    let mut name = vec![b'x'; len];
+                    name[place] = byte;
+                    names.push(name);
+                }
+            }
+        }
+        for one in &names {
+            for other in &names {
+                let same = one.eq_ignore_ascii_case(other);
+                if same || one.len().min(other.len()) <= WORD_NAME_BYTES_MAX {
+                    assert_eq!(word(one) == word(other), same, "{one:?} {other:?}");
+                }
+            }
+        }
+    }
+}

@@ -35,7 +35,7 @@ mod upgrade;
 pub use appender::{AppendError, Appender, SyncHandle};
 pub use error::{LogError, Spot, Why};
 pub use examination::{Examination, Finding, Report};
-pub use log::{BaseFormat, Log};
+pub use log::{BaseFormat, Log, Resumed};
 pub use manifest::{Entry, FileKind, Manifest, Seal};
 pub use place::Place;
 pub use position::{Link, LogId, Position};

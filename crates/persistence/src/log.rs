@@ -33,6 +33,15 @@ pub struct Log {
     last_file: i64,
 }
 
+/// Where a log goes on that was read.
+#[derive(Debug)]
+pub enum Resumed {
+    /// In its last file.
+    In(Appender),
+    /// In a file that is to begin there.
+    At(Position),
+}
+
 /// What a base consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BaseFormat {
@@ -73,32 +82,38 @@ impl Log {
         }
     }
 
-    /// The log that was read, and the file to append to. `id`, drawn at random, is its name from there on if its last file is
-    /// not ours.
+    /// The log that was read, and the file to append to; where there is none that can be, the position at which one is
+    /// to begin once there is something to append, so that nothing is changed by looking. `id`, drawn at random, is its
+    /// name from there on if its last file is not ours.
     pub fn resume(
         place: Place,
         recovered: Recovered,
         id: LogId,
-    ) -> Result<(Self, Appender), LogError> {
+    ) -> Result<(Self, Resumed), LogError> {
         let Recovered { manifest, tail, .. } = recovered;
         let log = |place, id| Self { is_published: true, ..Self::of(place, id, manifest) };
         match tail {
             Tail::Open { path, end, size } => {
                 let appender = Appender::reopen(&path, end.at, size)
                     .map_err(|error| LogError::io(&path, error))?;
-                Ok((log(place, end.log), appender))
+                Ok((log(place, end.log), Resumed::In(appender)))
             }
             Tail::Closed(link) => {
                 let link = link.unwrap_or(Link::beginning(id));
-                let mut log = log(place, link.log);
-                let appender = log.begin_file(link.at)?;
-                Ok((log, appender))
+                Ok((log(place, link.log), Resumed::At(link.at)))
             }
             Tail::Nothing => {
-                let mut log = Self::create(place, id)?;
-                let appender = log.begin_file(Link::beginning(id).at)?;
-                Ok((log, appender))
+                let log = Self::create(place, id)?;
+                Ok((log, Resumed::At(Link::beginning(id).at)))
             }
+        }
+    }
+
+    /// The file in which a log goes on, begun if there is none.
+    pub fn go_on(&mut self, resumed: Resumed) -> Result<Appender, LogError> {
+        match resumed {
+            Resumed::In(appender) => Ok(appender),
+            Resumed::At(at) => self.begin_file(at),
         }
     }
 

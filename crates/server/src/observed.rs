@@ -34,6 +34,11 @@ pub struct Together {
 }
 
 impl Together {
+    /// Adds a command to what it did.
+    pub fn record(&self, db: DbIndex, args: Args<'_>) {
+        self.recorded.borrow_mut().add(db, args);
+    }
+
     /// Tells of it and records it. To be called while its shards are held.
     pub fn tell(self, shared: &Shared, by: ConnectionId) {
         shared.broadcast_changes(&self.changed.into_inner(), Some(by));

@@ -61,6 +61,65 @@ impl ShardSet {
     }
 }
 
+/// Shards found one after the other, often the same ones: a bit for each of the first ones, as there are in
+/// most servers, a list for others.
+struct FoundShards {
+    first: u64,
+    /// Bits of `first` that stand for a shard.
+    first_all: u64,
+    others: ShardSet,
+    others_max: usize,
+}
+
+impl FoundShards {
+    /// None yet of `shard_count`.
+    fn of(shard_count: u16) -> Self {
+        let first_all = if shard_count < 64 { (1 << shard_count) - 1 } else { u64::MAX };
+        let others_max = usize::from(shard_count.saturating_sub(64));
+        Self { first: 0, first_all, others: ShardSet::default(), others_max }
+    }
+
+    #[inline]
+    fn add(&mut self, shard: ShardId) {
+        if shard.0 < 64 {
+            self.first |= 1 << shard.0;
+        } else {
+            self.others.add(shard);
+        }
+    }
+
+    /// Whether every shard was found.
+    #[inline]
+    fn are_all(&self) -> bool {
+        self.first == self.first_all && self.others.0.len() == self.others_max
+    }
+
+    fn count(&self) -> usize {
+        self.first.count_ones() as usize + self.others.0.len()
+    }
+
+    fn lowest(&self) -> Option<ShardId> {
+        if self.first == 0 { self.others.0.first().copied() } else { Some(lowest_of(self.first)) }
+    }
+
+    /// Ascending.
+    fn into_vec(self) -> Vec<ShardId> {
+        let mut shards = Vec::with_capacity(self.count());
+        let mut first = self.first;
+        while first != 0 {
+            shards.push(lowest_of(first));
+            first &= first - 1;
+        }
+        shards.extend(self.others.0);
+        shards
+    }
+}
+
+/// The shard of the lowest bit that is set.
+fn lowest_of(bits: u64) -> ShardId {
+    ShardId(u16::try_from(bits.trailing_zeros()).expect("at most 64"))
+}
+
 impl Core {
     /// Where the command runs.
     #[inline]
@@ -138,32 +197,44 @@ impl Core {
         if entry.command.reaches_beyond.is_some_and(|reaches_beyond| reaches_beyond(args)) {
             return Place::All;
         }
-        let mut only = None;
         // One entry per shard, not per key: there can be very many keys.
-        let mut several = Vec::new();
+        let mut shards = FoundShards::of(router.shard_count());
         entry.command.each_key(args, |index| {
-            if several.len() == usize::from(router.shard_count()) {
-                return;
-            }
-            let shard = router.shard_of(slot_of(args.at(index)));
-            match only {
-                None => only = Some(shard),
-                Some(first) if first == shard => {}
-                Some(first) => {
-                    if several.is_empty() {
-                        several.push(first);
-                    }
-                    if let Err(place) = several.binary_search(&shard) {
-                        several.insert(place, shard);
-                    }
-                }
+            if !shards.are_all() {
+                shards.add(router.shard_of(slot_of(args.at(index))));
             }
         });
-        if several.is_empty() {
-            // Arguments without a key are the handler's to refuse; any shard will do for that.
-            Place::Shard(only.unwrap_or(ShardId(0)), 0)
+        if shards.count() > 1 {
+            Place::Several(shards.into_vec())
         } else {
-            Place::Several(several)
+            // Arguments without a key are the handler's to refuse; any shard will do for that.
+            Place::Shard(shards.lowest().unwrap_or(ShardId(0)), 0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FoundShards, ShardSet};
+    use darter_base::ShardId;
+
+    #[test]
+    fn shards_are_found_once_each_and_ascend() {
+        for shard_count in [1, 2, 8, 63, 64, 65, 200] {
+            let (mut found, mut expected) = (FoundShards::of(shard_count), ShardSet::default());
+            assert_eq!(found.lowest(), None);
+            // No count is a multiple of 11: every shard has its turn, twice.
+            for step in 0..2 * u32::from(shard_count) {
+                let number = (step * 11 + 5) % u32::from(shard_count);
+                let shard = ShardId(u16::try_from(number).unwrap());
+                assert_eq!(found.are_all(), expected.as_slice().len() == usize::from(shard_count));
+                found.add(shard);
+                expected.add(shard);
+                assert_eq!(found.count(), expected.as_slice().len());
+                assert_eq!(found.lowest(), expected.as_slice().first().copied());
+            }
+            assert!(found.are_all());
+            assert_eq!(found.into_vec(), expected.into_vec());
         }
     }
 }

@@ -366,19 +366,36 @@ impl Worker {
         self.batch.clear();
         for place in 0..arrivals.len() {
             let (session, io) = arrivals.at(place);
-            crash::note_client(session.client_id);
-            let mut consumed = 0;
-            if session.runs_in_windows() {
-                session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
-                self.collect(session, io.input, &mut consumed, place);
-            }
             let unsent_before = io.output.0.len();
-            self.ahead.push(Ahead { consumed, waits: false, unsent_before });
-            if self.batch.operations.len() == WINDOW_COMMANDS {
-                self.run_shared(arrivals);
+            self.ahead.push(Ahead { consumed: 0, waits: false, unsent_before });
+            if session.runs_in_windows() {
+                crash::note_client(session.client_id);
+                session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
+                self.run_ahead_of(arrivals, place);
             }
         }
         self.run_shared(arrivals);
+    }
+
+    /// Adds what the connection at `place` has sent to the window, and runs that whenever it is full, as long as the
+    /// connection has to wait for nothing.
+    fn run_ahead_of(&mut self, arrivals: &mut Arrivals<'_, Self>, place: usize) {
+        for _ in 0..COMMANDS_PER_TURN / WINDOW_COMMANDS {
+            let mut consumed = self.ahead[place].consumed;
+            let (session, io) = arrivals.at(place);
+            if io.output.0.len() > io.output_high_water_bytes {
+                return;
+            }
+            self.collect(session, io.input, &mut consumed, place);
+            self.ahead[place].consumed = consumed;
+            if self.batch.operations.len() < WINDOW_COMMANDS {
+                return;
+            }
+            self.run_shared(arrivals);
+            if self.ahead[place].waits || self.ahead[place].consumed != consumed {
+                return;
+            }
+        }
     }
 
     /// Runs a window of several connections' commands to the end.

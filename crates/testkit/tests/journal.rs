@@ -77,10 +77,17 @@ fn fill(client: &mut Client) {
     for line in transaction {
         call(client, line);
     }
+    let library = "#!lua name=l\nredis.register_function('f', function() return 7 end)";
+    client.call(&["FUNCTION", "LOAD", "REPLACE", library]).unwrap();
+    let dump = client.call(&["FUNCTION", "DUMP"]).unwrap();
+    let Value::Bulk(dump) = dump else { panic!("a dump") };
+    client.call(&[b"FUNCTION".as_slice(), b"DELETE", b"l"]).unwrap();
+    client.call(&[b"FUNCTION".as_slice(), b"RESTORE", &dump]).unwrap();
 }
 
-fn digest(client: &mut Client) -> Value {
-    call(client, "DEBUG DIGEST")
+/// The data, and whether the library is there.
+fn state(client: &mut Client) -> (Value, Value) {
+    (call(client, "DEBUG DIGEST"), call(client, "FCALL f 0"))
 }
 
 fn is_rewritten(client: &mut Client) -> bool {
@@ -103,17 +110,17 @@ fn what_is_logged_is_there_again_here_and_in_redis() {
         let mut server = Server::start(&darter_in(*mode, directory, ON)).unwrap();
         let mut client = server.connect().unwrap();
         fill(&mut client);
-        let filled = digest(&mut client);
+        let filled = state(&mut client);
         kill(&mut server);
 
         let mut server = Server::start(&darter_in(*mode, directory, ON)).unwrap();
         let mut client = server.connect().unwrap();
-        assert_eq!(digest(&mut client), filled, "{mode}");
+        assert_eq!(state(&mut client), filled, "{mode}");
         assert_eq!(call(&mut client, "DEBUG LOADAOF"), ok());
-        assert_eq!(digest(&mut client), filled, "{mode}");
+        assert_eq!(state(&mut client), filled, "{mode}");
         rewrite(&server, &mut client);
         fill(&mut client);
-        let filled = digest(&mut client);
+        let filled = state(&mut client);
         kill(&mut server);
 
         redis_agrees(directory, &filled);
@@ -121,22 +128,22 @@ fn what_is_logged_is_there_again_here_and_in_redis() {
         let mut client = server.connect().unwrap();
         assert_eq!(call(&mut client, "GET redis"), Value::Bulk(b"was here".to_vec()), "{mode}");
         call(&mut client, "DEL redis");
-        assert_eq!(digest(&mut client), filled, "{mode}");
+        assert_eq!(state(&mut client), filled, "{mode}");
         terminate(&mut server);
 
         // With another number of shards.
         let other = SERVER_MODES.iter().find(|other| other.shards != mode.shards).unwrap();
         let server = Server::start(&darter_in(*other, directory, ON)).unwrap();
         let mut client = server.connect().unwrap();
-        assert_eq!(digest(&mut client), filled, "{mode}");
+        assert_eq!(state(&mut client), filled, "{mode}");
     }
 }
 
 /// Loads the log in redis-server, which goes on with it.
-fn redis_agrees(directory: &Path, filled: &Value) {
+fn redis_agrees(directory: &Path, filled: &(Value, Value)) {
     let mut redis = Server::start(&in_directory(&oracle_spec(), directory, ON)).unwrap();
     let mut client = redis.connect().unwrap();
-    assert_eq!(digest(&mut client), *filled, "redis-server");
+    assert_eq!(state(&mut client), *filled, "redis-server");
     client.call(&["SET", "redis", "was here"]).unwrap();
     rewrite(&redis, &mut client);
     terminate(&mut redis);
@@ -162,11 +169,11 @@ fn it_is_switched_on_and_off_while_the_server_runs() {
         call(&mut client, "DEL unlogged");
         assert_eq!(call(&mut client, "CONFIG SET appendonly yes"), ok());
         assert!(eventually(|| is_rewritten(&mut server.connect().unwrap())), "{mode}");
-        let filled = digest(&mut client);
+        let filled = state(&mut client);
         kill(&mut server);
         let server = Server::start(&darter_in(*mode, directory, ON)).unwrap();
         let mut client = server.connect().unwrap();
-        assert_eq!(digest(&mut client), filled, "{mode}");
+        assert_eq!(state(&mut client), filled, "{mode}");
     }
 }
 

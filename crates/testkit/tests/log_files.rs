@@ -245,8 +245,9 @@ fn passes_both_ways(peer: &str, format: BaseFormat) {
     };
     let (kept, recovered) = read(directory.path());
     makes(peer, &kept, &expected);
-    let (log, mut appender) =
+    let (mut log, resumed) =
         Log::resume(place(directory.path()), recovered, LogId([8; 16])).expect("a log");
+    let mut appender = log.go_on(resumed).expect("a file");
     assert_eq!(log.manifest().incremental.len(), 3);
     appender.append(&group(&["SELECT 0", "SET ours 1"])).expect("room for a chunk");
     let server = start(peer, directory.path(), &options);

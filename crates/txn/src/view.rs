@@ -61,9 +61,7 @@ impl<'a, S> View<'a, S> {
             assert_eq!(self.held[0].id, id, "a handler reached outside its view");
             0
         } else {
-            self.held
-                .binary_search_by_key(&id, |held| held.id)
-                .expect("a handler reaches only the shards its key-specs name")
+            self.position_of(id).expect("a handler reaches only the shards its key-specs name")
         };
         &mut self.held[index].shard
     }
@@ -77,11 +75,19 @@ impl<'a, S> View<'a, S> {
             0
         } else {
             let id = self.router.shard_of(slot());
-            self.held
-                .binary_search_by_key(&id, |held| held.id)
-                .expect("a handler reaches only the shards its key-specs name")
+            self.position_of(id).expect("a handler reaches only the shards its key-specs name")
         };
         &self.held[index].shard
+    }
+
+    /// Where among the held shards this one stands. A window of commands with several keys mostly holds all
+    /// shards, and then each stands at its own number; a search is a mispredicted branch or two per key.
+    #[inline]
+    fn position_of(&self, id: ShardId) -> Option<usize> {
+        match self.held.get(id.index()) {
+            Some(held) if held.id == id => Some(id.index()),
+            _ => self.held.binary_search_by_key(&id, |held| held.id).ok(),
+        }
     }
 
     /// Whether the shard that owns the slot `slot` computes is part of the view.
@@ -91,7 +97,7 @@ impl<'a, S> View<'a, S> {
 
     /// Whether this shard is part of the view.
     pub fn holds_shard(&self, id: ShardId) -> bool {
-        self.held.binary_search_by_key(&id, |held| held.id).is_ok()
+        self.position_of(id).is_some()
     }
 
     /// Takes all shards out of the view, ascending, for one that spans more; `hollow` makes something that
@@ -109,10 +115,7 @@ impl<'a, S> View<'a, S> {
     /// # Panics
     /// When that shard is not part of the view.
     pub fn put_in(&mut self, held: Held<S>) {
-        let place = self
-            .held
-            .binary_search_by_key(&held.id, |held| held.id)
-            .expect("what is put in was taken out");
+        let place = self.position_of(held.id).expect("what is put in was taken out");
         self.held[place] = held;
     }
 
@@ -132,7 +135,7 @@ impl<'a, S> View<'a, S> {
 
     /// Whether the shard is part of the view.
     pub fn spans(&self, id: ShardId) -> bool {
-        self.held.binary_search_by_key(&id, |held| held.id).is_ok()
+        self.position_of(id).is_some()
     }
 
     /// How many shards the view spans.

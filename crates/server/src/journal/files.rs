@@ -5,7 +5,7 @@ use super::{Journal, lock};
 use crate::config::Settings;
 use crate::saving;
 use darter_persistence::{
-    AppendError, Appender, BaseFormat, Log, LogError, LogId, Position, Seal, SyncHandle,
+    AppendError, BaseFormat, Log, LogError, LogId, Position, Resumed, Seal, SyncHandle,
 };
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ const SPARE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Files {
     log: Log,
-    appender: Appender,
+    present: Resumed,
     /// Requests for the present file that are not in it yet.
     taken: Taken,
     spare: Vec<u8>,
@@ -57,15 +57,15 @@ impl Files {
     pub(super) fn create(settings: &Settings) -> Result<Self, LogError> {
         let mut log = Log::create(settings.log_place(), random_id())?;
         let at = log.beginning();
-        let appender = log.begin_file(at)?;
-        Ok(Self { base_at: Some(at), is_hidden: true, ..Self::going_on(log, appender, 0) })
+        let present = Resumed::In(log.begin_file(at)?);
+        Ok(Self { base_at: Some(at), is_hidden: true, ..Self::going_on(log, present, 0) })
     }
 
     /// Those of a log to be gone on with; `older_bytes` are in the files before the last.
-    pub(super) fn going_on(log: Log, appender: Appender, older_bytes: u64) -> Self {
+    pub(super) fn going_on(log: Log, present: Resumed, older_bytes: u64) -> Self {
         Self {
             log,
-            appender,
+            present,
             taken: Taken::default(),
             spare: Vec::new(),
             is_broken: false,
@@ -102,7 +102,14 @@ impl Files {
                 return Ok(*ends_file);
             }
             if !self.is_broken {
-                match self.appender.append(bytes) {
+                if let Resumed::At(at) = self.present {
+                    let appender = self.log.begin_file(at).map_err(Failure::Log)?;
+                    self.present = Resumed::In(appender);
+                }
+                let Resumed::In(appender) = &mut self.present else {
+                    unreachable!("it has just been begun")
+                };
+                match appender.append(bytes) {
                     Ok(_) => {}
                     Err(AppendError::Io(error)) => return Err(Failure::Io(error)),
                     Err(AppendError::Poisoned(error)) => {
@@ -124,10 +131,13 @@ impl Files {
 
     /// Goes on in another file. The present one is on the disk before: nothing may be found behind a gap.
     fn change_file(&mut self, journal: &Journal) -> Result<(), Failure> {
-        if !self.is_broken && self.appender.sync_handle().sync().is_err() {
+        if let Resumed::In(appender) = &self.present
+            && !self.is_broken
+            && appender.sync_handle().sync().is_err()
+        {
             self.is_broken = true;
         }
-        let mut at = self.appender.position();
+        let mut at = self.position();
         if self.is_broken {
             self.log.withdraw();
             self.is_hidden = true;
@@ -135,8 +145,8 @@ impl Files {
             // What is not in the present file is in the base.
             at.offset = journal.written.load(Ordering::Relaxed);
         }
-        let before = self.appender.size();
-        self.appender = self.log.begin_file(at).map_err(Failure::Log)?;
+        let before = self.present_bytes();
+        self.present = Resumed::In(self.log.begin_file(at).map_err(Failure::Log)?);
         self.older_bytes += before;
         self.base_at = Some(at);
         self.is_broken = false;
@@ -162,15 +172,19 @@ impl Files {
 
     /// What there is to be synced; `None` if nobody will find it.
     pub(super) fn to_sync(&self) -> Option<ToSync> {
-        (!self.is_broken).then(|| ToSync {
-            handle: self.appender.sync_handle(),
-            offset: self.appender.position().offset,
-        })
+        match &self.present {
+            Resumed::In(appender) if !self.is_broken => {
+                Some(ToSync { handle: appender.sync_handle(), offset: appender.position().offset })
+            }
+            _ => None,
+        }
     }
 
     /// The present file, or the one before, is on the disk up to `offset`.
     pub(super) fn note_synced(&mut self, offset: u64) {
-        self.appender.note_synced(offset);
+        if let Resumed::In(appender) = &mut self.present {
+            appender.note_synced(offset);
+        }
     }
 
     /// Nobody knows what of the present file is on the disk.
@@ -189,13 +203,23 @@ impl Files {
     }
 
     /// Where in the log the next request goes.
-    pub(super) const fn offset(&self) -> u64 {
-        self.appender.position().offset
+    pub(super) const fn position(&self) -> Position {
+        match &self.present {
+            Resumed::In(appender) => appender.position(),
+            Resumed::At(at) => *at,
+        }
+    }
+
+    const fn present_bytes(&self) -> u64 {
+        match &self.present {
+            Resumed::In(appender) => appender.size(),
+            Resumed::At(_) => 0,
+        }
     }
 
     /// Bytes of all files that count.
     pub(super) const fn bytes(&self) -> u64 {
-        self.older_bytes + self.appender.size()
+        self.older_bytes + self.present_bytes()
     }
 }
 

@@ -4,10 +4,13 @@ use super::files::{Files, random_id};
 use super::{Journal, lock};
 use crate::commands::connection::SELECT;
 use crate::commands::error::ServerError;
+use crate::commands::script::library_change;
 use crate::commands::transaction::{EXEC, MULTI};
 use crate::dispatch::{Client, run_handler};
 use crate::observed::Author;
 use crate::saving::{self, load};
+use crate::scripting::WorkerScripts;
+use crate::scripting::change::LibraryChange;
 use crate::shared::Shared;
 use crate::tracking::Remember;
 use darter_base::number::parse_u64;
@@ -16,6 +19,7 @@ use darter_command_table::{CallLimits, Entry, Handler, RdbVersions, ReplyError, 
 use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Tail, recover};
 use darter_resp::{Args, Output, Protocol};
 use darter_runtime::{ConnectionId, wall_clock};
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -128,6 +132,7 @@ fn recover_into(
         },
         db: DbIndex(0),
         output: Output::new(),
+        scripts: RefCell::default(),
         commands: 0,
     };
     let recovered = recover(&settings.log_place(), &options, &mut replay);
@@ -173,11 +178,11 @@ fn go_on(
             Tail::Open { size, .. } => *size,
             _ => 0,
         };
-        let (log, appender) =
+        let (log, present) =
             Log::resume(place, recovered, random_id()).map_err(RecoveryError::Log)?;
-        Files::going_on(log, appender, bytes.saturating_sub(last_bytes))
+        Files::going_on(log, present, bytes.saturating_sub(last_bytes))
     };
-    journal.begin_at(files.offset());
+    journal.begin_at(files.position().offset);
     let mut status = lock(&journal.status);
     status.bytes = files.bytes();
     status.bytes_after_base = if has_base { base_bytes } else { status.bytes };
@@ -196,6 +201,8 @@ struct Replay<'a, 'v> {
     db: DbIndex,
     /// Replies nobody hears.
     output: Output,
+    /// Compiles functions.
+    scripts: RefCell<WorkerScripts>,
     commands: u64,
 }
 
@@ -262,8 +269,9 @@ impl Replay<'_, '_> {
             {
                 Ok(())
             }
-            Handler::Session | Handler::Container | Handler::Sliced(_) => {
-                Err(ServerError::NotFromLog.into())
+            _ => {
+                let carry_out = library_change(command).ok_or(ServerError::NotFromLog)?;
+                carry_out(&LibraryChange::of_log(self.shared, &self.scripts, args)).map(|_| ())
             }
         }
     }

@@ -162,6 +162,10 @@ impl Saving {
             return Err(UnderWay(save.purpose));
         }
         let settings = shared.config.current();
+        if purpose == Purpose::LogBase {
+            // Before anything is looked at that can change although all shards are held: libraries.
+            Journal::begin(shared);
+        }
         let preface = Preface::of(shared, view, purpose, now);
         let (chunks, arrivals) = std::sync::mpsc::channel();
         let save = Arc::new(Save {
@@ -180,12 +184,9 @@ impl Saving {
         for shard in view.each() {
             shard.begin_snapshot(settings.snapshot_contents());
         }
-        match purpose {
-            Purpose::File => {
-                lock(&self.history).last_try = now;
-                self.is_scheduled.store(false, Ordering::Relaxed);
-            }
-            Purpose::LogBase => Journal::begin(shared),
+        if purpose == Purpose::File {
+            lock(&self.history).last_try = now;
+            self.is_scheduled.store(false, Ordering::Relaxed);
         }
         self.is_under_way.store(true, Ordering::Release);
         *current = Some(Arc::clone(&save));

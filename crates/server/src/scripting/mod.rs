@@ -15,6 +15,7 @@
 
 mod ahead;
 pub mod busy;
+pub mod change;
 pub mod engine;
 pub mod flags;
 pub mod host;

@@ -98,8 +98,9 @@ impl Example {
                 // What was left is whole, and can be written to.
                 let (again, second) = read(&self.place).unwrap();
                 assert!(again == found && second.torn.is_none(), "{}", what());
-                let (_, mut appender) =
+                let (mut log, resumed) =
                     Log::resume(self.place.clone(), second, LogId([9; 16])).unwrap();
+                let mut appender = log.go_on(resumed).unwrap();
                 appender.append(&group("SET more 1")).unwrap();
                 let (longer, _) = read(&self.place).unwrap();
                 assert_eq!(longer[..found.len()], found);

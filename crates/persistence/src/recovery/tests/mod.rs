@@ -76,7 +76,8 @@ fn a_log_is_read_as_it_was_written_and_goes_on() {
     let (found, recovered) = read(&place).unwrap();
     let mut expected = vec!["load abc", "SET a 1", "MULTI", "SET b 2", "EXEC"];
     assert_eq!(found, expected);
-    let (mut log, mut appender) = Log::resume(place.clone(), recovered, LogId([2; 16])).unwrap();
+    let (mut log, resumed) = Log::resume(place.clone(), recovered, LogId([2; 16])).unwrap();
+    let mut appender = log.go_on(resumed).unwrap();
     appender.append(&group("SET c 3")).unwrap();
     let mut appender = log.begin_file(appender.position()).unwrap();
     appender.append(&group("SET d 4")).unwrap();
@@ -139,7 +140,8 @@ fn a_torn_line_in_a_value_is_no_evidence() {
     let place = place(&directory);
     let path = chunks(&place, 3, 100, true);
     let (_, recovered) = read(&place).unwrap();
-    let (_, mut appender) = Log::resume(place.clone(), recovered, LogId([2; 16])).unwrap();
+    let (mut log, resumed) = Log::resume(place.clone(), recovered, LogId([2; 16])).unwrap();
+    let mut appender = log.go_on(resumed).unwrap();
     let line =
         crate::line::ChunkLine::of(b"", 0, Position { offset: 1 << 20, chain: 0 }, Some(1 << 20));
     let value = [b"\r\n".to_vec(), line.bytes().to_vec()].concat().repeat(50);
@@ -200,7 +202,8 @@ fn a_log_of_redis_is_read_and_goes_on_as_ours() {
     assert_eq!(found, expected);
     assert_eq!(recovered.torn.as_ref().unwrap().kept_bytes, whole);
     assert_eq!(recovered.tail, Tail::Closed(None));
-    let (_, mut appender) = Log::resume(place.clone(), recovered, LogId([2; 16])).unwrap();
+    let (mut log, resumed) = Log::resume(place.clone(), recovered, LogId([2; 16])).unwrap();
+    let mut appender = log.go_on(resumed).unwrap();
     appender.append(&group("SET d 1")).unwrap();
     expected.push("SET d 1");
     let (found, recovered) = read(&place).unwrap();
@@ -233,7 +236,8 @@ fn redis_may_continue_a_log_of_ours_and_we_may_continue_that() {
     fs::write(&path, [content, theirs].concat()).unwrap();
     let (found, recovered) = read(&place).unwrap();
     assert_eq!(found, ["load ", "SET 0 x", "SET 1 x", "SELECT 0", "SET 3 x"]);
-    let (_, mut appender) = Log::resume(place.clone(), recovered, LogId([3; 16])).unwrap();
+    let (mut log, resumed) = Log::resume(place.clone(), recovered, LogId([3; 16])).unwrap();
+    let mut appender = log.go_on(resumed).unwrap();
     appender.append(&group("SET 4 x")).unwrap();
     let (found, recovered) = read(&place).unwrap();
     assert_eq!(found[4..], ["SET 3 x", "SET 4 x"]);

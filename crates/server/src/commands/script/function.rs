@@ -2,7 +2,8 @@
 
 use super::{BASE, script};
 use crate::commands::error::ServerError;
-use crate::scripting::library::{added, compile};
+use crate::scripting::change::{CarryOut, LibraryChange};
+use crate::scripting::library::added;
 use crate::scripting::store::{Libraries, Library};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::glob::{Case, glob_matches};
@@ -50,14 +51,7 @@ pub(super) static DELETE: SessionCommand = SessionCommand::alone(
         tips: EVERYWHERE,
         ..BASE
     },
-    |call| {
-        let name = call.args.at(2);
-        call.shared.scripts.change_libraries(|libraries| match libraries.find(name) {
-            Some(_) => Ok(libraries.without(name)),
-            None => Err(ReplyError::from(ServerError::LibraryNotFound)),
-        })?;
-        call.ok()
-    },
+    |call| answer(call, delete),
 )
 .within();
 
@@ -78,17 +72,7 @@ pub(super) static FLUSH: SessionCommand = SessionCommand::alone(
         tips: EVERYWHERE,
         ..BASE
     },
-    |call| {
-        if call.args.len() > 3 {
-            let subcommand = call.args.at(1).to_vec();
-            return Err(ServerError::SubcommandArguments { command: "FUNCTION", subcommand }.into());
-        }
-        if !script::is_flush(call) {
-            return Err(ServerError::FunctionFlushMode.into());
-        }
-        call.shared.scripts.change_libraries(|_| Ok::<_, ReplyError>(Libraries::default()))?;
-        call.ok()
-    },
+    |call| answer(call, flush),
 )
 .within();
 
@@ -179,7 +163,7 @@ pub(super) static LOAD: SessionCommand = SessionCommand::alone(
         tips: EVERYWHERE,
         ..BASE
     },
-    load,
+    |call| answer(call, load),
 )
 .within();
 
@@ -258,43 +242,59 @@ fn show(reply: &mut ReplyWriter<'_>, library: &Library, with_code: bool) {
     }
 }
 
-fn load(call: &mut SessionCall<'_>) -> SessionResult {
-    let text = call.args.at(call.args.len() - 1);
-    let mut replaces = false;
-    for option in call.args.head(call.args.len() - 1).tail(2).iter() {
+/// Carries out a command that changes libraries, for a client.
+pub(super) fn answer(call: &mut SessionCall<'_>, carry_out: CarryOut) -> SessionResult {
+    match carry_out(&LibraryChange::of_call(call))? {
+        Some(name) => call.reply().bulk(&name),
+        None => call.reply().ok(),
+    }
+    Ok(Flow::Next)
+}
+
+pub(super) fn delete(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+    let name = change.args.at(2);
+    change.change(&[b"FUNCTION", b"DELETE", name], |libraries| match libraries.find(name) {
+        None if !change.is_replayed() => Err(ServerError::LibraryNotFound.into()),
+        _ => Ok(libraries.without(name)),
+    })?;
+    Ok(None)
+}
+
+pub(super) fn flush(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+    let args = change.args;
+    if args.len() > 3 {
+        let subcommand = args.at(1).to_vec();
+        return Err(ServerError::SubcommandArguments { command: "FUNCTION", subcommand }.into());
+    }
+    if !script::is_flush(args) {
+        return Err(ServerError::FunctionFlushMode.into());
+    }
+    change.change(&[b"FUNCTION", b"FLUSH"], |_| Ok(Libraries::default()))?;
+    Ok(None)
+}
+
+pub(super) fn load(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+    let args = change.args;
+    let text = args.at(args.len() - 1);
+    let mut replaces = change.is_replayed();
+    for option in args.head(args.len() - 1).tail(2).iter() {
         if !option.eq_ignore_ascii_case(b"REPLACE") {
             return Err(ServerError::FunctionLoadOption(option.to_vec()).into());
         }
         replaces = true;
     }
-    let library = compiled(call, text, |libraries, name| {
+    let check = |libraries: &Libraries, name: &[u8]| {
         if !replaces && libraries.find(name).is_some() {
             return Err(ServerError::LibraryExists(name.to_vec()).into());
         }
         Ok(())
-    })?;
-    let library = Arc::new(library);
-    call.shared.scripts.change_libraries(|libraries| {
-        if !replaces && libraries.find(&library.name).is_some() {
-            return Err(ReplyError::from(ServerError::LibraryExists(library.name.clone())));
-        }
+    };
+    let library = Arc::new(change.compiled(text, check)?);
+    change.change(&[b"FUNCTION", b"LOAD", b"REPLACE", text], |libraries| {
+        check(libraries, &library.name)?;
         added(libraries, &library)
     })?;
-    call.reply().bulk(&library.name);
-    Ok(Flow::Next)
-}
-
-/// Compiles a library to see that it can be, and what functions it has. `check` sees its name before.
-pub(super) fn compiled(
-    call: &SessionCall<'_>,
-    text: &[u8],
-    check: impl FnOnce(&Libraries, &[u8]) -> Result<(), ReplyError>,
-) -> Result<Library, ReplyError> {
-    let (shared, core) = (call.shared, call.core);
-    let scripts = &mut core.scripts.borrow_mut();
-    compile(scripts, core.worker, &shared.stopwatch, text, |name| {
-        check(&shared.scripts.libraries(), name)
-    })
+    Ok(Some(library.name.clone()))
 }
 
 fn stats(call: &mut SessionCall<'_>) -> SessionResult {

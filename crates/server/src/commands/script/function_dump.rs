@@ -1,11 +1,12 @@
 //! FUNCTION DUMP and RESTORE.
 
 use super::BASE;
-use super::function::{EVERYWHERE, compiled};
+use super::function::{EVERYWHERE, answer};
 use crate::commands::error::ServerError;
+use crate::scripting::change::LibraryChange;
 use crate::scripting::library::added;
 use crate::scripting::store::{Libraries, Library};
-use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::session_command::{Flow, SessionCommand};
 use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
 use darter_rdb::{NoFunctions, Payload, Version, decode_functions, encode_functions, payload};
 use std::sync::Arc;
@@ -57,7 +58,7 @@ pub(super) static RESTORE: SessionCommand = SessionCommand::alone(
         tips: EVERYWHERE,
         ..BASE
     },
-    restore,
+    |call| answer(call, restore),
 )
 .within();
 
@@ -72,11 +73,12 @@ enum Policy {
     Replace,
 }
 
-fn restore(call: &mut SessionCall<'_>) -> SessionResult {
-    let policy = match call.args.get(3) {
+pub(super) fn restore(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+    let args = change.args;
+    let policy = match args.get(3) {
         None => Policy::Append,
-        Some(_) if call.args.len() > 4 => {
-            let subcommand = call.args.at(1).to_vec();
+        Some(_) if args.len() > 4 => {
+            let subcommand = args.at(1).to_vec();
             return Err(ServerError::SubcommandArguments { command: "FUNCTION", subcommand }.into());
         }
         Some(word) if word.eq_ignore_ascii_case(b"FLUSH") => Policy::Flush,
@@ -84,7 +86,7 @@ fn restore(call: &mut SessionCall<'_>) -> SessionResult {
         Some(word) if word.eq_ignore_ascii_case(b"REPLACE") => Policy::Replace,
         Some(_) => return Err(ServerError::RestorePolicy.into()),
     };
-    let dump = Payload::checked(call.args.at(2)).ok_or(ServerError::FunctionPayload)?;
+    let dump = Payload::checked(args.at(2)).ok_or(ServerError::FunctionPayload)?;
     let texts = decode_functions(dump.value).map_err(|problem| {
         ServerError::FunctionPayloadType(match problem {
             NoFunctions::BeforeGa => "Pre-GA function format not supported",
@@ -94,20 +96,21 @@ fn restore(call: &mut SessionCall<'_>) -> SessionResult {
     })?;
     let mut libraries: Vec<Arc<Library>> = Vec::new();
     for text in &texts {
-        libraries.push(Arc::new(compiled(call, text, |_, _| Ok(()))?));
+        libraries.push(Arc::new(change.compiled(text, |_, _| Ok(()))?));
     }
-    call.shared.scripts.change_libraries(|known| {
+    let word: &[u8] = if policy == Policy::Flush { b"FLUSH" } else { b"REPLACE" };
+    change.change(&[b"FUNCTION", b"RESTORE", args.at(2), word], |known| {
         let empty = Libraries::default();
         let mut restored =
             Libraries(if policy == Policy::Flush { &empty } else { known }.0.clone());
         for library in &libraries {
             if policy != Policy::Replace && restored.find(&library.name).is_some() {
                 let name = library.name.clone();
-                return Err(ReplyError::from(ServerError::RestoredLibraryExists(name)));
+                return Err(ServerError::RestoredLibraryExists(name).into());
             }
             restored = added(&restored, library)?;
         }
         Ok(restored)
     })?;
-    call.ok()
+    Ok(None)
 }

@@ -7,8 +7,22 @@ mod function_dump;
 #[expect(clippy::module_inception, reason = "named for the command")]
 mod script;
 
+use crate::scripting::change::CarryOut;
 use crate::session_command::SessionCommand;
 use darter_command_table::{Category, Command, Group, Handler};
+
+/// How a command of the log that changes libraries is carried out; `None` for others.
+pub fn library_change(command: &'static Command) -> Option<CarryOut> {
+    let known: [(&SessionCommand, CarryOut); 4] = [
+        (&function::DELETE, function::delete),
+        (&function::FLUSH, function::flush),
+        (&function::LOAD, function::load),
+        (&function_dump::RESTORE, function_dump::restore),
+    ];
+    let found =
+        known.into_iter().find(|(known, _)| std::ptr::eq(&raw const known.command, command));
+    found.map(|(_, carry_out)| carry_out)
+}
 
 /// Every command of this folder, containers and their subcommands included.
 pub static COMMANDS: &[&SessionCommand] = &[

@@ -6,6 +6,7 @@ use crate::scripting::busy::NotStopped;
 use crate::scripting::run::add_script;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Command, Flags};
+use darter_resp::Args;
 use darter_script::Digest;
 
 /// Commands about scripts.
@@ -103,7 +104,7 @@ pub(super) static FLUSH: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        if !is_flush(call) {
+        if !is_flush(call.args) {
             return Err(ServerError::ScriptFlushMode.into());
         }
         call.shared.scripts.flush();
@@ -113,11 +114,11 @@ pub(super) static FLUSH: SessionCommand = SessionCommand::alone(
 .within();
 
 /// Whether the arguments of a flush are right: none, or how it is done, which makes no difference here.
-pub(super) fn is_flush(call: &SessionCall<'_>) -> bool {
-    match call.args.len() {
+pub(super) fn is_flush(args: Args<'_>) -> bool {
+    match args.len() {
         2 => true,
         3 => {
-            let mode = call.args.at(2);
+            let mode = args.at(2);
             mode.eq_ignore_ascii_case(b"ASYNC") || mode.eq_ignore_ascii_case(b"SYNC")
         }
         _ => false,

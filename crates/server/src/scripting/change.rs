@@ -1,0 +1,92 @@
+//! Changing the libraries of functions, for a client or as the log says.
+
+use super::WorkerScripts;
+use super::library::compile;
+use super::store::{Libraries, Library};
+use crate::observed::Together;
+use crate::session_command::SessionCall;
+use crate::shared::Shared;
+use darter_base::{DbIndex, WorkerId};
+use darter_command_table::ReplyError;
+use darter_resp::{Args, OwnedArgs};
+use std::cell::RefCell;
+
+/// A command that changes libraries.
+#[derive(Debug)]
+pub struct LibraryChange<'a> {
+    pub shared: &'static Shared,
+    pub args: Args<'a>,
+    /// Who compiles.
+    worker: WorkerId,
+    scripts: &'a RefCell<WorkerScripts>,
+    /// The database it is run in, if it does not come from the log.
+    db: Option<DbIndex>,
+    together: Option<&'a Together>,
+}
+
+/// How such a command is carried out; the name of a library that was loaded.
+pub type CarryOut = fn(&LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError>;
+
+impl<'a> LibraryChange<'a> {
+    /// For a client.
+    pub fn of_call(call: &'a SessionCall<'_>) -> Self {
+        Self {
+            shared: call.shared,
+            args: call.args,
+            worker: call.core.worker,
+            scripts: &call.core.scripts,
+            db: Some(call.session.db),
+            together: call.together,
+        }
+    }
+
+    /// As the log says, before any worker runs.
+    pub const fn of_log(
+        shared: &'static Shared,
+        scripts: &'a RefCell<WorkerScripts>,
+        args: Args<'a>,
+    ) -> Self {
+        Self { shared, args, worker: WorkerId(0), scripts, db: None, together: None }
+    }
+
+    /// Whether it is something that has happened before. What it does may be there already then: nothing keeps a base
+    /// from being newer than a change behind it, as no shard is held for one.
+    pub const fn is_replayed(&self) -> bool {
+        self.db.is_none()
+    }
+
+    /// Compiles a library to see that it can be, and what functions it has. `check` sees its name before.
+    pub fn compiled(
+        &self,
+        text: &[u8],
+        check: impl FnOnce(&Libraries, &[u8]) -> Result<(), ReplyError>,
+    ) -> Result<Library, ReplyError> {
+        let (shared, scripts) = (self.shared, &mut self.scripts.borrow_mut());
+        compile(scripts, self.worker, &shared.stopwatch, text, |name| {
+            check(&shared.scripts.libraries(), name)
+        })
+    }
+
+    /// Replaces the libraries by what `change` makes of them, and records that as the command of these words, which
+    /// does the same however often it is run.
+    pub fn change(
+        &self,
+        words: &[&[u8]],
+        change: impl FnOnce(&Libraries) -> Result<Libraries, ReplyError>,
+    ) -> Result<(), ReplyError> {
+        self.shared.scripts.change_libraries(|libraries| {
+            let changed = change(libraries)?;
+            // While nobody else changes them, so that the log has the changes in their order.
+            if let Some(db) = self.db
+                && self.shared.journal.is_attached()
+            {
+                let args: OwnedArgs = words.iter().collect();
+                match self.together {
+                    Some(together) => together.record(db, args.as_args()),
+                    None => self.shared.journal.record(db, args.as_args()),
+                }
+            }
+            Ok(changed)
+        })
+    }
+}
