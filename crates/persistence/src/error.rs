@@ -126,6 +126,10 @@ impl fmt::Display for LogError {
             Spot::Byte(byte) => write!(out, ", byte {byte}")?,
             Spot::Line(line) => write!(out, ", line {line}")?,
         }
+        if let Why::Missing = self.why {
+            // As the system says it, for those who search logs for that.
+            return write!(out, " is missing: No such file or directory. {}", self.advice());
+        }
         write!(out, ": {}. {}", self.why, self.advice())
     }
 }

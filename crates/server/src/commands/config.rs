@@ -144,6 +144,7 @@ fn follow_log(call: &SessionCall<'_>, view: &mut ShardView<'_>) {
             shared.journal.ask_for_base();
         }
     } else if !is_on {
+        shared.saving.give_up_base();
         shared.journal.detach(shared);
     }
 }

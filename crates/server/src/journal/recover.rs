@@ -94,12 +94,14 @@ fn begin_with_file(shared: &'static Shared, view: &mut ShardView<'_>) -> Result<
 /// Throws away what the shards hold that `view` is over, which are all, and loads what the log says (DEBUG LOADAOF).
 ///
 /// # Errors
-/// When there is no log, or it cannot be written or read. The shards have a part of it then.
+/// When it cannot be written or read. The shards have a part of it then.
 pub fn reload(shared: &'static Shared, view: &mut ShardView<'_>) -> Result<(), RecoveryError> {
     let failed = |why: String| RecoveryError::Io(io::Error::other(why));
+    // Nobody writes meanwhile. Where no log is kept there may still be one.
     let mut files = lock(&shared.journal.files);
-    let Some(present) = &mut *files else { return Err(failed("there is no log".to_owned())) };
-    present.write(&shared.journal).map_err(|failure| failed(failure.to_string()))?;
+    if let Some(present) = &mut *files {
+        present.write(&shared.journal).map_err(|failure| failed(failure.to_string()))?;
+    }
     load::flush(view);
     recover_into(shared, view)?;
     Ok(())

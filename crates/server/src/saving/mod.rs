@@ -244,6 +244,15 @@ impl Saving {
         }
     }
 
+    /// Throws the base of a log away that is being written: the log was switched off.
+    pub fn give_up_base(&self) {
+        if let Some(save) = self.current().filter(|save| save.purpose == Purpose::LogBase) {
+            tracing::warn!("Killing AOF child: its base is given up, as there is to be no log");
+            save.is_cancelled.store(true, Ordering::Relaxed);
+            save.is_abandoned.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Lets a save begin as soon as it can.
     pub fn schedule(&self) {
         self.is_scheduled.store(true, Ordering::Relaxed);
