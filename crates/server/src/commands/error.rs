@@ -108,8 +108,6 @@ pub enum ServerError {
     NoModules,
     /// `MODULE UNLOAD`.
     NoSuchModule,
-    /// What needs files, of which there are none; the command.
-    NoPersistence(&'static str),
     /// What changes data while the log cannot be written, and why it cannot.
     CannotLog(Option<String>),
     /// `DEBUG LOADAOF` that could not load.
@@ -349,12 +347,6 @@ impl fmt::Display for ServerError {
             Self::CannotLog(cause) => {
                 let cause = cause.as_deref().unwrap_or("unknown");
                 return write!(formatter, "MISCONF Errors writing to the AOF file: {cause}");
-            }
-            Self::NoPersistence(command) => {
-                return write!(
-                    formatter,
-                    "ERR {command} is not supported by this version: it keeps nothing on disk"
-                );
             }
             Self::NoSaveToCancel => {
                 "ERR Background saving is currently not in progress or scheduled"
