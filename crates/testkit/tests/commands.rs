@@ -20,7 +20,6 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("ACL LOAD", &[]),
     ("ACL SAVE", &[]),
     ("ACL SETUSER", &["somebody"]),
-    ("BGREWRITEAOF", &[]),
     ("CLIENT IMPORT-SOURCE", &["ON"]),
     ("FAILOVER", &[]),
     ("MODULE LOAD", &["path"]),
