@@ -274,6 +274,12 @@ impl Session {
         result
     }
 
+    /// Notes that a command may be answered that began before: it may have changed something since answers were sent
+    /// the last time.
+    pub const fn note_late_answer(&mut self) {
+        self.has_written = true;
+    }
+
     /// Lets `finish` go on with the pending command, and drops its reply if it is not wanted.
     #[inline]
     pub fn finish_pending<T: Mute, R>(
@@ -281,6 +287,7 @@ impl Session {
         target: &mut T,
         finish: impl FnOnce(&mut Self, &mut T) -> R,
     ) -> R {
+        self.note_late_answer();
         if !self.mutes_pending {
             return finish(self, target);
         }
