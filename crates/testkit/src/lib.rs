@@ -26,6 +26,7 @@ pub mod proxy;
 pub mod queues;
 pub mod reply;
 pub mod request;
+pub mod rounds;
 pub mod server;
 pub mod transcript;
 pub mod value;

@@ -1,0 +1,197 @@
+//! Machines that lose their power: of what was written only that is there again which was on the disk.
+//!
+//! The server's system calls are watched (strace), so that it is known how much of each file had been synced when it was
+//! killed; the rest is cut off before the next start, or becomes zeroes, as file systems leave it. Names of files
+//! are taken to survive: that is what makes losing their contents hurt most.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use darter_testkit::durable::{darter_in, eventually};
+use darter_testkit::mode::SERVER_MODES;
+use darter_testkit::rounds::{Rounds, WRITERS, check, load};
+use darter_testkit::{Server, ServerSpec};
+
+/// Times the power goes, per mode.
+const CYCLES: usize = 13;
+
+/// The system calls that change files or bring them onto the disk.
+const WATCHED: &str = "openat,write,writev,ftruncate,fsync,fdatasync,rename,unlink";
+
+#[test]
+fn nothing_acknowledged_is_lost_with_the_power() {
+    let modes = [SERVER_MODES[2], SERVER_MODES[3], SERVER_MODES[6], SERVER_MODES[7]];
+    for mode in modes {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let arguments = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
+        let mut rounds = [Rounds::default(); WRITERS];
+        for cycle in 0..=CYCLES {
+            let trace = directory.path().join(format!("trace-{cycle}"));
+            let spec = watched(&darter_in(mode, &data, &arguments), directory.path(), &trace);
+            // What is there now has survived a power cut, so it is on the disk.
+            let before = sizes(&data);
+            let mut server = Server::start(&spec).unwrap();
+            let mut client = server.connect().unwrap();
+            for (writer, rounds) in rounds.iter_mut().enumerate() {
+                check(&mut client, writer, rounds, true, &format!("{mode}, cycle {cycle}"));
+            }
+            let enough = 100 + cycle as u64 * 7919 % 500;
+            load(&mut server, &mut rounds, enough, cycle % 2 == 1);
+            let end = format!("{} +++ killed by SIGKILL +++", server.pid());
+            let is_complete = || fs::read_to_string(&trace).is_ok_and(|trace| trace.contains(&end));
+            assert!(eventually(is_complete), "strace has not come to an end");
+            let trace = fs::read_to_string(&trace).unwrap();
+            cut_power(&data, &synced(&trace, &data, before), cycle % 3 == 2);
+        }
+    }
+}
+
+/// The same server with its system calls watched.
+fn watched(spec: &ServerSpec, directory: &Path, trace: &Path) -> ServerSpec {
+    let program = directory.join("watched");
+    let script = format!(
+        "#!/bin/sh\nexec strace -D -f --seccomp-bpf -qq -y -s 400 -e trace={WATCHED} -o '{}' '{}' \"$@\"\n",
+        trace.display(),
+        spec.program.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    ServerSpec { program, ..spec.clone() }
+}
+
+/// Every file below a directory, and how long it is.
+fn sizes(directory: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        if metadata.is_dir() {
+            found.extend(sizes(&entry.path()));
+        } else {
+            found.insert(entry.path(), metadata.len());
+        }
+    }
+    found
+}
+
+/// A file as the system calls have left it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    bytes: u64,
+    synced: u64,
+}
+
+/// How much of each file is on the disk after the system calls of a trace, of a process in `directory`.
+fn synced(trace: &str, directory: &Path, before: BTreeMap<PathBuf, u64>) -> BTreeMap<PathBuf, u64> {
+    let on_disk = |(path, bytes)| (path, Written { bytes, synced: bytes });
+    let mut files: BTreeMap<PathBuf, Written> = before.into_iter().map(on_disk).collect();
+    // Calls that have begun, by thread, with what the file held then.
+    let mut begun: BTreeMap<&str, (String, u64)> = BTreeMap::new();
+    for line in trace.lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        let whole = if let Some(rest) = call.strip_prefix("<... ") {
+            let Some((head, bytes)) = begun.remove(thread) else { continue };
+            let rest = rest.split_once('>').map_or("", |(_, rest)| rest);
+            apply(&mut files, &format!("{head}{rest}"), directory, bytes);
+            continue;
+        } else if let Some(head) = call.strip_suffix(" <unfinished ...>") {
+            let bytes =
+                file_of(head).and_then(|path| files.get(&path)).map_or(0, |file| file.bytes);
+            begun.insert(thread, (head.to_owned(), bytes));
+            continue;
+        } else {
+            call
+        };
+        let bytes = file_of(whole).and_then(|path| files.get(&path)).map_or(0, |file| file.bytes);
+        apply(&mut files, whole, directory, bytes);
+    }
+    files.into_iter().map(|(path, file)| (path, file.synced)).collect()
+}
+
+/// The file that a call's first argument is.
+fn file_of(call: &str) -> Option<PathBuf> {
+    let (_, arguments) = call.split_once('(')?;
+    let (_, rest) = arguments.split_once('<')?;
+    let (path, _) = rest.split_once('>')?;
+    arguments.starts_with(|digit: char| digit.is_ascii_digit()).then(|| PathBuf::from(path))
+}
+
+/// What a call has done to the files; a sync brings those `bytes` onto the disk that were there when it began.
+fn apply(files: &mut BTreeMap<PathBuf, Written>, call: &str, directory: &Path, bytes: u64) {
+    let Some((name, _)) = call.split_once('(') else { return };
+    let Some((arguments, result)) = call.rsplit_once(" = ") else { return };
+    if result.starts_with('-') || result.starts_with('?') {
+        return;
+    }
+    let texts = arguments.split('"').skip(1).step_by(2);
+    let paths: Vec<PathBuf> = texts.map(|text| directory.join(text)).collect();
+    match (name, file_of(call)) {
+        ("openat", _) if arguments.contains("O_TRUNC") => {
+            files.insert(paths[0].clone(), Written::default());
+        }
+        ("write" | "writev", Some(path)) => {
+            let count: u64 = result.trim().parse().unwrap_or(0);
+            if let Some(file) = files.get_mut(&path) {
+                file.bytes += count;
+            }
+        }
+        ("ftruncate", Some(path)) => {
+            let (_, length) = arguments.rsplit_once(", ").unwrap();
+            let length: u64 = length.trim_end_matches(')').parse().unwrap();
+            if let Some(file) = files.get_mut(&path) {
+                *file = Written { bytes: length, synced: file.synced.min(length) };
+            }
+        }
+        ("fsync" | "fdatasync", Some(path)) => {
+            if let Some(file) = files.get_mut(&path) {
+                file.synced = file.synced.max(bytes);
+            }
+        }
+        ("rename", _) => {
+            if let Some(file) = files.remove(&paths[0]) {
+                files.insert(paths[1].clone(), file);
+            }
+        }
+        ("unlink", _) => {
+            files.remove(&paths[0]);
+        }
+        _ => {}
+    }
+}
+
+/// Leaves of each file what was on the disk; what was not is gone, or zeroes.
+fn cut_power(directory: &Path, synced: &BTreeMap<PathBuf, u64>, leaves_zeroes: bool) {
+    for (path, present) in sizes(directory) {
+        let kept = synced.get(&path).copied().unwrap_or(0).min(present);
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(kept).unwrap();
+        if leaves_zeroes {
+            file.set_len(present).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_trace_tells_what_was_on_the_disk() {
+    let trace = "\
+        7 openat(AT_FDCWD</>, \"/d/a\", O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0666) = 3</d/a>\n\
+        7 write(3</d/a>, \"x\"..., 10) = 10\n\
+        8 fdatasync(3</d/a> <unfinished ...>\n\
+        7 writev(3</d/a>, [{iov_base=\"y\", iov_len=5}], 1) = 5\n\
+        8 <... fdatasync resumed>) = 0\n\
+        7 rename(\"a\", \"/d/b\") = 0\n\
+        7 write(4</d/old>, \"z\", 1) = 1\n\
+        7 fdatasync(4</d/old>) = -1 EIO (Input/output error)\n\
+        7 ftruncate(5</d/cut>, 3) = 0\n";
+    let before = [("/d/old", 4), ("/d/cut", 9)].map(|(path, bytes)| (PathBuf::from(path), bytes));
+    let found = synced(trace, Path::new("/d"), before.into());
+    let expected = [("/d/b", 10), ("/d/old", 4), ("/d/cut", 3)];
+    assert_eq!(found, expected.map(|(path, bytes)| (PathBuf::from(path), bytes)).into());
+}
