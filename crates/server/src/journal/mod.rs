@@ -230,8 +230,8 @@ impl Journal {
         }
     }
 
-    /// What every worker does once a tick and before it sends answers: what has been recorded goes to the file, unless another thread has to do
-    /// that because it takes long.
+    /// What every worker does once a tick and before it sends answers: what has been recorded goes to the file,
+    /// unless another thread has to do that because it takes long.
     #[inline]
     pub fn write_out(&self, stopwatch: &Stopwatch) {
         if self.is_attached() {

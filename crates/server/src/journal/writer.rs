@@ -251,7 +251,6 @@ impl Writer {
         {
             self.journal.wants_base.store(true, Ordering::Relaxed);
         }
-        self.asked_at.get_or_insert(now);
         if !is_recent {
             self.asked_at = Some(now);
         }
@@ -260,13 +259,11 @@ impl Writer {
     /// Lets clients wait for the disk, or no longer.
     fn follow(&self, settings: &Settings) {
         let journal = self.journal;
-        let is_starting = match &*lock(&journal.files) {
-            Some(files) => files.is_hidden() && !journal.has_failed(),
-            None => true,
-        };
+        // What nobody would find is not waited for while a log begins.
+        let is_found = lock(&journal.files).as_ref().is_some_and(|files| !files.is_hidden());
         let is_strict = journal.is_attached()
             && settings.journal.syncs == SyncPolicy::Always
-            && (!is_starting || journal.has_failed());
+            && (is_found || journal.has_failed());
         if journal.is_strict.swap(is_strict, Ordering::Relaxed) && !is_strict {
             journal.tell_synced(self.shared);
         }
