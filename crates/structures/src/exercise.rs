@@ -471,3 +471,15 @@ pub fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
     };
     (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect()
 }
+
+/// Runs `exercise` on `len` random bytes of each of `count` seeds, as a model test.
+///
+/// Under Miri, which runs some thousand times slower, on less of both.
+#[cfg(test)]
+pub fn for_seeds(count: u64, len: usize, exercise: impl Fn(&[u8])) {
+    let (count, len) = if cfg!(miri) { (2, len.min(1_000)) } else { (count, len) };
+    for seed in 0..count {
+        eprintln!("seed {seed}");
+        exercise(&random_bytes(seed, len));
+    }
+}

@@ -172,10 +172,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_a_model() {
-        for seed in 0..40 {
-            crate::exercise::integers(&crate::exercise::random_bytes(seed, 8_000));
-        }
+    fn random_operations_match_the_model() {
+        crate::exercise::for_seeds(40, 8_000, crate::exercise::integers);
     }
 
     #[test]

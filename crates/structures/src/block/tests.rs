@@ -72,8 +72,5 @@ fn replacing_a_value_of_the_same_size_class_stays_in_place() {
 
 #[test]
 fn random_operations_match_the_model() {
-    for seed in 0..300 {
-        eprintln!("seed {seed}");
-        exercise::block(&exercise::random_bytes(seed, 2000));
-    }
+    exercise::for_seeds(300, 2_000, exercise::block);
 }

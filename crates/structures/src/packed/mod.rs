@@ -583,10 +583,7 @@ mod tests {
 
     #[test]
     fn random_operations_match_the_model() {
-        for seed in 0..300 {
-            eprintln!("seed {seed}");
-            exercise::packed(&exercise::random_bytes(seed, 2000));
-        }
+        exercise::for_seeds(300, 2_000, exercise::packed);
     }
 
     #[test]

@@ -360,10 +360,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_a_model() {
-        for seed in 0..60 {
-            crate::exercise::ranked(&crate::exercise::random_bytes(seed, 20_000));
-        }
+    fn random_operations_match_the_model() {
+        crate::exercise::for_seeds(60, 20_000, crate::exercise::ranked);
     }
 
     fn numbered(count: u32) -> RankedMembers {

@@ -35,10 +35,7 @@ fn remove(table: &mut Keys, number: u64) {
 
 #[test]
 fn random_operations_match_the_model() {
-    for seed in 0..60 {
-        eprintln!("seed {seed}");
-        exercise::table(&exercise::random_bytes(seed, 60_000));
-    }
+    exercise::for_seeds(60, 60_000, exercise::table);
 }
 
 #[test]
