@@ -82,6 +82,18 @@ pub enum Feed {
     PipelinedBytewise,
 }
 
+/// The ways in which the whole corpus goes to each mode. Where a request is cut is the parser's business alone,
+/// which does not know the protocol of the replies: requests that are cut, whose bytes go one by one and
+/// cost most of the time, go to one protocol each.
+pub const RUNS: &[(Protocol, Feed)] = &[
+    (Protocol::Resp2, Feed::OneByOne),
+    (Protocol::Resp2, Feed::Pipelined),
+    (Protocol::Resp2, Feed::Bytewise),
+    (Protocol::Resp3, Feed::OneByOne),
+    (Protocol::Resp3, Feed::Pipelined),
+    (Protocol::Resp3, Feed::PipelinedBytewise),
+];
+
 /// Every feed.
 pub const FEEDS: &[Feed] =
     &[Feed::OneByOne, Feed::Pipelined, Feed::Bytewise, Feed::PipelinedBytewise];

@@ -3,10 +3,11 @@
 //!
 //! Builds the server unless `DARTER_BIN` names one. A tree without a server has nothing to test.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use darter_testkit::diff::run::Pair;
-use darter_testkit::mode::{self, FEEDS, PROTOCOLS, SERVER_MODES, ServerMode};
+use darter_testkit::mode::{self, RUNS, SERVER_MODES, ServerMode};
 use darter_testkit::transcript::corpus;
 use darter_testkit::transcript::model::{ServerKind, Target, Transcript};
 use darter_testkit::{Feed, Protocol, Server, diff, linear, queues};
@@ -23,7 +24,10 @@ const TICKETED_ELEMENTS: usize = 10_000;
 const QUEUE_OPERATIONS: usize = 80_000;
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // A transcript waits three quarters of its time for deadlines: two at once on each core.
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(2 * cores);
     let mut trials = Vec::new();
     if mode::darter_exists() {
         match corpus::load(&corpus::directory()) {
@@ -48,13 +52,10 @@ fn trials_in(corpus: &Arc<Vec<Transcript>>, server_mode: &'static ServerMode) ->
         Trial::test(format!("{server_mode}::tickets"), || tickets(server_mode)),
         Trial::test(format!("{server_mode}::queues"), || queues(server_mode)),
     ];
-    for &protocol in PROTOCOLS {
-        for &feed in FEEDS {
-            let corpus = Arc::clone(corpus);
-            let name = format!("{server_mode}::transcripts::{protocol}::{feed}");
-            trials
-                .push(Trial::test(name, move || transcripts(&corpus, server_mode, protocol, feed)));
-        }
+    for &(protocol, feed) in RUNS {
+        let corpus = Arc::clone(corpus);
+        let name = format!("{server_mode}::transcripts::{protocol}::{feed}");
+        trials.push(Trial::test(name, move || transcripts(&corpus, server_mode, protocol, feed)));
     }
     trials
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use darter_testkit::mode::{self, FEEDS, PROTOCOLS};
+use darter_testkit::mode::{self, RUNS};
 use darter_testkit::transcript::corpus;
 use darter_testkit::transcript::model::{Action, ServerKind, Transcript};
 use darter_testkit::{Feed, Protocol};
@@ -22,12 +22,10 @@ fn trials(corpus: &Arc<Vec<Transcript>>) -> Vec<Trial> {
     let mut trials = vec![Trial::test("corpus::has_a_reply_for_every_step", move || {
         every_step_has_a_reply(&all)
     })];
-    for &protocol in PROTOCOLS {
-        for &feed in FEEDS {
-            let corpus = Arc::clone(corpus);
-            let name = format!("redis::{protocol}::{feed}");
-            trials.push(Trial::test(name, move || against_redis(&corpus, protocol, feed)));
-        }
+    for &(protocol, feed) in RUNS {
+        let corpus = Arc::clone(corpus);
+        let name = format!("redis::{protocol}::{feed}");
+        trials.push(Trial::test(name, move || against_redis(&corpus, protocol, feed)));
     }
     trials
 }
