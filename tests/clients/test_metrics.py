@@ -66,6 +66,8 @@ def free_port():
 class Metrics(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        with redis.Redis(port=PORT) as client:
+            client.config_set("appendonly", "yes")
         port = free_port()
         cls.exporter_url = f"http://127.0.0.1:{port}/metrics"
         cls.exporter = subprocess.Popen(
@@ -88,6 +90,8 @@ class Metrics(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
+        with redis.Redis(port=PORT) as client:
+            client.config_set("appendonly", "no")
         cls.exporter.terminate()
         _, log = cls.exporter.communicate(timeout=10)
         complaints = [line for line in log.splitlines() if re.search("level=(error|warn|fatal)", line)]
@@ -97,7 +101,6 @@ class Metrics(unittest.TestCase):
         self.client = redis.Redis(port=PORT)
         self.client.flushall()
         self.client.config_set("slowlog-log-slower-than", 0)
-        self.client.config_set("appendonly", "yes")
         self.stops = threading.Event()
         self.load = [threading.Thread(target=self.run_load, args=(number,)) for number in range(2)]
         for thread in self.load:
@@ -106,7 +109,6 @@ class Metrics(unittest.TestCase):
     def tearDown(self):
         self.stop_load()
         self.client.config_set("slowlog-log-slower-than", 10_000)
-        self.client.config_set("appendonly", "no")
         self.client.close()
 
     def run_load(self, number):
