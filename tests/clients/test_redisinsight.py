@@ -91,7 +91,7 @@ class RedisInsight(unittest.TestCase):
         self.assertIn("total.allocated", self.ask("MEMORY", "STATS"))
 
     def test_its_command_line_and_pub_sub_pages(self):
-        documented = self.ask("COMMAND", "DOCS", "get")
+        documented = self.ask("COMMAND DOCS", "get")
         self.assertIn("get", documented)
         subscriber = self.client.pubsub()
         subscriber.psubscribe("*")
