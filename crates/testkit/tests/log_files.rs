@@ -47,7 +47,7 @@ impl Recipient for Kept {
         Ok(len)
     }
 
-    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+    fn command(&mut self, _at: u64, args: Args<'_>) -> Result<(), Refused> {
         encode(&args.iter().collect::<Vec<_>>(), &mut self.commands);
         self.count += 1;
         Ok(())
