@@ -180,7 +180,9 @@ impl Journal {
             lock(&self.requests).cut();
         } else {
             self.begin_at(0);
-            lock(&self.status).failed_rewrites = 0;
+            let mut status = lock(&self.status);
+            (status.failed_rewrites, status.failed_at) = (0, None);
+            drop(status);
             self.is_attached.store(true, Ordering::Relaxed);
         }
         self.ring();
@@ -263,6 +265,7 @@ impl Journal {
             && stopwatch.nanos_between(begun, stopwatch.now()) > QUICK_WRITE_NANOS_MAX
         {
             self.syncs_block.store(true, Ordering::Relaxed);
+            lock(&self.status).delayed_syncs += 1;
         }
         if !is_written {
             self.ring();

@@ -105,7 +105,7 @@ impl Saving {
         if self.current().is_some() {
             return None;
         }
-        if shared.journal.wants_base(settings) {
+        if shared.journal.wants_base(settings, &shared.stopwatch) {
             return Some(Purpose::LogBase);
         }
         self.is_due(settings, now).then_some(Purpose::File)

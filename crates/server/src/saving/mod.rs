@@ -372,6 +372,11 @@ fn tell(shared: &Shared, save: &Save, succeeded: bool) {
 }
 
 impl Save {
+    /// Whether somebody has asked for it to be abandoned.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
     /// How long it has been under way.
     fn seconds(&self, stopwatch: &Stopwatch) -> i64 {
         let nanos = stopwatch.nanos_between(self.begun, stopwatch.now());
