@@ -41,7 +41,7 @@ use std::sync::{Condvar, Mutex};
 use std::thread::JoinHandle;
 
 pub use record::Group;
-pub use recover::{RecoveryError, load_at_start, reload};
+pub use recover::{RecoveryError, recover, reload};
 pub use settings::{JournalSettings, SyncPolicy};
 pub use status::Status;
 pub use writer::close_at_the_end;
