@@ -62,22 +62,25 @@ impl Filler {
             Some(Ok(deadline)) => Expiry::At(deadline),
             Some(Err(_)) => return Err(format!("the deadline of key {:?} is too late", shown())),
         };
-        let value = entry.value.decode();
-        let value = value.map_err(|_| format!("the value of key {:?} is damaged", shown()))?;
-        let Some(value) = value else {
-            tracing::warn!("Key {:?} has no elements and is left out", shown());
-            return Ok(());
-        };
+        let damaged = |_| format!("the value of key {:?} is damaged", shown());
         let hasher = &self.shared.hasher;
         let rules = Rules { limits: &self.terms.limits.encodings, hasher };
         let key = Key { bytes: &entry.key, hash };
         let mut keyspace = shard.keyspace(db, now);
-        let previous = match build(value, rules, now) {
-            Built::Text(text) => keyspace.set_string(&key, &text, expiry),
-            Built::Object(object) => keyspace.set_object(&key, object, expiry),
-            Built::Nothing => {
-                self.loaded.expired += 1;
+        let previous = if let Some(text) = entry.value.text() {
+            keyspace.set_string(&key, &text.map_err(damaged)?, expiry)
+        } else {
+            let Some(value) = entry.value.decode().map_err(damaged)? else {
+                tracing::warn!("Key {:?} has no elements and is left out", shown());
                 return Ok(());
+            };
+            match build(value, rules, now) {
+                Built::Text(text) => keyspace.set_string(&key, &text, expiry),
+                Built::Object(object) => keyspace.set_object(&key, object, expiry),
+                Built::Nothing => {
+                    self.loaded.expired += 1;
+                    return Ok(());
+                }
             }
         };
         if self.terms.present == Present::Refused && previous == Previous::Present {
