@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use darter_persistence::{
-    Appender, BaseFormat, Log, LogId, Options, Place, Recipient, Recovered, Seal, recover,
+    Appender, BaseFormat, Log, LogId, Options, Place, Recipient, Recovered, Refused, Seal, recover,
 };
 use darter_rdb::Version;
 use darter_rdb::file::{self, Checksum, Reader, Record};
