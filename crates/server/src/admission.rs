@@ -105,12 +105,13 @@ impl Core {
             Some(Restriction::Loading) if !self.shared.runs_while_loading(entry) => {
                 Err(ServerError::Loading.into())
             }
-            None | Some(Restriction::Loading) => Ok(entry),
             // PING as well, so that probes see it.
-            Some(cause) if flags.has(Flags::WRITE) || entry.command.name == "PING" => {
+            Some(cause @ (Restriction::CannotSave | Restriction::CannotLog))
+                if flags.has(Flags::WRITE) || entry.command.name == "PING" =>
+            {
                 Err(self.shared.refusal(cause))
             }
-            Some(_) => Ok(entry),
+            _ => Ok(entry),
         }
     }
 

@@ -44,6 +44,10 @@ pub enum Support {
 
 /// A parameter of the configuration.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "properties that have nothing to do with each other"
+)]
 pub struct Parameter {
     /// In lower case.
     pub name: &'static str,
