@@ -1,7 +1,7 @@
 //! Recovery: doing again what the log says.
 
 use super::files::{Files, random_id};
-use super::{Journal, lock};
+use super::{Journal, SyncPolicy, lock};
 use crate::commands::connection::SELECT;
 use crate::commands::error::ServerError;
 use crate::commands::script::library_change;
@@ -180,6 +180,9 @@ fn go_on(
     drop(status);
     *lock(&journal.files) = Some(files);
     journal.is_attached.store(true, Ordering::Relaxed);
+    // The first client may be faster than the thread for the file.
+    let is_strict = settings.journal.syncs == SyncPolicy::Always;
+    journal.is_strict.store(is_strict, Ordering::Relaxed);
     journal.follow(&settings);
     Journal::start(shared).map_err(RecoveryError::Io)
 }
