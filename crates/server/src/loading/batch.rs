@@ -43,14 +43,14 @@ struct Task {
 #[derive(Debug)]
 enum What {
     /// A key is set.
-    Set(Content),
+    Set(Stored),
     /// A command is run; its arguments are at these spans.
     Run(&'static Entry, Range<usize>),
 }
 
 /// What a file says of a key.
 #[derive(Debug)]
-struct Content {
+struct Stored {
     kind: u8,
     version: Version,
     content: Range<usize>,
@@ -73,7 +73,7 @@ impl Batch {
     /// Adds a key as a file has it.
     pub(super) fn add_key(&mut self, address: Address, entry: &RawEntry<'_>) {
         let key = self.keep(&entry.key);
-        let content = Content {
+        let stored = Stored {
             kind: entry.value.kind,
             version: entry.value.version,
             content: self.keep(entry.value.content),
@@ -81,7 +81,7 @@ impl Batch {
             idle_seconds: entry.idle_seconds,
             frequency: entry.frequency,
         };
-        self.add(address, key, What::Set(content));
+        self.add(address, key, What::Set(stored));
     }
 
     /// Adds a command.
@@ -160,18 +160,18 @@ impl Batch {
         router: Router,
     ) -> Result<(), String> {
         match &task.what {
-            What::Set(content) => {
+            What::Set(stored) => {
                 let value = RawValue {
-                    kind: content.kind,
-                    content: &self.bytes[content.content.clone()],
-                    version: content.version,
+                    kind: stored.kind,
+                    content: &self.bytes[stored.content.clone()],
+                    version: stored.version,
                 };
                 let entry = RawEntry {
                     key: Cow::Borrowed(&self.bytes[task.key.clone()]),
                     value,
-                    deadline_ms: content.deadline_ms,
-                    idle_seconds: content.idle_seconds,
-                    frequency: content.frequency,
+                    deadline_ms: stored.deadline_ms,
+                    idle_seconds: stored.idle_seconds,
+                    frequency: stored.frequency,
                 };
                 // The empty key has not been looked at yet.
                 let hash = if task.key.is_empty() { filler.shared.hasher.hash(b"") } else { hash };

@@ -175,12 +175,11 @@ impl Crew {
         args: Args<'_>,
     ) -> Result<(), Refused> {
         let shard = self.left_gathered.and_then(|_| self.only_shard_of(entry, args));
-        match shard {
-            Some(_) => self.count_gathered(),
-            None => {
-                self.settle()?;
-                self.left_gathered = self.left_gathered.map(|_| DONE_GATHERED);
-            }
+        if shard.is_some() {
+            self.count_gathered();
+        } else {
+            self.settle()?;
+            self.left_gathered = self.left_gathered.map(|_| DONE_GATHERED);
         }
         if let Some(shard) = shard
             && self.is_parted()
