@@ -96,7 +96,7 @@ fn a_sync_that_failed_is_made_up_for_by_a_new_base() {
 fn watched(spec: &ServerSpec, directory: &Path, trace: &Path, expressions: &[&str]) -> ServerSpec {
     let program = directory.join("watched");
     let expressions: String =
-        expressions.iter().map(|expression| format!(" -e '{expression}'")).collect();
+        expressions.iter().flat_map(|expression| [" -e '", *expression, "'"]).collect();
     let script = format!(
         "#!/bin/sh\nexec strace -D -f --seccomp-bpf -qq -y -s 400{expressions} -o '{}' '{}' \"$@\"\n",
         trace.display(),
