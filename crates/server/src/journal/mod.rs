@@ -42,7 +42,7 @@ use std::sync::{Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 pub use record::Group;
-pub use recover::{RecoveryError, load_at_start, reload};
+pub use recover::{RecoveryError, recover, reload};
 pub use settings::{JournalSettings, SyncPolicy};
 pub use status::Status;
 pub use writer::close_at_the_end;
@@ -187,7 +187,9 @@ impl Journal {
             lock(&self.requests).cut();
         } else {
             self.begin_at(0);
-            lock(&self.status).failed_rewrites = 0;
+            let mut status = lock(&self.status);
+            (status.failed_rewrites, status.failed_at) = (0, None);
+            drop(status);
             self.is_attached.store(true, Ordering::Relaxed);
         }
         self.ring();

@@ -79,12 +79,14 @@ impl Journal {
             Ok(()) => {
                 status.rewrites += 1;
                 status.failed_rewrites = 0;
+                status.failed_at = None;
                 status.bytes = files.as_ref().map_or(0, Files::bytes);
                 status.bytes_after_base = status.bytes;
                 tracing::info!("Background AOF rewrite finished successfully");
             }
             Err(error) => {
                 status.failed_rewrites += 1;
+                status.failed_at = Some(shared.stopwatch.now());
                 tracing::warn!(%error, "Background AOF rewrite terminated with error");
             }
         }

@@ -77,7 +77,7 @@ impl Core {
         if self.reach_of(args, source).needs_all() {
             return Place::All;
         }
-        match self.place_of_keys(entry, args) {
+        match self.shared.place_of_keys(entry, args) {
             Place::Shard(shard, _) => Place::Gathered(vec![shard]),
             Place::Several(shards) => Place::Gathered(shards),
             place => place,

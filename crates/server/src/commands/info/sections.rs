@@ -185,7 +185,7 @@ static MEMORY: &[Field] = &[
 ];
 
 static PERSISTENCE: &[Field] = &[
-    field("loading", |_| Count(0)),
+    field("loading", |info| Count(info.loading.is_some().into())),
     field("async_loading", |_| Count(0)),
     field("current_cow_peak", |_| Count(0)),
     field("current_cow_size", |_| Count(0)),
@@ -248,6 +248,12 @@ static PERSISTENCE: &[Field] = &[
     field("aof_last_load_truncated_bytes", |info| info.of_log(info.log.truncated_bytes)),
     field("module_fork_in_progress", |_| Count(0)),
     field("module_fork_last_cow_size", |_| Count(0)),
+    field("loading_start_time", |info| info.of_loading(|at| Signed(at.began_at.0 / 1000))),
+    field("loading_total_bytes", |info| info.of_loading(|at| Count(at.total_bytes))),
+    field("loading_rdb_used_mem", |info| info.of_loading(|at| Count(at.used_bytes_then))),
+    field("loading_loaded_bytes", |info| info.of_loading(|at| Count(at.loaded_bytes))),
+    field("loading_loaded_perc", |info| info.of_loading(|at| Ratio(at.percent()))),
+    field("loading_eta_seconds", |info| info.of_loading(|at| Count(at.seconds_left))),
 ];
 
 static STATS: &[Field] = &[
