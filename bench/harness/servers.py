@@ -113,10 +113,19 @@ def read_version(path: str) -> str:
 class Server:
     """A started server, ready for commands; a context manager that ends it."""
 
-    def __init__(self, spec: ServerSpec, port: int) -> None:
+    def __init__(
+        self,
+        spec: ServerSpec,
+        port: int,
+        folder: Path | None = None,
+        start_seconds_max: float = START_SECONDS_MAX,
+    ) -> None:
+        """With a `folder` it works there, on what there is, and leaves it; else in one that is deleted."""
         self.spec = spec
         self.port = port
-        self._folder = tempfile.TemporaryDirectory(prefix="darter-bench-")
+        self.start_seconds_max = start_seconds_max
+        self._own_folder = None if folder else tempfile.TemporaryDirectory(prefix="darter-bench-")
+        self._folder = folder or Path(self._own_folder.name if self._own_folder else "")
         self._process: subprocess.Popen[bytes] | None = None
         self._cpu_clock = 0
 
@@ -189,7 +198,7 @@ class Server:
         with open(self._log_path(), "wb") as log:
             self._process = subprocess.Popen(
                 command,
-                cwd=self._folder.name,
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -197,7 +206,7 @@ class Server:
                 preexec_fn=die_with_parent,
             )
         self._cpu_clock = cpu_clock_of(self._process.pid)
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + self.start_seconds_max
         while not self._answers_ping():
             self.check_alive()
             if time.monotonic() > deadline:
@@ -219,10 +228,11 @@ class Server:
             if process is not None:
                 end_process(process, self.port)
         finally:
-            self._folder.cleanup()
+            if self._own_folder is not None:
+                self._own_folder.cleanup()
 
     def _log_path(self) -> str:
-        return os.path.join(self._folder.name, "server.log")
+        return os.path.join(self._folder, "server.log")
 
     def _log_end(self) -> str:
         text = Path(self._log_path()).read_text(errors="replace").strip()

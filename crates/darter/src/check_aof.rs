@@ -7,7 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use darter_persistence::{Examination, FileKind, Finding, LogError, Recipient, Report, Why};
+use darter_persistence::{
+    Examination, FileKind, Finding, LogError, Recipient, Refused, Report, Why,
+};
 use darter_resp::{Args, Limits};
 
 use crate::check_rdb::{check_preamble, refuse, say};
@@ -245,7 +247,7 @@ impl Recipient for Counter {
         Ok(len)
     }
 
-    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+    fn command(&mut self, _at: u64, args: Args<'_>) -> Result<(), Refused> {
         // The count; and of each argument its length, and itself.
         self.line += 1 + 2 * args.len() as u64;
         Ok(())

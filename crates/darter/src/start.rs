@@ -7,8 +7,12 @@ use crate::supervision::{PidFile, Supervisor};
 use crate::title::TitleSetter;
 use crate::{crash, files, listeners, metrics};
 use darter_base::UnixMillis;
-use darter_runtime::{EndSignal, EndsOnSignal, ListenHandle, PeerAddress, RuntimeConfig, Tunables};
+use darter_runtime::{
+    EndSignal, EndsOnSignal, HttpEndpoint, ListenHandle, PeerAddress, RuntimeConfig,
+    ShutdownHandle, Tunables,
+};
 use darter_server::config::{Settings, memory_limit};
+use darter_server::loading::AtStart;
 use darter_server::shared::{ApplySettings, Identity};
 use darter_server::{REDIS_VERSION, Running, Shared, Worker, commands, journal, saving};
 use darter_txn::Router;
@@ -17,8 +21,9 @@ use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 /// The commit this was built from, when the build says so.
 pub(crate) const COMMIT: &str = match option_env!("DARTER_COMMIT") {
@@ -31,6 +36,9 @@ pub(crate) const ALLOCATOR_NAME: &str = "mimalloc";
 
 /// Shards for each worker unless told otherwise, so that two workers seldom want the same one.
 const SHARDS_PER_WORKER: u16 = 4;
+
+/// Who connects while data are being loaded waits for so long before he is told so.
+const SILENT_LOADING_MAX: Duration = Duration::from_millis(100);
 
 /// Runs the server.
 pub(crate) fn run(configuration: Configuration) -> ExitCode {
@@ -114,9 +122,8 @@ fn serve(
     })?;
     let shared: &'static Shared = Box::leak(Box::new(shared));
     title.apply(&settings);
-    load(shared).inspect_err(|_| {
-        tracing::error!("Fatal error loading the DB, check server logs. Exiting.");
-    })?;
+    // Before anybody runs who might want one.
+    let shards = AtStart::begin(shared)?;
     let pid_file = PidFile::write(&settings.process, is_in_background);
     show_identity(&settings, log);
     let config = RuntimeConfig {
@@ -149,20 +156,22 @@ fn serve(
     shared.running.set(running).map_err(|_| "the server was started twice")?;
     let started_at = shared.identity.started_at;
     crash::set_facts(move || facts(shared, worker_count, started_at));
-    // Last, so that whoever can connect finds everything in place.
-    let listening = listen(&handle.listen(), &settings);
-    let started = listening.and_then(|()| metrics::serve(&settings, shared));
-    // Kept until the workers have ended, so that probes are answered to the end.
-    let _metrics = match started {
-        Ok(endpoint) => endpoint,
+    let shutdown = handle.shutdown();
+    let opened = match open(&handle.listen(), &settings, shared, &shutdown, shards) {
+        Ok(opened) => opened,
         Err(error) => {
-            handle.shutdown().stop();
+            shutdown.stop();
             handle.join()?;
             return Err(error);
         }
     };
-    supervisor.ready();
+    if opened.is_loaded {
+        show_ready(&settings);
+        supervisor.ready();
+    }
     let result = handle.join();
+    // Probes are answered to the end.
+    drop(opened.metrics);
     supervisor.stopping();
     let closed = journal::close_at_the_end(shared);
     let saved = saving::automatic::save_at_the_end(shared);
@@ -172,12 +181,81 @@ fn serve(
     Ok(saved?)
 }
 
-/// Loads what there was when the server ended the last time: the log if there is to be one, else the file.
-fn load(shared: &'static Shared) -> Result<(), Box<dyn std::error::Error>> {
-    if !journal::load_at_start(shared)? {
-        saving::load::load_at_start(shared)?;
+/// What there is when the sockets are open.
+struct Opened {
+    /// Whether the data are there; else the server has been told to end.
+    is_loaded: bool,
+    metrics: Option<HttpEndpoint>,
+}
+
+/// Opens the sockets and loads what there was when the server ended the last time; returns when that is there. Whoever
+/// connects before is told so, unless it takes so little time that he need not be.
+fn open(
+    listen: &ListenHandle,
+    settings: &Settings,
+    shared: &'static Shared,
+    shutdown: &ShutdownHandle,
+    shards: AtStart,
+) -> Result<Opened, Box<dyn std::error::Error>> {
+    let (mut shards, mut loading, mut quick_result) = (Some(shards), None, None);
+    let opened = |addresses: &[Option<PeerAddress>]| {
+        listeners::give_to_group(settings);
+        show_addresses(addresses);
+        tracing::info!("Server initialized");
+        // The sockets are opened once.
+        let Some(shards) = shards.take() else { return };
+        let begun = start_loading(shards);
+        if let Ok(end) = &begun {
+            quick_result = end.recv_timeout(SILENT_LOADING_MAX).ok();
+        }
+        loading = Some(begun);
+    };
+    listen
+        .change_after(&listeners::of(settings)?, opened)
+        .map_err(|error| listeners::describe(&error, settings))?;
+    let end = loading.ok_or("nothing is loaded")??;
+    let metrics = metrics::serve(settings, shared);
+    if metrics.is_err() {
+        // Nobody will be served: loading is given up.
+        shutdown.stop();
     }
-    Ok(())
+    let result = match quick_result {
+        Some(result) => result,
+        None => end.recv()?,
+    };
+    let metrics = metrics?;
+    match result {
+        Ok(()) => Ok(Opened { is_loaded: true, metrics }),
+        // It does not matter what would have come.
+        Err(_) if shutdown.has_begun() => Ok(Opened { is_loaded: false, metrics }),
+        Err(error) => {
+            tracing::error!("{error}");
+            Err("Fatal error loading the DB, check server logs. Exiting.".into())
+        }
+    }
+}
+
+/// What loading comes to.
+type LoadResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Begins to load, on a thread that says when it is done.
+fn start_loading(shards: AtStart) -> io::Result<mpsc::Receiver<LoadResult>> {
+    let (done, end) = mpsc::channel();
+    let run = move || {
+        // Nobody listens any more only if the process ends.
+        let _ = done.send(shards.run());
+    };
+    std::thread::Builder::new().name("darter-load".to_owned()).spawn(run)?;
+    Ok(end)
+}
+
+fn show_ready(settings: &Settings) {
+    if settings.port != 0 {
+        tracing::info!("Ready to accept connections tcp");
+    }
+    if settings.unix_socket.is_some() {
+        tracing::info!("Ready to accept connections unix");
+    }
 }
 
 fn greet(configuration: &Configuration) {
@@ -229,6 +307,9 @@ fn show_memory(settings: &Settings) {
     };
     match settings.maxmemory_bytes {
         0 => tracing::info!("Memory: maxmemory is not set, the process may use {limit}"),
+        bytes if bytes == memory_limit::maxmemory() => {
+            tracing::info!("Memory: maxmemory {bytes} bytes (auto), the process may use {limit}");
+        }
         bytes => tracing::info!("Memory: maxmemory {bytes} bytes, the process may use {limit}"),
     }
 }
@@ -339,25 +420,6 @@ fn hexadecimal(bytes: [u8; 20]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Opens the sockets of the start. The log says so before the first client is served.
-fn listen(listen: &ListenHandle, settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
-    let opened = |addresses: &[Option<PeerAddress>]| {
-        listeners::give_to_group(settings);
-        show_addresses(addresses);
-        tracing::info!("Server initialized");
-        if addresses.iter().flatten().any(|it| matches!(it, PeerAddress::Tcp(_))) {
-            tracing::info!("Ready to accept connections tcp");
-        }
-        if settings.unix_socket.is_some() {
-            tracing::info!("Ready to accept connections unix");
-        }
-    };
-    listen
-        .change_after(&listeners::of(settings)?, opened)
-        .map_err(|error| listeners::describe(&error, settings))?;
-    Ok(())
-}
-
 fn runtime_config(settings: &Settings, worker_count: u16) -> RuntimeConfig {
     RuntimeConfig {
         workers: NonZeroUsize::new(worker_count.into()),
@@ -378,6 +440,10 @@ fn ends_on(signal: EndSignal, shared: &Shared) -> bool {
         EndSignal::Interrupt => settings.process.on_interrupt,
         EndSignal::Terminate => settings.process.on_terminate,
     };
+    if shared.loading.is_under_way() {
+        tracing::warn!("Received shutdown signal during loading, scheduling shutdown.");
+        return true;
+    }
     tracing::info!("User requested shutdown...");
     let ends = shared.saving.prepare_end(&settings, request);
     if !ends {

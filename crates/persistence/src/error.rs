@@ -50,6 +50,21 @@ pub enum Why {
     Refused(String),
 }
 
+/// A command that could not be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Where in the file it begins.
+    pub at: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Refused {
+    pub(crate) fn in_file(self, path: &Path) -> LogError {
+        LogError::at(path, self.at, Why::Refused(self.reason))
+    }
+}
+
 impl LogError {
     pub(crate) fn new(path: impl Into<PathBuf>, spot: Spot, why: Why) -> Self {
         Self { path: path.into(), spot, why }

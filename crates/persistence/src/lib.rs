@@ -33,7 +33,7 @@ mod sync;
 mod upgrade;
 
 pub use appender::{AppendError, Appender, SyncHandle};
-pub use error::{LogError, Spot, Why};
+pub use error::{LogError, Refused, Spot, Why};
 pub use examination::{Examination, Finding, Report};
 pub use log::{BaseFormat, Log, Resumed};
 pub use manifest::{Entry, FileKind, Manifest, Seal};

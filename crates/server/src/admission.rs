@@ -2,28 +2,69 @@
 
 use crate::commands::error::ServerError;
 use crate::session::Session;
+use crate::session_command::SessionRun;
 use crate::shared::Shared;
 use crate::worker::Core;
 use darter_command_table::{Entry, Flags, ReplyError};
 use darter_resp::Args;
 
-/// Why what changes data is refused.
+/// Why some commands are refused to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotDurable {
-    /// The data could not be saved.
-    Save,
-    /// The log cannot be written.
-    Log,
+pub enum Restriction {
+    /// The data are being loaded: what needs them is refused.
+    Loading,
+    /// The data could not be saved: what changes them is refused.
+    CannotSave,
+    /// The log cannot be written: likewise.
+    CannotLog,
+}
+
+impl Shared {
+    /// Why some commands are refused to everybody now, if they are.
+    pub fn restriction(&self) -> Option<Restriction> {
+        if self.loading.is_under_way() {
+            return Some(Restriction::Loading);
+        }
+        if self.journal.has_failed() {
+            return Some(Restriction::CannotLog);
+        }
+        self.saving.refuses_writes(&self.config).then_some(Restriction::CannotSave)
+    }
+
+    fn refusal(&self, restriction: Restriction) -> ReplyError {
+        match restriction {
+            Restriction::Loading => ServerError::Loading,
+            Restriction::CannotSave => ServerError::CannotSave,
+            Restriction::CannotLog => ServerError::CannotLog(self.journal.failure()),
+        }
+        .into()
+    }
+
+    /// Whether a command can be run while nobody has the shards: whether it is none about keys.
+    pub fn runs_while_loading(&self, entry: &Entry) -> bool {
+        entry.command.flags.has(Flags::LOADING)
+            && match self.session_run(entry.id) {
+                // What is over all shards does then with none.
+                Some(
+                    SessionRun::Alone(_)
+                    | SessionRun::AllShards(_)
+                    | SessionRun::AllShardsIf(..)
+                    | SessionRun::Queued(_)
+                    | SessionRun::Container,
+                ) => true,
+                Some(SessionRun::Keyed(_) | SessionRun::Script(_)) | None => false,
+            }
+    }
 }
 
 impl Core {
-    /// Why what changes data is refused now, if it is.
-    pub fn not_durable(&self) -> Option<NotDurable> {
-        let shared = self.shared;
-        if shared.journal.has_failed() {
-            return Some(NotDurable::Log);
+    /// Why some commands are refused to everybody, as of this tick or, where that matters, of this moment.
+    fn restriction_now(&self) -> Option<Restriction> {
+        if self.restriction.get() == Some(Restriction::Loading) {
+            // Who was told that the data are there is not refused any more.
+            self.restriction.set(self.shared.restriction());
         }
-        shared.saving.refuses_writes(&shared.config).then_some(NotDurable::Save)
+        self.restriction.get()
     }
 
     /// The command these arguments ask for, if this client may run it. Whoever answers a refusal counts
@@ -38,7 +79,7 @@ impl Core {
             }
             Ok(entry)
         });
-        if session.authenticated && !session.confined && self.refused_writes.get().is_none() {
+        if session.authenticated && !session.confined && self.restriction.get().is_none() {
             return found;
         }
         self.admit_some(session, args, found)
@@ -59,17 +100,19 @@ impl Core {
         if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
             return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
         }
-        // PING as well, so that probes see it.
-        if let Some(cause) = self.refused_writes.get()
-            && (entry.command.flags.has(Flags::WRITE) || entry.command.name == "PING")
-        {
-            return Err(match cause {
-                NotDurable::Save => ServerError::CannotSave,
-                NotDurable::Log => ServerError::CannotLog(self.shared.journal.failure()),
+        let flags = entry.command.flags;
+        match self.restriction_now() {
+            Some(Restriction::Loading) if !self.shared.runs_while_loading(entry) => {
+                Err(ServerError::Loading.into())
             }
-            .into());
+            // PING as well, so that probes see it.
+            Some(cause @ (Restriction::CannotSave | Restriction::CannotLog))
+                if flags.has(Flags::WRITE) || entry.command.name == "PING" =>
+            {
+                Err(self.shared.refusal(cause))
+            }
+            _ => Ok(entry),
         }
-        Ok(entry)
     }
 
     /// The same for a client that may be in a transaction, where some commands are not allowed; nor are
@@ -83,6 +126,9 @@ impl Core {
         if session.transaction.is_some() && entry.command.flags.has(Flags::NO_MULTI) {
             return Err(ServerError::NotInTransaction(entry.full_name.clone()).into());
         }
+        if let Some(error) = self.refusal_of_queued(session, entry) {
+            return Err(error);
+        }
         if entry.command.flags.has(Flags::DENYOOM)
             && self.queues(session, entry)
             && self.shared.is_out_of_memory(&self.limits.get().memory)
@@ -95,6 +141,19 @@ impl Core {
             return Err(error);
         }
         Ok(entry)
+    }
+
+    /// Why a command that runs what the client has queued is refused, if something of that would be.
+    fn refusal_of_queued(&self, session: &Session, entry: &Entry) -> Option<ReplyError> {
+        let transaction = session.transaction.as_ref().filter(|_| self.runs_queue(entry))?;
+        let cause = self.shared.restriction()?;
+        let is_concerned = match cause {
+            Restriction::Loading => !transaction.runs_while_loading(),
+            Restriction::CannotSave | Restriction::CannotLog => {
+                transaction.flags().has(Flags::WRITE)
+            }
+        };
+        is_concerned.then(|| self.shared.refusal(cause))
     }
 
     /// Before authentication nothing is told about commands but that they need it, not even whether
@@ -122,6 +181,6 @@ impl Core {
         if let Some(subcommand) = args.get(1).and_then(|name| entry.subcommand(name)) {
             entry = subcommand;
         }
-        statistics.refused(entry.id, error);
+        statistics.refused(entry.counted_as, error);
     }
 }

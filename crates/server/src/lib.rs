@@ -23,6 +23,7 @@ pub mod histogram;
 pub mod job;
 pub mod journal;
 pub mod late_reply;
+pub mod loading;
 pub mod mail;
 pub mod memory;
 pub mod metrics;

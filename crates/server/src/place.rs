@@ -3,6 +3,7 @@
 use crate::scripting::Source;
 use crate::scripting::reach::Reach;
 use crate::session_command::SessionRun;
+use crate::shared::Shared;
 use crate::worker::Core;
 use darter_base::ShardId;
 use darter_base::crc16::slot_of;
@@ -132,7 +133,7 @@ impl Core {
             return Place::Shard(shard, self.shared.hasher.hash(key));
         }
         match entry.command.handler {
-            Handler::Keyed(_) => match self.place_of_keys(entry, args) {
+            Handler::Keyed(_) => match self.shared.place_of_keys(entry, args) {
                 Place::Shard(shard, _) if entry.may_wait(args) => Place::Gathered(vec![shard]),
                 Place::Several(shards) if entry.may_wait(args) => Place::Gathered(shards),
                 place => place,
@@ -149,7 +150,7 @@ impl Core {
                         Place::Session
                     }
                 }
-                Some(SessionRun::Keyed(_)) => match self.place_of_keys(entry, args) {
+                Some(SessionRun::Keyed(_)) => match self.shared.place_of_keys(entry, args) {
                     Place::Shard(shard, _) => Place::Gathered(vec![shard]),
                     Place::Several(shards) => Place::Gathered(shards),
                     place => place,
@@ -171,7 +172,7 @@ impl Core {
         }
         let place = match self.place(entry, args) {
             Place::Slices if entry.command.keys.is_empty() => Place::All,
-            Place::Slices => self.place_of_keys(entry, args),
+            Place::Slices => self.shared.place_of_keys(entry, args),
             Place::Script(source) => self.place_of_script(entry, args, source),
             place => place,
         };
@@ -187,10 +188,12 @@ impl Core {
     pub fn runs_queue(&self, entry: &Entry) -> bool {
         matches!(self.shared.session_run(entry.id), Some(SessionRun::Queued(_)))
     }
+}
 
+impl Shared {
     /// Where a command runs that is about keys alone.
     pub fn place_of_keys(&self, entry: &'static Entry, args: Args<'_>) -> Place {
-        let router = self.shared.router();
+        let router = self.router();
         if router.shard_count() == 1 {
             return Place::Shard(ShardId(0), 0);
         }

@@ -5,6 +5,7 @@ use crate::config::{ConfigStore, Settings};
 use crate::histogram::Histogram;
 use crate::job::Job;
 use crate::journal::Journal;
+use crate::loading::Loading;
 use crate::mail::Mail;
 use crate::memory::Allotments;
 use crate::metrics::Figures;
@@ -122,6 +123,8 @@ pub struct Shared {
     pub replication_id: Mutex<String>,
     /// All data in a file.
     pub saving: Saving,
+    /// What files hold, on its way into the shards.
+    pub loading: Loading,
     /// The log of changes.
     pub journal: Journal,
     /// `DEBUG PAUSE-CRON`.
@@ -206,6 +209,7 @@ impl Shared {
             table,
             replication_id: Mutex::new(identity.replication_id.clone()),
             saving: Saving::new(identity.started_at, router.shard_count().into()),
+            loading: Loading::new(router),
             journal: Journal::new(router.worker_count().into()),
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
@@ -299,6 +303,7 @@ impl Shared {
             *baseline = latency_of(&self.statistics, id);
         }
         self.peak_bytes.store(0, Ordering::Relaxed);
+        self.journal.reset_statistics();
     }
 
     /// What the counters were when they began at zero.

@@ -1,6 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
-use crate::admission::NotDurable;
+use crate::admission::Restriction;
 use crate::apart::{Meanwhile, Others, ServedApart, wait_for_turn};
 use crate::barrier::{Barrier, is_http};
 use crate::blocking::Deadlines;
@@ -81,8 +81,8 @@ pub struct Core {
     pub thresholds: Cell<Thresholds>,
     /// The version of the configuration that these are from.
     config_version: Cell<u64>,
-    /// Why writes are refused, as of this tick.
-    pub refused_writes: Cell<Option<NotDurable>>,
+    /// Why some commands are refused to everybody, as of this tick.
+    pub restriction: Cell<Option<Restriction>>,
     /// The pause in force.
     pub pause: Cell<Option<Pause>>,
     /// Clients whose next command is held back by it.
@@ -196,7 +196,7 @@ impl Worker {
                 output_limits: Cell::new(config.output_limits),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
                 config_version: Cell::new(shared.config.version()),
-                refused_writes: Cell::new(None),
+                restriction: Cell::new(shared.restriction()),
                 pause: Cell::new(None),
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
@@ -462,6 +462,10 @@ impl Worker {
             Place::Several(shards) | Place::Gathered(shards) => {
                 self.run_on(session, request, shards, io, turns)
             }
+            // Nobody has the shards, and what was admitted nevertheless does without.
+            Place::All if self.core.shared.loading.is_under_way() => {
+                self.run_alone(session, request, io)
+            }
             Place::All => {
                 let shards = self.core.shared.router().shards().collect();
                 self.run_on(session, request, shards, io, turns)
@@ -484,7 +488,7 @@ impl Worker {
         };
         let caller = Caller::new(&self.core, session, io.id, io.turn);
         let begun = caller.begin_slices(request, begin, &mut io.output.0);
-        self.core.statistics().called(request.entry.id, &begun);
+        self.core.statistics().called(request.entry.counted_as, &begun);
         let Ok(slice) = begun else { return Then::Read };
         session.pending = Some(Pending::Sliced(Box::new(Sliced::new(request, slice))));
         self.go_on(session, io)
@@ -543,7 +547,7 @@ impl Worker {
             return self.defer(session, request, io.id);
         }
         let shards = transaction::shards_of(session);
-        if shards.is_empty() {
+        if shards.is_empty() || self.core.shared.loading.is_under_way() {
             return self.run_alone(session, request, io);
         }
         self.run_on(session, request, shards, io, turns)
@@ -677,8 +681,8 @@ impl Worker {
         let is_long = |packed: &mut PackedCommand| matches!(packed.result, Err(ReplyError::Long));
         let long = job.commands.pop_if(is_long);
         for packed in &job.commands {
-            self.core.statistics().called(packed.entry.id, &packed.result);
-            self.core.statistics().took(packed.entry.id, packed.cost.nanos);
+            self.core.statistics().called(packed.entry.counted_as, &packed.result);
+            self.core.statistics().took(packed.entry.counted_as, packed.cost.nanos);
         }
         let turn = *connections.turn();
         connections.with(job.origin, |session, output| {
@@ -924,7 +928,7 @@ impl Service for Worker {
         let turn = *connections.turn();
         self.count_tick(connections);
         self.core.follow_settings();
-        self.core.refused_writes.set(self.core.not_durable());
+        self.core.restriction.set(self.core.shared.restriction());
         self.core.shared.journal.write_out(&self.core.shared.stopwatch);
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until

@@ -22,6 +22,9 @@ const PORT_TRIES: usize = 8;
 /// reply, makes sure that what answers on the port is the process just started.
 const READY_LINE: &[u8] = b"Ready to accept connections";
 
+/// The line of a server that listens and has not loaded its data yet.
+const LISTENING_LINE: &[u8] = b"Server initialized";
+
 /// How to start a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSpec {
@@ -71,10 +74,22 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free loopback port and returns once it answers.
     pub fn start(spec: &ServerSpec) -> Result<Self, StartError> {
+        Self::start_until(spec, Self::wait_until_ready)
+    }
+
+    /// Starts a server on a free loopback port and returns once it listens: it may be loading data.
+    pub fn start_loading(spec: &ServerSpec) -> Result<Self, StartError> {
+        Self::start_until(spec, |server| server.wait_for_line(LISTENING_LINE))
+    }
+
+    fn start_until(
+        spec: &ServerSpec,
+        wait: impl Fn(&mut Self) -> Result<(), String>,
+    ) -> Result<Self, StartError> {
         let mut last = None;
         for port in free_ports().take(PORT_TRIES) {
             let mut server = Self::spawn(spec, port)?;
-            match server.wait_until_ready() {
+            match wait(&mut server) {
                 Ok(()) => return Ok(server),
                 Err(reason) => {
                     let log = server.log();
@@ -145,9 +160,10 @@ impl Server {
         Ok(Self { child, address, log, _directory: directory })
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), String> {
+    /// Waits until there is a line with `text` in its log.
+    fn wait_for_line(&mut self, text: &[u8]) -> Result<(), String> {
         let deadline = Instant::now() + START_TIMEOUT;
-        while !self.log.wait_for(READY_LINE, Duration::from_millis(20)) {
+        while !self.log.wait_for(text, Duration::from_millis(20)) {
             if let Ok(Some(status)) = self.child.try_wait() {
                 self.log.wait_for_end(START_TIMEOUT);
                 return Err(format!("ended before it was ready ({status})"));
@@ -156,6 +172,11 @@ impl Server {
                 return Err("did not say that it is ready".to_owned());
             }
         }
+        Ok(())
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        self.wait_for_line(READY_LINE)?;
         let mut client = self.connect().map_err(|error| format!("cannot connect: {error}"))?;
         match client.call(&["PING"]) {
             // With a password set, a refusal is a sign of life too.

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use darter_persistence::{
-    Appender, BaseFormat, Log, LogId, Options, Place, Recipient, Recovered, Seal, recover,
+    Appender, BaseFormat, Log, LogId, Options, Place, Recipient, Recovered, Refused, Seal, recover,
 };
 use darter_rdb::Version;
 use darter_rdb::file::{self, Checksum, Reader, Record};
@@ -47,7 +47,7 @@ impl Recipient for Kept {
         Ok(len)
     }
 
-    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+    fn command(&mut self, _at: u64, args: Args<'_>) -> Result<(), Refused> {
         encode(&args.iter().collect::<Vec<_>>(), &mut self.commands);
         self.count += 1;
         Ok(())

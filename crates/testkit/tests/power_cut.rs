@@ -3,6 +3,8 @@
 //! The server's system calls are watched (strace), so that it is known how much of each file had been synced when it was
 //! killed; the rest is cut off before the next start, or becomes zeroes, as file systems leave it. Names of files
 //! are taken to survive: that is what makes losing their contents hurt most.
+//!
+//! And disks on which a sync fails.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -11,10 +13,10 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use darter_testkit::durable::{darter_in, eventually};
+use darter_testkit::durable::{call, darter_in, eventually, info, kill, ok};
 use darter_testkit::mode::SERVER_MODES;
 use darter_testkit::rounds::{Rounds, WRITERS, check, load};
-use darter_testkit::{Server, ServerSpec};
+use darter_testkit::{Server, ServerSpec, Value};
 
 /// Times the power goes, per mode.
 const CYCLES: usize = 13;
@@ -33,7 +35,9 @@ fn nothing_acknowledged_is_lost_with_the_power() {
         let mut rounds = [Rounds::default(); WRITERS];
         for cycle in 0..=CYCLES {
             let trace = directory.path().join(format!("trace-{cycle}"));
-            let spec = watched(&darter_in(mode, &data, &arguments), directory.path(), &trace);
+            let spec = darter_in(mode, &data, &arguments);
+            let watch = format!("trace={WATCHED}");
+            let spec = watched(&spec, directory.path(), &trace, &[&watch]);
             // What is there now has survived a power cut, so it is on the disk.
             let before = sizes(&data);
             let mut server = Server::start(&spec).unwrap();
@@ -52,11 +56,49 @@ fn nothing_acknowledged_is_lost_with_the_power() {
     }
 }
 
-/// The same server with its system calls watched.
-fn watched(spec: &ServerSpec, directory: &Path, trace: &Path) -> ServerSpec {
+#[test]
+fn a_sync_that_failed_is_made_up_for_by_a_new_base() {
+    let mode = SERVER_MODES[2];
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let arguments = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
+    let spec = darter_in(mode, &data, &arguments);
+    let trace = directory.path().join("trace");
+    // The second one of a thread; only that of the log comes to two.
+    let failing = ["trace=fdatasync", "inject=fdatasync:error=EIO:when=2"];
+    let mut server = Server::start(&watched(&spec, directory.path(), &trace, &failing)).unwrap();
+    let mut client = server.connect().unwrap();
+    for value in 1..=5 {
+        // What was not on the disk is answered when it is, in the base.
+        assert_eq!(call(&mut client, &format!("SET k {value}")), ok());
+    }
+    assert!(server.log().contains("Error writing to the AOF file"), "{}", server.log());
+    assert_eq!(info(&mut client, "persistence", "aof_rewrites"), "1");
+    assert_eq!(info(&mut client, "persistence", "aof_last_write_status"), "ok");
+    kill(&mut server);
+    let trace = fs::read_to_string(&trace).unwrap();
+    let lines: Vec<&str> = trace.lines().collect();
+    let at = lines.iter().position(|line| line.contains("EIO")).expect("a sync has failed");
+    let (before, later) = lines.split_at(at + 1);
+    // A call that took its time is on two lines, the file on the first.
+    let thread = lines[at].split(' ').next();
+    let of_thread = before.iter().rev().filter(|line| line.split(' ').next() == thread);
+    let failed = of_thread.copied().find_map(file_of).unwrap();
+    let again = later.iter().filter(|line| file_of(line).as_ref() == Some(&failed)).count();
+    assert_eq!(again, 0, "{} was synced again: {trace}", failed.display());
+    let server = Server::start(&spec).unwrap();
+    let mut client = server.connect().unwrap();
+    assert_eq!(call(&mut client, "GET k"), Value::Bulk(b"5".to_vec()));
+}
+
+/// The same server with its system calls watched, by these expressions of strace.
+fn watched(spec: &ServerSpec, directory: &Path, trace: &Path, expressions: &[&str]) -> ServerSpec {
     let program = directory.join("watched");
+    let expressions: String =
+        expressions.iter().flat_map(|expression| [" -e '", *expression, "'"]).collect();
     let script = format!(
-        "#!/bin/sh\nexec strace -D -f --seccomp-bpf -qq -y -s 400 -e trace={WATCHED} -o '{}' '{}' \"$@\"\n",
+        "#!/bin/sh\nexec strace -D -f --seccomp-bpf -qq -y -s 400{expressions} -o '{}' '{}' \"$@\"\n",
         trace.display(),
         spec.program.display()
     );

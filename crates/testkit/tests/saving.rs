@@ -243,6 +243,10 @@ fn writes_are_refused_while_they_cannot_be_saved() {
         let obstacle = directory.path().join("dump.rdb");
         fs::create_dir(&obstacle).unwrap();
         call(&mut client, "SET k v");
+        let mut queueing = server.connect().unwrap();
+        for line in ["MULTI", "SET k x"] {
+            call(&mut queueing, line);
+        }
         assert_eq!(call(&mut client, "SAVE"), Value::Error(b"ERR".to_vec()), "{mode}");
         let is_refused = || {
             let reply = call(&mut server.connect().unwrap(), "SET another w");
@@ -253,6 +257,10 @@ fn writes_are_refused_while_they_cannot_be_saved() {
         assert_eq!(call(&mut client, "GET k"), Value::Bulk(b"v".to_vec()), "{mode}");
         let Value::Error(text) = call(&mut client, "PING") else { panic!("{mode}") };
         assert!(text.starts_with(b"MISCONF "));
+        // What was queued before is not carried out either.
+        let Value::Error(text) = call(&mut queueing, "EXEC") else { panic!("{mode}") };
+        let expected = b"EXECABORT Transaction discarded because of: MISCONF ";
+        assert!(text.starts_with(expected), "{mode}: {}", text.escape_ascii());
         let script = "return redis.call('SET', KEYS[1], 'w')";
         let Value::Error(text) = client.call(&["EVAL", script, "1", "k"]).unwrap() else {
             panic!("{mode}")

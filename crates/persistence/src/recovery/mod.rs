@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use darter_base::number::parse_i64;
 use darter_resp::{Args, Limits};
 
-use crate::error::{LogError, Why};
+use crate::error::{LogError, Refused, Why};
 use crate::manifest::{Manifest, Seal};
 use crate::place::Place;
 use crate::position::{Link, Position};
@@ -58,9 +58,15 @@ pub trait Recipient {
     /// are.
     fn snapshot(&mut self, rdb: &mut dyn Read, path: &Path) -> Result<u64, String>;
 
-    /// Carries out a command. Those of a transaction come in a row, MULTI first and EXEC last, if all of them are
-    /// there.
-    fn command(&mut self, args: Args<'_>) -> Result<(), String>;
+    /// Carries out a command, which begins at byte `at` of the file, now or later. Those of a transaction come in a
+    /// row, MULTI first and EXEC last, if all of them are there. An error may be about an earlier command.
+    fn command(&mut self, at: u64, args: Args<'_>) -> Result<(), Refused>;
+
+    /// The file at hand has been read, to its end or to what is wrong with it: everything has to be carried out now
+    /// that was not.
+    fn finish_file(&mut self) -> Result<(), Refused> {
+        Ok(())
+    }
 
     /// So many bytes of all have been read.
     fn progress(&mut self, bytes: u64);
@@ -225,13 +231,16 @@ impl<'a> Reading<'a> {
     /// Reads a file to where it is no longer whole.
     pub(crate) fn read(&mut self, file: &FileAt, is_base: bool) -> Result<FileEnd, LogError> {
         self.whole = 0;
-        if is_base {
+        let end = if is_base {
             base::read(file, self)
         } else if file.header.is_some() {
             chunks::read(file, self)
         } else {
             plain::read(file, self)
-        }
+        };
+        // What was refused stands in front of what could not be read.
+        self.recipient.finish_file().map_err(|refused| refused.in_file(&file.path))?;
+        end
     }
 
     /// The file at hand has been read up to `offset`.
@@ -253,9 +262,8 @@ impl<'a> Reading<'a> {
     /// Delivers the group that was found at the beginning of `window`, which is at `offset` of the file.
     fn deliver(&mut self, window: &[u8], path: &Path, offset: u64) -> Result<(), LogError> {
         for (at, args) in self.groups.commands(window) {
-            if let Err(reason) = self.recipient.command(args) {
-                return Err(LogError::at(path, offset + at as u64, Why::Refused(reason)));
-            }
+            let carried_out = self.recipient.command(offset + at as u64, args);
+            carried_out.map_err(|refused| refused.in_file(path))?;
         }
         Ok(())
     }

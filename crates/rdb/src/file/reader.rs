@@ -9,7 +9,7 @@ use super::opcodes;
 use super::skip::module_name;
 use super::source::Source;
 use crate::reader::Reader as Slice;
-use crate::types::{MODULE, MODULE_EARLY, Version};
+use crate::types::{MODULE, MODULE_EARLY, STRING, Version};
 use crate::{Corrupt, Value, decode_content};
 
 const HEADER_BYTES: usize = 9;
@@ -116,7 +116,16 @@ pub struct RawValue<'a> {
     pub version: Version,
 }
 
-impl RawValue<'_> {
+impl<'a> RawValue<'a> {
+    /// The value, if it is a string: copied only if it has to be unpacked.
+    pub fn text(&self) -> Option<Result<Cow<'a, [u8]>, Corrupt>> {
+        (self.kind == STRING).then(|| {
+            let mut reader = Slice::new(self.content);
+            let text = reader.string()?;
+            if reader.is_at_end() { Ok(text) } else { Err(reader.corrupt()) }
+        })
+    }
+
     /// The value; `None` for a collection without elements, which old servers could write, and which is no key.
     pub fn decode(&self) -> Result<Option<Value>, Corrupt> {
         decode_content(self.kind, self.content, self.version)

@@ -97,6 +97,11 @@ fn concerns_shards(args: Args<'_>) -> bool {
     names.into_iter().any(|name| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
+/// Whether a parameter cannot be set while data are being loaded.
+fn waits_for_data(name: &[u8]) -> bool {
+    row_named(name).is_some_and(|row| row.parameter.waits_for_data)
+}
+
 fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let args: Vec<&[u8]> = call.args.tail(2).iter().collect();
     let (pairs, []) = args.as_chunks::<2>() else { return Err(ReplyError::Syntax) };
@@ -104,6 +109,9 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let config = &call.shared.config;
     let protected = config.current().protected_configs.allows(call.session.is_local());
     let shared = call.shared;
+    if shared.loading.is_under_way() && pairs.iter().any(|(name, _)| waits_for_data(name)) {
+        return Err(ServerError::Loading.into());
+    }
     let result = config.set(&pairs, protected, |settings| {
         if let Err(error) = shared.journal.prepare(settings) {
             tracing::warn!(%error, "Unable to turn on AOF");

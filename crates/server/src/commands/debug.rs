@@ -10,7 +10,7 @@ use crate::commands::error::ServerError;
 use crate::config::rewrite::Append;
 use crate::journal;
 use crate::late_reply::LateReply;
-use crate::saving::load::{self, Present};
+use crate::loading::snapshot::{self, Present};
 use crate::saving::save_held;
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use darter_base::float::parse_f64;
 use darter_base::glob::{Case, glob_matches};
 use darter_base::number::parse_i64;
-use darter_command_table::{Arg, Arity, Command, Group, Handler, ReplyError, ShardView};
+use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
 use darter_commands::server::debug as keys;
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_runtime::crash;
@@ -58,12 +58,17 @@ const BASE: Command = Command {
     ..Command::BASE
 };
 
+/// Flags of those that need the data.
+const WITH_DATA: Flags = keys::FLAGS.without(Flags::LOADING);
+
 /// Commands for tests.
 pub static DEBUG: SessionCommand = SessionCommand::alone(
     Command {
         name: "DEBUG",
         summary: "A container for commands for tests.",
         complexity: "Depends on subcommand.",
+        // Redis's one command shows in INFO as one, and so in what reads that.
+        counts_subcommands: true,
         subcommands: &[
             &keys::DIGEST,
             &keys::DIGEST_VALUE,
@@ -138,6 +143,7 @@ static RELOAD: SessionCommand = SessionCommand::all_shards(
             Arg::word("noflush", "NOFLUSH").optional(),
             Arg::word("merge", "MERGE").optional(),
         ],
+        flags: WITH_DATA,
         ..BASE
     },
     reload,
@@ -159,9 +165,9 @@ fn reload(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult
         return Err(ServerError::SaveFailed.into());
     }
     if flushes {
-        load::flush(view);
+        snapshot::flush(view);
     }
-    if let Err(error) = load::load_held(shared, view, present, now) {
+    if let Err(error) = snapshot::load(shared, view, present, now) {
         tracing::warn!(%error, "DEBUG RELOAD");
         return Err(ServerError::ReloadFailed.into());
     }
@@ -175,6 +181,7 @@ static LOADAOF: SessionCommand = SessionCommand::all_shards(
         name: "LOADAOF",
         summary: "Loads what the log says in place of what there is, while everybody waits.",
         complexity: "O(N) where N is the size of the log",
+        flags: WITH_DATA,
         ..BASE
     },
     |call, view| {
@@ -198,6 +205,7 @@ static SLEEP: SessionCommand = SessionCommand::all_shards(
         name: "SLEEP",
         summary: "Keeps all data from everybody for a while.",
         args: &[Arg::double("seconds")],
+        flags: WITH_DATA,
         ..BASE
     },
     sleep,

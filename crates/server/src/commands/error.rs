@@ -124,6 +124,8 @@ pub enum ServerError {
     SaveUnderWay,
     /// `SAVE` that could not write the file.
     SaveFailed,
+    /// What needs the data while they are being loaded.
+    Loading,
     /// What changes data while they cannot be saved.
     CannotSave,
     /// `DEBUG RELOAD` with a word it does not know.
@@ -362,6 +364,7 @@ impl fmt::Display for ServerError {
             }
             Self::SaveUnderWay => "ERR Background save already in progress",
             Self::SaveFailed => "ERR",
+            Self::Loading => "LOADING Redis is loading the dataset in memory",
             Self::CannotSave => {
                 "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
                  persist to disk. Commands that may modify the data set are disabled, because this \

@@ -34,9 +34,12 @@ static BGREWRITEAOF: SessionCommand = SessionCommand::all_shards(
 
 fn rewrite(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let (shared, now) = (call.shared, call.turn.now);
-    let begun = if call.nested || shared.journal.is_ending() {
-        let under_way = shared.saving.current().map(|save| save.purpose);
-        Err(UnderWay(under_way.unwrap_or(Purpose::File)))
+    let under_way = shared.saving.current();
+    // One that was given up is under way until all shards are done with it.
+    let is_given_up = under_way.as_ref().is_some_and(|save| save.is_cancelled());
+    let begun = if call.nested || is_given_up || shared.journal.is_ending() {
+        let purpose = under_way.filter(|_| !is_given_up).map(|save| save.purpose);
+        Err(UnderWay(purpose.unwrap_or(Purpose::File)))
     } else {
         shared.saving.begin(shared, view, Purpose::LogBase, None, now)
     };

@@ -110,7 +110,13 @@ fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
         return Err(ServerError::ShutdownFailed.into());
     };
     tracing::info!("User requested shutdown...");
-    let at_the_end = AtTheEnd::of_words(options.save, options.no_save);
+    let is_loading = call.shared.loading.is_under_way();
+    // What is there by now must not take the place of all.
+    let at_the_end = if is_loading {
+        AtTheEnd::Never
+    } else {
+        AtTheEnd::of_words(options.save, options.no_save)
+    };
     let saves = at_the_end.saves(&call.shared.config.current());
     let is_saved = !saves || save_held(call.shared, view, call.turn.now).is_ok();
     if !is_saved && !options.force {

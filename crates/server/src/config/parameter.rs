@@ -44,6 +44,10 @@ pub enum Support {
 
 /// A parameter of the configuration.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "properties that have nothing to do with each other"
+)]
 pub struct Parameter {
     /// In lower case.
     pub name: &'static str,
@@ -61,6 +65,8 @@ pub struct Parameter {
     pub hidden: bool,
     /// Never logged.
     pub secret: bool,
+    /// Cannot be set while data are being loaded.
+    pub waits_for_data: bool,
     /// Several lines of a configuration file add up instead of replacing each other.
     pub collects: bool,
     /// How CONFIG REWRITE writes it.
@@ -89,6 +95,7 @@ impl Parameter {
             change: Change::AtRunTime,
             hidden: false,
             secret: false,
+            waits_for_data: false,
             collects: false,
             rewrite: Rewrite::Line,
             refused: None,
@@ -143,6 +150,13 @@ impl Parameter {
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// Cannot be set while data are being loaded.
+    #[must_use]
+    pub const fn waits_for_data(mut self) -> Self {
+        self.waits_for_data = true;
         self
     }
 

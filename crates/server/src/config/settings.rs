@@ -536,6 +536,9 @@ pub struct SavingSettings {
     pub syncs_on_the_way: bool,
     /// Whether writes are refused when it cannot be done (`stop-writes-on-bgsave-error`).
     pub stops_writes: bool,
+    /// By how many microseconds loading is delayed for each key, or for one of so many if below zero
+    /// (`key-load-delay`).
+    pub load_delay_micros: i64,
 }
 
 /// After `seconds`, if there were at least `changes` changes, the data are saved.

@@ -1,36 +1,31 @@
 //! Recovery: doing again what the log says.
 
 use super::files::{Files, random_id};
-use super::{Journal, lock};
+use super::{Journal, SyncPolicy, lock};
 use crate::commands::connection::SELECT;
 use crate::commands::error::ServerError;
 use crate::commands::script::library_change;
 use crate::commands::transaction::{EXEC, MULTI};
-use crate::dispatch::{Client, run_handler};
-use crate::observed::Author;
-use crate::saving::{self, load};
+use crate::loading::snapshot::{self, Present};
+use crate::loading::{Crew, Terms, with_crew};
+use crate::saving;
 use crate::scripting::WorkerScripts;
 use crate::scripting::change::LibraryChange;
 use crate::shared::Shared;
-use crate::tracking::Remember;
 use darter_base::number::parse_u64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::{CallLimits, Entry, Handler, RdbVersions, ReplyError, ShardView};
-use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Tail, recover};
-use darter_resp::{Args, Output, Protocol};
-use darter_runtime::{ConnectionId, wall_clock};
+use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Refused, Tail};
+use darter_resp::Args;
+use darter_runtime::wall_clock;
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// When what the log says is done again: nothing has expired then, for the log says what has.
 const BEFORE_EVERYTHING: UnixMillis = UnixMillis(0);
-
-/// Memory kept for replies that nobody hears.
-const OUTPUT_BYTES_KEPT: usize = 64 << 10;
 
 /// Why the log was not recovered.
 #[derive(Debug)]
@@ -52,29 +47,17 @@ impl fmt::Display for RecoveryError {
 
 impl std::error::Error for RecoveryError {}
 
-/// Recovers the log, if there is to be one, before any worker runs, and goes on with it. `false`: there is none to be.
-/// Where there was none yet, the file of all data is loaded and becomes its base.
+/// Recovers the log into the shards that `view` is over, which are all and empty, and goes on with it. Where there was
+/// none yet, the file of all data is loaded and becomes its base.
 ///
 /// # Errors
 /// When the files are damaged, or cannot be read or written.
-pub fn load_at_start(shared: &'static Shared) -> Result<bool, RecoveryError> {
-    if !shared.config.current().journal.is_on {
-        return Ok(false);
+pub fn recover(shared: &'static Shared, view: &mut ShardView<'_>) -> Result<(), RecoveryError> {
+    let recovered = recover_into(shared, view)?;
+    if recovered.tail == Tail::Nothing {
+        begin_with_file(shared, view)?;
     }
-    let begun = shared.stopwatch.now();
-    let work = |view: &mut ShardView<'_>| {
-        let recovered = recover_into(shared, view)?;
-        if recovered.tail == Tail::Nothing {
-            begin_with_file(shared, view)?;
-        }
-        go_on(shared, view, recovered)
-    };
-    let result = saving::automatic::with_all_shards(shared, work);
-    result.map_err(RecoveryError::Io)??;
-    let nanos = shared.stopwatch.nanos_between(begun, shared.stopwatch.now());
-    let seconds = Duration::from_nanos(nanos).as_secs_f64();
-    tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
-    Ok(true)
+    go_on(shared, view, recovered)
 }
 
 /// Loads the file of all data where there is no log yet, so that nothing is lost when one is switched on.
@@ -82,7 +65,7 @@ fn begin_with_file(shared: &'static Shared, view: &mut ShardView<'_>) -> Result<
     if !shared.config.current().data_file().exists() {
         return Ok(());
     }
-    let loaded = load::load_held(shared, view, load::Present::Refused, wall_clock());
+    let loaded = snapshot::load(shared, view, Present::Refused, wall_clock());
     let loaded = loaded.map_err(|error| RecoveryError::Io(io::Error::other(error)))?;
     tracing::warn!(
         "There is no append only file yet; it begins with the {} keys of the RDB file",
@@ -102,7 +85,7 @@ pub fn reload(shared: &'static Shared, view: &mut ShardView<'_>) -> Result<(), R
     if let Some(present) = &mut *files {
         present.write(&shared.journal).map_err(|failure| failed(failure.to_string()))?;
     }
-    load::flush(view);
+    snapshot::flush(view);
     recover_into(shared, view)?;
     Ok(())
 }
@@ -121,9 +104,9 @@ fn recover_into(
     for shard in view.each() {
         shard.begin_replay(now);
     }
-    let mut replay = Replay {
-        shared,
-        view,
+    let terms = Terms {
+        present: Present::Refused,
+        now: BEFORE_EVERYTHING,
         limits: CallLimits {
             slices: false,
             replayed_at: Some(now),
@@ -132,13 +115,19 @@ fn recover_into(
             string_bytes_max: u64::MAX,
             ..settings.call_limits()
         },
-        db: DbIndex(0),
-        output: Output::new(),
-        scripts: RefCell::default(),
-        commands: 0,
     };
-    let recovered = recover(&settings.log_place(), &options, &mut replay);
-    let Replay { view, commands, .. } = replay;
+    let (recovered, commands) = with_crew(shared, view, terms, |crew| {
+        let mut replay = Replay {
+            shared,
+            crew,
+            db: DbIndex(0),
+            scripts: RefCell::default(),
+            commands: 0,
+            failed: None,
+        };
+        let recovered = darter_persistence::recover(&settings.log_place(), &options, &mut replay);
+        (recovered, replay.commands)
+    });
     for shard in view.each() {
         shard.end_replay();
     }
@@ -191,90 +180,80 @@ fn go_on(
     drop(status);
     *lock(&journal.files) = Some(files);
     journal.is_attached.store(true, Ordering::Relaxed);
+    // The first client may be faster than the thread for the file.
+    let is_strict = settings.journal.syncs == SyncPolicy::Always;
+    journal.is_strict.store(is_strict, Ordering::Relaxed);
     journal.follow(&settings);
     Journal::start(shared).map_err(RecoveryError::Io)
 }
 
 /// Does again what the log says.
-struct Replay<'a, 'v> {
+struct Replay<'a> {
     shared: &'static Shared,
-    view: &'a mut ShardView<'v>,
-    limits: CallLimits,
+    crew: &'a mut Crew,
     db: DbIndex,
-    /// Replies nobody hears.
-    output: Output,
     /// Compiles functions.
     scripts: RefCell<WorkerScripts>,
     commands: u64,
+    /// Why what follows is not done.
+    failed: Option<String>,
 }
 
-impl Recipient for Replay<'_, '_> {
-    fn begin(&mut self, _: u64) {}
+impl Recipient for Replay<'_> {
+    fn begin(&mut self, bytes: u64) {
+        self.shared.loading.expect(bytes);
+    }
 
     fn file(&mut self, path: &Path, bytes: u64) {
         tracing::info!("Reading {} ({bytes} bytes)", path.display());
     }
 
     fn snapshot(&mut self, rdb: &mut dyn Read, _: &Path) -> Result<u64, String> {
-        let (_, bytes) = load::load_base(self.shared, self.view, rdb, BEFORE_EVERYTHING)?;
-        Ok(bytes)
+        snapshot::load_from(self.crew, rdb)
     }
 
-    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
-        let entry = self.shared.table.find(args).map_err(|error| error.to_string())?;
+    fn command(&mut self, at: u64, args: Args<'_>) -> Result<(), Refused> {
+        let refused = |reason: String| Refused { at, reason };
+        if let Some(reason) = self.failed.take() {
+            return Err(refused(reason));
+        }
+        let entry = self.shared.table.find(args).map_err(|error| refused(error.to_string()))?;
         self.commands += 1;
-        let result = self.run(entry, args);
-        self.output.clear(OUTPUT_BYTES_KEPT);
-        result.map_err(|error| format!("{} answers: {error}", entry.full_name))
+        match entry.command.handler {
+            Handler::Keyed(_) | Handler::AllShards(_) => self.crew.run(at, entry, self.db, args),
+            _ => self
+                .run_for_session(entry, args)
+                .map_err(|error| refused(format!("{} answers: {error}", entry.full_name))),
+        }
     }
 
-    fn progress(&mut self, _: u64) {}
+    fn finish_file(&mut self) -> Result<(), Refused> {
+        self.crew.settle()
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        self.failed = self.shared.loading.note(self.shared, bytes).err();
+    }
 }
 
-impl Replay<'_, '_> {
-    fn run(&mut self, entry: &'static Entry, args: Args<'_>) -> Result<(), ReplyError> {
+impl Replay<'_> {
+    /// Runs a command that is not about keys.
+    fn run_for_session(&mut self, entry: &'static Entry, args: Args<'_>) -> Result<(), ReplyError> {
         let command = entry.command;
-        match command.handler {
-            Handler::Keyed(_) | Handler::AllShards(_) => {
-                let author = Author { id: ConnectionId::NOBODY, remember: Remember::default() };
-                let client = Client {
-                    db: self.db,
-                    protocol: Protocol::Resp2,
-                    author,
-                    leaves_no_trace: false,
-                };
-                let (limits, output) = (&self.limits, &mut self.output);
-                run_handler(
-                    command,
-                    args,
-                    client,
-                    BEFORE_EVERYTHING,
-                    limits,
-                    self.shared,
-                    self.view,
-                    output,
-                    None,
-                    None,
-                )
-            }
-            Handler::Session if std::ptr::eq(command, &raw const SELECT.command) => {
-                let databases = self.limits.databases;
-                let index = parse_u64(args.at(1)).and_then(|index| u16::try_from(index).ok());
-                let index = index.filter(|index| *index < databases);
-                self.db = DbIndex(index.ok_or(ReplyError::DbIndexOutOfRange)?);
-                Ok(())
-            }
-            // What is between them comes only when all of it is there, and nobody else is.
-            Handler::Session
-                if std::ptr::eq(command, &raw const MULTI.command)
-                    || std::ptr::eq(command, &raw const EXEC.command) =>
-            {
-                Ok(())
-            }
-            _ => {
-                let carry_out = library_change(command).ok_or(ServerError::NotFromLog)?;
-                carry_out(&LibraryChange::of_log(self.shared, &self.scripts, args)).map(|_| ())
-            }
+        if std::ptr::eq(command, &raw const SELECT.command) {
+            let databases = self.crew.terms().limits.databases;
+            let index = parse_u64(args.at(1)).and_then(|index| u16::try_from(index).ok());
+            let index = index.filter(|index| *index < databases);
+            self.db = DbIndex(index.ok_or(ReplyError::DbIndexOutOfRange)?);
+            return Ok(());
         }
+        // What is between them comes only when all of it is there, and nobody else is.
+        if std::ptr::eq(command, &raw const MULTI.command)
+            || std::ptr::eq(command, &raw const EXEC.command)
+        {
+            return Ok(());
+        }
+        let carry_out = library_change(command).ok_or(ServerError::NotFromLog)?;
+        carry_out(&LibraryChange::of_log(self.shared, &self.scripts, args)).map(|_| ())
     }
 }

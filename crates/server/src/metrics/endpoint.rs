@@ -46,10 +46,11 @@ pub fn answer(shared: &'static Shared, path: &str, now: UnixMillis) -> HttpAnswe
 }
 
 fn moment(shared: &'static Shared, now: UnixMillis) -> Moment {
-    let shards = shared.figures.get().map(super::Figures::each).unwrap_or_default();
-    let mut totals = ShardTotals::default();
-    for shard in &shards {
-        totals += shard;
-    }
+    let shards = if shared.loading.is_under_way() {
+        shared.loading.shards()
+    } else {
+        shared.figures.get().map(super::Figures::each).unwrap_or_default()
+    };
+    let totals = ShardTotals::sum(&shards);
     Moment { info: Snapshot::new(shared, now, totals), shards }
 }

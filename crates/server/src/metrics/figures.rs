@@ -30,7 +30,7 @@ impl Figures {
     }
 
     /// Each shard's totals, in the order of the shards.
-    pub(super) fn each(&self) -> Vec<ShardTotals> {
+    pub(crate) fn each(&self) -> Vec<ShardTotals> {
         (0..self.shards.len()).map(|index| self.lock(index).clone()).collect()
     }
 

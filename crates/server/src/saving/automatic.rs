@@ -102,10 +102,10 @@ impl Saving {
 
     /// What a save is to begin for without a client.
     fn due(&self, shared: &Shared, settings: &Settings, now: UnixMillis) -> Option<Purpose> {
-        if self.current().is_some() {
+        if self.current().is_some() || shared.loading.is_under_way() {
             return None;
         }
-        if shared.journal.wants_base(settings) {
+        if shared.journal.wants_base(settings, &shared.stopwatch) {
             return Some(Purpose::LogBase);
         }
         self.is_due(settings, now).then_some(Purpose::File)
@@ -223,7 +223,8 @@ pub(crate) fn with_all_shards<R>(
 /// When it cannot be saved.
 pub fn save_at_the_end(shared: &'static Shared) -> io::Result<()> {
     let settings = shared.config.current();
-    if !shared.saving.last_save.is_wanted(&settings) {
+    // A part of the data must not take the place of all.
+    if shared.loading.is_under_way() || !shared.saving.last_save.is_wanted(&settings) {
         return Ok(());
     }
     let saved = with_all_shards(shared, |view| {

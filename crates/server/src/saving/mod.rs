@@ -1,4 +1,4 @@
-//! Saving all data to a file, and loading it (SAVE, BGSAVE, save points, the start).
+//! Saving all data to a file (SAVE, BGSAVE, save points, the end).
 //!
 //! ```text
 //!   all shards at one instant        each home worker             a thread for the file
@@ -18,13 +18,14 @@
 
 pub mod automatic;
 mod file;
-pub mod load;
+pub mod leftovers;
 
 pub use file::base_path;
 
 use self::automatic::LastSave;
 use crate::config::ConfigStore;
 use crate::journal::Journal;
+use crate::loading::snapshot::Loaded;
 use crate::mail::Mail;
 use crate::shared::{Shared, lock};
 use darter_base::UnixMillis;
@@ -76,7 +77,7 @@ pub struct History {
     /// How many succeeded since the start.
     pub saves: u64,
     /// What loading found.
-    pub loaded: load::Loaded,
+    pub loaded: Loaded,
 }
 
 /// What data are saved for.
@@ -98,6 +99,8 @@ pub struct Save {
     /// Bytes sent and not yet written.
     queued_bytes: AtomicUsize,
     is_abandoned: AtomicBool,
+    /// Held while its file is put in place, so that this is over, or never happens, once it is abandoned.
+    installing: Mutex<()>,
     /// Whether somebody asked for it to be abandoned.
     is_cancelled: AtomicBool,
     /// Whether nobody waits for it: then its failure is not told but remembered.
@@ -137,7 +140,7 @@ impl Saving {
                 last_succeeded: true,
                 last_seconds: -1,
                 saves: 0,
-                loaded: load::Loaded::default(),
+                loaded: Loaded::default(),
             }),
             has_file: AtomicBool::new(false),
             saved_changes: AtomicU64::new(0),
@@ -173,6 +176,7 @@ impl Saving {
             chunks: Mutex::new(chunks),
             queued_bytes: AtomicUsize::new(0),
             is_abandoned: AtomicBool::new(false),
+            installing: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
             is_in_background: waiting.is_none(),
             begun: shared.stopwatch.now(),
@@ -313,6 +317,12 @@ impl Saving {
         self.saved_changes.store(changes, Ordering::Relaxed);
     }
 
+    /// What was loaded from the file is in it.
+    pub fn note_loaded(&self, loaded: Loaded, changes: u64) {
+        self.note_file(changes);
+        lock(&self.history).loaded = loaded;
+    }
+
     /// Of one in the background, the failure has consequences: writes are refused.
     fn note_failure(&self, error: &io::Error, is_in_background: bool) {
         tracing::warn!(%error, "The data could not be saved");
@@ -372,6 +382,11 @@ fn tell(shared: &Shared, save: &Save, succeeded: bool) {
 }
 
 impl Save {
+    /// Whether somebody has asked for it to be abandoned.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
     /// How long it has been under way.
     fn seconds(&self, stopwatch: &Stopwatch) -> i64 {
         let nanos = stopwatch.nanos_between(self.begun, stopwatch.now());
@@ -411,6 +426,8 @@ pub fn save_held(
         for shard in view.each() {
             while save.advance(shard, now) {}
         }
+        // What it holds is older: it is not to replace the file that is written now.
+        drop(lock(&save.installing));
     }
     let preface = Preface::of(shared, view, Purpose::File, now);
     let changes = preface.changes;

@@ -77,7 +77,7 @@ impl Core {
         if self.reach_of(args, source).needs_all() {
             return Place::All;
         }
-        match self.place_of_keys(entry, args) {
+        match self.shared.place_of_keys(entry, args) {
             Place::Shard(shard, _) => Place::Gathered(vec![shard]),
             Place::Several(shards) => Place::Gathered(shards),
             place => place,
@@ -278,7 +278,7 @@ fn run_found(
     match result {
         Ok(()) => {
             if !own_errors.is_empty() {
-                call.statistics().failed(call.entry.id);
+                call.statistics().failed(call.entry.counted_as);
             }
             for line in own_errors {
                 call.statistics().error_of_script(&line);
@@ -290,7 +290,7 @@ fn run_found(
             if !counted {
                 call.statistics().error_of_script(&line);
             }
-            call.statistics().failed(call.entry.id);
+            call.statistics().failed(call.entry.counted_as);
             call.reply().error(line);
             Ok(Flow::Next)
         }

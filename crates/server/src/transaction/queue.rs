@@ -14,6 +14,10 @@ use darter_runtime::Io;
 
 /// What a client has queued since MULTI.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own about the commands"
+)]
 pub struct Transaction {
     commands: Vec<OwnedRequest>,
     /// Where they run, all together.
@@ -24,6 +28,8 @@ pub struct Transaction {
     only_shards: bool,
     /// Whether any of them runs a script.
     runs_scripts: bool,
+    /// Whether all of them can run while data are being loaded.
+    runs_while_loading: bool,
     /// Whether a command was refused: then none runs.
     refused: bool,
     /// Memory of the commands.
@@ -38,6 +44,7 @@ impl Default for Transaction {
             flags: Flags::NONE,
             only_shards: true,
             runs_scripts: false,
+            runs_while_loading: true,
             refused: false,
             bytes: 0,
         }
@@ -68,6 +75,11 @@ impl Transaction {
     /// Whether a command runs a script.
     pub const fn runs_scripts(&self) -> bool {
         self.runs_scripts
+    }
+
+    /// Whether all of them can run while data are being loaded.
+    pub const fn runs_while_loading(&self) -> bool {
+        self.runs_while_loading
     }
 
     /// Whether a command may subscribe or publish.
@@ -127,6 +139,7 @@ impl Core {
         let command = request.entry.command;
         transaction.flags = transaction.flags.and(self.flags_of(request.entry, request.args));
         transaction.only_shards &= !matches!(command.handler, Handler::Session);
+        transaction.runs_while_loading &= self.shared.runs_while_loading(request.entry);
         let run = self.shared.session_run(request.entry.id);
         transaction.runs_scripts |= matches!(run, Some(SessionRun::Script(_)));
         let request = request.to_owned();

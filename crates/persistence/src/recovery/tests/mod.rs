@@ -31,7 +31,7 @@ impl Recipient for Collector {
         Ok(end as u64)
     }
 
-    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+    fn command(&mut self, _at: u64, args: Args<'_>) -> Result<(), Refused> {
         let words: Vec<_> = args.iter().map(|word| word.escape_ascii().to_string()).collect();
         self.commands.push(words.join(" "));
         Ok(())

@@ -4,6 +4,7 @@ use super::field::{Shown, as_f64};
 use super::system::{self, CpuTimes};
 use crate::config::Settings;
 use crate::journal::Status;
+use crate::loading::LoadProgress;
 use crate::pause::Pause;
 use crate::pubsub::Kind;
 use crate::saving::{History, Progress, Purpose};
@@ -34,6 +35,8 @@ pub(crate) struct Snapshot {
     pub(crate) shards: ShardTotals,
     pub(crate) clients: ClientLevels,
     pub(crate) pause: Option<Pause>,
+    /// How far loading is, while it is under way.
+    pub(crate) loading: Option<LoadProgress>,
     pub(crate) saves: History,
     /// The one under way.
     pub(crate) save: Option<Progress>,
@@ -116,6 +119,11 @@ impl Snapshot {
         self.save.filter(|save| save.purpose == purpose)
     }
 
+    /// Something about loading, while it is under way.
+    pub(super) fn of_loading(&self, show: impl FnOnce(LoadProgress) -> Shown) -> Shown {
+        self.loading.map_or(Shown::Absent, show)
+    }
+
     /// Something about the log, if there is one.
     pub(super) fn of_log(&self, count: u64) -> Shown {
         if self.settings.journal.is_on { Shown::Count(count) } else { Shown::Absent }
@@ -133,6 +141,10 @@ impl Snapshot {
             let (waited, on_anything) = shard.waited_keys();
             shards.waited_keys += as_u64(waited);
             shards.waited_keys_on_anything += as_u64(on_anything);
+        }
+        if view.shard_count() == 0 {
+            // Nobody has them while data are being loaded.
+            shards = ShardTotals::sum(&call.shared.loading.shards());
         }
         Self { now_micros: call.now_micros(), ..Self::new(call.shared, now, shards) }
     }
@@ -170,6 +182,7 @@ impl Snapshot {
             clients,
             replication_id: shared.replication_id.lock().expect("replaced as a whole").clone(),
             pause: shared.pause.at(now),
+            loading: shared.loading.progress(now),
             saves: shared.saving.history(),
             save: shared.saving.progress(&shared.stopwatch),
             log: shared.journal.status(),
@@ -245,6 +258,15 @@ impl Snapshot {
 }
 
 impl ShardTotals {
+    /// Those of several shards together.
+    pub(crate) fn sum(shards: &[Self]) -> Self {
+        let mut sum = Self::default();
+        for shard in shards {
+            sum += shard;
+        }
+        sum
+    }
+
     /// How many of a hundred keys that have a deadline have expired and are still there, estimated.
     pub(crate) fn stale_percent(&self) -> f64 {
         let due: u128 = self.databases.iter().map(|database| database.due).sum();

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 pub(super) static PARAMETERS: &[Parameter] = &[
     formed("dir", special::directory, ".", "Working directory, also of snapshots and log.")
         .protected()
+        .waits_for_data()
         .rewrite(Rewrite::Always)
         .sets(|to, value| to.directory = OsStr::from_bytes(value.bytes()).into()),
     words("save", special::save, "3600 1 300 100 60 10000", "Save after seconds with changes.")
@@ -45,7 +46,8 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .hidden(),
     number("key-load-delay", i32::MIN as i128, INT, "0", "Delays loading each key, for tests.")
         .unit("microseconds")
-        .hidden(),
+        .hidden()
+        .sets(|to, value| to.saving.load_delay_micros = value.number()),
     memory(
         "loading-process-events-interval-bytes",
         1024,
@@ -59,6 +61,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .sets(|to, value| to.saving.stops_writes = value.is_yes()),
     choice("sanitize-dump-payload", &["no", "yes", "clients"], "no", "Checks what RESTORE brings."),
     flag("appendonly", "no", "Keeps a log of changes.")
+        .waits_for_data()
         .sets(|to, value| to.journal.is_on = value.is_yes()),
     checked(
         "appendfilename",

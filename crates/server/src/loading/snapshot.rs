@@ -1,0 +1,213 @@
+//! Loading a file of all data.
+
+use super::crew::{Crew, with_crew};
+use super::delay::Delay;
+use super::filler::Terms;
+use crate::scripting::WorkerScripts;
+use crate::scripting::library::{added, compile};
+use crate::scripting::store::Libraries;
+use crate::shared::Shared;
+use darter_base::number::{parse_i64, parse_u64};
+use darter_base::{DbIndex, UnixMillis, WorkerId};
+use darter_command_table::{ReplyError, ShardView};
+use darter_persistence::Refused;
+use darter_rdb::file::{Reader, Record};
+use darter_runtime::wall_clock;
+use darter_shard::FlushScope;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Bytes between two notes of how far it is.
+const NOTE_BYTES: u64 = 1 << 20;
+
+/// What a file had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Keys that are there now.
+    pub keys: u64,
+    /// Keys left out, as they had expired.
+    pub expired: u64,
+}
+
+/// What happens to keys that are there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Present {
+    /// They are an error: no file has a key twice.
+    Refused,
+    /// They are replaced.
+    Replaced,
+}
+
+/// Why a file was not loaded. What was read before stays.
+#[derive(Debug)]
+pub struct LoadError {
+    path: PathBuf,
+    why: String,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path.display(), self.why)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Loads the file that saves write into the shards that `view` is over, which are all.
+///
+/// # Errors
+/// When the file cannot be read, is damaged, or has what this version does not know; and when there is none.
+pub fn load(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    present: Present,
+    now: UnixMillis,
+) -> Result<Loaded, LoadError> {
+    let settings = shared.config.current();
+    let path = settings.data_file();
+    let failed = |why: String| LoadError { path: path.clone(), why };
+    let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
+    let bytes = file.metadata().map_err(|error| failed(error.to_string()))?.len();
+    shared.loading.expect(bytes);
+    let terms = Terms { present, now, limits: settings.call_limits() };
+    let loaded = with_crew(shared, view, terms, |crew| {
+        let mut reader = read(crew, file)?;
+        reader.finish().map_err(|error| error.to_string())?;
+        Ok(crew.loaded())
+    });
+    let loaded = loaded.map_err(failed)?;
+    let changes = view.each().map(|shard| shard.changes()).sum();
+    shared.saving.note_loaded(loaded, changes);
+    tracing::info!(
+        "Done loading RDB, keys loaded: {}, keys expired: {}.",
+        loaded.keys,
+        loaded.expired
+    );
+    Ok(loaded)
+}
+
+/// Loads RDB data, which may be followed by something else; how many bytes they are. What was put off has been done
+/// when this returns.
+///
+/// # Errors
+/// When the data cannot be read, or a key cannot be set.
+pub fn load_from(crew: &mut Crew, source: impl io::Read) -> Result<u64, String> {
+    read(crew, source).map(|reader| reader.offset())
+}
+
+/// Deletes all data.
+pub fn flush(view: &mut ShardView<'_>) {
+    for shard in view.each() {
+        shard.flush(FlushScope::All);
+    }
+}
+
+/// Loads the data; the reader is behind them.
+fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
+    let reader = Reader::new(source).map_err(|error| error.to_string())?;
+    let settings = crew.shared().config.current();
+    let mut reader = if settings.saving.has_checksum { reader } else { reader.without_checksum() };
+    let mut reading = Reading {
+        crew,
+        db: DbIndex(0),
+        libraries: Libraries::default(),
+        scripts: WorkerScripts::default(),
+        delay: Delay::of(&settings),
+        noted_bytes: 0,
+    };
+    let result = reading.run(&mut reader);
+    let Reading { crew, libraries, .. } = reading;
+    // A key that was refused stands in front of what could not be read.
+    crew.settle().map_err(|Refused { at, reason }| format!("{reason} (at byte {at})"))?;
+    result?;
+    crew.shared().scripts.change_libraries(|_| Ok::<_, ReplyError>(libraries)).ok();
+    Ok(reader)
+}
+
+/// What reading needs.
+struct Reading<'a> {
+    crew: &'a mut Crew,
+    db: DbIndex,
+    libraries: Libraries,
+    scripts: WorkerScripts,
+    delay: Delay,
+    /// How far it was when that was noted last.
+    noted_bytes: u64,
+}
+
+impl Reading<'_> {
+    fn run(&mut self, reader: &mut Reader<impl io::Read>) -> Result<(), String> {
+        loop {
+            let begins_at = reader.offset();
+            if begins_at - self.noted_bytes >= NOTE_BYTES {
+                self.noted_bytes = begins_at;
+                let shared = self.crew.shared();
+                shared.loading.note(shared, begins_at)?;
+            }
+            match reader.next_record().map_err(|error| error.to_string())? {
+                Record::Database(index) => self.db = self.database(index)?,
+                Record::Function(code) => self.library(&code)?,
+                Record::Entry(entry) => {
+                    self.delay.pass(self.crew.shared())?;
+                    let set = self.crew.set(begins_at, self.db, &entry);
+                    set.map_err(|Refused { at, reason }| format!("{reason} (at byte {at})"))?;
+                }
+                Record::ModuleAux { module } => {
+                    tracing::warn!("Data of the module {module} are skipped");
+                }
+                Record::Aux { name, value } => self.note(&name, &value),
+                Record::End { .. } => break,
+                // Hints, and what can only be with modules.
+                Record::Sizes { .. }
+                | Record::Slot { .. }
+                | Record::SlotImport { .. }
+                | Record::ModuleEntry { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What the file says of itself.
+    fn note(&self, name: &[u8], value: &[u8]) {
+        let text = String::from_utf8_lossy(value);
+        match name {
+            b"redis-ver" => tracing::info!("Loading RDB produced by Redis version {text}"),
+            b"valkey-ver" => tracing::info!("Loading RDB produced by Valkey version {text}"),
+            b"ctime" => {
+                if let Some(seconds) = parse_i64(value) {
+                    let age = (wall_clock().0 / 1000).saturating_sub(seconds).max(0);
+                    tracing::info!("RDB age {age} seconds");
+                }
+            }
+            b"used-mem" => {
+                if let Some(bytes) = parse_u64(value) {
+                    tracing::info!("RDB memory usage when created {} Mb", bytes >> 20);
+                    self.crew.shared().loading.note_used_bytes(bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn database(&self, index: u64) -> Result<DbIndex, String> {
+        let databases = self.crew.terms().limits.databases;
+        let known = u16::try_from(index).ok().filter(|index| *index < databases);
+        known.map(DbIndex).ok_or_else(|| {
+            format!(
+                "the file has database {index}, but only {databases} are configured (databases)"
+            )
+        })
+    }
+
+    fn library(&mut self, code: &[u8]) -> Result<(), String> {
+        let described = |error: ReplyError| format!("a library of functions: {error}");
+        let (engine, stopwatch) = (&mut self.scripts, &self.crew.shared().stopwatch);
+        let library =
+            compile(engine, WorkerId(0), stopwatch, code, |_| Ok(())).map_err(described)?;
+        self.libraries = added(&self.libraries, &Arc::new(library)).map_err(described)?;
+        Ok(())
+    }
+}
