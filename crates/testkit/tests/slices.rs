@@ -70,7 +70,8 @@ fn fill(client: &mut Client, count: usize) {
 fn lets_others_in(long: &mut Client, other: &mut Client, line: &str) -> bool {
     let Value::Integer(id) = call(long, "CLIENT ID") else { panic!("an id") };
     let name = line.split(' ').next().unwrap().to_lowercase();
-    let begun = format!(" cmd={name} ");
+    // Maybe with a subcommand.
+    let begun = format!(" cmd={name}");
     long.send(&line.split(' ').collect::<Vec<_>>()).unwrap();
     loop {
         let Value::Bulk(clients) = call(other, &format!("CLIENT LIST ID {id}")) else {
