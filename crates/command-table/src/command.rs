@@ -3,6 +3,7 @@
 use crate::arg::Arg;
 use crate::call::{Call, ShardView};
 use crate::category::Category;
+use crate::effects::Effects;
 use crate::error::{ReplyError, ReplyResult};
 use crate::flags::Flags;
 use crate::key_spec::{Access, KeySpec};
@@ -144,6 +145,12 @@ pub trait Slice: Send {
         Progress::Done
     }
 
+    /// Says what it leaves to be done again instead of itself, in the slice in which it has changed something; see
+    /// [`Call::leave`].
+    fn describe(&self, effects: &mut Effects) {
+        let _ = effects;
+    }
+
     /// Writes what of the reply is certain before the rest is known. Called now and then between slices. A
     /// client that does not read what was written is not served further.
     fn write_ready(&mut self, reply: &mut ReplyWriter<'_>) {
@@ -183,7 +190,12 @@ impl std::fmt::Debug for dyn Slice {
 impl dyn Slice {
     /// Runs all slices in one go over a view of every shard, for commands inside transactions and
     /// scripts, which hold what they need already.
-    pub fn run_whole(&mut self, view: &mut ShardView<'_>, now: UnixMillis) {
+    pub fn run_whole(
+        &mut self,
+        view: &mut ShardView<'_>,
+        now: UnixMillis,
+        effects: Option<&mut Effects>,
+    ) {
         let mut next = self.begin();
         loop {
             next = match next {
@@ -191,6 +203,9 @@ impl dyn Slice {
                 Progress::Together => self.run_together(view, now),
                 Progress::Done => break,
             };
+        }
+        if let Some(effects) = effects {
+            self.describe(effects);
         }
     }
 }

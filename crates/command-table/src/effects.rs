@@ -17,6 +17,12 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// What is added takes the command's place; nothing if nothing is.
+    pub const fn instead(&mut self) -> &mut Self {
+        self.replaces = true;
+        self
+    }
+
     /// Adds a command of these words, its name first.
     pub fn add(&mut self, words: &[&[u8]]) {
         self.add_with(words, [].into_iter());
@@ -51,8 +57,7 @@ impl Call<'_> {
     #[inline]
     pub fn leave(&mut self, describe: impl FnOnce(&mut Effects)) {
         if let Some(effects) = &mut self.effects {
-            effects.replaces = true;
-            describe(effects);
+            describe(effects.instead());
         }
     }
 

@@ -7,7 +7,7 @@
 
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::{Call, LeftWatch, Progress, ReplyError, ShardView, Slice};
+use darter_command_table::{Call, Effects, LeftWatch, Progress, ReplyError, ShardView, Slice};
 use darter_resp::{Protocol, ReplyWriter};
 use darter_shard::{Key, KeyHasher, Keyspace, Lifetime, Shard, ValueRef, Version};
 use std::ops::Range;
@@ -18,6 +18,8 @@ pub(crate) struct Operands<'v> {
     lifetimes: &'v [Lifetime],
     /// When the work began: what expires later is still there.
     pub(crate) since: UnixMillis,
+    /// A random number, the same until it begins again.
+    pub(crate) random: u64,
 }
 
 impl<'v> Operands<'v> {
@@ -44,6 +46,11 @@ pub(crate) trait Work: Send {
     /// Stores the result at `key`, if the work has one to store.
     fn store(&mut self, keyspace: &mut Keyspace<'_>, key: &Key<'_>);
 
+    /// Says what it leaves to be done again, if that is not the command itself. To be asked when the result is stored.
+    fn describe(&self, effects: &mut Effects) {
+        let _ = effects;
+    }
+
     /// Writes the reply.
     fn finish(&mut self, reply: &mut ReplyWriter<'_>);
 
@@ -69,6 +76,8 @@ struct Joint<W> {
     versions: Vec<Version>,
     /// How long they lived then.
     lifetimes: Vec<Lifetime>,
+    /// Drawn then.
+    random: u64,
     work: W,
     error: Option<ReplyError>,
 }
@@ -93,6 +102,7 @@ pub(crate) fn work_in_slices<W: Work + 'static>(
         since: call.now,
         versions: Vec::new(),
         lifetimes: Vec::new(),
+        random: 0,
         work,
         error: None,
     })
@@ -134,7 +144,8 @@ impl<W: Work> Joint<W> {
             view.look_at(|| slot_of(key.bytes)).look_up(self.db, self.since, &key)
         };
         let values = self.operands.iter().map(look_up).collect();
-        let operands = Operands { values, lifetimes: &self.lifetimes, since: self.since };
+        let Self { ref lifetimes, since, random, .. } = *self;
+        let operands = Operands { values, lifetimes, since, random };
         loop {
             match self.work.step(&operands, self.protocol) {
                 Ok(true) if !whole => return true,
@@ -171,6 +182,7 @@ impl<W: Work> Slice for Joint<W> {
             let mut lifetimes = Vec::with_capacity(self.operands.len());
             self.each_operand(view, now, |_, keyspace, key| lifetimes.push(keyspace.lifetime(key)));
             self.lifetimes = lifetimes;
+            self.random = view.first().random();
             self.work.begin();
         }
         if self.work(view, has_changed) {
@@ -183,6 +195,12 @@ impl<W: Work> Slice for Joint<W> {
         self.each_operand(view, now, |_, keyspace, key| keyspace.unwatch(key));
         self.versions.clear();
         Progress::Done
+    }
+
+    fn describe(&self, effects: &mut Effects) {
+        if self.error.is_none() {
+            self.work.describe(effects);
+        }
     }
 
     fn finish(&mut self, reply: &mut ReplyWriter<'_>) {

@@ -16,6 +16,7 @@ pub mod hash;
 pub mod hyperloglog;
 mod index_range;
 mod joint;
+mod kept_call;
 pub mod list;
 mod long_read;
 mod many_keys;
@@ -25,6 +26,7 @@ mod reply;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
+mod sorting;
 pub mod stream;
 pub mod string;
 #[cfg(test)]

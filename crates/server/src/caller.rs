@@ -170,8 +170,8 @@ impl<'a> Caller<'a> {
         let Request { entry, args, .. } = request;
         let (by, db) = (Some(self.id), self.session.db);
         let cause = Cause { entry, args, db, by, together: self.together };
-        work_observed_for(shared, interest, view, cause, |view, _| {
-            slice.run_whole(view, self.turn.now);
+        work_observed_for(shared, interest, view, cause, |view, effects| {
+            slice.run_whole(view, self.turn.now, effects);
         });
         slice.finish(&mut ReplyWriter::new(output, self.session.protocol));
         Ok(Flow::Next)

@@ -278,13 +278,19 @@ impl Sliced {
             let is_together = self.next == Progress::Together;
             let Request { entry, args, .. } = self.request.as_request();
             let cause = Cause { entry, args, db: session.db, by, together: None };
-            self.next = work_observed_for(core.shared, interest, &mut view, cause, |view, _| {
-                if is_together {
-                    self.slice.run_together(view, turn.now)
-                } else {
-                    self.slice.run(view.first(), turn.now)
-                }
-            });
+            let slice = &mut self.slice;
+            self.next =
+                work_observed_for(core.shared, interest, &mut view, cause, |view, effects| {
+                    let next = if is_together {
+                        slice.run_together(view, turn.now)
+                    } else {
+                        slice.run(view.first(), turn.now)
+                    };
+                    if let Some(effects) = effects.filter(|_| next == Progress::Done) {
+                        slice.describe(effects);
+                    }
+                    next
+                });
             self.nanos += core.nanos_since(begun);
             core.serve(&mut view, turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));

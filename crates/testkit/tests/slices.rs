@@ -35,6 +35,10 @@ fn fill(client: &mut Client, count: usize) {
             |number: usize| vec![format!("-{number}"), format!("e{}", number + count / 2)];
         let scored = |number: usize| vec![number.to_string(), format!("e{number}")];
         let field = |number| vec![format!("e{number}"), "0".to_owned()];
+        let place = |number: usize| {
+            let (east, north) = (number % 150, number / 150);
+            vec![format!("0.{east:03}"), format!("0.{north:03}"), format!("e{number}")]
+        };
         for command in [
             with("RPUSH", "list", &element),
             with("SADD", "set", &element),
@@ -42,6 +46,7 @@ fn fill(client: &mut Client, count: usize) {
             with("ZADD", "zset", &scored),
             with("ZADD", "zset2", &negated),
             with("HSET", "hash", &field),
+            with("GEOADD", "geo", &place),
         ] {
             client.call(&command).unwrap();
         }
@@ -52,13 +57,21 @@ fn fill(client: &mut Client, count: usize) {
             .collect();
         client.pipeline(&entries).unwrap();
     }
+    for line in [
+        "XGROUP CREATE stream g 0",
+        "COPY stream pending",
+        "XREADGROUP GROUP g c STREAMS pending >",
+    ] {
+        call(client, line);
+    }
 }
 
 /// Whether another client was answered at a time when `line` had begun and had no answer yet.
 fn lets_others_in(long: &mut Client, other: &mut Client, line: &str) -> bool {
     let Value::Integer(id) = call(long, "CLIENT ID") else { panic!("an id") };
     let name = line.split(' ').next().unwrap().to_lowercase();
-    let begun = format!(" cmd={name} ");
+    // Maybe with a subcommand.
+    let begun = format!(" cmd={name}");
     long.send(&line.split(' ').collect::<Vec<_>>()).unwrap();
     loop {
         let Value::Bulk(clients) = call(other, &format!("CLIENT LIST ID {id}")) else {
@@ -77,6 +90,7 @@ fn lets_others_in(long: &mut Client, other: &mut Client, line: &str) -> bool {
 fn others_are_served_while_a_long_reply_is_made() {
     let server = start(ALONE);
     fill(&mut server.connect().unwrap(), 60_000);
+    call(&mut server.connect().unwrap(), "SETRANGE bits 40000000 abc");
     let mut other = server.connect().unwrap();
     for line in [
         "LRANGE list 0 -1",
@@ -97,9 +111,18 @@ fn others_are_served_while_a_long_reply_is_made() {
         "ZRANGESTORE stored zset 0 -1",
         "COPY hash stored REPLACE",
         "DUMP list",
+        "COPY pending stored REPLACE",
         "SRANDMEMBER set 50000",
         "HRANDFIELD hash 50000",
         "ZRANDMEMBER zset 50000",
+        "SORT list ALPHA",
+        "SORT set ALPHA STORE stored",
+        "GEOSEARCH geo FROMLONLAT 0 0 BYRADIUS 1000 km ASC",
+        "GEOSEARCHSTORE stored geo FROMLONLAT 0 0 BYRADIUS 1000 km",
+        "XPENDING pending g - + 60000",
+        "XINFO STREAM pending FULL COUNT 0",
+        "BITCOUNT bits",
+        "BITPOS bits 1",
     ] {
         // The other client may have been too slow for once.
         let was_let_in = (0..50).any(|_| {
@@ -206,6 +229,7 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
         let server = start(mode);
         let mut client = server.connect().unwrap();
         fill(&mut client, 19_000);
+        call(&mut client, "SETRANGE bits 40000000 abc");
         for line in [
             "LRANGE list 7 -3",
             "HGETALL hash",
@@ -234,6 +258,27 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
             "ZINTERCARD 2 zset zset2 LIMIT 9000",
             "SUNION set list",
             "ZUNION 2 zset hash",
+            "SORT list",
+            "SORT list ALPHA",
+            "SORT set ALPHA DESC LIMIT 100 17000 GET # GET none",
+            "SORT_RO zset ALPHA LIMIT 0 3",
+            "SORT list BY nosort GET #",
+            "SORT zset BY nosort DESC LIMIT 1000 17500",
+            "SORT list BY nosort LIMIT 2 17001 DESC",
+            "SORT zset2 BY score",
+            "GEOSEARCH geo FROMLONLAT 0 0 BYRADIUS 1000 km WITHDIST WITHCOORD WITHHASH",
+            "GEOSEARCH geo FROMMEMBER e17 BYBOX 30 30 km",
+            "GEOSEARCH geo FROMMEMBER e17 BYRADIUS 1000 km COUNT 18000 ANY",
+            "GEORADIUS geo 0 0 1000 km",
+            "GEORADIUSBYMEMBER_RO geo e1 1000 km",
+            "XINFO STREAM pending FULL COUNT 0",
+            "XINFO STREAM pending FULL COUNT 17000",
+            "BITCOUNT bits",
+            "BITCOUNT bits 3 -5 BIT",
+            "BITCOUNT bits -1 -2",
+            "BITPOS bits 1",
+            "BITPOS bits 1 -2",
+            "BITPOS bits 0 3",
             "DUMP list",
             "DUMP set",
             "DUMP zset",
@@ -279,6 +324,16 @@ fn what_is_stored_is_the_same_in_slices_and_in_one_piece() {
             "COPY set d REPLACE",
             "COPY zset d REPLACE",
             "COPY hash d REPLACE",
+            "COPY list d REPLACE",
+            "COPY pending d REPLACE",
+            "COPY bits d REPLACE",
+            "SORT list ALPHA STORE d",
+            "SORT set BY nosort STORE d",
+            "SORT set ALPHA GET # GET none LIMIT 10 17000 STORE d",
+            "SORT none STORE d",
+            "GEOSEARCHSTORE d geo FROMLONLAT 0 0 BYRADIUS 1000 km",
+            "GEOSEARCHSTORE d geo FROMMEMBER e3 BYRADIUS 1000 km STOREDIST",
+            "GEORADIUS geo 0 0 1000 km STORE d",
             "COPY hash d",
             "BITOP XOR d bits bits2",
             "BITOP NOT d bits",
@@ -305,6 +360,128 @@ fn what_is_stored_is_the_same_in_slices_and_in_one_piece() {
             seen.dedup();
             assert_eq!(seen.len(), 18_500, "{mode}: {line}");
         }
+    }
+}
+
+/// What can be seen of a key, whatever it is: its contents, whether it expires, and what its groups remember but times.
+fn state(client: &mut Client, key: &str) -> (Value, bool, Vec<Value>) {
+    let groups = call(client, &format!("XINFO GROUPS {key}"));
+    let mut pending = Vec::new();
+    if let Value::Array(entries) = call(client, &format!("XPENDING {key} g - + 40000")) {
+        for entry in entries {
+            let Value::Array(entry) = entry else { panic!("an entry") };
+            pending.extend([entry[0].clone(), entry[1].clone(), entry[3].clone()]);
+        }
+    }
+    pending.push(groups);
+    let ttl = call(client, &format!("TTL {key}"));
+    let expires = matches!(ttl, Value::Integer(seconds) if seconds > 0);
+    (digest(client, key), expires, pending)
+}
+
+/// Commands that take very much out of `d`, and what that is a copy of.
+const TAKING: &[(&str, &str)] = &[
+    ("zset", "ZREMRANGEBYRANK d 100 18500"),
+    ("zset", "ZREMRANGEBYRANK d 0 -1"),
+    ("zset", "ZREMRANGEBYRANK d 0 -2"),
+    ("zset", "ZREMRANGEBYSCORE d (7 +inf"),
+    ("zset", "ZREMRANGEBYLEX d - +"),
+    ("zset", "ZPOPMIN d 18000"),
+    ("zset", "ZPOPMAX d 30000"),
+    ("zset", "ZMPOP 1 d MAX COUNT 17500"),
+    ("list", "LPOP d 17000"),
+    ("list", "RPOP d 20000"),
+    ("list", "LMPOP 1 d RIGHT COUNT 18000"),
+    ("stream", "XREADGROUP GROUP g c STREAMS d >"),
+    ("stream", "XREADGROUP GROUP g c COUNT 17000 STREAMS d >"),
+    ("stream", "XREADGROUP GROUP g c NOACK STREAMS d >"),
+    ("pending", "XREADGROUP GROUP g c STREAMS d 0"),
+    ("pending", "XREADGROUP GROUP g c COUNT 17000 STREAMS d 300-1"),
+    ("pending", "XAUTOCLAIM d g e 0 0 COUNT 30000"),
+    ("pending", "XAUTOCLAIM d g e 0 500 COUNT 17000 JUSTID"),
+    ("pending", "XAUTOCLAIM d g c 0 0 COUNT 17000"),
+    ("pending", "XAUTOCLAIM d none c 0 0 COUNT 17000"),
+];
+
+fn fill_to_take(client: &mut Client) {
+    fill(client, 19_000);
+    for key in ["zset", "list", "set", "pending"] {
+        call(client, &format!("EXPIRE {key} 5000"));
+    }
+    call(client, "XDEL pending 12-1 700-1 18999-1");
+    call(client, "XTRIM pending MINID = 100-1");
+}
+
+#[test]
+fn what_is_taken_is_the_same_in_slices_and_in_one_piece() {
+    for (mode, protocol) in [(SERVER_MODES[0], "2"), (SERVER_MODES[3], "3")] {
+        let server = start(mode);
+        let mut client = server.connect().unwrap();
+        fill_to_take(&mut client);
+        call(&mut client, &format!("HELLO {protocol}"));
+        for (source, line) in TAKING {
+            let copy = format!("COPY {source} d REPLACE");
+            call(&mut client, &copy);
+            let sliced = call(&mut client, line);
+            let state_sliced = state(&mut client, "d");
+            call(&mut client, &copy);
+            call(&mut client, "MULTI");
+            call(&mut client, line);
+            let Value::Array(whole) = call(&mut client, "EXEC") else { panic!("replies") };
+            assert!(whole == [sliced], "{mode}: {line} in RESP{protocol}");
+            assert_eq!(state(&mut client, "d"), state_sliced, "{mode}: {line}");
+        }
+        call(&mut client, "HELLO 2");
+        call(&mut client, "COPY set d REPLACE");
+        let mut popped = numbers(&call(&mut client, "SPOP d 17500"));
+        popped.extend(numbers(&call(&mut client, "SMEMBERS d")));
+        popped.sort_unstable();
+        assert!(popped.into_iter().eq(0..19_000), "{mode}: every member goes or stays");
+        assert_eq!(call(&mut client, "SCARD d"), Value::Integer(1500), "{mode}");
+        assert!(matches!(call(&mut client, "TTL d"), Value::Integer(1..)), "{mode}");
+        assert_eq!(numbers(&call(&mut client, "SPOP d 20000")).len(), 1500, "{mode}");
+        assert_eq!(call(&mut client, "EXISTS d"), Value::Integer(0), "{mode}");
+    }
+}
+
+#[test]
+fn what_is_taken_in_slices_is_taken_again_from_the_log() {
+    let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
+    let options = ["--appendonly", "yes"].map(str::to_owned);
+    let server = Server::start(&ALONE.spec(&program).with_arguments(&options)).unwrap();
+    let mut client = server.connect().unwrap();
+    fill_to_take(&mut client);
+    let popping = [("set", "SPOP d 17500"), ("set", "SPOP d 30000")];
+    let mut taken = Vec::new();
+    for (number, (source, line)) in TAKING.iter().chain(&popping).enumerate() {
+        let key = format!("d{number}");
+        call(&mut client, &format!("COPY {source} {key}"));
+        call(&mut client, &line.replace(" d ", &format!(" {key} ")));
+        taken.push((line, state(&mut client, &key), key));
+    }
+    assert_eq!(call(&mut client, "DEBUG LOADAOF"), Value::Simple("OK".into()));
+    for (line, before, key) in taken {
+        assert_eq!(state(&mut client, &key), before, "{line}");
+    }
+}
+
+#[test]
+fn a_waiter_is_given_more_than_one_slice_at_once() {
+    let server = start(ALONE);
+    let (mut waiter, mut other) = (server.connect().unwrap(), server.connect().unwrap());
+    call(&mut other, "XGROUP CREATE t g $ MKSTREAM");
+    for (key, line) in
+        [("s", "XREAD BLOCK 0 STREAMS s $"), ("t", "XREADGROUP GROUP g c BLOCK 0 STREAMS t >")]
+    {
+        waiter.send(&line.split(' ').collect::<Vec<_>>()).unwrap();
+        while !matches!(call(&mut other, "INFO clients"), Value::Bulk(text)
+            if String::from_utf8_lossy(&text).contains("blocked_clients:1\r"))
+        {}
+        let script = "for i = 1, 17000 do redis.call('XADD', KEYS[1], '*', 'f', i) end";
+        other.call(&["EVAL", script, "1", key]).unwrap();
+        let Value::Array(streams) = waiter.read_reply().unwrap().value else { panic!("streams") };
+        let Value::Array(stream) = &streams[0] else { panic!("a stream") };
+        assert!(matches!(&stream[1], Value::Array(entries) if entries.len() == 17_000), "{line}");
     }
 }
 

@@ -1,12 +1,16 @@
 //! Copies of big collections, made slice by slice.
 //!
 //! Sets, sorted sets and hashes in their big forms take some hundred nanoseconds an element, since each has to be
-//! found a place. Lists, streams and packed forms are copied node by node, so fast that it need not be cut.
+//! found a place, and so does what is pending in a stream's groups. Big lists and the entries of streams are copied
+//! node by node, long strings piece by piece. Compact forms are copied as a whole.
 
 use crate::hash::Hash;
+use crate::large::LargeString;
+use crate::list::List;
 use crate::object::{Collection, Object};
 use crate::set::{Set, SetBoundary};
 use crate::sorted_set::SortedSet;
+use crate::stream::{Copied, Stream};
 
 /// A copy under way. What is copied must stay as it is until the end.
 #[derive(Debug)]
@@ -17,7 +21,14 @@ enum Part {
     Set(Set, SetBoundary),
     SortedSet(SortedSet),
     Hash(Hash, u64),
+    /// With the node to go on with.
+    List(List, usize),
+    Stream(Stream, Copied),
+    Large(Vec<u8>),
 }
+
+/// As many bytes of a long string as take as long as an element of another type.
+const BYTES_PER_ELEMENT: usize = 2048;
 
 impl Copying {
     /// Begins a copy of `object`; `None` if that had better be cloned in one piece.
@@ -26,17 +37,25 @@ impl Copying {
             Object::Set(set) => Some(Part::Set(set.emptied()?, SetBoundary::START)),
             Object::SortedSet(set) => Some(Part::SortedSet(set.emptied()?)),
             Object::Hash(hash) => Some(Part::Hash(hash.emptied()?, 0)),
-            _ => None,
+            Object::List(list) => Some(Part::List(list.emptied()?, 0)),
+            Object::Stream(stream) => Some(Part::Stream(stream.emptied(), Copied::default())),
+            Object::Large(string) => Some(Part::Large(Vec::with_capacity(string.as_bytes().len()))),
         }
         .map(Self)
     }
 
-    /// How many elements of `object` have to be copied one by one.
+    /// How many elements of `object` have to be copied one by one, or as many as take as long.
     pub fn elements_of(object: &Object) -> usize {
         match object {
             Object::Set(set) => set.as_table().map_or(0, |_| set.len()),
             Object::SortedSet(set) if !set.is_packed() => set.len(),
             Object::Hash(hash) if !hash.is_packed() => hash.len(),
+            Object::List(list) if !list.is_packed() => list.len(),
+            Object::Stream(stream) => {
+                let pending = stream.groups().map(|(_, group)| group.pending_len()).sum();
+                usize::try_from(stream.log().len()).unwrap_or(usize::MAX).saturating_add(pending)
+            }
+            Object::Large(string) => string.as_bytes().len() / BYTES_PER_ELEMENT,
             _ => 0,
         }
     }
@@ -46,6 +65,8 @@ impl Copying {
         /// Slices of a table, some hundred elements each.
         const TABLE_SLICES: usize = 4;
         const MEMBERS: usize = 1024;
+        const NODES: usize = 64;
+        const BYTES: usize = 1 << 20;
         match (&mut self.0, object) {
             (Part::Set(copy, boundary), Object::Set(set)) => (0..TABLE_SLICES).all(|_| {
                 let next = set.copy_slice(*boundary, copy);
@@ -53,7 +74,7 @@ impl Copying {
                 next.is_some()
             }),
             (Part::SortedSet(copy), Object::SortedSet(set)) => {
-                set.copy_on(MEMBERS, copy);
+                set.copy_ranks(copy.len()..set.len().min(copy.len() + MEMBERS), copy);
                 copy.len() < set.len()
             }
             (Part::Hash(copy, boundary), Object::Hash(hash)) => (0..TABLE_SLICES).all(|_| {
@@ -61,6 +82,18 @@ impl Copying {
                 *boundary = next.unwrap_or_default();
                 next.is_some()
             }),
+            (Part::List(copy, at), Object::List(list)) => {
+                *at = list.copy_nodes(*at, NODES, copy);
+                copy.len() < list.len()
+            }
+            (Part::Stream(copy, copied), Object::Stream(stream)) => {
+                stream.copy_on(copied, NODES, MEMBERS, copy)
+            }
+            (Part::Large(copy), Object::Large(string)) => {
+                let rest = &string.as_bytes()[copy.len()..];
+                copy.extend_from_slice(&rest[..rest.len().min(BYTES)]);
+                copy.len() < string.as_bytes().len()
+            }
             _ => false,
         }
     }
@@ -71,6 +104,9 @@ impl Copying {
             Part::Set(set, _) => set.into_object(),
             Part::SortedSet(set) => set.into_object(),
             Part::Hash(hash, _) => hash.into_object(),
+            Part::List(list, _) => list.into_object(),
+            Part::Stream(stream, _) => stream.into_object(),
+            Part::Large(bytes) => Object::Large(LargeString::new(bytes)),
         }
     }
 }
@@ -80,7 +116,9 @@ mod tests {
     use super::*;
     use crate::hash::{FieldExpiry, HashGrowth};
     use crate::limits::EncodingLimits;
+    use crate::list::End;
     use crate::set::Rules;
+    use crate::stream::{Group, NodeLimits, Pending, StreamId};
     use darter_structures::{Deadline, Item, KeyHasher};
 
     /// The copy, and how many steps it took.
@@ -138,6 +176,50 @@ mod tests {
                 _ => panic!("another type"),
             }
         }
+    }
+
+    #[test]
+    fn nodes_are_copied_with_what_is_pending() {
+        let limit = EncodingLimits::default().list;
+        let mut list = List::default();
+        let mut stream = Stream::default();
+        for number in 1..20_000_u64 {
+            let text = format!("element {number:040}");
+            list.prepare(text.len(), 1, limit);
+            list.push(End::Back, text.as_bytes(), limit);
+            let (id, limits) =
+                (StreamId::new(number, 0), NodeLimits { bytes_max: 4096, entries_max: 100 });
+            stream.log_mut().append(id, [(b"f".as_slice(), text.as_bytes())].into_iter(), limits);
+        }
+        for name in [b"g", b"h"] {
+            let mut group = Group::new(StreamId::new(5_000, 0), Some(5_000));
+            let (consumer, _) = group.add_consumer(b"c", 1);
+            for number in 1..5_000 {
+                let pending = Pending { consumer, delivered_at_ms: 2, deliveries: number };
+                group.set_pending(StreamId::new(number, 0), pending);
+            }
+            stream.add_group(name, group);
+        }
+        for id in [1, 2, 5_000] {
+            stream.log_mut().delete(StreamId::new(id, 0));
+        }
+        let (copy, steps) = copied(&list.clone().into_object()).expect("a big list");
+        let Object::List(copy) = copy else { panic!("another type") };
+        assert!(steps > 1);
+        copy.check_invariants();
+        assert_eq!(format!("{list:?}"), format!("{copy:?}"));
+        let (copy, steps) = copied(&stream.clone().into_object()).expect("a stream");
+        let Object::Stream(copy) = copy else { panic!("another type") };
+        assert!(steps > 10);
+        copy.check_invariants();
+        assert_eq!(format!("{:?}", stream.log()), format!("{:?}", copy.log()));
+        let groups = |stream: &Stream| format!("{:?}", stream.groups().collect::<Vec<_>>());
+        assert_eq!(groups(&stream), groups(&copy));
+        let string = LargeString::new((0..3_000_000_u32).map(|at| at.to_le_bytes()[0]).collect());
+        let (copy, steps) = copied(&Object::Large(string.clone())).expect("a string");
+        let Object::Large(copy) = copy else { panic!("another type") };
+        assert!(steps > 1);
+        assert_eq!(copy.as_bytes(), string.as_bytes());
     }
 
     #[test]

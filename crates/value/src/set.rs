@@ -258,7 +258,7 @@ impl Set {
     }
 
     /// An empty table for a copy of a set that is one; `None` for the compact forms.
-    pub(crate) fn emptied(&self) -> Option<Self> {
+    pub fn emptied(&self) -> Option<Self> {
         let table = Members::new(self.as_table()?.hasher().clone());
         Some(Self { members: PackedOr::big(Box::new(Big::Table(table))) })
     }

@@ -276,19 +276,18 @@ impl SortedSet {
     }
 
     /// An empty set in the big form for a copy of one that has it; `None` for the small form.
-    pub(crate) fn emptied(&self) -> Option<Self> {
+    pub fn emptied(&self) -> Option<Self> {
         let PackedOrRef::Big(members) = self.members.as_ref() else { return None };
         let copy = RankedMembers::new(members.hasher().clone());
         Some(Self { members: PackedOr::big(Box::new(copy)) })
     }
 
-    /// Copies the next `count` members into `copy`, made by [`emptied`](Self::emptied): those from the rank on that
-    /// is its length.
-    pub(crate) fn copy_on(&self, count: usize, copy: &mut Self) {
+    /// Copies the members of these ranks into `copy`, made by [`emptied`](Self::emptied), where they must not be
+    /// yet.
+    pub fn copy_ranks(&self, ranks: Range<usize>, copy: &mut Self) {
         let PackedOrMut::Big(copy) = copy.members.as_mut() else { return };
-        let from = copy.len();
         let mut text = IntegerText::new();
-        for (member, score) in self.range(from..self.len().min(from + count), false) {
+        for (member, score) in self.range(ranks, false) {
             let bytes = bytes_of(member, &mut text);
             copy.insert(copy.hasher().hash(bytes), bytes, score);
         }

@@ -1,5 +1,6 @@
 //! BITCOUNT.
 
+use super::long_scan::{bits_of, count_in_slices, in_one_piece};
 use super::range::{BitRange, RANGE_ARG};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -25,6 +26,7 @@ pub(super) static BITCOUNT: Command = Command {
         ("8.0.0", "The end of the range may be left out."),
     ],
     handler: Handler::Keyed(bitcount),
+    slices: Some(|call| Ok(count_in_slices(call, BitRange::parse(call, 2)?))),
     ..Command::BASE
 };
 
@@ -36,10 +38,12 @@ fn bitcount(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         None => 0,
         Some(value) => {
             let bytes = value.string_bytes(&mut text).ok_or(ReplyError::WrongType)?;
+            let bits = bits_of(range, bytes.len());
+            in_one_piece(call, &bits)?;
             match range {
                 None => bitmap::count_ones(bytes),
                 Some(range) if range.is_reversed() => 0,
-                Some(range) => bitmap::count_ones_in(bytes, range.bits(bytes.len())),
+                Some(_) => bitmap::count_ones_in(bytes, bits),
             }
         }
     };

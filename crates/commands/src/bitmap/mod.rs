@@ -4,6 +4,7 @@ mod combine;
 mod count;
 mod field;
 mod long_combine;
+mod long_scan;
 mod position;
 mod range;
 mod single;

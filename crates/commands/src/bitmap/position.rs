@@ -1,5 +1,6 @@
 //! BITPOS.
 
+use super::long_scan::{beyond, bits_of, find_in_slices, in_one_piece};
 use super::range::{BitRange, RANGE_ARG};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -23,27 +24,31 @@ pub(super) static BITPOS: Command = Command {
     args: &[Arg::key("key"), Arg::integer("bit"), RANGE_ARG],
     history: &[("7.0.0", "Ranges of bits, with `BIT`.")],
     handler: Handler::Keyed(bitpos),
+    slices: Some(|call| parse(call).map(|(wanted, range)| find_in_slices(call, wanted, range))),
     ..Command::BASE
 };
 
-fn bitpos(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+/// The bit that is wanted, and the range.
+fn parse(call: &Call<'_>) -> Result<(bool, Option<BitRange>), ReplyError> {
     let wanted = match call.integer(2)? {
         0 => false,
         1 => true,
         _ => return Err(ReplyError::Text("ERR The bit argument must be 1 or 0.")),
     };
-    let range = BitRange::parse(call, 3)?;
+    Ok((wanted, BitRange::parse(call, 3)?))
+}
+
+fn bitpos(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let (wanted, range) = parse(call)?;
     let key = call.key(1);
     let mut text = IntegerText::new();
     let position = match call.keyspace(view, &key).read(&key) {
         None => (!wanted).then_some(0),
         Some(value) => {
             let bytes = value.string_bytes(&mut text).ok_or(ReplyError::WrongType)?;
-            let bits = range.map_or(0..bytes.len() as u64 * 8, |range| range.bits(bytes.len()));
-            // A string goes on in clear bits, unless the end of the range was given.
-            let goes_on = !wanted && !bits.is_empty() && range.is_none_or(|r| r.end.is_none());
-            let end = bits.end;
-            bitmap::find(bytes, wanted, bits).or_else(|| goes_on.then_some(end))
+            let bits = bits_of(range, bytes.len());
+            in_one_piece(call, &bits)?;
+            bitmap::find(bytes, wanted, bits.clone()).or_else(|| beyond(wanted, range, &bits))
         }
     };
     call.reply.integer(position.map_or(-1, u64::cast_signed));

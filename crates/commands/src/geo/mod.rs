@@ -2,6 +2,7 @@
 
 mod add;
 mod arguments;
+mod long_search;
 mod look;
 mod search;
 mod search_options;

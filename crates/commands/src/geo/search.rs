@@ -1,6 +1,7 @@
 //! GEOSEARCH, GEORADIUS and their forms.
 
 use super::arguments::UNIT;
+use super::long_search::search_in_slices;
 use super::look::{write_distance, write_point};
 use super::search_options::{Form, Order, Query};
 use crate::reply::write_item;
@@ -15,6 +16,7 @@ use darter_value::geo::{Point, Shape};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Item, Rules, SortedSet};
+use std::ops::Range;
 
 const WITH: &[Arg] = &[
     Arg::word("withcoord", "WITHCOORD").optional(),
@@ -76,6 +78,7 @@ pub(super) static GEOSEARCH: Command = Command {
     args: &[Arg::key("key"), FROM, BY, ORDER, COUNT, WITH[0], WITH[1], WITH[2]],
     history: &[("9.0.0", "Added support for the `BYPOLYGON` option.")],
     handler: Handler::Keyed(geosearch),
+    slices: Some(|call| search_in_slices(call, Form::Search, false)),
     ..Command::BASE
 };
 
@@ -104,6 +107,7 @@ pub(super) static GEOSEARCHSTORE: Command = Command {
     ],
     history: &[("9.0.0", "Added support for the `BYPOLYGON` option.")],
     handler: Handler::Keyed(geosearchstore),
+    slices: Some(|call| search_in_slices(call, Form::SearchStore, true)),
     ..Command::BASE
 };
 
@@ -154,6 +158,7 @@ pub(super) static GEORADIUS: Command = Command {
         ("7.0.0", "Added support for uppercase unit names."),
     ],
     handler: Handler::Keyed(georadius),
+    slices: Some(|call| search_in_slices(call, Form::Coordinates, true)),
     ..OLD
 };
 
@@ -190,6 +195,7 @@ pub(super) static GEORADIUSBYMEMBER: Command = Command {
         ("7.0.0", "Added support for uppercase unit names."),
     ],
     handler: Handler::Keyed(georadiusbymember),
+    slices: Some(|call| search_in_slices(call, Form::Member, true)),
     ..OLD
 };
 
@@ -217,6 +223,7 @@ pub(super) static GEORADIUSBYMEMBER_RO: Command = Command {
         replaced_by: "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments",
     }),
     handler: Handler::Keyed(georadiusbymember_ro),
+    slices: Some(|call| search_in_slices(call, Form::Member, false)),
     ..OLD
 };
 
@@ -246,6 +253,7 @@ pub(super) static GEORADIUS_RO: Command = Command {
     }),
     history: &[("6.2.0", "Added the `ANY` option for `COUNT`.")],
     handler: Handler::Keyed(georadius_ro),
+    slices: Some(|call| search_in_slices(call, Form::Coordinates, false)),
     ..OLD
 };
 
@@ -275,12 +283,20 @@ fn georadiusbymember_ro(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyR
 
 /// A place that was found.
 #[derive(Clone, Copy, Debug)]
-struct Hit<'s> {
-    member: Item<'s>,
-    score: f64,
-    point: Point,
+pub(super) struct Hit<'s> {
+    pub(super) member: Item<'s>,
+    pub(super) score: f64,
+    pub(super) point: Point,
     /// Metres from the middle of the search.
-    distance: f64,
+    pub(super) distance: f64,
+}
+
+/// The event of storing what was found.
+pub(super) const fn event(form: Form) -> &'static str {
+    match form {
+        Form::SearchStore => "geosearchstore",
+        Form::Search | Form::Coordinates | Form::Member => "georadiusstore",
+    }
 }
 
 fn search(
@@ -289,12 +305,16 @@ fn search(
     form: Form,
     may_store: bool,
 ) -> ReplyResult {
-    let source = call.key(if form == Form::SearchStore { 2 } else { 1 });
+    let source = call.key(form.source());
     let mut keyspace = call.keyspace(view, &source);
     let set = keyspace.read_collection::<SortedSet>(&source)?;
     let query = Query::parse(call, form, may_store, set)?;
     let hits = match (&query.shape, set) {
-        (Some(shape), Some(set)) => find(set, shape, &query),
+        (Some(shape), Some(set)) => {
+            let ranks = ranks_of(set, shape);
+            call.in_one_piece(ranks.iter().map(Range::len).sum())?;
+            find(set, shape, &query, ranks)
+        }
         _ => Vec::new(),
     };
     let Some(index) = query.store else {
@@ -307,19 +327,29 @@ fn search(
     let stored = stored(call, &hits, &query);
     let len = stored.len();
     let destination = call.key(index);
-    let event = if form == Form::SearchStore { "geosearchstore" } else { "georadiusstore" };
     let mut keyspace = call.keyspace(view, &destination);
-    keyspace.tell(Interest::SORTED_SET, event).set_collection(&destination, stored, Expiry::Clear);
+    keyspace.tell(Interest::SORTED_SET, event(form));
+    keyspace.set_collection(&destination, stored, Expiry::Clear);
     call.reply.integer(i64::try_from(len).unwrap_or(i64::MAX));
     Ok(())
 }
 
-/// The places in a shape, in the order asked for, no more than asked for.
-fn find<'s>(set: &'s SortedSet, shape: &Shape, query: &Query) -> Vec<Hit<'s>> {
+/// The ranks of the places in the cells around a shape.
+pub(super) fn ranks_of(set: &SortedSet, shape: &Shape) -> Vec<Range<usize>> {
+    let ranges = shape.score_ranges().into_iter();
+    ranges.map(|scores| ScoreRange::until(scores.start, scores.end).ranks(set)).collect()
+}
+
+/// The places in a shape among those of these ranks, in the order asked for, no more than asked for.
+fn find<'s>(
+    set: &'s SortedSet,
+    shape: &Shape,
+    query: &Query,
+    ranks: Vec<Range<usize>>,
+) -> Vec<Hit<'s>> {
     let enough = if query.any { query.count.unwrap_or(usize::MAX) } else { usize::MAX };
     let mut hits = Vec::new();
-    'ranges: for scores in shape.score_ranges() {
-        let ranks = ScoreRange::until(scores.start, scores.end).ranks(set);
+    'ranges: for ranks in ranks {
         for (member, score) in set.range(ranks, false) {
             let point = Point::from_score(score);
             if let Some(distance) = shape.distance_within(point) {
@@ -346,7 +376,7 @@ fn find<'s>(set: &'s SortedSet, shape: &Shape, query: &Query) -> Vec<Hit<'s>> {
     hits
 }
 
-fn write_hit(reply: &mut ReplyWriter<'_>, hit: &Hit<'_>, query: &Query) {
+pub(super) fn write_hit(reply: &mut ReplyWriter<'_>, hit: &Hit<'_>, query: &Query) {
     let extras = [query.with_distance, query.with_hash, query.with_point];
     let extras = extras.into_iter().filter(|extra| *extra).count();
     if extras > 0 {

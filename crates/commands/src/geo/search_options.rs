@@ -17,6 +17,16 @@ pub(super) enum Form {
     SearchStore,
 }
 
+impl Form {
+    /// The argument index of the key to search in.
+    pub(super) const fn source(self) -> usize {
+        match self {
+            Self::SearchStore => 2,
+            Self::Coordinates | Self::Member | Self::Search => 1,
+        }
+    }
+}
+
 /// In which order places are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {

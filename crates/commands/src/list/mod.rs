@@ -2,6 +2,7 @@
 
 mod edit;
 mod end;
+mod long_pop;
 mod moving;
 mod pop;
 mod position;

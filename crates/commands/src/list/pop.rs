@@ -1,12 +1,13 @@
 //! LPOP, RPOP and LMPOP.
 
 use super::end;
+use super::long_pop::pop_in_slices;
 use crate::many_keys::{each_key_until, key_count};
 use crate::reply::write_element;
 use darter_base::number::{format_u64, parse_i64};
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
+    KeySpec, ReplyError, ReplyResult, ShardView, Slice,
 };
 use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest};
@@ -33,6 +34,7 @@ pub(super) static LPOP: Command = Command {
     args: ARGS,
     history: HISTORY,
     handler: Handler::Keyed(|call, view| pop(call, view, End::Front)),
+    slices: Some(|call| Ok(pop_in_slices(call, 1, End::Front, count_of(call.args.at(2))?, false))),
     ..Command::BASE
 };
 
@@ -50,6 +52,7 @@ pub(super) static RPOP: Command = Command {
     args: ARGS,
     history: HISTORY,
     handler: Handler::Keyed(|call, view| pop(call, view, End::Back)),
+    slices: Some(|call| Ok(pop_in_slices(call, 1, End::Back, count_of(call.args.at(2))?, false))),
     ..Command::BASE
 };
 
@@ -71,6 +74,7 @@ pub(super) static LMPOP: Command = Command {
         Arg::integer("count").token("COUNT").optional(),
     ],
     handler: Handler::Keyed(lmpop),
+    slices: Some(lmpop_in_slices),
     ..Command::BASE
 };
 
@@ -84,6 +88,11 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     };
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
+    if let Some(count) = count.filter(|count| *count > ELEMENTS_IN_ONE_PIECE)
+        && let Some(list) = keyspace.peek_collection::<List>(&key)?
+    {
+        call.in_one_piece(count.min(list.len()))?;
+    }
     let limit = call.limits.encodings.list;
     let reply = &mut call.reply;
     let popped = keyspace.tell(Interest::LIST, end::pop_event(end)).edit(
@@ -201,10 +210,23 @@ impl ManyPop {
 }
 
 fn lmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    if !ManyPop::parse(call, 1)?.run(call, view)? {
+    let pop = ManyPop::parse(call, 1)?;
+    // Of one key. Which one of several it is can change between slices.
+    if pop.keys.len() == 1 && pop.count > ELEMENTS_IN_ONE_PIECE {
+        let key = call.key(pop.keys.start);
+        if let Some(list) = call.keyspace(view, &key).peek_collection::<List>(&key)? {
+            call.in_one_piece(pop.count.min(list.len()))?;
+        }
+    }
+    if !pop.run(call, view)? {
         call.reply.null_array();
     }
     Ok(())
+}
+
+fn lmpop_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let ManyPop { keys, end, count } = ManyPop::parse(call, 1)?;
+    Ok(pop_in_slices(call, keys.start, end, count, true))
 }
 
 #[cfg(test)]

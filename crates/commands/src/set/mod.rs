@@ -3,6 +3,7 @@
 mod algebra;
 mod combine;
 mod long_algebra;
+mod long_pop;
 mod members;
 mod random;
 mod scan;

@@ -1,5 +1,6 @@
 //! SPOP and SRANDMEMBER.
 
+use super::long_pop::{in_one_piece, pop_in_slices};
 use crate::effects::{add_with_elements, leave_deletion};
 use crate::long_read::{Read, read_in_slices, read_steps};
 use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
@@ -7,8 +8,8 @@ use crate::reply::write_item;
 use darter_base::UnixMillis;
 use darter_base::crc16::slot_of;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView, Slice,
+    Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
+    KeySpec, ReplyError, ReplyResult, ShardView, Slice,
 };
 use darter_resp::{Args, OwnedArgs, ReplyWriter};
 use darter_shard::{Edit, Interest, Key, Random};
@@ -32,6 +33,7 @@ pub(super) static SPOP: Command = Command {
     history: &[("3.2.0", "Added the `count` argument.")],
     tips: &["nondeterministic_output"],
     handler: Handler::Keyed(spop),
+    slices: Some(begin_pop),
     ..Command::BASE
 };
 
@@ -94,6 +96,11 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let limits = call.limits.encodings;
     let rules = Rules { limits: &limits, hasher: call.hasher };
     let mut keyspace = call.keyspace(view, &key);
+    if count > ELEMENTS_IN_ONE_PIECE
+        && let Some(set) = keyspace.peek_collection::<Set>(&key)?
+    {
+        in_one_piece(call, set, count.min(set.len()))?;
+    }
     let reply = &mut call.reply;
     let left = keyspace.tell(Interest::SET, "spop").edit(&key, |set: &mut Set| {
         let popped = count.min(set.len());
@@ -130,6 +137,10 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         None => call.reply.set(0),
     }
     Ok(())
+}
+
+fn begin_pop(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    Ok(pop_in_slices(call, positive_count(call, 2)?))
 }
 
 /// Leaves that chance took these members out.

@@ -5,6 +5,7 @@ mod algebra;
 mod bound;
 mod combine;
 mod long_algebra;
+mod long_remove;
 mod long_store;
 mod look;
 mod pop;

@@ -1,12 +1,13 @@
 //! ZPOPMIN, ZPOPMAX and ZMPOP.
 
+use super::long_remove::{Answer, in_one_piece, remove_in_slices};
 use super::written::Shape;
 use crate::many_keys::{each_key_until, key_count};
 use crate::set::positive_count;
 use darter_base::number::format_u64;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
+    KeySpec, ReplyError, ReplyResult, ShardView, Slice,
 };
 use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest};
@@ -32,6 +33,7 @@ pub(super) static ZMPOP: Command = Command {
         Arg::integer("count").token("COUNT").optional(),
     ],
     handler: Handler::Keyed(zmpop),
+    slices: Some(zmpop_in_slices),
     ..Command::BASE
 };
 
@@ -40,6 +42,7 @@ pub(super) static ZPOPMAX: Command = Command {
     name: "ZPOPMAX",
     summary: "Removes the highest members of a sorted set and returns them.",
     handler: Handler::Keyed(zpopmax),
+    slices: Some(|call| pop_in_slices(call, End::Highest)),
     ..POP
 };
 
@@ -48,6 +51,7 @@ pub(super) static ZPOPMIN: Command = Command {
     name: "ZPOPMIN",
     summary: "Removes the lowest members of a sorted set and returns them.",
     handler: Handler::Keyed(zpopmin),
+    slices: Some(|call| pop_in_slices(call, End::Lowest)),
     ..POP
 };
 
@@ -79,6 +83,15 @@ impl End {
         }
     }
 
+    /// The ranks of up to `count` members from this end on.
+    pub(super) fn ranks(self, set: &SortedSet, count: usize) -> Range<usize> {
+        let count = count.min(set.len());
+        match self {
+            Self::Lowest => 0..count,
+            Self::Highest => set.len() - count..set.len(),
+        }
+    }
+
     /// The event of taking from this end.
     pub(super) const fn event(self) -> &'static str {
         match self {
@@ -107,6 +120,11 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     };
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
+    if count > ELEMENTS_IN_ONE_PIECE
+        && let Some(set) = keyspace.peek_collection::<SortedSet>(&key)?
+    {
+        in_one_piece(call, set, count.min(set.len()))?;
+    }
     let popped =
         keyspace.tell(Interest::SORTED_SET, end.event()).edit(&key, |set: &mut SortedSet| {
             let count = take(set, end, count, &mut call.reply, shape);
@@ -116,6 +134,12 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
         call.reply.array(0);
     }
     Ok(())
+}
+
+fn pop_in_slices(call: &Call<'_>, end: End) -> Result<Box<dyn Slice>, ReplyError> {
+    let count = positive_count(call, 2)?;
+    let answer = Answer::Members(end, Shape::with_scores(&call.reply));
+    Ok(remove_in_slices(call, 1, end.event(), move |set| end.ranks(set, count), answer))
 }
 
 /// What ZMPOP and BZMPOP are asked for.
@@ -176,10 +200,24 @@ impl ManyPop {
 }
 
 fn zmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    if !ManyPop::parse(call, 1)?.run(call, view)? {
+    let pop = ManyPop::parse(call, 1)?;
+    // Of one key. Which one of several it is can change between slices.
+    if pop.keys.len() == 1 && pop.count > ELEMENTS_IN_ONE_PIECE {
+        let key = call.key(pop.keys.start);
+        if let Some(set) = call.keyspace(view, &key).peek_collection::<SortedSet>(&key)? {
+            in_one_piece(call, set, pop.count.min(set.len()))?;
+        }
+    }
+    if !pop.run(call, view)? {
         call.reply.null_array();
     }
     Ok(())
+}
+
+fn zmpop_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let ManyPop { keys, end, count } = ManyPop::parse(call, 1)?;
+    let ranks = move |set: &SortedSet| end.ranks(set, count);
+    Ok(remove_in_slices(call, keys.start, end.event(), ranks, Answer::KeyAndMembers(end)))
 }
 
 /// Moves up to `count` members into the reply; how many.
@@ -190,11 +228,8 @@ fn take(
     reply: &mut ReplyWriter<'_>,
     shape: Shape,
 ) -> usize {
-    let count = count.min(set.len());
-    let ranks = match end {
-        End::Lowest => 0..count,
-        End::Highest => set.len() - count..set.len(),
-    };
+    let ranks = end.ranks(set, count);
+    let count = ranks.len();
     shape.begin(reply, count);
     for (member, score) in set.range(ranks.clone(), end == End::Highest) {
         shape.write(reply, member, score);

@@ -1,10 +1,11 @@
 //! ZREM and ZREMRANGEBY*.
 
 use super::bound::{LexRange, ScoreRange};
+use super::long_remove::{Answer, in_one_piece, remove_in_slices};
 use crate::index_range::IndexRange;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyResult,
-    ShardView,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView, Slice,
 };
 use darter_shard::{Edit, Interest};
 use darter_value::SortedSet;
@@ -34,6 +35,7 @@ pub(super) static ZREMRANGEBYLEX: Command = Command {
     summary: "Removes the members in a range of members, from a sorted set of equal scores.",
     args: &[Arg::key("key"), Arg::string("min"), Arg::string("max")],
     handler: Handler::Keyed(zremrangebylex),
+    slices: Some(lex_in_slices),
     ..BY_RANGE
 };
 
@@ -44,6 +46,7 @@ pub(super) static ZREMRANGEBYRANK: Command = Command {
     summary: "Removes the members in a range of ranks from a sorted set.",
     args: &[Arg::key("key"), Arg::integer("start"), Arg::integer("stop")],
     handler: Handler::Keyed(zremrangebyrank),
+    slices: Some(ranks_in_slices),
     ..BY_RANGE
 };
 
@@ -54,8 +57,14 @@ pub(super) static ZREMRANGEBYSCORE: Command = Command {
     summary: "Removes the members with scores in a range from a sorted set.",
     args: &[Arg::key("key"), Arg::double("min"), Arg::double("max")],
     handler: Handler::Keyed(zremrangebyscore),
+    slices: Some(scores_in_slices),
     ..BY_RANGE
 };
+
+/// Their events.
+const BY_LEX: &str = "zremrangebylex";
+const BY_RANK: &str = "zremrangebyrank";
+const BY_SCORE: &str = "zremrangebyscore";
 
 const BY_RANGE: Command = Command {
     group: Group::SortedSet,
@@ -85,17 +94,32 @@ fn zrem(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 
 fn zremrangebylex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let range = LexRange::parse(call.args.at(2), call.args.at(3))?;
-    remove(call, view, "zremrangebylex", |set| range.ranks(set))
+    remove(call, view, BY_LEX, |set| range.ranks(set))
 }
 
 fn zremrangebyrank(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let range = IndexRange::parse(call, 2)?;
-    remove(call, view, "zremrangebyrank", |set| range.within(set.len()))
+    remove(call, view, BY_RANK, |set| range.within(set.len()))
 }
 
 fn zremrangebyscore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let range = ScoreRange::parse(call.args.at(2), call.args.at(3))?;
-    remove(call, view, "zremrangebyscore", |set| range.ranks(set))
+    remove(call, view, BY_SCORE, |set| range.ranks(set))
+}
+
+fn lex_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let range = LexRange::parse(call.args.at(2), call.args.at(3))?.to_owned();
+    Ok(remove_in_slices(call, 1, BY_LEX, move |set| range.ranks(set), Answer::Count))
+}
+
+fn ranks_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let range = IndexRange::parse(call, 2)?;
+    Ok(remove_in_slices(call, 1, BY_RANK, move |set| range.within(set.len()), Answer::Count))
+}
+
+fn scores_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let range = ScoreRange::parse(call.args.at(2), call.args.at(3))?;
+    Ok(remove_in_slices(call, 1, BY_SCORE, move |set| range.ranks(set), Answer::Count))
 }
 
 fn remove(
@@ -105,16 +129,27 @@ fn remove(
     ranks: impl FnOnce(&SortedSet) -> Range<usize>,
 ) -> ReplyResult {
     let key = call.key(1);
-    let removed = call.keyspace(view, &key).tell(Interest::SORTED_SET, event).edit(
-        &key,
-        |set: &mut SortedSet| {
-            let ranks = ranks(set);
-            let removed = ranks.len();
+    let mut keyspace = call.keyspace(view, &key);
+    let Some(set) = keyspace.peek_collection::<SortedSet>(&key)? else {
+        call.reply.integer(0);
+        return Ok(());
+    };
+    let ranks = ranks(set);
+    let removed = ranks.len();
+    let is_all = removed == set.len();
+    if !is_all {
+        in_one_piece(call, set, removed)?;
+    }
+    keyspace.tell(Interest::SORTED_SET, event);
+    if is_all {
+        keyspace.exchange_collection(&key, SortedSet::default(), removed as u64);
+    } else {
+        keyspace.edit(&key, |set: &mut SortedSet| {
             set.remove_range(ranks, |_, _| {});
-            Edit::counted(removed as u64, removed)
-        },
-    )?;
-    call.reply.integer(i64::try_from(removed.unwrap_or(0)).unwrap_or(i64::MAX));
+            Edit::counted(removed as u64, ())
+        })?;
+    }
+    call.reply.integer(i64::try_from(removed).unwrap_or(i64::MAX));
     Ok(())
 }
 

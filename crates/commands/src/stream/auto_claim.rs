@@ -4,6 +4,8 @@ use super::claim::{Claim, Claimed, parse_idle};
 use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
+use super::long_claim::claim_in_slices;
+use super::long_group::in_one_piece;
 use super::sources::no_group;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -37,49 +39,68 @@ pub(super) static XAUTOCLAIM: Command = Command {
     tips: &["nondeterministic_output"],
     history: &[("7.0.0", "Entries that are gone are answered, and no longer pending.")],
     handler: Handler::Keyed(xautoclaim),
+    slices: Some(claim_in_slices),
     ..Command::BASE
 };
 
 /// How many pending entries are looked at for each that may be claimed.
 const ATTEMPTS_PER_ENTRY: usize = 10;
 
-fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    // Redis's greatest count: sixteen bytes for each must be addressable.
-    const COUNT_MAX: i64 = i64::MAX / 16;
-    let idle_min_ms = parse_idle(call, 4)?;
-    let start = id::parse_start(call.args.at(5))?;
-    let mut count = 100;
-    let mut only_ids = false;
-    let mut index = 6;
-    while index < call.args.len() {
-        if call.is_word(index, "COUNT") && index + 1 < call.args.len() {
+/// What XAUTOCLAIM is asked for.
+pub(super) struct AutoClaim<'a> {
+    pub(super) claim: Claim<'a>,
+    pub(super) start: StreamId,
+    /// Most entries to be claimed.
+    pub(super) count: usize,
+    /// Most entries to be looked at.
+    pub(super) attempts: usize,
+}
+
+impl<'a> AutoClaim<'a> {
+    pub(super) fn parse(call: &Call<'a>) -> Result<Self, ReplyError> {
+        // Redis's greatest count: sixteen bytes for each must be addressable.
+        const COUNT_MAX: i64 = i64::MAX / 16;
+        let idle_min_ms = parse_idle(call, 4)?;
+        let start = id::parse_start(call.args.at(5))?;
+        let mut count = 100;
+        let mut only_ids = false;
+        let mut index = 6;
+        while index < call.args.len() {
+            if call.is_word(index, "COUNT") && index + 1 < call.args.len() {
+                index += 1;
+                let given =
+                    call.integer(index).ok().filter(|count| (1..=COUNT_MAX).contains(count));
+                let given = given.and_then(|count| usize::try_from(count).ok());
+                count = given.ok_or(ReplyError::Text("ERR COUNT must be > 0"))?;
+            } else if call.is_word(index, "JUSTID") {
+                only_ids = true;
+            } else {
+                return Err(ReplyError::Syntax);
+            }
             index += 1;
-            let given = call.integer(index).ok().filter(|count| (1..=COUNT_MAX).contains(count));
-            let given = given.and_then(|count| usize::try_from(count).ok());
-            count = given.ok_or(ReplyError::Text("ERR COUNT must be > 0"))?;
-        } else if call.is_word(index, "JUSTID") {
-            only_ids = true;
-        } else {
-            return Err(ReplyError::Syntax);
         }
-        index += 1;
+        let claim = Claim {
+            consumer_name: call.args.at(3),
+            idle_min_ms,
+            delivered_at_ms: call.now.0,
+            deliveries: None,
+            force: false,
+            only_ids,
+            now_ms: call.time_of_day().0,
+        };
+        Ok(Self { claim, start, count, attempts: count.saturating_mul(ATTEMPTS_PER_ENTRY) })
     }
+}
+
+fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let AutoClaim { claim, start, count, attempts } = AutoClaim::parse(call)?;
     let key = call.key(1);
     let group_name = call.args.at(2);
     let mut keyspace = call.keyspace(view, &key);
     let stream = keyspace.peek_collection::<Stream>(&key)?;
-    if stream.and_then(|stream| stream.group(group_name)).is_none() {
-        return Err(no_group(key.bytes, group_name, ""));
-    }
-    let claim = Claim {
-        consumer_name: call.args.at(3),
-        idle_min_ms,
-        delivered_at_ms: call.now.0,
-        deliveries: None,
-        force: false,
-        only_ids,
-        now_ms: call.time_of_day().0,
-    };
+    let group = stream.and_then(|stream| stream.group(group_name));
+    let group = group.ok_or_else(|| no_group(key.bytes, group_name, ""))?;
+    in_one_piece(call, group, count)?;
     let mut edit = GroupEdit::new(call);
     note_consumer(&mut keyspace, &key, group_name, claim.consumer_name);
     let reply = &mut call.reply;
@@ -88,40 +109,37 @@ fn xautoclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             let (consumer, added) = claim.consumer(group);
             edit.is_consumer_new = added;
             let mut gone = Vec::new();
-            let mut attempts = count.saturating_mul(ATTEMPTS_PER_ENTRY);
+            let mut attempts = attempts;
             let mut left = count;
-            // Where to go on; `None` at the end.
-            let mut next = group.pending_in(start..=StreamId::MAX).next().map(|(id, _)| id);
-            // The first part of the reply is known only when the second has been written.
+            // The first part of the reply is known only when the second is.
             let mut taken = Vec::new();
-            while let Some(id) = next
-                && attempts > 0
-                && left > 0
-            {
+            let mut entries = log.lookup();
+            let mut all_pending = group.pending_in(start..=StreamId::MAX);
+            // Where to go on; `None` at the end.
+            let next = loop {
+                let next = all_pending.next();
+                let Some((id, pending)) = next.filter(|_| attempts > 0 && left > 0) else {
+                    break next.map(|(id, _)| id);
+                };
                 attempts -= 1;
-                let after = id.next();
-                match claim.look(group, log, id) {
-                    Claimed::Taken => {
-                        taken.push(id);
-                        left -= 1;
-                    }
-                    Claimed::Gone => {
-                        group.acknowledge(id);
-                        edit.note_acknowledged(id);
-                        gone.push(id);
-                        left -= 1;
-                    }
-                    Claimed::Left => {}
+                match claim.look(pending, entries.find(id)) {
+                    Claimed::Taken => taken.push(id),
+                    Claimed::Gone => gone.push(id),
+                    Claimed::Left => continue,
                 }
-                next = after.and_then(|after| {
-                    group.pending_in(after..=StreamId::MAX).next().map(|(id, _)| id)
-                });
+                left -= 1;
+            };
+            drop(all_pending);
+            for id in &gone {
+                group.acknowledge(*id);
+                edit.note_acknowledged(*id);
             }
             reply.array(3);
             id::write(reply, next.unwrap_or(StreamId::MIN));
             reply.array(taken.len());
+            let mut entries = log.lookup();
             for id in &taken {
-                claim.take(group, consumer, log, *id, reply);
+                claim.take(group, consumer, entries.find(*id), *id, reply);
                 edit.note_pending(group, *id);
             }
             reply.array(gone.len());

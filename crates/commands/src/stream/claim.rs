@@ -12,7 +12,7 @@ use darter_command_table::{
 };
 use darter_resp::ReplyWriter;
 use darter_shard::Edit;
-use darter_value::stream::{Group, Log, Pending, Stream, StreamId};
+use darter_value::stream::{Entry, Group, Pending, Stream, StreamId};
 
 /// Takes over pending entries.
 pub(super) static XCLAIM: Command = Command {
@@ -186,8 +186,9 @@ fn xclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             changes += u64::from(added);
             let deferred = reply.begin_deferred();
             let mut taken = 0;
+            let mut entries = log.lookup();
             for id in &options.ids {
-                let claimed = claim.take(group, consumer, log, *id, reply);
+                let claimed = claim.take(group, consumer, entries.find(*id), *id, reply);
                 match claimed {
                     Claimed::Taken => edit.note_pending(group, *id),
                     Claimed::Gone => edit.note_acknowledged(*id),
@@ -216,55 +217,63 @@ impl Claim<'_> {
         (consumer, added)
     }
 
-    /// What claiming `id`, which is pending, would do.
-    pub(super) fn look(&self, group: &Group, log: &Log, id: StreamId) -> Claimed {
-        if !log.contains(id) {
+    /// What claiming an entry that is pending would do.
+    pub(super) fn look(&self, pending: &Pending, entry: Option<Entry<'_>>) -> Claimed {
+        if entry.is_none() {
             return Claimed::Gone;
         }
-        let short = group.pending(id).is_none_or(|pending| {
-            self.idle_min_ms > 0 && self.now_ms - pending.delivered_at_ms < self.idle_min_ms
-        });
+        let idle_ms = self.now_ms - pending.delivered_at_ms;
+        let short = self.idle_min_ms > 0 && idle_ms < self.idle_min_ms;
         if short { Claimed::Left } else { Claimed::Taken }
     }
 
-    /// Claims `id` for the consumer with this number and writes the entry, or its id.
+    /// Claims `id`, whose `entry` this is, for the consumer with this number, and writes the entry, or its id.
     pub(super) fn take(
         &self,
         group: &mut Group,
         consumer: u32,
-        log: &Log,
+        entry: Option<Entry<'_>>,
         id: StreamId,
         reply: &mut ReplyWriter<'_>,
     ) -> Claimed {
         let pending = group.pending(id).copied();
-        let Some(entry) = log.entry(id) else {
+        let Some(entry) = entry else {
             return if group.acknowledge(id) { Claimed::Gone } else { Claimed::Left };
         };
-        let before = match pending {
-            None if self.force => 0,
-            None => return Claimed::Left,
-            Some(pending) => {
-                let idle_ms = self.now_ms - pending.delivered_at_ms;
-                if self.idle_min_ms > 0 && idle_ms < self.idle_min_ms {
-                    return Claimed::Left;
-                }
-                pending.deliveries
-            }
+        let may_be_taken = match &pending {
+            None => self.force,
+            Some(pending) => self.look(pending, Some(entry)) == Claimed::Taken,
         };
+        if !may_be_taken {
+            return Claimed::Left;
+        }
+        self.deliver(group, consumer, &entry, pending, reply);
+        Claimed::Taken
+    }
+
+    /// Makes an entry pending with the consumer of this number, whatever it was before, and writes it, or its id.
+    pub(super) fn deliver(
+        &self,
+        group: &mut Group,
+        consumer: u32,
+        entry: &Entry<'_>,
+        before: Option<Pending>,
+        reply: &mut ReplyWriter<'_>,
+    ) {
+        // Forcing makes it pending with one delivery first.
+        let deliveries_before = before.map_or(1, |pending| pending.deliveries);
         let deliveries = match self.deliveries {
             Some(deliveries) => deliveries,
-            None if self.only_ids => before.max(u64::from(pending.is_none())),
-            // Forcing makes it pending with one delivery first.
-            None => before.max(u64::from(pending.is_none())).saturating_add(1),
+            None if self.only_ids => deliveries_before,
+            None => deliveries_before.saturating_add(1),
         };
         let delivered_at_ms = self.delivered_at_ms;
-        group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
+        group.set_pending(entry.id(), Pending { consumer, delivered_at_ms, deliveries });
         if self.only_ids {
-            id::write(reply, id);
+            id::write(reply, entry.id());
         } else {
-            write_entry(reply, &entry);
+            write_entry(reply, entry);
         }
         group.consumer_mut(consumer).active_at_ms = Some(self.now_ms);
-        Claimed::Taken
     }
 }

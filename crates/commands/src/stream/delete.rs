@@ -52,7 +52,7 @@ fn xdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let ids = id::parse_all(call, 2, call.args.len())?;
     let deleted = keyspace.tell(Interest::STREAM, "xdel").edit(&key, |stream: &mut Stream| {
-        let deleted = ids.iter().filter(|id| stream.log_mut().delete(**id)).count() as u64;
+        let deleted = stream.log_mut().delete_each(&ids) as u64;
         Edit::counted(deleted, deleted)
     })?;
     call.reply.integer(deleted.unwrap_or(0).cast_signed());

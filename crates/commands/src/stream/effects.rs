@@ -30,6 +30,11 @@ impl GroupEdit {
         Self { is_recorded: call.is_recorded(), ..Self::default() }
     }
 
+    /// For a command in slices, which does not know whether somebody records what it does.
+    pub(super) fn recorded() -> Self {
+        Self { is_recorded: true, ..Self::default() }
+    }
+
     /// Notes where the group has read to.
     pub(super) fn note_position(&mut self, group: &Group) {
         self.position = Some((group.last_id, group.entries_read));
@@ -58,30 +63,38 @@ impl GroupEdit {
         consumer: &[u8],
         at_ms: i64,
     ) {
-        call.leave(|effects| {
-            if self.is_consumer_new {
-                effects.add(&[b"XGROUP", b"CREATECONSUMER", key, group, consumer]);
+        call.leave(|effects| self.describe(effects, [key, group, consumer], at_ms));
+    }
+
+    /// Adds all that, of a key, a group and a consumer.
+    pub(super) fn describe(
+        &self,
+        effects: &mut Effects,
+        [key, group, consumer]: [&[u8]; 3],
+        at_ms: i64,
+    ) {
+        if self.is_consumer_new {
+            effects.add(&[b"XGROUP", b"CREATECONSUMER", key, group, consumer]);
+        }
+        if let Some((last_id, read)) = self.position {
+            let read = match read {
+                Some(read) => format_u64(read),
+                None => format_i64(-1),
+            };
+            let last_id = id::text(last_id);
+            let words = &[b"XGROUP", b"SETID".as_slice(), key, group, &last_id];
+            effects.add_with(words, [b"ENTRIESREAD", read.as_bytes()].into_iter());
+        }
+        // Entries of one command were delivered as often as each other.
+        for alike in self.pending.chunk_by(|one, other| one.1 == other.1) {
+            for entries in alike.chunks(ENTRIES_PER_COMMAND) {
+                add_claim(effects, [key, group, consumer], entries, at_ms);
             }
-            if let Some((last_id, read)) = self.position {
-                let read = match read {
-                    Some(read) => format_u64(read),
-                    None => format_i64(-1),
-                };
-                let last_id = id::text(last_id);
-                let words = &[b"XGROUP", b"SETID".as_slice(), key, group, &last_id];
-                effects.add_with(words, [b"ENTRIESREAD", read.as_bytes()].into_iter());
-            }
-            // Entries of one command were delivered as often as each other.
-            for alike in self.pending.chunk_by(|one, other| one.1 == other.1) {
-                for entries in alike.chunks(ENTRIES_PER_COMMAND) {
-                    add_claim(effects, [key, group, consumer], entries, at_ms);
-                }
-            }
-            for ids in self.acknowledged.chunks(ENTRIES_PER_COMMAND) {
-                let ids: OwnedArgs = ids.iter().map(|id| id::text(*id)).collect();
-                effects.add_with(&[b"XACK", key, group], ids.as_args().iter());
-            }
-        });
+        }
+        for ids in self.acknowledged.chunks(ENTRIES_PER_COMMAND) {
+            let ids: OwnedArgs = ids.iter().map(|id| id::text(*id)).collect();
+            effects.add_with(&[b"XACK", key, group], ids.as_args().iter());
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::group::subcommand_syntax;
 use super::id;
-use super::reply::{write_entries, write_entry};
+use super::info_full::{Full, write_in_slices};
+use super::reply::write_entry;
 use super::sources::no_group_in;
 use crate::reply::write_help;
 use darter_command_table::{
@@ -85,6 +86,7 @@ static STREAM: Command = Command {
         ("7.2.0", "The `active-time` field; `seen-time` is of the last attempt."),
     ],
     handler: Handler::Keyed(stream),
+    slices: Some(|call| Ok(write_in_slices(call, parse_full(call)?.unwrap_or(FULL_COUNT)))),
     ..Command::BASE
 };
 
@@ -140,35 +142,31 @@ fn groups(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 /// How many entries XINFO STREAM FULL shows unless it is told.
 const FULL_COUNT: usize = 10;
 
+/// How much of each list is asked for with FULL; the options come after the key, as in Redis.
+fn parse_full(call: &Call<'_>) -> Result<Option<usize>, ReplyError> {
+    match call.args.len() {
+        3 => Ok(None),
+        4 if call.is_word(3, "FULL") => Ok(Some(FULL_COUNT)),
+        6 if call.is_word(3, "FULL") && call.is_word(4, "COUNT") => {
+            Ok(Some(usize::try_from(call.integer(5)?).unwrap_or(FULL_COUNT)))
+        }
+        _ => Err(subcommand_syntax(call)),
+    }
+}
+
 fn stream(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(2);
     let mut keyspace = call.keyspace(view, &key);
     let stream = keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
-    // The options come after the key, as in Redis.
-    let full = match call.args.len() {
-        3 => None,
-        4 if call.is_word(3, "FULL") => Some(FULL_COUNT),
-        6 if call.is_word(3, "FULL") && call.is_word(4, "COUNT") => {
-            Some(usize::try_from(call.integer(5)?).unwrap_or(FULL_COUNT))
-        }
-        _ => return Err(subcommand_syntax(call)),
-    };
-    let reply = &mut call.reply;
-    let log = stream.log();
-    reply.map(if full.is_some() { 9 } else { 10 });
-    field(reply, "length", log.len().cast_signed());
-    // There is no radix tree: one node for each key of one is what an operator expects to see.
-    let nodes = log.nodes_len().cast_signed() as i64;
-    field(reply, "radix-tree-keys", nodes);
-    field(reply, "radix-tree-nodes", nodes + 1);
-    id_field(reply, "last-generated-id", log.last_id());
-    id_field(reply, "max-deleted-entry-id", log.max_deleted_id());
-    field(reply, "entries-added", log.entries_added().cast_signed());
-    id_field(reply, "recorded-first-entry-id", log.first_id());
-    if let Some(count) = full {
-        write_full(reply, stream, count);
+    if let Some(count) = parse_full(call)? {
+        let mut full = Full::new(count);
+        call.in_one_piece(full.elements(stream))?;
+        while full.step(stream, &mut call.reply) {}
         return Ok(());
     }
+    let reply = &mut call.reply;
+    let log = stream.log();
+    write_head(reply, log, false);
     field(reply, "groups", stream.groups().len().cast_signed() as i64);
     let ends = [
         ("first-entry", log.entries(StreamId::MIN, StreamId::MAX).next()),
@@ -184,52 +182,22 @@ fn stream(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
-/// The entries and the groups, at most `count` (0: all) of each list.
-fn write_full(reply: &mut ReplyWriter<'_>, stream: &Stream, count: usize) {
-    reply.bulk(b"entries");
-    write_entries(reply, stream.log().entries(StreamId::MIN, StreamId::MAX), count);
-    let count = if count == 0 { usize::MAX } else { count };
-    reply.bulk(b"groups");
-    reply.array(stream.groups().len());
-    for (name, group) in stream.groups() {
-        reply.map(7);
-        reply.bulk(b"name");
-        reply.bulk(name);
-        write_progress(reply, group, stream.log());
-        field(reply, "pel-count", group.pending_len().cast_signed() as i64);
-        reply.bulk(b"pending");
-        reply.array(group.pending_len().min(count));
-        for (id, pending) in group.pending_in(StreamId::MIN..=StreamId::MAX).take(count) {
-            reply.array(4);
-            id::write(reply, id);
-            reply.bulk(group.consumer(pending.consumer).name());
-            reply.integer(pending.delivered_at_ms);
-            reply.integer(pending.deliveries.cast_signed());
-        }
-        reply.bulk(b"consumers");
-        reply.array(group.consumers().len());
-        for consumer in group.consumers() {
-            reply.map(5);
-            reply.bulk(b"name");
-            reply.bulk(consumer.name());
-            field(reply, "seen-time", consumer.seen_at_ms);
-            field(reply, "active-time", consumer.active_at_ms.unwrap_or(-1));
-            field(reply, "pel-count", consumer.pending_len().cast_signed() as i64);
-            reply.bulk(b"pending");
-            reply.array(consumer.pending_len().min(count));
-            for id in consumer.pending_in(StreamId::MIN..=StreamId::MAX).take(count) {
-                reply.array(3);
-                id::write(reply, id);
-                let pending = group.pending(id);
-                reply.integer(pending.map_or(0, |pending| pending.delivered_at_ms));
-                reply.integer(pending.map_or(0, |pending| pending.deliveries.cast_signed()));
-            }
-        }
-    }
+/// What both forms of XINFO STREAM begin with.
+pub(super) fn write_head(reply: &mut ReplyWriter<'_>, log: &Log, is_full: bool) {
+    reply.map(if is_full { 9 } else { 10 });
+    field(reply, "length", log.len().cast_signed());
+    // There is no radix tree: one node for each key of one is what an operator expects to see.
+    let nodes = log.nodes_len().cast_signed() as i64;
+    field(reply, "radix-tree-keys", nodes);
+    field(reply, "radix-tree-nodes", nodes + 1);
+    id_field(reply, "last-generated-id", log.last_id());
+    id_field(reply, "max-deleted-entry-id", log.max_deleted_id());
+    field(reply, "entries-added", log.entries_added().cast_signed());
+    id_field(reply, "recorded-first-entry-id", log.first_id());
 }
 
 /// How far a group has read.
-fn write_progress(reply: &mut ReplyWriter<'_>, group: &Group, log: &Log) {
+pub(super) fn write_progress(reply: &mut ReplyWriter<'_>, group: &Group, log: &Log) {
     id_field(reply, "last-delivered-id", group.last_id);
     reply.bulk(b"entries-read");
     match group.entries_read {
@@ -243,7 +211,7 @@ fn write_progress(reply: &mut ReplyWriter<'_>, group: &Group, log: &Log) {
     }
 }
 
-fn field(reply: &mut ReplyWriter<'_>, name: &str, value: i64) {
+pub(super) fn field(reply: &mut ReplyWriter<'_>, name: &str, value: i64) {
     reply.bulk(name.as_bytes());
     reply.integer(value);
 }

@@ -1,6 +1,7 @@
 //! XPENDING.
 
 use super::id;
+use super::long_pending::list_in_slices;
 use super::sources::no_group;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group as CommandGroup, Handler, KeySpec,
@@ -41,20 +42,21 @@ pub(super) static XPENDING: Command = Command {
     tips: &["nondeterministic_output"],
     history: &[("6.2.0", "`IDLE` and exclusive ranges.")],
     handler: Handler::Keyed(xpending),
+    slices: Some(list_in_slices),
     ..Command::BASE
 };
 
 /// Which pending entries to list.
-struct Filter<'a> {
+pub(super) struct Filter<'a> {
     idle_min_ms: i64,
-    ids: RangeInclusive<StreamId>,
-    count: usize,
+    pub(super) ids: RangeInclusive<StreamId>,
+    pub(super) count: usize,
     consumer_name: Option<&'a [u8]>,
 }
 
 impl<'a> Filter<'a> {
     /// The filter in the arguments; `None` when a summary is asked for.
-    fn parse(call: &Call<'a>) -> Result<Option<Self>, ReplyError> {
+    pub(super) fn parse(call: &Call<'a>) -> Result<Option<Self>, ReplyError> {
         let args_len = call.args.len();
         if args_len == 3 {
             return Ok(None);
@@ -75,6 +77,42 @@ impl<'a> Filter<'a> {
         let ids = id::parse_range(call.args.at(at), call.args.at(at + 1))?;
         Ok(Some(Self { idle_min_ms, ids, count, consumer_name: call.args.get(at + 3) }))
     }
+
+    /// What is to be looked at of what is pending in `group`, from `start` on.
+    pub(super) fn listed<'g>(
+        &self,
+        group: &'g Group,
+        start: StreamId,
+    ) -> impl Iterator<Item = (StreamId, &'g Pending)> + use<'g> {
+        let ids = start..=*self.ids.end();
+        let (of_group, of_consumer) = match self.consumer_name {
+            None => (Some(group.pending_in(ids)), None),
+            Some(name) => {
+                let consumer = group.consumer_number(name);
+                (None, consumer.map(|number| group.consumer(number).pending_in(ids)))
+            }
+        };
+        let of_consumer = of_consumer.into_iter().flatten();
+        let of_consumer = of_consumer.filter_map(|id| Some((id, group.pending(id)?)));
+        of_group.into_iter().flatten().chain(of_consumer)
+    }
+
+    /// How many entries may have to be looked at.
+    fn listed_max(&self, group: &Group) -> usize {
+        let pending = match self.consumer_name {
+            None => group.pending_len(),
+            Some(name) => {
+                let consumer = group.consumer_number(name);
+                consumer.map_or(0, |number| group.consumer(number).pending_len())
+            }
+        };
+        if self.idle_min_ms == 0 { pending.min(self.count) } else { pending }
+    }
+
+    /// Whether an entry was idle for long enough.
+    pub(super) const fn admits(&self, pending: &Pending, now_ms: i64) -> bool {
+        self.idle_min_ms == 0 || now_ms.saturating_sub(pending.delivered_at_ms) >= self.idle_min_ms
+    }
 }
 
 fn xpending(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
@@ -88,7 +126,10 @@ fn xpending(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     match filter {
         None => write_summary(&mut call.reply, group),
-        Some(filter) => write_list(&mut call.reply, group, &filter, call.now.0),
+        Some(filter) => {
+            call.in_one_piece(filter.listed_max(group))?;
+            write_list(&mut call.reply, group, &filter, call.now.0);
+        }
     }
     Ok(())
 }
@@ -118,36 +159,32 @@ fn write_summary(reply: &mut ReplyWriter<'_>, group: &Group) {
 }
 
 fn write_list(reply: &mut ReplyWriter<'_>, group: &Group, filter: &Filter<'_>, now_ms: i64) {
-    let ids = filter.ids.clone();
-    let long_enough = |pending: &Pending| {
-        filter.idle_min_ms == 0 || now_ms - pending.delivered_at_ms >= filter.idle_min_ms
-    };
     let deferred = reply.begin_deferred();
     let mut written = 0;
-    let mut write = |id: StreamId, pending: &Pending| {
-        if long_enough(pending) {
-            reply.array(4);
-            id::write(reply, id);
-            reply.bulk(group.consumer(pending.consumer).name());
-            reply.integer((now_ms - pending.delivered_at_ms).max(0));
-            reply.integer(pending.deliveries.cast_signed());
-            written += 1;
-        }
-        written < filter.count
-    };
     if filter.count > 0 {
-        match filter.consumer_name.map(|name| group.consumer_number(name)) {
-            None => {
-                group.pending_in(ids).all(|(id, pending)| write(id, pending));
+        for (id, pending) in filter.listed(group, *filter.ids.start()) {
+            if filter.admits(pending, now_ms) {
+                write_pending(reply, group, id, pending, now_ms);
+                written += 1;
             }
-            Some(None) => {}
-            Some(Some(consumer)) => {
-                group
-                    .consumer(consumer)
-                    .pending_in(ids)
-                    .all(|id| group.pending(id).is_none_or(|pending| write(id, pending)));
+            if written == filter.count {
+                break;
             }
         }
     }
     reply.end_array(deferred, written);
+}
+
+pub(super) fn write_pending(
+    reply: &mut ReplyWriter<'_>,
+    group: &Group,
+    id: StreamId,
+    pending: &Pending,
+    now_ms: i64,
+) {
+    reply.array(4);
+    id::write(reply, id);
+    reply.bulk(group.consumer(pending.consumer).name());
+    reply.integer(now_ms.saturating_sub(pending.delivered_at_ms).max(0));
+    reply.integer(pending.deliveries.cast_signed());
 }

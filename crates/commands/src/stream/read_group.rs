@@ -3,12 +3,14 @@
 use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
+use super::long_group;
+use super::long_read_group::read_in_slices;
 use super::read::Results;
 use super::reply::write_entry;
 use super::sources::{Request, keys_from, may_block, no_group, parse_after, with_stream};
 use darter_command_table::{
-    Arg, Arity, Call, Category, Command, Flags, Group as CommandGroup, Handler, ReplyError,
-    ReplyResult, ShardView, Waits,
+    Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group as CommandGroup,
+    Handler, ReplyError, ReplyResult, ShardView, Waits,
 };
 use darter_resp::ReplyWriter;
 use darter_shard::Edit;
@@ -39,12 +41,13 @@ pub(super) static XREADGROUP: Command = Command {
     // read at most once.
     waits: Some(Waits { when: may_block, give_back: None }),
     handler: Handler::Keyed(xreadgroup),
+    slices: Some(read_in_slices),
     ..Command::BASE
 };
 
 /// What is asked of a stream.
 #[derive(Clone, Copy)]
-enum Wanted {
+pub(super) enum Wanted {
     /// `>`: what the group has not read.
     New,
     /// What is pending with the consumer behind this id.
@@ -72,11 +75,13 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
         let text = request.id(call, index);
         wanted.push(Some(with_stream(call, view, &key, |stream| {
-            if stream.and_then(|stream| stream.group(group_name)).is_none() {
-                let context = " in XREADGROUP with GROUP option";
-                return Err(no_group(key.bytes, group_name, context));
+            let found = stream.and_then(|stream| Some((stream.log(), stream.group(group_name)?)));
+            let (log, group) = found.ok_or_else(|| no_group_to_read(key.bytes, group_name))?;
+            let wanted = parse_wanted(text)?;
+            if request.len == 1 {
+                in_one_piece(call, &request, wanted, group, log)?;
             }
-            parse_wanted(text)
+            Ok(wanted)
         })?));
     }
     let mut results = Results::default();
@@ -107,7 +112,39 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     Ok(())
 }
 
-fn parse_wanted(text: &[u8]) -> Result<Wanted, ReplyError> {
+/// The error about a group that is not there to be read in.
+pub(super) fn no_group_to_read(key: &[u8], group_name: &[u8]) -> ReplyError {
+    no_group(key, group_name, " in XREADGROUP with GROUP option")
+}
+
+/// Leaves the command to its slices if it would read very many entries.
+fn in_one_piece(
+    call: &Call<'_>,
+    request: &Request<'_>,
+    wanted: Wanted,
+    group: &Group,
+    log: &Log,
+) -> Result<(), ReplyError> {
+    let count = if request.count == 0 { usize::MAX } else { request.count };
+    match wanted {
+        Wanted::New => {
+            let len = usize::try_from(log.len()).unwrap_or(usize::MAX);
+            let start = group.last_id.next();
+            let Some(start) = start.filter(|_| count.min(len) > ELEMENTS_IN_ONE_PIECE) else {
+                return Ok(());
+            };
+            let entries = log.entries(start, StreamId::MAX).take(ELEMENTS_IN_ONE_PIECE + 1);
+            call.in_one_piece(entries.count())
+        }
+        Wanted::History(_) => {
+            let consumer = request.group.and_then(|(_, name)| group.consumer_number(name));
+            let pending = consumer.map_or(0, |number| group.consumer(number).pending_len());
+            long_group::in_one_piece(call, group, count.min(pending))
+        }
+    }
+}
+
+pub(super) fn parse_wanted(text: &[u8]) -> Result<Wanted, ReplyError> {
     match text {
         b"$" => Err(ReplyError::Text(
             "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history \
@@ -209,8 +246,9 @@ impl Reading<'_> {
             }
         };
         reply.array(ids.len());
+        let mut entries = log.lookup();
         for entry_id in ids {
-            let Some(entry) = log.entry(entry_id) else {
+            let Some(entry) = entries.find(entry_id) else {
                 reply.array(2);
                 id::write(reply, entry_id);
                 reply.null_array();

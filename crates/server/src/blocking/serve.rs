@@ -174,12 +174,14 @@ fn run(waiter: &Arc<Blocked>, view: &mut ShardView<'_>, serving: &Serving<'_>) -
     crash::note_client(0);
     let mut reply = Output::new();
     let mut slot = WaitSlot { again: true, wait: None };
+    // Nobody would run the slices: it is answered here and now.
+    let limits = CallLimits { slices: false, ..serving.limits };
     let result = run_command(
         waiter.entry,
         waiter.args.as_args(),
         waiter.client,
         serving.now,
-        &serving.limits,
+        &limits,
         serving.shared,
         view,
         &mut reply,

@@ -109,6 +109,37 @@ impl Keyspace<'_> {
         }
     }
 
+    /// Exchanges the collection at `key`, which must be there, for what an edit would have made of it, and counts
+    /// that as so many `changes`. What was there is freed later. The key is deleted if nothing is left.
+    pub fn exchange_collection<T: Collection>(
+        &mut self,
+        key: &Key<'_>,
+        collection: T,
+        changes: u64,
+    ) {
+        let Some(position) = self.locate(key) else { return };
+        if collection.is_empty() {
+            self.remove_emptied(key, position);
+            return self.replaced(key, changes);
+        }
+        let old_value = self.update_at(position, key, |block| {
+            let deadline = block.view().deadline();
+            block.replace(Payload::Boxed(Box::new(collection.into_object())), deadline)
+        });
+        self.common.garbage.discard_value(old_value);
+        self.touch(position);
+        self.changed(key, changes);
+    }
+
+    /// Deletes a key whose collection has lost its last element, or is about to be dropped as if it had.
+    fn remove_emptied(&mut self, key: &Key<'_>, position: Position) {
+        let block = self.remove_at(position, key);
+        self.common.garbage.discard_block(block);
+        if self.common.news.is_wanted() {
+            self.common.news.empty(self.database.index, key.bytes);
+        }
+    }
+
     fn edit_at<T: Collection, R>(
         &mut self,
         key: &Key<'_>,
@@ -124,11 +155,7 @@ impl Keyspace<'_> {
                 (block, (edited, is_empty))
             });
         if is_empty {
-            let block = self.remove_at(position, key);
-            self.common.garbage.discard_block(block);
-            if self.common.news.is_wanted() {
-                self.common.news.empty(self.database.index, key.bytes);
-            }
+            self.remove_emptied(key, position);
             if changed {
                 self.replaced(key, changes);
             }

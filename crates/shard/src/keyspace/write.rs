@@ -94,6 +94,11 @@ impl Keyspace<'_> {
         true
     }
 
+    /// Frees what was a value, or a part of one, later if that takes long.
+    pub fn discard(&mut self, object: Object) {
+        self.common.garbage.discard_value(Some(Box::new(object)));
+    }
+
     /// As [`remove`](Self::remove), for a key that is given a deadline in the past: it counts as expired.
     pub fn expire_now(&mut self, key: &Key<'_>) -> bool {
         self.tell(Interest::EXPIRED, "expired");

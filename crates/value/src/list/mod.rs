@@ -129,6 +129,26 @@ impl List {
         *self = Self::default();
     }
 
+    /// Whether it is in its small form.
+    pub fn is_packed(&self) -> bool {
+        self.form.is_packed()
+    }
+
+    /// An empty list in the big form for a copy of one that has it; `None` for the small form.
+    pub(crate) fn emptied(&self) -> Option<Self> {
+        let PackedOrRef::Big(_) = self.form.as_ref() else { return None };
+        Some(Self { form: PackedOr::big(Box::default()) })
+    }
+
+    /// Copies up to `count` nodes from the node `from` on to the end of `copy`, made by
+    /// [`emptied`](Self::emptied); the node to go on with.
+    pub(crate) fn copy_nodes(&self, from: usize, count: usize, copy: &mut Self) -> usize {
+        match (self.form.as_ref(), copy.form.as_mut()) {
+            (PackedOrRef::Big(list), PackedOrMut::Big(copy)) => list.copy_nodes(from, count, copy),
+            _ => from,
+        }
+    }
+
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {

@@ -282,6 +282,16 @@ impl Quicklist {
         }
     }
 
+    /// See [`List::copy_nodes`](super::List::copy_nodes).
+    pub(super) fn copy_nodes(&self, from: usize, count: usize, copy: &mut Self) -> usize {
+        let end = self.nodes.len().min(from + count);
+        copy.nodes.reserve_exact(self.nodes.len() - copy.nodes.len());
+        for node in self.nodes.range(from..end) {
+            copy.insert_node(copy.nodes.len(), node.clone());
+        }
+        end
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         let ring_bytes = match self.nodes.capacity() {
             0 => 0,

@@ -73,6 +73,41 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// Entries by their ids, one after the other: quickest when these ascend, because the search goes on where the last one
+/// ended. See [`Log::lookup`](super::Log::lookup).
+#[derive(Clone, Debug)]
+pub struct Lookup<'a> {
+    nodes: &'a VecDeque<Node>,
+    /// The node of the last search, the entry at which it ended, and those behind that.
+    at: Option<(&'a Node, Spot, Spots<'a>)>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) const fn new(nodes: &'a VecDeque<Node>) -> Self {
+        Self { nodes, at: None }
+    }
+
+    /// The entry `id`, if it is there.
+    pub fn find(&mut self, id: StreamId) -> Option<Entry<'a>> {
+        let is_ahead =
+            |(node, spot, _): &(&Node, Spot, Spots<'_>)| spot.id <= id && id <= node.last;
+        let goes_on = self.at.take().filter(is_ahead);
+        let (node, mut spot, mut spots) = if let Some(at) = goes_on {
+            at
+        } else {
+            let index = self.nodes.partition_point(|node| node.last < id);
+            let node = self.nodes.get(index).filter(|node| node.first <= id)?;
+            let mut spots = node.spots();
+            (node, spots.next()?, spots)
+        };
+        while spot.id < id {
+            spot = spots.next()?;
+        }
+        self.at = Some((node, spot, spots));
+        (spot.id == id && !spot.is_deleted()).then_some(Entry { node, spot })
+    }
+}
+
 /// Entries in descending order; see [`Log::entries_reversed`](super::Log::entries_reversed).
 #[derive(Clone, Debug)]
 pub struct EntriesReversed<'a> {

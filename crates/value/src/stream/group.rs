@@ -63,6 +63,27 @@ impl Group {
         }
     }
 
+    /// The same group with the same consumers, by the same numbers, with whom nothing is pending.
+    #[must_use]
+    pub fn without_pending(&self) -> Self {
+        let consumers = self.consumers.iter().map(|consumer| {
+            let Consumer { name, seen_at_ms, active_at_ms, .. } = consumer.as_ref()?;
+            Some(Consumer {
+                name: Arc::clone(name),
+                seen_at_ms: *seen_at_ms,
+                active_at_ms: *active_at_ms,
+                pending: BTreeSet::new(),
+            })
+        });
+        Self {
+            pending: BTreeMap::new(),
+            names: self.names.clone(),
+            consumers: consumers.collect(),
+            free: self.free.clone(),
+            ..*self
+        }
+    }
+
     /// The number of the consumer called `name`.
     pub fn consumer_number(&self, name: &[u8]) -> Option<u32> {
         self.names.get(name).copied()

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use darter_structures::good_size;
 
-use super::entries::{Entries, EntriesReversed, Entry};
+use super::entries::{Entries, EntriesReversed, Entry, Lookup};
 use super::group::Group;
 use super::id::StreamId;
 use super::node::Node;
@@ -47,7 +47,7 @@ pub struct Trim {
 pub struct Trimmed {
     /// How many entries it removed.
     pub count: u64,
-    /// The last of them, if there are any.
+    /// The last of them, if there are any, or what was last deleted in front of those that are left.
     pub last_id: StreamId,
 }
 
@@ -177,6 +177,11 @@ impl Log {
         node.find(id).map(|spot| Entry::new(node, spot))
     }
 
+    /// Entries by ids that mostly ascend.
+    pub const fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(&self.nodes)
+    }
+
     /// Whether there is an entry `id`.
     pub fn contains(&self, id: StreamId) -> bool {
         self.entry(id).is_some()
@@ -184,24 +189,64 @@ impl Log {
 
     /// Deletes the entry `id`; whether it was there.
     pub fn delete(&mut self, id: StreamId) -> bool {
-        let Some(index) = self.node_of(id) else { return false };
-        let node = &mut self.nodes[index];
-        let Some(spot) = node.find(id) else { return false };
-        node.delete(spot);
-        self.len -= 1;
-        if node.live == 0 {
-            self.remove_node(index);
-        }
-        self.max_deleted_id = self.max_deleted_id.max(id);
-        if id == self.first_id {
-            self.find_first();
-        }
-        true
+        self.delete_each(&[id]) > 0
     }
 
-    /// Trims; how many entries were removed. Only entries are removed for which `may_remove` says so.
-    pub fn trim(&mut self, trim: Trim, mut may_remove: impl FnMut(StreamId) -> bool) -> u64 {
+    /// Deletes the entries `ids`; how many were there. Ids that ascend are found while their nodes are walked over once.
+    pub fn delete_each(&mut self, ids: &[StreamId]) -> usize {
+        let mut deleted = 0;
+        let mut left = ids;
+        while let Some(first) = left.first() {
+            let Some(index) = self.node_of(*first) else {
+                left = &left[1..];
+                continue;
+            };
+            let last = self.nodes[index].last;
+            let is_next = |pair: &&[StreamId]| pair[0] < pair[1] && pair[1] <= last;
+            let (run, rest) = left.split_at(1 + left.windows(2).take_while(is_next).count());
+            deleted += self.delete_within(index, run);
+            left = rest;
+        }
+        deleted
+    }
+
+    /// Deletes entries of one node, whose ids ascend; how many were there.
+    fn delete_within(&mut self, index: usize, ids: &[StreamId]) -> usize {
+        let mut wanted = ids.iter().peekable();
+        let mut found = Vec::new();
+        for spot in self.nodes[index].spots() {
+            while wanted.next_if(|id| **id < spot.id).is_some() {}
+            if wanted.next_if(|id| **id == spot.id).is_some() && !spot.is_deleted() {
+                found.push(spot);
+            }
+            if wanted.peek().is_none() {
+                break;
+            }
+        }
+        let (Some(first), Some(last)) = (found.first(), found.last()) else { return 0 };
+        self.max_deleted_id = self.max_deleted_id.max(last.id);
+        let is_first = first.id == self.first_id;
+        for spot in &found {
+            self.nodes[index].delete(*spot);
+        }
+        self.len -= found.len() as u64;
+        if self.nodes[index].live == 0 {
+            self.remove_node(index);
+        }
+        if is_first {
+            self.find_first();
+        }
+        found.len()
+    }
+
+    /// Trims. Only entries are removed for which `may_remove` says so, if it has a say.
+    pub fn trim(
+        &mut self,
+        trim: Trim,
+        mut may_remove: Option<&mut dyn FnMut(StreamId) -> bool>,
+    ) -> Trimmed {
         let len_before = self.len;
+        let mut last_id = StreamId::MIN;
         let mut index = 0;
         while let Some(node) = self.nodes.get(index) {
             let live = u64::from(node.live);
@@ -216,6 +261,12 @@ impl Log {
             if done || (!whole && trim.whole_nodes) {
                 break;
             }
+            if whole && may_remove.is_none() {
+                last_id = node.last;
+                self.len -= live;
+                self.remove_node(index);
+                continue;
+            }
             let spots: Vec<_> = node.spots().filter(|spot| !spot.is_deleted()).collect();
             for spot in spots {
                 let stays = match trim.keep {
@@ -225,9 +276,10 @@ impl Log {
                 if stays {
                     break;
                 }
-                if may_remove(spot.id) {
+                if may_remove.as_mut().is_none_or(|may_remove| may_remove(spot.id)) {
                     self.nodes[index].delete(spot);
                     self.len -= 1;
+                    last_id = spot.id;
                 }
             }
             if self.nodes[index].live == 0 {
@@ -242,7 +294,26 @@ impl Log {
         if self.len < len_before {
             self.find_first();
         }
-        len_before - self.len
+        Trimmed { count: len_before - self.len, last_id }
+    }
+
+    /// A log for a copy of this one, which remembers the same and has no entry.
+    pub(super) fn emptied(&self) -> Self {
+        let nodes = VecDeque::with_capacity(self.nodes.len());
+        Self { nodes, bytes: 0, len: 0, ..*self }
+    }
+
+    /// Copies up to `count` nodes from the node `from` on to the end of `copy`, made by [`emptied`](Self::emptied);
+    /// whether there are more.
+    pub(super) fn copy_nodes(&self, from: usize, count: usize, copy: &mut Self) -> bool {
+        let end = self.nodes.len().min(from + count);
+        for node in self.nodes.range(from..end) {
+            let node = node.clone();
+            copy.bytes += node.heap_bytes();
+            copy.len += u64::from(node.live);
+            copy.nodes.push_back(node);
+        }
+        end < self.nodes.len()
     }
 
     /// Sets what is remembered (XSETID, loading).

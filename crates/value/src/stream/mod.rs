@@ -24,13 +24,14 @@ pub mod log;
 mod node;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use darter_structures::good_size;
 
 use crate::object::{Collection, Contents, Object};
 use crate::view::{Encoding, Type};
 
-pub use entries::{Entries, EntriesReversed, Entry};
+pub use entries::{Entries, EntriesReversed, Entry, Lookup};
 pub use group::{Consumer, Group, Pending};
 pub use id::StreamId;
 pub use log::{Keep, Log, NodeLimits, References, Removed, Trim, Trimmed};
@@ -56,6 +57,17 @@ pub(crate) const fn map_entry_bytes(content_bytes: usize) -> usize {
     content_bytes + content_bytes / 2 + 4
 }
 
+/// How far a copy of a stream's groups is.
+#[derive(Debug, Default)]
+pub(crate) struct Copied {
+    /// Groups that are copied.
+    groups: usize,
+    /// The next one, as far as it is copied.
+    part: Option<Group>,
+    /// The pending entry to go on with.
+    next: Option<StreamId>,
+}
+
 impl Stream {
     /// The entries.
     pub fn log(&self) -> &Log {
@@ -77,6 +89,12 @@ impl Stream {
         self.parts.groups.iter().map(|(name, group)| (&**name, group))
     }
 
+    /// The groups whose names are `name` or come behind it, in order.
+    pub fn groups_from(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Group)> {
+        let bounds = (Bound::Included(name), Bound::Unbounded);
+        self.parts.groups.range::<[u8], _>(bounds).map(|(name, group)| (&**name, group))
+    }
+
     /// Adds a group; whether there was none of this name.
     pub fn add_group(&mut self, name: &[u8], group: Group) -> bool {
         if self.parts.groups.contains_key(name) {
@@ -92,6 +110,54 @@ impl Stream {
         let Some(group) = self.parts.groups.remove(name) else { return false };
         self.parts.groups_bytes -= group_bytes(name, &group);
         true
+    }
+
+    /// Puts `group` in the place of the one called `name`, which must be there; that one, by itself, to be freed as
+    /// slowly as may be.
+    pub fn exchange_group(&mut self, name: &[u8], group: Group) -> Self {
+        let mut old = Self::default();
+        let exchanged = self.edit_group(name, |own, _| std::mem::replace(own, group));
+        if let Some(exchanged) = exchanged {
+            old.add_group(name, exchanged);
+        }
+        old
+    }
+
+    /// A stream for a copy of this one, without entries or groups.
+    pub(crate) fn emptied(&self) -> Self {
+        let parts = Parts { log: self.parts.log.emptied(), ..Parts::default() };
+        Self { parts: Box::new(parts) }
+    }
+
+    /// Copies up to `nodes` nodes, or what is pending of `entries` entries, into `copy`, made by
+    /// [`emptied`](Self::emptied); whether there is more.
+    pub(crate) fn copy_on(
+        &self,
+        copied: &mut Copied,
+        nodes: usize,
+        entries: usize,
+        copy: &mut Self,
+    ) -> bool {
+        let from = copy.parts.log.nodes_len();
+        if from < self.parts.log.nodes_len() {
+            let has_more = self.parts.log.copy_nodes(from, nodes, &mut copy.parts.log);
+            return has_more || !self.parts.groups.is_empty();
+        }
+        let Some((name, group)) = self.parts.groups.iter().nth(copied.groups) else { return false };
+        let part = copied.part.get_or_insert_with(|| group.without_pending());
+        let start = copied.next.take().unwrap_or(StreamId::MIN);
+        for (passed, (id, pending)) in group.pending_in(start..=StreamId::MAX).enumerate() {
+            if passed == entries {
+                copied.next = Some(id);
+                return true;
+            }
+            part.set_pending(id, *pending);
+        }
+        copied.groups += 1;
+        if let Some(part) = copied.part.take() {
+            copy.add_group(name, part);
+        }
+        copied.groups < self.parts.groups.len()
     }
 
     /// Lends the group called `name` for writing, together with the log.
@@ -135,24 +201,22 @@ impl Stream {
     /// Trims the log as `trim` says.
     pub fn trim(&mut self, trim: Trim, references: References) -> Trimmed {
         let Parts { log, groups, groups_bytes } = &mut *self.parts;
-        let mut last_id = StreamId::MIN;
-        let count = log.trim(trim, |id| {
-            let may_go = match references {
-                References::Keep => true,
-                References::Acknowledged => {
+        match references {
+            References::Keep => log.trim(trim, None),
+            References::Acknowledged => log.trim(
+                trim,
+                Some(&mut |id| {
                     groups.values().all(|group| group.last_id >= id && group.pending(id).is_none())
-                }
-                References::Delete => {
+                }),
+            ),
+            References::Delete => log.trim(
+                trim,
+                Some(&mut |id| {
                     forget_in(groups, groups_bytes, id);
                     true
-                }
-            };
-            if may_go {
-                last_id = id;
-            }
-            may_go
-        });
-        Trimmed { count, last_id }
+                }),
+            ),
+        }
     }
 
     /// Removes `id` from every group.

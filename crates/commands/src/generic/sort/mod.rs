@@ -1,5 +1,6 @@
 //! SORT and `SORT_RO`.
 
+mod long;
 mod options;
 mod pattern;
 
@@ -71,6 +72,7 @@ pub(super) static SORT: Command = Command {
     further_keys: Some(options::each_destination),
     reaches_beyond: Some(options::reaches_beyond),
     handler: Handler::Keyed(sort),
+    slices: Some(long::sort_in_slices),
     ..Command::BASE
 };
 
@@ -90,6 +92,7 @@ pub(super) static SORT_RO: Command = Command {
     args: &[Arg::key("key"), BY, LIMIT, GET, ORDER, SORTING],
     further_keys: None,
     handler: Handler::Keyed(sort_ro),
+    slices: Some(long::sort_ro_in_slices),
     ..SORT
 };
 
@@ -226,6 +229,7 @@ impl Elements {
         if let Some(list) = List::of(object) {
             elements.wanted = options.window(list.len());
             let range = elements.visited(options, list.len());
+            options.in_one_piece(call, range.len())?;
             let mut left = range.len();
             if left > 0 {
                 let (end, from) = if options.is_reversed() {
@@ -240,17 +244,14 @@ impl Elements {
                 });
             }
         } else if let Some(set) = Set::of(object) {
-            // A list has an order, so what a set is stored as must not depend on how it is kept.
-            let must_repeat = options.store.is_some() || call.limits.by_script;
-            if must_repeat && matches!(options.order, Order::Natural) {
-                options.order = Order::Elements;
-                options.is_alphabetical = true;
-            }
+            options.order_set(call.limits.by_script);
             elements.wanted = options.window(set.len());
+            options.in_one_piece(call, set.len())?;
             set.for_each(|member| elements.add(bytes_of(member, &mut text)));
         } else if let Some(set) = SortedSet::of(object) {
             elements.wanted = options.window(set.len());
             let mut ranks = elements.visited(options, set.len());
+            options.in_one_piece(call, ranks.len())?;
             if options.is_reversed() {
                 ranks = set.len() - ranks.end..set.len() - ranks.start;
             }

@@ -113,11 +113,50 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
+    /// Whether patterns make keys of elements.
+    pub(super) fn reads_keys(&self) -> bool {
+        matches!(&self.order, Order::By(_)) || self.gets.iter().any(|pattern| pattern.has_place())
+    }
+
     /// Whether fields of hashes decide what comes of it.
     pub(super) fn reads_fields(&self) -> bool {
         let is_field = |pattern: &Pattern<'_>| matches!(pattern, Pattern::Field { .. });
         matches!(&self.order, Order::By(pattern) if is_field(pattern))
             || self.gets.iter().any(is_field)
+    }
+
+    /// Leaves the command to its slices if it would go through so many `elements`, unless it reads keys for them.
+    pub(super) fn in_one_piece(&self, call: &Call<'_>, elements: usize) -> Result<(), ReplyError> {
+        if self.reads_keys() { Ok(()) } else { call.in_one_piece(elements) }
+    }
+
+    /// The same, if no pattern makes keys of elements.
+    pub(super) fn without_patterns(self) -> Options<'static> {
+        let order = match self.order {
+            Order::Natural => Order::Natural,
+            Order::Elements | Order::By(_) => Order::Elements,
+        };
+        let gets = self.gets.iter().map(|pattern| match pattern {
+            Pattern::Element => Pattern::Element,
+            _ => Pattern::Nothing,
+        });
+        Options {
+            order,
+            is_descending: self.is_descending,
+            is_alphabetical: self.is_alphabetical,
+            limit: self.limit,
+            gets: gets.collect(),
+            store: self.store,
+        }
+    }
+
+    /// A set has no order; where one is needed that does not depend on how it is kept, it is that of the texts.
+    pub(super) fn order_set(&mut self, by_script: bool) {
+        let must_repeat = self.store.is_some() || by_script;
+        if must_repeat && matches!(self.order, Order::Natural) {
+            self.order = Order::Elements;
+            self.is_alphabetical = true;
+        }
     }
 
     /// Whether the elements come as the collection has them, from its end.
