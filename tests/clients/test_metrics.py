@@ -15,7 +15,7 @@ import redis
 PORT = int(os.environ["DARTER_PORT"])
 METRICS = f"http://127.0.0.1:{os.environ['DARTER_METRICS_PORT']}"
 
-# Dashboards 763 and 11835 of Grafana's use these; the two of a replica are not on a primary's page,
+# Dashboards 763 and 11835 of Grafana's use these, and alerts on logs and snapshots the last ones; the two of a replica are not on a primary's page,
 # neither ours nor the exporter's.
 DASHBOARD_NAMES = """
 redis_up redis_uptime_in_seconds redis_connected_clients redis_blocked_clients
@@ -27,7 +27,10 @@ redis_evicted_keys_total redis_db_keys redis_db_keys_expiring redis_db_avg_ttl_s
 redis_connected_slaves redis_master_repl_offset redis_rdb_last_bgsave_status
 redis_rdb_changes_since_last_save redis_rdb_last_save_timestamp_seconds redis_aof_enabled
 redis_slowlog_length redis_latency_percentiles_usec redis_rejected_connections_total
-redis_instance_info redis_start_time_seconds
+redis_instance_info redis_start_time_seconds redis_aof_current_size_bytes
+redis_aof_base_size_bytes redis_aof_buffer_length redis_aof_pending_bio_fsync
+redis_aof_delayed_fsync redis_aof_last_write_status redis_rdb_bgsave_in_progress
+redis_rdb_last_bgsave_duration_sec redis_aof_last_bgrewrite_status
 """.split()
 
 # About the exporter, not about the server; and what it takes Valkey's keys_with_volatile_items for.
@@ -63,6 +66,8 @@ def free_port():
 class Metrics(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        with redis.Redis(port=PORT) as client:
+            client.config_set("appendonly", "yes")
         port = free_port()
         cls.exporter_url = f"http://127.0.0.1:{port}/metrics"
         cls.exporter = subprocess.Popen(
@@ -85,6 +90,8 @@ class Metrics(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
+        with redis.Redis(port=PORT) as client:
+            client.config_set("appendonly", "no")
         cls.exporter.terminate()
         _, log = cls.exporter.communicate(timeout=10)
         complaints = [line for line in log.splitlines() if re.search("level=(error|warn|fatal)", line)]
@@ -147,6 +154,58 @@ class Metrics(unittest.TestCase):
             behind = [key for key in counters if exporters[key] > after[key] + 1e-6]
         self.assertEqual(behind, [])
         self.assertEqual([key for key in counters if before[key] > exporters[key] + 1e-6], [])
+
+    def test_log_and_snapshots_are_told_of_as_in_info(self):
+        self.persisted("aof_rewrite_in_progress")
+        before = self.client.info("persistence")
+        self.client.bgsave()
+        self.persisted("rdb_bgsave_in_progress")
+        self.client.bgrewriteaof()
+        self.persisted("aof_rewrite_in_progress")
+        self.assertEqual(self.client.waitaof(1, 0, 10_000)[0], 1)
+        self.stop_load()
+        self.assertEqual(self.client.waitaof(1, 0, 10_000)[0], 1)
+        deadline = time.monotonic() + 20
+        while True:
+            _, samples = page(f"{METRICS}/metrics")
+            info = self.client.info("persistence")
+            shown = {name: samples.get((name, ())) for name in self.PERSISTENCE}
+            told = {name: info[field] for name, field in self.PERSISTENCE.items()}
+            if shown == told or time.monotonic() > deadline:
+                break
+        self.assertEqual(shown, told)
+        self.assertEqual(info["rdb_saves"], before["rdb_saves"] + 1)
+        self.assertEqual(info["aof_rewrites"], before["aof_rewrites"] + 1)
+        self.assertGreater(info["aof_current_size"], info["aof_base_size"])
+        self.assertGreater(info["aof_syncs"], before["aof_syncs"])
+        self.assertGreaterEqual(info["aof_sync_usec_max"], info["aof_sync_usec_avg"])
+        self.assertLess(abs(time.time() - info["aof_last_sync_time"]), 60)
+        name = "darter_log_sync_duration_seconds"
+        self.assertEqual(samples[f"{name}_count", ()], samples[f"{name}_bucket", (("le", "+Inf"),)])
+        self.assertGreater(samples[f"{name}_sum", ()], 0)
+
+    # Metrics, and the fields of INFO they are.
+    PERSISTENCE = {
+        "redis_rdb_saves_total": "rdb_saves",
+        "redis_rdb_last_save_timestamp_seconds": "rdb_last_save_time",
+        "redis_rdb_last_bgsave_duration_sec": "rdb_last_bgsave_time_sec",
+        "redis_rdb_changes_since_last_save": "rdb_changes_since_last_save",
+        "redis_aof_enabled": "aof_enabled",
+        "redis_aof_current_size_bytes": "aof_current_size",
+        "redis_aof_base_size_bytes": "aof_base_size",
+        "redis_aof_buffer_length": "aof_buffer_length",
+        "redis_aof_last_rewrite_duration_sec": "aof_last_rewrite_time_sec",
+        "darter_log_sync_duration_seconds_count": "aof_syncs",
+        "darter_log_last_sync_timestamp_seconds": "aof_last_sync_time",
+        "darter_log_unsynced_bytes": "aof_unsynced_bytes",
+        "darter_log_rewrites_total": "aof_rewrites",
+    }
+
+    def persisted(self, field):
+        """Waits until what a field of INFO tells of is not under way."""
+        deadline = time.monotonic() + 60
+        while self.client.info("persistence")[field]:
+            self.assertLess(time.monotonic(), deadline, field)
 
     def test_both_pages_tell_the_same_of_a_server_at_rest(self):
         self.stop_load()

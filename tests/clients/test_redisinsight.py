@@ -60,6 +60,46 @@ class RedisInsight(unittest.TestCase):
         self.assertEqual(self.ask("STRLEN", "some:key"), 5)
         self.assertEqual(self.ask("GETRANGE", "some:key", "0", "4999"), "value")
 
+    def test_its_profiler(self):
+        with self.client.monitor() as monitor:
+            self.client.set("profiled", "a value")
+            for seen in monitor.listen():
+                if "profiled" in seen["command"]:
+                    break
+        self.assertEqual((seen["command"], seen["db"]), ("SET profiled a value", 0))
+
+    def test_its_analysis_of_memory(self):
+        with self.client.pipeline(transaction=False) as pipeline:
+            for name, *words in (
+                ("a:hash", "HSET", "f", "v"),
+                ("a:list", "RPUSH", "x"),
+                ("a:set", "SADD", "x"),
+                ("a:zset", "ZADD", "1", "x"),
+                ("a:stream", "XADD", "*", "f", "v"),
+            ):
+                pipeline.execute_command(words[0], name, *words[1:])
+            pipeline.execute()
+        _, names = self.ask("SCAN", "0", "MATCH", "a:*", "COUNT", "10000")
+        self.assertEqual(len(names), 5)
+        for name in names:
+            kind = self.ask("TYPE", name)
+            self.assertEqual(kind, name.split(":")[1])
+            self.assertGreater(self.ask("MEMORY", "USAGE", name), 0)
+            self.assertTrue(self.ask("OBJECT", "ENCODING", name))
+            size = {"hash": "HLEN", "list": "LLEN", "set": "SCARD", "zset": "ZCARD", "stream": "XLEN"}
+            self.assertEqual(self.ask(size[kind], name), 1)
+        self.assertIn("total.allocated", self.ask("MEMORY", "STATS"))
+
+    def test_its_command_line_and_pub_sub_pages(self):
+        documented = self.ask("COMMAND DOCS", "get")
+        self.assertIn("get", documented)
+        subscriber = self.client.pubsub()
+        subscriber.psubscribe("*")
+        self.assertEqual(subscriber.get_message(timeout=10)["type"], "psubscribe")
+        self.assertEqual(self.client.publish("news", "hello"), 1)
+        self.assertEqual(subscriber.get_message(timeout=10)["data"], "hello")
+        subscriber.close()
+
     def test_its_slow_log_page(self):
         # What other tests did slowly need not be text.
         self.ask("SLOWLOG", "RESET")

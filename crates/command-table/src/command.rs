@@ -232,6 +232,8 @@ pub struct Command {
     pub args: &'static [Arg],
     /// Its subcommands.
     pub subcommands: &'static [&'static Self],
+    /// Whether calls of its subcommands are counted as its own.
+    pub counts_subcommands: bool,
     /// Set when the command is discouraged.
     pub deprecated: Option<Deprecation>,
     /// Changes over versions: (version, change).
@@ -270,6 +272,7 @@ impl Command {
         keys: &[],
         args: &[],
         subcommands: &[],
+        counts_subcommands: false,
         deprecated: None,
         history: &[],
         tips: &[],

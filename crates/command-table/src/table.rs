@@ -20,6 +20,8 @@ impl CommandId {
 pub struct Entry {
     /// Its number.
     pub id: CommandId,
+    /// The number its calls are counted under: its own, or that of its container.
+    pub counted_as: CommandId,
     /// What it is.
     pub command: &'static Command,
     /// What clients call it by: the command's own name, or another one a `rename-command` gave it.
@@ -205,18 +207,30 @@ impl Table {
     }
 }
 
+/// What a subcommand has from its container.
+struct Container {
+    full_name: String,
+    /// What subcommands are counted as, if not as themselves.
+    counted_as: Option<CommandId>,
+}
+
 impl Entry {
-    fn new(command: &'static Command, container: Option<&str>, next: &mut u16) -> Self {
+    fn new(command: &'static Command, container: Option<&Container>, next: &mut u16) -> Self {
         let own = command.name.to_ascii_lowercase();
-        let full_name = container.map_or_else(|| own.clone(), |outer| format!("{outer}|{own}"));
+        let full_name =
+            container.map_or_else(|| own.clone(), |outer| format!("{}|{own}", outer.full_name));
         let id = CommandId(*next);
         *next += 1;
+        let counted_as = container.and_then(|outer| outer.counted_as).unwrap_or(id);
+        let this =
+            Container { full_name, counted_as: command.counts_subcommands.then_some(counted_as) };
         let single_key = match command.handler {
             Handler::Keyed(_) => command.single_key(),
             _ => None,
         };
         Self {
             id,
+            counted_as,
             command,
             name: command.name,
             single_key: single_key
@@ -224,9 +238,9 @@ impl Entry {
             subcommands: command
                 .subcommands
                 .iter()
-                .map(|subcommand| Self::new(subcommand, Some(&full_name), next))
+                .map(|subcommand| Self::new(subcommand, Some(&this), next))
                 .collect(),
-            full_name,
+            full_name: this.full_name,
         }
     }
 

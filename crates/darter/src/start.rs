@@ -307,6 +307,9 @@ fn show_memory(settings: &Settings) {
     };
     match settings.maxmemory_bytes {
         0 => tracing::info!("Memory: maxmemory is not set, the process may use {limit}"),
+        bytes if bytes == memory_limit::maxmemory() => {
+            tracing::info!("Memory: maxmemory {bytes} bytes (auto), the process may use {limit}");
+        }
         bytes => tracing::info!("Memory: maxmemory {bytes} bytes, the process may use {limit}"),
     }
 }

@@ -181,6 +181,6 @@ impl Core {
         if let Some(subcommand) = args.get(1).and_then(|name| entry.subcommand(name)) {
             entry = subcommand;
         }
-        statistics.refused(entry.id, error);
+        statistics.refused(entry.counted_as, error);
     }
 }

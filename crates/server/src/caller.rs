@@ -97,7 +97,7 @@ impl<'a> Caller<'a> {
             matches!(flow, Flow::Defer | Flow::Block(_) | Flow::Connect(_) | Flow::Transfer(_))
         };
         if !result.as_ref().is_ok_and(is_to_come) {
-            self.core.statistics().called(entry.id, &result);
+            self.core.statistics().called(entry.counted_as, &result);
             // What is no part of another command was counted when it began.
             self.session.commands += u64::from(self.nested);
         }

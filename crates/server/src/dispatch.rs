@@ -266,8 +266,8 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         if operation.others.0 != operation.others.1 {
             self.statistics.coordinated.add(1);
         }
-        self.statistics.called(operation.entry.id, &result);
-        self.statistics.took(operation.entry.id, cost.nanos);
+        self.statistics.called(operation.entry.counted_as, &result);
+        self.statistics.took(operation.entry.counted_as, cost.nanos);
         if self.thresholds.is_notable(cost) {
             self.notable.push((index, cost));
         }

@@ -242,7 +242,7 @@ impl Core {
                 Err(error)
             }
         };
-        self.statistics().called(request.entry.id, &result);
+        self.statistics().called(request.entry.counted_as, &result);
         self.note(session, request, nanos, output.len() - unsent_before, turn);
     }
 }

@@ -67,7 +67,7 @@ impl Core {
         reply_bytes: usize,
         turn: &Turn,
     ) {
-        self.statistics().took(request.entry.id, nanos);
+        self.statistics().took(request.entry.counted_as, nanos);
         self.tell(
             session,
             request,

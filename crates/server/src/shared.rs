@@ -303,6 +303,7 @@ impl Shared {
             *baseline = latency_of(&self.statistics, id);
         }
         self.peak_bytes.store(0, Ordering::Relaxed);
+        self.journal.reset_statistics();
     }
 
     /// What the counters were when they began at zero.

@@ -488,7 +488,7 @@ impl Worker {
         };
         let caller = Caller::new(&self.core, session, io.id, io.turn);
         let begun = caller.begin_slices(request, begin, &mut io.output.0);
-        self.core.statistics().called(request.entry.id, &begun);
+        self.core.statistics().called(request.entry.counted_as, &begun);
         let Ok(slice) = begun else { return Then::Read };
         session.pending = Some(Pending::Sliced(Box::new(Sliced::new(request, slice))));
         self.go_on(session, io)
@@ -681,8 +681,8 @@ impl Worker {
         let is_long = |packed: &mut PackedCommand| matches!(packed.result, Err(ReplyError::Long));
         let long = job.commands.pop_if(is_long);
         for packed in &job.commands {
-            self.core.statistics().called(packed.entry.id, &packed.result);
-            self.core.statistics().took(packed.entry.id, packed.cost.nanos);
+            self.core.statistics().called(packed.entry.counted_as, &packed.result);
+            self.core.statistics().took(packed.entry.counted_as, packed.cost.nanos);
         }
         let turn = *connections.turn();
         connections.with(job.origin, |session, output| {

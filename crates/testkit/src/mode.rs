@@ -31,8 +31,10 @@ pub const SERVER_MODES: &[ServerMode] = &[
 impl ServerMode {
     /// How to start this binary in this mode.
     pub fn spec(&self, program: &Path) -> ServerSpec {
+        // A container that the tests run in may have a limit of memory, which is not what they are about.
         let arguments = format!(
-            "--workers {} --shards {} --reactor {} --routing {} --enable-debug-command yes",
+            "--workers {} --shards {} --reactor {} --routing {} --enable-debug-command yes \
+             --maxmemory 0",
             self.workers, self.shards, self.reactor, self.routing
         );
         ServerSpec {

@@ -127,8 +127,27 @@ fn keys_are_walked_and_weighed() {
     let text = output(&server, &["--bigkeys"]);
     assert!(text.contains("Sampled 1000 keys in the keyspace!"), "{text}");
     assert!(text.contains("Biggest string found"), "{text}");
-    let text = output(&server, &["--memkeys"]);
-    assert!(text.contains("Sampled 1000 keys in the keyspace!"), "{text}");
+    for arguments in [&["--memkeys"][..], &["--memkeys-samples", "3"]] {
+        let text = output(&server, arguments);
+        assert!(text.contains("Sampled 1000 keys in the keyspace!"), "{text}");
+        assert!(text.contains("Biggest string found"), "{text}");
+    }
+}
+
+#[test]
+fn hot_keys_are_found_where_uses_are_counted() {
+    let server = darter();
+    fill(&server, 100);
+    let mut client = server.connect().expect("connects");
+    let policy = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lfu"];
+    assert_eq!(client.call(&policy).expect("replies"), Value::Simple("OK".into()));
+    for _ in 0..1000 {
+        client.call(&["GET", "key:7"]).expect("replies");
+    }
+    let text = output(&server, &["--hotkeys"]);
+    assert!(text.contains("Sampled 100 keys in the keyspace!"), "{text}");
+    let hottest = text.lines().find(|line| line.starts_with("hot key found with counter"));
+    assert!(hottest.is_some_and(|line| line.contains("key:7")), "{text}");
 }
 
 #[test]
@@ -168,6 +187,66 @@ fn monitor_shows_what_others_do() {
 }
 
 #[test]
+fn subscribers_hear_until_they_are_ended() {
+    let server = darter();
+    let subscriber = Running::start(&server, &["SUBSCRIBE", "news"]);
+    subscriber.line(|line| line == "1");
+    assert_eq!(output(&server, &["PUBLISH", "news", "hello"]), "1\n");
+    subscriber.line(|line| line == "hello");
+}
+
+#[test]
+fn single_calls_take_every_option() {
+    let server = darter();
+    let uri = format!("redis://{}/3", server.address());
+    assert_eq!(output(&server, &["-n", "3", "RPUSH", "list", "a", "b c"]), "2\n");
+    assert_eq!(
+        output(&server, &["-u", &uri, "--csv", "LRANGE", "list", "0", "-1"]),
+        "\"a\",\"b c\"\n"
+    );
+    assert_eq!(output(&server, &["-r", "3", "INCR", "number"]), "1\n2\n3\n");
+    assert_eq!(output(&server, &["--quoted-input", "ECHO", "\"\\x41\\x42\""]), "AB\n");
+    let failed = cli(&server, &["-n", "3", "-e", "GET", "list"]).output().expect("redis-cli runs");
+    assert!(!failed.status.success());
+
+    let mut command = cli(&server, &["-x", "SET", "input"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("runs");
+    child.stdin.take().expect("piped").write_all(b"two\r\nlines").expect("it reads");
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(output(&server, &["--no-raw", "GET", "input"]), "\"two\\r\\nlines\"\n");
+
+    let mut script = tempfile::NamedTempFile::new().expect("a file");
+    script.write_all(b"return {KEYS[1], ARGV[2]}").expect("is written");
+    let file = script.path().to_str().expect("a name");
+    assert_eq!(output(&server, &["--eval", file, "k", ",", "a", "b"]), "k\nb\n");
+}
+
+/// The interactive mode needs a terminal, which `script` makes; a dumb one, to which nobody has to say how
+/// wide it is.
+#[test]
+fn at_a_terminal_it_helps_and_answers() {
+    let server = darter();
+    let run = format!("redis-cli -h 127.0.0.1 -p {}", server.address().port());
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command", &run, "/dev/null"])
+        .env("TERM", "dumb")
+        .env("HOME", "/nowhere")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script runs");
+    let mut stdin = child.stdin.take().expect("piped");
+    // It knows of this command only what COMMAND DOCS says.
+    stdin.write_all(b"set word 5\nincrby word 37\nhelp delifeq\nquit\n").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    for expected in ["OK", "(integer) 42", "DELIFEQ", "key value", "group:"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
 fn resp3_shows_maps() {
     let server = darter();
     let text = output(&server, &["-3", "--no-raw", "CONFIG", "GET", "maxclients"]);
@@ -192,4 +271,5 @@ fn hints_come_from_the_documentation_of_commands() {
     assert_eq!(get, "key");
     assert_eq!(hint("CLIENT PAUSE ").as_deref(), Some("timeout [WRITE|ALL]"));
     assert_eq!(hint("GETRANGE k 1 ").as_deref(), Some("end"));
+    assert_eq!(hint("SET k v EX 1 ").as_deref(), Some("[NX|XX|IFEQ comparison-value] [GET]"));
 }

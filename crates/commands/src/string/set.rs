@@ -37,10 +37,8 @@ pub(super) static SET: Command = Command {
             &[
                 Arg::word("nx", "NX").since("2.6.12"),
                 Arg::word("xx", "XX").since("2.6.12"),
+                // What clients offer is Valkey's; Redis's IFNE, IFDEQ and IFDNE work all the same.
                 Arg::string("comparison-value").token("IFEQ").since("8.1.0"),
-                Arg::string("ifne-value").token("IFNE").since("8.4.0"),
-                Arg::string("ifdeq-digest").token("IFDEQ").since("8.4.0"),
-                Arg::string("ifdne-digest").token("IFDNE").since("8.4.0"),
             ],
         )
         .optional(),

@@ -6,10 +6,6 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
-/// Options that keep a configuration file written for a whole machine within a directory.
-const CONTAINED: &[&str] =
-    &["--daemonize", "no", "--pidfile", "{}/pid", "--logfile", "", "--supervised", "no"];
-
 #[test]
 fn questions_are_answered_without_a_server() {
     for option in ["-v", "--version"] {
@@ -51,24 +47,6 @@ fn mistakes_are_told_with_line_and_reason() {
     }
     let output = run(&["/nowhere/darter.conf"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("can't open config file"));
-}
-
-#[test]
-fn the_files_of_debian_and_valkey_start_the_server() {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/valkey-defaults.conf");
-    // Where Debian's package is installed, also the file itself.
-    for file in [own, "/etc/redis/redis.conf"] {
-        if fs::metadata(file).is_err() {
-            continue;
-        }
-        let server = Server::start(&[&[file], CONTAINED].concat());
-        let mut client = server.client();
-        assert_eq!(client.call("PING"), "PONG");
-        assert_eq!(client.config("databases"), "16");
-        let log = server.log();
-        assert!(log.contains("Ready to accept connections"), "{log}");
-        assert!(!log.contains("no parameter"), "{log}");
-    }
 }
 
 #[test]

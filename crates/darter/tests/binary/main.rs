@@ -6,4 +6,5 @@ mod check_rdb;
 mod client;
 mod configuration;
 mod process;
+mod shipped_files;
 mod support;

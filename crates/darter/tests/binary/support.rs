@@ -67,6 +67,8 @@ impl Server {
             .args(file.map(|file| file.replace("{}", &shown)))
             .args(["--port", "0", "--workers", "1", "--reactor", "epoll"])
             .args(["--unixsocket", &format!("{shown}/socket"), "--dir", &shown])
+            // Whatever limit the container has that the test runs in.
+            .args(["--maxmemory", "0"])
             .args(rest.iter().map(|word| word.replace("{}", &shown)))
             .current_dir(&directory)
             .stdin(Stdio::null())

@@ -162,13 +162,13 @@ impl Core {
         let entry = blocked.waiter.entry;
         session.note_command(entry);
         match result {
-            Finished::Ran(result) => self.statistics().called(entry.id, result),
+            Finished::Ran(result) => self.statistics().called(entry.counted_as, result),
             Finished::Unblocked(error) => {
-                self.statistics().called::<()>(entry.id, &Ok(()));
-                self.statistics().refused(entry.id, error);
+                self.statistics().called::<()>(entry.counted_as, &Ok(()));
+                self.statistics().refused(entry.counted_as, error);
             }
         }
-        self.statistics().took(entry.id, nanos);
+        self.statistics().took(entry.counted_as, nanos);
         let cost = Cost { nanos, request_bytes: blocked.request_bytes, reply_bytes };
         if self.thresholds.get().is_notable(cost) {
             self.remember(session, entry, blocked.waiter.args.as_args(), cost, turn.now);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// How much memory there is, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,26 @@ pub fn read() -> Option<MemoryLimit> {
         Some(bytes) if bytes < machine => MemoryLimit { bytes, is_control_group: true },
         _ => MemoryLimit { bytes: machine, is_control_group: false },
     })
+}
+
+/// What of a limit is not for keys, values and buffers: code, threads, what the allocator holds besides.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// `maxmemory auto`: 0, which is no limit, on a machine of its own; in a control group what keeps the process
+/// below the group's limit, where the kernel would end it. The same for as long as the process lives.
+pub fn maxmemory() -> u64 {
+    static BYTES: OnceLock<u64> = OnceLock::new();
+    *BYTES.get_or_init(|| match read() {
+        Some(limit) if limit.is_control_group => within(limit.bytes),
+        _ => 0,
+    })
+}
+
+/// Three quarters of a limit less the reserve, but at least a quarter.
+const fn within(limit_bytes: u64) -> u64 {
+    let quarter = limit_bytes / 4;
+    let most = (quarter * 3).saturating_sub(RESERVE_BYTES);
+    if most > quarter { most } else { quarter }
 }
 
 fn read_or_empty(path: impl AsRef<Path>) -> String {
@@ -66,6 +87,15 @@ mod tests {
         assert_eq!(machine_bytes("MemTotal:       16 kB\nMemFree: 1 kB\n"), Some(16_384));
         assert_eq!(machine_bytes("MemFree: 1 kB\n"), None);
         assert!(read().is_some_and(|limit| limit.bytes > 0));
+    }
+
+    #[test]
+    fn a_limit_leaves_room_for_what_is_not_counted() {
+        let megabytes = |limit: u64| within(limit << 20) >> 20;
+        assert_eq!((megabytes(24), megabytes(32), megabytes(64)), (6, 8, 32));
+        assert_eq!((megabytes(256), megabytes(1024)), (176, 752));
+        assert_eq!(within(u64::MAX), u64::MAX / 4 * 3 - RESERVE_BYTES);
+        assert_eq!(within(0), 0);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum Kind {
     /// Bytes, with an optional unit (`64mb`).
     Memory { min: i128, max: i128 },
     /// Bytes, with an optional unit, or a share of the memory of the machine or the container as a
-    /// percentage, which becomes bytes.
+    /// percentage, which becomes bytes; `auto` is what suits the container.
     MachineMemory,
     /// Bytes, or a share of the memory limit as a percentage up to this one, kept negative.
     MemoryOrPercent { percent_max: i128 },
@@ -146,7 +146,9 @@ impl Kind {
             Self::Number { .. } => "a whole number".to_owned(),
             Self::Clamped { low, high, .. } => format!("{low} to {high}"),
             Self::Memory { .. } => "bytes, or with a unit such as 64mb".to_owned(),
-            Self::MachineMemory => "bytes, with a unit such as 64mb, or a percentage".to_owned(),
+            Self::MachineMemory => {
+                "bytes, with a unit such as 64mb, a percentage, or auto".to_owned()
+            }
             Self::MemoryOrPercent { percent_max } => {
                 format!("bytes, or a percentage up to {percent_max}%")
             }
@@ -221,6 +223,9 @@ fn parse_share(text: &[u8], percent_max: i128) -> Result<Value, String> {
 const PERCENT_MAX: u64 = 100;
 
 fn parse_share_of_machine(text: &[u8]) -> Result<Value, String> {
+    if text.eq_ignore_ascii_case(b"auto") {
+        return Ok(Value::Number(memory_limit::maxmemory().into()));
+    }
     if text.last() != Some(&b'%') {
         return (Kind::Memory { min: 0, max: u64::MAX.into() }).parse_one(text, None);
     }
@@ -302,6 +307,7 @@ mod tests {
         let half: u64 = shown(kind, "50%").unwrap().parse().unwrap();
         assert_eq!(half, memory_limit::read().unwrap().bytes / 2);
         assert!(shown(kind, "101%").is_err() && shown(kind, "x%").is_err());
+        assert_eq!(shown(kind, "auto"), Ok(memory_limit::maxmemory().to_string()));
     }
 
     #[test]

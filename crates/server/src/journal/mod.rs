@@ -27,6 +27,7 @@ mod status;
 mod writer;
 
 use crate::config::Settings;
+use crate::histogram::Recorder;
 use crate::mail::Mail;
 use crate::shared::{Shared, lock};
 use darter_base::{DbIndex, WorkerId};
@@ -37,7 +38,7 @@ use darter_shard::{Gone, Interest};
 use files::Files;
 use record::Requests;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 pub use record::Group;
@@ -70,6 +71,8 @@ pub struct Journal {
     synced: AtomicU64,
     /// Whether a sync is under way, which a write might have to wait for.
     is_syncing: AtomicBool,
+    /// Whether a write has had to wait for the sync under way.
+    delays_write: AtomicBool,
     /// Whether a write has had to wait for a sync: on some file systems it does, and then only the thread for the
     /// file writes during one.
     syncs_block: AtomicBool,
@@ -84,6 +87,8 @@ pub struct Journal {
     /// Whether a base is to be written as soon as that can begin.
     wants_base: AtomicBool,
     status: Mutex<Status>,
+    /// How long syncs took; made with the first. Written by the thread for the file.
+    sync_times: OnceLock<Recorder>,
 }
 
 /// What the thread for the file is to do.
@@ -109,6 +114,7 @@ impl Journal {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             is_syncing: AtomicBool::new(false),
+            delays_write: AtomicBool::new(false),
             syncs_block: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             files: Mutex::new(None),
@@ -118,6 +124,7 @@ impl Journal {
             withholding: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             wants_base: AtomicBool::new(false),
             status: Mutex::default(),
+            sync_times: OnceLock::new(),
         }
     }
 
@@ -247,7 +254,8 @@ impl Journal {
             return;
         }
         let is_syncing = self.is_syncing.load(Ordering::Relaxed);
-        let is_slow = self.is_strict() || is_syncing && self.syncs_block.load(Ordering::Relaxed);
+        let waits_for_sync = is_syncing && self.syncs_block.load(Ordering::Relaxed);
+        let is_slow = self.is_strict() || waits_for_sync;
         let is_quick = !is_slow && !self.has_failed.load(Ordering::Relaxed);
         let begun = is_syncing.then(|| stopwatch.now());
         let files = match self.files.try_lock() {
@@ -265,9 +273,12 @@ impl Journal {
             && stopwatch.nanos_between(begun, stopwatch.now()) > QUICK_WRITE_NANOS_MAX
         {
             self.syncs_block.store(true, Ordering::Relaxed);
-            lock(&self.status).delayed_syncs += 1;
+            self.delays_write.store(true, Ordering::Relaxed);
         }
         if !is_written {
+            if waits_for_sync && !self.is_strict() {
+                self.delays_write.store(true, Ordering::Relaxed);
+            }
             self.ring();
         }
     }

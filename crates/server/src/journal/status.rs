@@ -2,7 +2,9 @@
 
 use super::Journal;
 use crate::config::Settings;
+use crate::histogram::Histogram;
 use crate::shared::lock;
+use darter_base::UnixMillis;
 use darter_runtime::{Stopwatch, Ticks};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -33,8 +35,10 @@ pub struct Status {
     pub failed_at: Option<Ticks>,
     /// How long the last time took, in seconds; -1: there was none.
     pub rewrite_seconds: i64,
-    /// Syncs that a write had to wait for.
+    /// Syncs that a write had to wait for, since CONFIG RESETSTAT.
     pub delayed_syncs: u64,
+    /// When the last sync succeeded.
+    pub synced_at: Option<UnixMillis>,
     /// Syncs, and how long they took together and at most, in nanoseconds.
     pub syncs: u64,
     pub sync_nanos: u64,
@@ -54,6 +58,7 @@ impl Default for Status {
             failed_at: None,
             rewrite_seconds: -1,
             delayed_syncs: 0,
+            synced_at: None,
             syncs: 0,
             sync_nanos: 0,
             sync_nanos_max: 0,
@@ -87,6 +92,20 @@ impl Journal {
     /// What became of it.
     pub fn status(&self) -> Status {
         lock(&self.status).clone()
+    }
+
+    /// How long syncs took.
+    pub fn sync_times(&self) -> Histogram {
+        let mut times = Histogram::default();
+        if let Some(recorder) = self.sync_times.get() {
+            times += recorder;
+        }
+        times
+    }
+
+    /// Begins to count anew what CONFIG RESETSTAT resets.
+    pub fn reset_statistics(&self) {
+        lock(&self.status).delayed_syncs = 0;
     }
 
     /// Bytes of memory for what is on its way to the file.

@@ -3,6 +3,7 @@
 use super::files::{Failure, Files, ToSync, random_id};
 use super::{Journal, Signal, SyncPolicy, lock};
 use crate::config::Settings;
+use crate::histogram::Recorder;
 use crate::shared::Shared;
 use darter_persistence::{Log, LogError, Seal};
 use darter_runtime::Ticks;
@@ -211,12 +212,18 @@ impl Writer {
         let begun = stopwatch.now();
         self.synced_at = begun;
         if to_sync.offset > journal.synced.load(Ordering::Relaxed) {
+            journal.delays_write.store(false, Ordering::Relaxed);
             journal.is_syncing.store(true, Ordering::Relaxed);
             let result = to_sync.handle.sync();
             journal.is_syncing.store(false, Ordering::Relaxed);
             let nanos = stopwatch.nanos_between(begun, stopwatch.now());
+            journal.sync_times.get_or_init(Recorder::default).record(nanos);
             let mut status = lock(&journal.status);
             status.syncs += 1;
+            status.delayed_syncs += u64::from(journal.delays_write.load(Ordering::Relaxed));
+            if result.is_ok() {
+                status.synced_at = Some(darter_runtime::wall_clock());
+            }
             status.sync_nanos += nanos;
             status.sync_nanos_max = status.sync_nanos_max.max(nanos);
             drop(status);

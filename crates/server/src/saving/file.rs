@@ -2,7 +2,7 @@
 
 use super::{Purpose, Save};
 use crate::config::Settings;
-use crate::shared::{REDIS_VERSION, Shared};
+use crate::shared::{REDIS_VERSION, Shared, lock};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::ShardView;
 use darter_persistence::Seal;
@@ -137,11 +137,13 @@ impl Writing {
                 save.is_abandoned.store(true, Ordering::Relaxed);
             }
         }
-        let file = temporary?;
+        let mut file = temporary?;
+        file.complete()?;
+        let _installing = lock(&save.installing);
         if save.is_abandoned.load(Ordering::Relaxed) {
             return Err(io::Error::other("the save was given up"));
         }
-        file.finish(&target)
+        file.install(&target)
     }
 }
 
@@ -153,10 +155,11 @@ pub(super) fn write_at_once(
 ) -> io::Result<Seal> {
     let mut file = Temporary::begin(target, preface)?;
     fill(&mut |bytes| file.write(bytes))?;
-    file.finish(target)
+    file.complete()?;
+    file.install(target)
 }
 
-/// The file under its temporary name. Dropped before it is finished it is deleted.
+/// The file under its temporary name. Dropped before it is in place it is deleted.
 #[derive(Debug)]
 struct Temporary {
     file: File,
@@ -167,7 +170,7 @@ struct Temporary {
     seal: Seal,
     syncs_on_the_way: bool,
     bytes_since_sync: u64,
-    is_finished: bool,
+    is_in_place: bool,
 }
 
 impl Temporary {
@@ -182,7 +185,7 @@ impl Temporary {
             seal: Seal::EMPTY,
             syncs_on_the_way: target.syncs_on_the_way,
             bytes_since_sync: 0,
-            is_finished: false,
+            is_in_place: false,
         };
         begun.write(&preface.bytes)?;
         Ok(begun)
@@ -202,14 +205,19 @@ impl Temporary {
         Ok(())
     }
 
-    fn finish(mut self, target: &Target) -> io::Result<Seal> {
+    /// Brings it onto the disk as a whole.
+    fn complete(&mut self) -> io::Result<()> {
         let mut end = Vec::new();
         push_end(&mut end, self.has_checksum.then_some(self.checksum));
         self.file.write_all(&end)?;
         self.seal.add(&end);
-        self.file.sync_all()?;
+        self.file.sync_all()
+    }
+
+    /// Puts it in place.
+    fn install(mut self, target: &Target) -> io::Result<Seal> {
         fs::rename(&self.path, &target.path)?;
-        self.is_finished = true;
+        self.is_in_place = true;
         sync_directory(&target.directory)?;
         Ok(self.seal)
     }
@@ -217,7 +225,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.is_finished {
+        if !self.is_in_place {
             // What is left of it is of no use; an error here changes nothing.
             let _ = fs::remove_file(&self.path);
         }

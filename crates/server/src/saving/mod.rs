@@ -100,6 +100,8 @@ pub struct Save {
     /// Bytes sent and not yet written.
     queued_bytes: AtomicUsize,
     is_abandoned: AtomicBool,
+    /// Held while its file is put in place, so that this is over, or never happens, once it is abandoned.
+    installing: Mutex<()>,
     /// Whether somebody asked for it to be abandoned.
     is_cancelled: AtomicBool,
     /// Whether nobody waits for it: then its failure is not told but remembered.
@@ -175,6 +177,7 @@ impl Saving {
             chunks: Mutex::new(chunks),
             queued_bytes: AtomicUsize::new(0),
             is_abandoned: AtomicBool::new(false),
+            installing: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
             is_in_background: waiting.is_none(),
             begun: shared.stopwatch.now(),
@@ -424,6 +427,8 @@ pub fn save_held(
         for shard in view.each() {
             while save.advance(shard, now) {}
         }
+        // What it holds is older: it is not to replace the file that is written now.
+        drop(lock(&save.installing));
     }
     let preface = Preface::of(shared, view, Purpose::File, now);
     let changes = preface.changes;

@@ -212,7 +212,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
             self.caller.run(request, self.view, output)
         };
         let nanos = core.nanos_since(begun);
-        core.statistics().took(entry.id, nanos);
+        core.statistics().took(entry.counted_as, nanos);
         core.statistics().nested_nanos.add(nanos);
         let reply_bytes = output.len().saturating_sub(unsent_before);
         let cost = Cost { nanos, request_bytes: request.bytes, reply_bytes };

@@ -278,7 +278,7 @@ fn run_found(
     match result {
         Ok(()) => {
             if !own_errors.is_empty() {
-                call.statistics().failed(call.entry.id);
+                call.statistics().failed(call.entry.counted_as);
             }
             for line in own_errors {
                 call.statistics().error_of_script(&line);
@@ -290,7 +290,7 @@ fn run_found(
             if !counted {
                 call.statistics().error_of_script(&line);
             }
-            call.statistics().failed(call.entry.id);
+            call.statistics().failed(call.entry.counted_as);
             call.reply().error(line);
             Ok(Flow::Next)
         }

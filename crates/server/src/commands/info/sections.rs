@@ -230,10 +230,20 @@ static PERSISTENCE: &[Field] = &[
     field("aof_last_cow_size", |_| Count(0)),
     field("aof_current_size", |info| info.of_log(info.log.bytes)),
     field("aof_base_size", |info| info.of_log(info.log.bytes_after_base)),
-    field("aof_pending_rewrite", |info| info.of_log(0)),
+    field("aof_pending_rewrite", |info| {
+        info.of_log(info.shared.journal.is_base_scheduled().into())
+    }),
     field("aof_buffer_length", |info| info.of_log(info.shared.journal.waiting_bytes())),
     field("aof_pending_bio_fsync", |info| info.of_log(info.shared.journal.is_syncing().into())),
     field("aof_delayed_fsync", |info| info.of_log(info.log.delayed_syncs)),
+    field("aof_syncs", |info| info.of_log(info.log.syncs)),
+    field("aof_sync_usec_avg", |info| {
+        info.of_log(info.log.sync_nanos / info.log.syncs.max(1) / 1000)
+    }),
+    field("aof_sync_usec_max", |info| info.of_log(info.log.sync_nanos_max / 1000)),
+    field("aof_last_sync_time", |info| {
+        info.of_log(info.log.synced_at.map_or(0, |at| at.0.cast_unsigned() / 1000))
+    }),
     field("aof_unsynced_bytes", |info| info.of_log(info.shared.journal.unsynced_bytes())),
     field("aof_last_load_truncated_bytes", |info| info.of_log(info.log.truncated_bytes)),
     field("module_fork_in_progress", |_| Count(0)),

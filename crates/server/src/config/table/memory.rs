@@ -8,9 +8,10 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     of_kind(
         "maxmemory",
         Kind::MachineMemory,
-        "0",
+        "auto",
         "Memory above which keys are evicted; 0: none. A percentage is one of what the machine or \
-         the container has.",
+         the container has. auto: in a container with a limit three quarters of it less 16mb, but at \
+         least a quarter; elsewhere none.",
     )
     .unit("bytes")
     .sets(|to, value| to.maxmemory_bytes = value.number()),

@@ -1,6 +1,7 @@
 //! The tables.
 
 mod darter;
+mod log;
 mod redis;
 
 use super::row::Section;
@@ -19,6 +20,7 @@ pub(super) static SECTIONS: &[Section] = &[
     Section { title: "Darter's workers", rows: darter::WORKERS },
     Section { title: "Darter's shards", rows: darter::SHARDS },
     Section { title: "Darter's commands", rows: darter::COMMANDS },
+    Section { title: "Darter's log of changes", rows: log::LOG },
 ];
 
 #[cfg(test)]

@@ -288,7 +288,47 @@ pub(in crate::metrics) static PERSISTENCE: &[Row] = &[
         Info("rdb_current_bgsave_time_sec"),
     )
     .unit("seconds"),
+    Row::gauge("redis_rdb_saves_total", "Snapshots written since the start.", Info("rdb_saves")),
+    Row::gauge(
+        "redis_rdb_last_load_loaded_keys",
+        "Keys that were loaded at the start.",
+        Info("rdb_last_load_keys_loaded"),
+    ),
+    Row::gauge(
+        "redis_rdb_last_load_expired_keys",
+        "Keys that had expired by then.",
+        Info("rdb_last_load_keys_expired"),
+    ),
     Row::gauge("redis_aof_enabled", "1: a log of changes is kept.", Info("aof_enabled")),
+    Row::gauge("redis_aof_current_size_bytes", "Bytes of its files.", Info("aof_current_size"))
+        .unit("bytes"),
+    Row::gauge(
+        "redis_aof_base_size_bytes",
+        "Bytes of them when it was written anew the last time, or at the start.",
+        Info("aof_base_size"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_aof_buffer_length",
+        "Bytes recorded that are not in its file yet.",
+        Info("aof_buffer_length"),
+    )
+    .unit("bytes"),
+    Row::gauge(
+        "redis_aof_pending_bio_fsync",
+        "1: it is being brought onto the disk.",
+        Info("aof_pending_bio_fsync"),
+    ),
+    Row::gauge(
+        "redis_aof_delayed_fsync",
+        "Times a write had to wait for that.",
+        Info("aof_delayed_fsync"),
+    ),
+    Row::gauge(
+        "redis_aof_pending_rewrite",
+        "1: it will be written anew.",
+        Info("aof_pending_rewrite"),
+    ),
     Row::gauge(
         "redis_aof_rewrite_in_progress",
         "1: the log is being rewritten.",
