@@ -232,6 +232,19 @@ fn save_points_save_by_themselves() {
     }
 }
 
+#[test]
+fn the_clock_saves() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = ["--save", "", "--snapshot-cron", "* * * * *"];
+    let server = Server::start(&darter_in(SERVER_MODES[0], directory.path(), &options)).unwrap();
+    let mut client = server.connect().unwrap();
+    call(&mut client, "SET k v");
+    let saves = || persistence(&mut server.connect().unwrap(), "rdb_saves");
+    assert!(eventually(|| saves() != "0"));
+    let Value::Error(_) = call(&mut client, "CONFIG SET snapshot-cron 61") else { panic!() };
+    assert_eq!(call(&mut client, "CONFIG SET snapshot-cron ''"), ok());
+}
+
 /// A directory in place of the file is what stops even root.
 #[test]
 fn writes_are_refused_while_they_cannot_be_saved() {

@@ -2,6 +2,7 @@
 
 use crate::journal::JournalSettings;
 use crate::saving::automatic::AtTheEnd;
+use crate::saving::schedule::Schedule;
 use crate::session::Session;
 use crate::watch::thresholds::WatchSettings;
 use darter_base::memory_size::parse_memory_bytes;
@@ -526,6 +527,8 @@ impl Permission {
 pub struct SavingSettings {
     /// When (`save`).
     pub points: Vec<SavePoint>,
+    /// When, by the clock (`snapshot-cron`).
+    pub schedule: Option<Schedule>,
     /// In which file of the directory (`dbfilename`).
     pub file_name: PathBuf,
     /// Whether strings are compressed (`rdbcompression`).

@@ -5,6 +5,7 @@
 
 use crate::config::settings::{OutputLimit, OutputLimits, SavePoint, ShutdownRequest};
 use crate::saving::automatic::AtTheEnd;
+use crate::saving::schedule::Schedule;
 use darter_base::number::parse_i64;
 use darter_shard::Interest;
 use std::ffi::OsStr;
@@ -30,6 +31,17 @@ pub(super) fn save(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String>
     let words = given(words);
     SavePoint::parse_all(words).ok_or("Invalid save parameters")?;
     Ok(joined(words))
+}
+
+/// `snapshot-cron`: five fields, or nothing.
+pub(super) fn schedule(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let text = joined(given(words));
+    if text.is_empty() || Schedule::parse(&text).is_some() {
+        Ok(text)
+    } else {
+        Err("Invalid schedule: minute, hour, day of month, month and day of week, as in crontab"
+            .into())
+    }
 }
 
 /// `client-output-buffer-limit`: quadruples of class, hard limit, soft limit and seconds. Classes

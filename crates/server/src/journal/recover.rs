@@ -232,7 +232,7 @@ impl Recipient for Replay<'_> {
     }
 
     fn progress(&mut self, bytes: u64) {
-        self.failed = self.shared.loading.note(self.shared, bytes).err();
+        self.failed = self.crew.note(bytes).err();
     }
 }
 

@@ -144,6 +144,18 @@ impl Crew {
         self.filler.loaded
     }
 
+    /// So many bytes have been read.
+    ///
+    /// # Errors
+    /// When the process is to end: whoever reads gives up.
+    pub fn note(&mut self, bytes: u64) -> Result<(), String> {
+        let shared = self.shared();
+        if !self.is_parted() && shared.loading.is_under_way() {
+            shared.loading.publish(shared, &mut self.held, wall_clock());
+        }
+        shared.loading.note(shared, bytes)
+    }
+
     /// Sets a key that begins at byte `at` of the file, now or later.
     ///
     /// # Errors

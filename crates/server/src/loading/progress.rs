@@ -117,7 +117,7 @@ impl Loading {
     ///
     /// # Errors
     /// When the process is to end: whoever reads gives up.
-    pub fn note(&self, shared: &Shared, bytes: u64) -> Result<(), String> {
+    pub(super) fn note(&self, shared: &Shared, bytes: u64) -> Result<(), String> {
         self.loaded_bytes.store(bytes, Ordering::Relaxed);
         let mut state = lock(&self.state);
         let now = shared.stopwatch.now();
@@ -142,7 +142,7 @@ impl Loading {
     ///
     /// # Errors
     /// When the process is to end.
-    pub fn check_end(&self, shared: &Shared) -> Result<(), String> {
+    pub(super) fn check_end(&self, shared: &Shared) -> Result<(), String> {
         let is_over = self.is_under_way()
             && shared.running.get().is_some_and(|running| running.shutdown.has_begun());
         if is_over { Err("the server is to end".to_owned()) } else { Ok(()) }

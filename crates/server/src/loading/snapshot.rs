@@ -144,8 +144,7 @@ impl Reading<'_> {
             let begins_at = reader.offset();
             if begins_at - self.noted_bytes >= NOTE_BYTES {
                 self.noted_bytes = begins_at;
-                let shared = self.crew.shared();
-                shared.loading.note(shared, begins_at)?;
+                self.crew.note(begins_at)?;
             }
             match reader.next_record().map_err(|error| error.to_string())? {
                 Record::Database(index) => self.db = self.database(index)?,

@@ -1,5 +1,6 @@
 //! Saves that nobody waits for: those of save points, those that were scheduled, and the last one.
 
+use super::schedule::minute_of;
 use super::{Purpose, Saving, file, save_held};
 use crate::config::Settings;
 use crate::config::settings::ShutdownRequest;
@@ -113,6 +114,14 @@ impl Saving {
 
     fn is_due(&self, settings: &Settings, now: UnixMillis) -> bool {
         if self.is_scheduled.load(Ordering::Relaxed) {
+            return true;
+        }
+        if let Some(schedule) = settings.saving.schedule
+            && schedule.is_due(now)
+            // Once a minute, whatever becomes of it.
+            && minute_of(self.history().last_try) != minute_of(now)
+        {
+            tracing::info!("The schedule has come to a snapshot. Saving...");
             return true;
         }
         if settings.saving.points.is_empty() {

@@ -19,6 +19,7 @@
 pub mod automatic;
 mod file;
 pub mod leftovers;
+pub mod schedule;
 
 pub use file::base_path;
 

@@ -6,6 +6,7 @@ use crate::config::parameter::{
 use crate::config::settings::SavePoint;
 use crate::config::special;
 use crate::journal::SyncPolicy;
+use crate::saving::schedule::Schedule;
 use darter_command_table::RdbVersions;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,6 +21,15 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .collects()
         .rewrite(Rewrite::Always)
         .sets(|to, value| to.saving.points = SavePoint::of_text(value.bytes())),
+    words(
+        "snapshot-cron",
+        special::schedule,
+        "",
+        "Save by the clock: five fields as in crontab, UTC.",
+    )
+    .alias(&["snapshot_cron"])
+    .rewrite(Rewrite::UnlessDefault)
+    .sets(|to, value| to.saving.schedule = Schedule::parse(value.bytes())),
     checked("dbfilename", special::db_file_name, "dump.rdb", "File of the snapshot.")
         .protected()
         .sets(|to, value| to.saving.file_name = OsStr::from_bytes(value.bytes()).into()),
