@@ -8,9 +8,9 @@
 //! ```
 //!
 //! *Gathered*, the reader has all shards and does everything itself. *Parted*, each thread has some of them, and does
-//! what it is handed in that order; so whatever concerns one shard happens in the order in which it was read. For a command over several shards, and for what follows it for a while, the shards are
-//! gathered: where such commands are frequent, handing shards back and forth would take longer than
-//! doing all in one row.
+//! what it is handed in that order; so whatever concerns one shard happens in the order in which it was read. For a
+//! command over several shards, and for what follows it for a while, the shards are gathered: where such commands
+//! are frequent, handing shards back and forth would take longer than doing all in one row.
 //!
 //! An error of a thread is told when the shards are gathered the next time, which happens soon; the thread does
 //! nothing more until then. Of several errors the first one in the file counts, as all that was
