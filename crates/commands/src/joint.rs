@@ -7,10 +7,35 @@
 
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_command_table::{Call, Effects, LeftWatch, Progress, ReplyError, ShardView, Slice};
+use darter_command_table::{
+    Call, ELEMENTS_IN_ONE_PIECE, Effects, LeftWatch, Progress, ReplyError, ShardView, Slice,
+};
 use darter_resp::{Protocol, ReplyWriter};
-use darter_shard::{Key, KeyHasher, Keyspace, Lifetime, Shard, ValueRef, Version};
+use darter_shard::{
+    Collection, Key, KeyHasher, Keyspace, Lifetime, Shard, ValueRef, Version, collection_of,
+};
 use std::ops::Range;
+
+/// So many times more elements may stay, and be copied, than are taken out.
+const COPIES_PER_TAKEN: usize = 8;
+
+/// More elements are never taken out in one piece where there are slices.
+const TAKEN_IN_ONE_PIECE_MAX: usize = 8 * ELEMENTS_IN_ONE_PIECE;
+
+/// Leaves a command to slices that copy what stays, if it would take so many elements out of `len` in one piece that others
+/// would notice. That is more work if more stays than goes, so a moderate number goes in one piece from a
+/// collection that is much bigger.
+pub(crate) fn take_in_one_piece(
+    call: &Call<'_>,
+    len: usize,
+    taken: usize,
+) -> Result<(), ReplyError> {
+    let stay = len - taken;
+    if taken <= TAKEN_IN_ONE_PIECE_MAX && stay > taken * COPIES_PER_TAKEN {
+        return Ok(());
+    }
+    call.in_one_piece(taken)
+}
 
 /// The keys a work is about, in a slice.
 pub(crate) struct Operands<'v> {
@@ -26,6 +51,12 @@ impl<'v> Operands<'v> {
     /// The value of each key, in the order of the arguments, `None` for an absent one.
     pub(crate) fn values(&self) -> impl Iterator<Item = Option<ValueRef<'v>>> {
         self.values.iter().copied()
+    }
+
+    /// The collection at the first key.
+    pub(crate) fn collection<T: Collection>(&self) -> Result<Option<&'v T>, ReplyError> {
+        let value = self.values.first().copied().flatten();
+        Ok(value.map(collection_of).transpose()?)
     }
 
     /// How long the first key lives.

@@ -18,7 +18,7 @@ mod strings;
 mod walk;
 mod write;
 
-pub use collections::Edit;
+pub use collections::{Edit, collection_of};
 pub use walk::{Boundary, SCAN_CURSOR_BITS};
 
 /// A short-lived view of one database at one point in time.

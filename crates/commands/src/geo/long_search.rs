@@ -7,9 +7,7 @@ use crate::kept_call::KeptCall;
 use crate::sorting::Sorting;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{
-    Collection, EncodingLimits, Expiry, Interest, Key, KeyHasher, Keyspace, ValueRef,
-};
+use darter_shard::{EncodingLimits, Expiry, Interest, Key, KeyHasher, Keyspace};
 use darter_value::geo::Point;
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
@@ -97,13 +95,7 @@ impl Work for LongSearch {
     }
 
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError> {
-        let set = match operands.values().next().flatten() {
-            None => None,
-            Some(ValueRef::Object(object)) => {
-                Some(SortedSet::of(object).ok_or(ReplyError::WrongType)?)
-            }
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let set = operands.collection::<SortedSet>()?;
         self.stage = match (std::mem::replace(&mut self.stage, Stage::Begun), set) {
             (Stage::Begun, _) => match self.begin_search(set)? {
                 Some(stage) => stage,

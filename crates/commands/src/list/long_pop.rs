@@ -9,7 +9,7 @@ use crate::reply::write_element;
 use darter_base::number::format_u64;
 use darter_command_table::{Call, Effects, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Collection, Edit, Interest, Key, Keyspace, NodeLimit, ValueRef};
+use darter_shard::{Edit, Interest, Key, Keyspace, NodeLimit};
 use darter_value::{End, List};
 use std::ops::ControlFlow;
 
@@ -56,11 +56,7 @@ impl Work for LongPop {
     }
 
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError> {
-        let list = match operands.values().next().flatten() {
-            None => return Ok(false),
-            Some(ValueRef::Object(object)) => List::of(object).ok_or(ReplyError::WrongType)?,
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let Some(list) = operands.collection::<List>()? else { return Ok(false) };
         self.is_there = true;
         let count = self.count.min(list.len());
         let mut left = ELEMENTS_PER_SLICE.min(count - self.written);

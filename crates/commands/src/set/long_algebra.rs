@@ -7,7 +7,7 @@ use crate::reply::write_item;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_shard::{
-    Collection, EncodingLimits, Expiry, Interest, Key, KeyHasher, Keyspace, ValueRef,
+    EncodingLimits, Expiry, Interest, Key, KeyHasher, Keyspace, WrongType, collection_of,
 };
 use darter_value::{Item, Rules, Set, SetBoundary};
 use std::ops::Range;
@@ -149,8 +149,8 @@ impl Work for Algebra {
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError> {
         let sets: Vec<Option<&Set>> = operands
             .values()
-            .map(|value| value.map(set_of).transpose())
-            .collect::<Result<_, _>>()?;
+            .map(|value| value.map(collection_of).transpose())
+            .collect::<Result<_, WrongType>>()?;
         Ok((0..self.slices).all(|_| self.go_on(&sets, protocol)))
     }
 
@@ -175,12 +175,5 @@ impl Work for Algebra {
 
     fn kept_bytes(&self) -> usize {
         self.found.elements.len()
-    }
-}
-
-fn set_of(value: ValueRef<'_>) -> Result<&Set, ReplyError> {
-    match value {
-        ValueRef::Object(object) => Set::of(object).ok_or(ReplyError::WrongType),
-        _ => Err(ReplyError::WrongType),
     }
 }

@@ -4,33 +4,23 @@
 //! place of the set, which is freed later.
 
 use crate::effects::add_with_elements;
-use crate::joint::{Operands, Work, work_in_slices};
+use crate::joint::{Operands, Work, take_in_one_piece, work_in_slices};
 use crate::long_read::read_steps;
 use crate::picks::Chance;
 use crate::reply::write_item;
 use darter_command_table::{Call, ELEMENTS_IN_ONE_PIECE, Effects, ReplyError, Slice};
 use darter_resp::{Output, OwnedArgs, Protocol, ReplyWriter};
-use darter_shard::{Collection, EncodingLimits, Interest, Key, KeyHasher, Keyspace, ValueRef};
+use darter_shard::{EncodingLimits, Interest, Key, KeyHasher, Keyspace};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Rules, Set, SetBoundary};
-
-/// So many times more members may stay, and be copied, than go.
-const COPIES_PER_POP: usize = 8;
-
-/// More members never go in one piece where there are slices.
-const POPPED_IN_ONE_PIECE_MAX: usize = 8 * ELEMENTS_IN_ONE_PIECE;
 
 /// Leaves SPOP to its slices if it would take so many members out of `set` in one piece that others would notice.
 pub(super) fn in_one_piece(call: &Call<'_>, set: &Set, popped: usize) -> Result<(), ReplyError> {
     if set.as_table().is_none() || popped <= ELEMENTS_IN_ONE_PIECE {
         return Ok(());
     }
-    let stay = set.len() - popped;
-    if popped <= POPPED_IN_ONE_PIECE_MAX && stay > popped * COPIES_PER_POP {
-        return Ok(());
-    }
-    call.in_one_piece(popped)
+    take_in_one_piece(call, set.len(), popped)
 }
 
 /// Begins to take `count` members out of the set at argument 1.
@@ -78,11 +68,7 @@ impl Work for LongPop {
     }
 
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError> {
-        let set = match operands.values().next().flatten() {
-            None => return Ok(false),
-            Some(ValueRef::Object(object)) => Set::of(object).ok_or(ReplyError::WrongType)?,
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let Some(set) = operands.collection::<Set>()? else { return Ok(false) };
         let rules = Rules { limits: &self.limits, hasher: &self.hasher };
         let is_all = self.count >= set.len();
         let chance =

@@ -1,27 +1,20 @@
 //! Removing very many members of a sorted set, in slices: ZREMRANGEBY* and ZPOP*.
 //!
 //! What stays is copied, and takes the place of all at once: what was there before is freed later, like any big value
-//! that goes. That is more work if more stays than goes, so a moderate number goes in one piece from a sorted set
-//! that is much bigger.
+//! that goes.
 
 use super::pop::End;
 use super::written::Shape;
-use crate::joint::{Operands, Work, work_in_slices};
+use crate::joint::{Operands, Work, take_in_one_piece, work_in_slices};
 use darter_base::number::format_u64;
 use darter_command_table::{Call, ELEMENTS_IN_ONE_PIECE, Effects, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Collection, Interest, Key, Keyspace, ValueRef};
+use darter_shard::{Interest, Key, Keyspace};
 use darter_value::SortedSet;
 use std::ops::Range;
 
 /// Members copied, or written, before others have their turn.
 const MEMBERS_PER_SLICE: usize = 1024;
-
-/// So many times more members may be copied than removed.
-const COPIES_PER_REMOVAL: usize = 8;
-
-/// More members are never removed in one piece where there are slices.
-const REMOVED_IN_ONE_PIECE_MAX: usize = 8 * ELEMENTS_IN_ONE_PIECE;
 
 /// Leaves a command to its slices if it would remove so many members of `set` in one piece that others would notice.
 pub(super) fn in_one_piece(
@@ -32,11 +25,7 @@ pub(super) fn in_one_piece(
     if set.is_packed() || removed <= ELEMENTS_IN_ONE_PIECE {
         return Ok(());
     }
-    let stay = set.len() - removed;
-    if removed <= REMOVED_IN_ONE_PIECE_MAX && stay > removed * COPIES_PER_REMOVAL {
-        return Ok(());
-    }
-    call.in_one_piece(removed)
+    take_in_one_piece(call, set.len(), removed)
 }
 
 /// Begins to remove the members of the key at an argument whose ranks `ranks` finds.
@@ -132,11 +121,7 @@ impl Work for Removal {
     }
 
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError> {
-        let set = match operands.values().next().flatten() {
-            None => return Ok(false),
-            Some(ValueRef::Object(object)) => SortedSet::of(object).ok_or(ReplyError::WrongType)?,
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let Some(set) = operands.collection::<SortedSet>()? else { return Ok(false) };
         let ranks = (self.ranks)(set);
         self.removed = ranks.len();
         if self.answer.end().is_some() && self.written < ranks.len() {

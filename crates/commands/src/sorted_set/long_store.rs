@@ -4,9 +4,7 @@ use super::range::{Query, store_grammar};
 use crate::joint::{Operands, Work, work_in_slices};
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Protocol, ReplyWriter};
-use darter_shard::{
-    Collection, EncodingLimits, Expiry, Interest, Key, KeyHasher, Keyspace, ValueRef,
-};
+use darter_shard::{EncodingLimits, Expiry, Interest, Key, KeyHasher, Keyspace};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Rules, SortedSet};
@@ -43,11 +41,7 @@ impl Work for RangeStore {
     }
 
     fn step(&mut self, operands: &Operands<'_>, _: Protocol) -> Result<bool, ReplyError> {
-        let set = match operands.values().next().flatten() {
-            None => return Ok(false),
-            Some(ValueRef::Object(object)) => SortedSet::of(object).ok_or(ReplyError::WrongType)?,
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let Some(set) = operands.collection::<SortedSet>()? else { return Ok(false) };
         let rules = Rules { limits: &self.limits, hasher: &self.hasher };
         let ranks = self.query.ranks(set);
         if self.stored.is_empty() {

@@ -7,7 +7,7 @@ use crate::joint::{Operands, Work, work_in_slices};
 use crate::long_read::ELEMENTS_PER_SLICE;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Collection, Key, Keyspace, ValueRef};
+use darter_shard::{Key, Keyspace};
 use darter_value::stream::{Consumer, Group, Log, Stream, StreamId};
 
 /// The reply, as far as it is written.
@@ -224,11 +224,7 @@ impl Work for LongInfo {
     }
 
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError> {
-        let stream = match operands.values().next().flatten() {
-            None => return Err(ReplyError::NoSuchKey),
-            Some(ValueRef::Object(object)) => Stream::of(object).ok_or(ReplyError::WrongType)?,
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let stream = operands.collection::<Stream>()?.ok_or(ReplyError::NoSuchKey)?;
         // A slice can end within a list, so that its output is nothing by itself.
         Ok(self.full.step(stream, &mut ReplyWriter::new(&mut self.reply, protocol)))
     }

@@ -12,7 +12,7 @@ use crate::kept_call::KeptCall;
 use crate::long_read::ELEMENTS_PER_SLICE;
 use darter_command_table::{Call, Effects, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Collection, Key, Keyspace, ValueRef};
+use darter_shard::{Key, Keyspace};
 use darter_value::stream::{Group, Stream, StreamId};
 
 /// Begins to claim.
@@ -71,13 +71,7 @@ impl Work for LongClaim {
         let mut unused = Output::new();
         let call = self.call.with(&mut unused);
         let AutoClaim { claim, start, count, attempts } = AutoClaim::parse(&call)?;
-        let stream = match operands.values().next().flatten() {
-            None => None,
-            Some(ValueRef::Object(object)) => {
-                Some(Stream::of(object).ok_or(ReplyError::WrongType)?)
-            }
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let stream = operands.collection::<Stream>()?;
         let (key, group_name) = (call.args.at(1), call.args.at(2));
         let found = stream.and_then(|stream| Some((stream.log(), stream.group(group_name)?)));
         let (log, group) = found.ok_or_else(|| no_group(key, group_name, ""))?;

@@ -7,7 +7,7 @@ use crate::kept_call::KeptCall;
 use crate::long_read::ELEMENTS_PER_SLICE;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Collection, Key, Keyspace, ValueRef};
+use darter_shard::{Key, Keyspace};
 use darter_value::stream::{Stream, StreamId};
 
 /// Begins to list what is pending.
@@ -37,13 +37,7 @@ impl Work for Listing {
         let mut unused = Output::new();
         let call = self.call.with(&mut unused);
         let filter = Filter::parse(&call)?.ok_or(ReplyError::Syntax)?;
-        let stream = match operands.values().next().flatten() {
-            None => None,
-            Some(ValueRef::Object(object)) => {
-                Some(Stream::of(object).ok_or(ReplyError::WrongType)?)
-            }
-            Some(_) => return Err(ReplyError::WrongType),
-        };
+        let stream = operands.collection::<Stream>()?;
         let (key, group_name) = (call.args.at(1), call.args.at(2));
         let group = stream.and_then(|stream| stream.group(group_name));
         let group = group.ok_or_else(|| no_group(key, group_name, ""))?;

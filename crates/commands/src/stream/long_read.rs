@@ -7,7 +7,7 @@ use crate::joint::{Operands, Work, work_in_slices};
 use crate::long_read::ELEMENTS_PER_SLICE;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Collection, Key, Keyspace, ValueRef};
+use darter_shard::{Key, Keyspace, WrongType, collection_of};
 use darter_value::stream::{Stream, StreamId};
 
 /// Begins what XREAD reads. It does not wait: there was something to read when it was begun.
@@ -69,8 +69,8 @@ impl Work for Reading {
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError> {
         let streams: Vec<Option<&Stream>> = operands
             .values()
-            .map(|value| value.map(stream_of).transpose())
-            .collect::<Result<_, _>>()?;
+            .map(|value| value.map(collection_of).transpose())
+            .collect::<Result<_, WrongType>>()?;
         if self.at == 0 && self.streams[0].count == 0 {
             self.resolve(&streams)?;
         }
@@ -118,12 +118,5 @@ impl Work for Reading {
 
     fn kept_bytes(&self) -> usize {
         self.streams.iter().map(|asked| asked.entries.len()).sum()
-    }
-}
-
-fn stream_of(value: ValueRef<'_>) -> Result<&Stream, ReplyError> {
-    match value {
-        ValueRef::Object(object) => Stream::of(object).ok_or(ReplyError::WrongType),
-        _ => Err(ReplyError::WrongType),
     }
 }

@@ -52,7 +52,7 @@ impl Keyspace<'_> {
         &mut self,
         key: &Key<'_>,
     ) -> Result<Option<&T>, WrongType> {
-        self.read(key).map(of_type).transpose()
+        self.read(key).map(collection_of).transpose()
     }
 
     /// As [`read_collection`](Self::read_collection), neither counted nor noted: for commands that look at
@@ -61,7 +61,7 @@ impl Keyspace<'_> {
         &mut self,
         key: &Key<'_>,
     ) -> Result<Option<&T>, WrongType> {
-        self.peek(key).map(of_type).transpose()
+        self.peek(key).map(collection_of).transpose()
     }
 
     /// Lends the collection at `key` for writing; `None` if there is none. The key is deleted if the
@@ -72,7 +72,7 @@ impl Keyspace<'_> {
         edit: impl FnOnce(&mut T) -> Edit<R>,
     ) -> Result<Option<R>, WrongType> {
         let Some(position) = self.locate(key) else { return Ok(None) };
-        let _: &T = of_type(value_of(self.database.table.view(position)))?;
+        let _: &T = collection_of(value_of(self.database.table.view(position)))?;
         self.touch(position);
         Ok(Some(self.edit_at(key, position, edit)))
     }
@@ -85,7 +85,7 @@ impl Keyspace<'_> {
         edit: impl FnOnce(&mut T) -> Edit<R>,
     ) -> Result<R, WrongType> {
         if let Some(position) = self.locate(key) {
-            let _: &T = of_type(value_of(self.database.table.view(position)))?;
+            let _: &T = collection_of(value_of(self.database.table.view(position)))?;
             self.touch(position);
             return Ok(self.edit_at(key, position, edit));
         }
@@ -166,7 +166,11 @@ impl Keyspace<'_> {
     }
 }
 
-fn of_type<T: Collection>(value: ValueRef<'_>) -> Result<&T, WrongType> {
+/// The collection that a value is.
+///
+/// # Errors
+/// When it is something else.
+pub fn collection_of<T: Collection>(value: ValueRef<'_>) -> Result<&T, WrongType> {
     match value {
         ValueRef::Object(object) => T::of(object).ok_or(WrongType),
         ValueRef::Bytes(_) | ValueRef::Raw(_) | ValueRef::Integer(_) => Err(WrongType),
