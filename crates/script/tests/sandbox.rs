@@ -199,6 +199,6 @@ fn unpack_returns_what_fits_beside_its_arguments() {
         ("unpack({}, 1, 'x')", "bad argument #3 to 'unpack' (number expected, got string)"),
     ] {
         let line = format!("-ERR user_script:1: {problem} script: SHA, on @user_script:1.");
-        assert_eq!(eval(&format!("return {call}")), line);
+        assert_eq!(eval(&format!("return {{{call}}}")), line);
     }
 }

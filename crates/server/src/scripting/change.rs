@@ -86,7 +86,7 @@ impl<'a> LibraryChange<'a> {
                     None => self.shared.journal.record(db, args.as_args()),
                 }
             }
-            Ok(changed)
+            Ok::<_, ReplyError>(changed)
         })?;
         if self.db.is_some() {
             let mut own = self.scripts.borrow_mut();
