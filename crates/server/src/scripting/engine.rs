@@ -228,10 +228,11 @@ impl WorkerScripts {
         Ok(())
     }
 
-    /// Notes what the engine takes, and what libraries take of that.
+    /// Notes what the engine takes, and what libraries take of that, unless a script runs in it.
     pub fn note_memory(&self, statistics: &WorkerStatistics) {
+        let Some(engine) = &self.engine else { return };
+        let engine_bytes = engine.memory_bytes();
         let wide = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
-        let engine_bytes = self.engine.as_ref().map_or(0, |engine| engine.memory_bytes());
         statistics.engine_bytes.set(wide(engine_bytes));
         statistics.library_bytes.set(wide(self.library_bytes.min(engine_bytes)));
     }
