@@ -1,0 +1,151 @@
+//! What other workers say about shards: posted work that has run, and shards whose turn has come.
+
+use super::Worker;
+use crate::job::{Job, PackedCommand};
+use crate::mail::ShardPost;
+use crate::pending::{After, Pending};
+use crate::request::Request;
+use crate::saving::automatic::OWN_TICKET;
+use darter_command_table::ReplyError;
+use darter_runtime::{ConnectionId, Connections, Turn};
+use darter_shard::Shard;
+use darter_txn::Letter;
+use std::time::Instant;
+
+impl Worker {
+    pub(super) fn letter(
+        &mut self,
+        letter: Letter<Shard, Job>,
+        connections: &mut Connections<'_, Self>,
+    ) {
+        match letter {
+            Letter::Done(job) => self.finish(job, connections),
+            Letter::Turn { work, held } => {
+                let cell = self.core.shared.cells.cell(held.id);
+                let job = cell.take_turn(work, held, &ShardPost(&self.core.post));
+                self.finish(job, connections);
+            }
+            Letter::Granted { ticket, held } if ticket == OWN_TICKET => {
+                self.core.granted_for_save(held, connections.turn());
+            }
+            Letter::Granted { ticket, held } => {
+                let Some(id) = self.core.clients.borrow().get(&ticket.0).copied() else {
+                    self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
+                    return;
+                };
+                let turn = *connections.turn();
+                let core = &self.core;
+                let window = &mut self.window;
+                let mut held = Some(held);
+                let after = connections.with(id, |session, output| {
+                    let held = held.take().expect("called once");
+                    core.answer(session, output, |session, output| {
+                        Pending::granted(core, session, held, window, output, id, &turn)
+                    })
+                });
+                if let Some(held) = held {
+                    // The connection is closing; its `closed` has released the rest, or will.
+                    self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
+                }
+                go_on(after, id, connections);
+            }
+            Letter::Knock(shard) => {
+                self.core.shared.cells.cell(shard).answer_knock(&ShardPost(&self.core.post));
+            }
+        }
+    }
+
+    /// Hands a finished job's replies to its connection, which goes on.
+    fn finish(&mut self, mut job: Job, connections: &mut Connections<'_, Self>) {
+        job.send_letters(&self.core.post);
+        if job.errand.is_some() {
+            return;
+        }
+        // It is run again where it can have slices.
+        let is_long = |packed: &mut PackedCommand| matches!(packed.result, Err(ReplyError::Long));
+        let long = job.commands.pop_if(is_long);
+        for packed in &job.commands {
+            self.core.statistics().called(packed.entry.counted_as, &packed.result);
+            self.core.statistics().took(packed.entry.counted_as, packed.cost.nanos);
+        }
+        let turn = *connections.turn();
+        connections.with(job.origin, |session, output| {
+            for packed in &job.commands {
+                session.note_command(packed.entry);
+                let request = Request {
+                    entry: packed.entry,
+                    args: packed.args.as_args(),
+                    bytes: packed.cost.request_bytes,
+                };
+                self.core.tell(session, request, packed.cost, &turn);
+            }
+            self.core.answer(session, output, |session, output| {
+                session.pending = long.map(|packed| {
+                    let PackedCommand { entry, args, cost, .. } = packed;
+                    let request =
+                        Request { entry, args: args.as_args(), bytes: cost.request_bytes };
+                    Pending::Deferred(Box::new(request.to_owned()))
+                });
+                output.append(job.output);
+            });
+            if !session.facts.late_invalidations.is_empty() {
+                self.core.tell_late(session, &mut output.0);
+            }
+        });
+        connections.resume(job.origin);
+    }
+
+    /// Ends the holding of shards whose time is over; when the next one's will be.
+    pub(super) fn release_held(
+        &self,
+        turn: &Turn,
+        connections: &mut Connections<'_, Self>,
+    ) -> Option<Instant> {
+        if self.core.holders.borrow().is_empty() {
+            return None;
+        }
+        let mut over = Vec::new();
+        self.core.holders.borrow_mut().retain(|(until, id)| {
+            let is_over = *until <= turn.instant;
+            if is_over {
+                over.push(*id);
+            }
+            !is_over
+        });
+        for id in over {
+            let after = connections.with(id, |session, output| {
+                self.core.answer(session, output, |session, output| match session.pending.take() {
+                    Some(Pending::Holding(holding)) => {
+                        holding.finish(&self.core, session, output, id, turn)
+                    }
+                    other => {
+                        session.pending = other;
+                        After::Waits
+                    }
+                })
+            });
+            go_on(after, id, connections);
+        }
+        self.core.holders.borrow().iter().map(|(until, _)| *until).min()
+    }
+}
+
+/// Does with a connection what became of its pending command; nothing if the connection is gone.
+pub(super) fn go_on(
+    after: Option<After>,
+    id: ConnectionId,
+    connections: &mut Connections<'_, Worker>,
+) {
+    match after {
+        Some(After::Resumes) => {
+            connections.resume(id);
+        }
+        Some(After::Closes) => {
+            connections.close(id, true);
+        }
+        Some(After::Blocks) => {
+            connections.suspend(id);
+        }
+        Some(After::Waits) | None => {}
+    }
+}
