@@ -19,8 +19,10 @@ use darter_structures::{Hand, Judgement, Marks, Position, Turned};
 
 /// Keys that end their probation for one eviction, at most.
 const NEWCOMERS_PER_EVICTION: usize = 16;
-/// Slots the hand passes for one eviction, at most: two round a segment of a table.
+/// Slots the hand passes for one eviction, at most: half a segment of a table.
 const SLOTS_PER_EVICTION: usize = 256;
+/// The same where only some keys may go. Slots of the others cost nothing but the look at the slot.
+const SLOTS_PER_VOLATILE_EVICTION: usize = 8192;
 /// Uses of a key that has just ended its probation: so the hand passes it at least once.
 const USES_WHEN_SETTLED: u32 = 1;
 
@@ -66,9 +68,12 @@ impl Shard {
     /// Evicts a settled key that was not used since the hand came to it last, or the one used the least of those
     /// the hand passes; `false` if there is none.
     fn evict_settled(&mut self, policy: &EvictionPolicy, now: UnixMillis) -> bool {
-        let marks = if policy.only_volatile { Marks::DEADLINE } else { Marks::NONE };
+        let (marks, mut steps) = if policy.only_volatile {
+            (Marks::DEADLINE, SLOTS_PER_VOLATILE_EVICTION)
+        } else {
+            (Marks::NONE, SLOTS_PER_EVICTION)
+        };
         let databases = self.databases().len();
-        let mut steps = SLOTS_PER_EVICTION;
         let mut second_best: Option<(u32, DbIndex, u64)> = None;
         // Twice, so that the hand comes to the beginning of the database it starts in.
         for _ in 0..=2 * databases {
@@ -242,6 +247,23 @@ mod tests {
     }
 
     #[test]
+    fn the_few_keys_that_can_go_are_found_among_many_that_cannot() {
+        let mut cache = Cache::new(usize::MAX);
+        for number in 0..30_000_u64 {
+            let name = number.to_string();
+            let key = Key::new(&cache.hasher, name.as_bytes());
+            let expiry = match number % 3000 {
+                0 => Expiry::At(Deadline::new(NOW.0 + 1_000_000).unwrap()),
+                _ => Expiry::Clear,
+            };
+            cache.shard.keyspace(DB, NOW).set_string(&key, b"value", expiry);
+        }
+        let policy = EvictionPolicy { only_volatile: true, ..S3 };
+        let evicted = (0..100).filter(|_| cache.shard.evict(&policy, NOW)).count();
+        assert_eq!((evicted, cache.shard.len()), (10, 29_990));
+    }
+
+    #[test]
     fn keys_from_before_the_policy_are_let_off_probation() {
         let mut cache = Cache::new(500);
         cache.shard.note_accesses(AccessNotes::Clock);
@@ -258,7 +280,6 @@ mod tests {
             cache.shard.keyspace(DB, NOW).peek(&key).is_some()
         };
         assert!((0..500).filter(|number| is_there(*number)).count() < 450);
-        // And what expired is counted so.
         assert_eq!(cache.shard.statistics().evicted, 4000);
     }
 
