@@ -70,7 +70,9 @@ mod tests {
         let mut random = Random::new(1);
         let hashes: Vec<u64> = (0..40_000).map(|_| random.next()).collect();
         let mut ghost = Ghost::with_room(10_000);
-        hashes.iter().for_each(|hash| ghost.remember(*hash));
+        for hash in &hashes {
+            ghost.remember(*hash);
+        }
         let mut remembered =
             |range: &[u64]| range.iter().filter(|hash| ghost.forget(**hash)).count();
         // Each but the last few of a bucket have fallen out.
