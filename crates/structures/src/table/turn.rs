@@ -111,7 +111,6 @@ mod tests {
     use crate::Deadline;
     use crate::block::{Block, BlockValue, Payload};
     use crate::hasher::KeyHasher;
-    use crate::table::EntryView as _;
 
     #[derive(Debug)]
     struct Never;
@@ -168,7 +167,8 @@ mod tests {
         for left in (0..5000).rev() {
             let mut is_second_round = false;
             let position = loop {
-                match table.turn(&mut hand, Marks::NONE, &mut usize::MAX, |_| Judgement::Choose) {
+                let mut steps = usize::MAX;
+                match table.turn(&mut hand, Marks::NONE, &mut steps, |_| Judgement::Choose) {
                     Turned::To(position) => break position,
                     _ => assert!(!std::mem::replace(&mut is_second_round, true)),
                 }
@@ -183,7 +183,8 @@ mod tests {
     fn only_entries_with_the_marks_are_judged() {
         let mut table = table(3000);
         let mut count = 0;
-        let turned = table.turn(&mut Hand::default(), Marks::DEADLINE, &mut usize::MAX, |entry| {
+        let mut steps = usize::MAX;
+        let turned = table.turn(&mut Hand::default(), Marks::DEADLINE, &mut steps, |entry| {
             assert!(entry.deadline().is_some());
             count += 1;
             Judgement::Pass
