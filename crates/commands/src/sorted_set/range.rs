@@ -234,11 +234,11 @@ impl<'a> Query<'a> {
                 offset = call.integer(index + 1)?;
                 limit = call.integer(index + 2)?;
                 index += 2;
-            } else if grammar.is_reversed.is_none() && call.is_word(index, "REV") {
+            } else if is_reversed.is_none() && call.is_word(index, "REV") {
                 is_reversed = Some(true);
-            } else if grammar.by.is_none() && call.is_word(index, "BYLEX") {
+            } else if by.is_none() && call.is_word(index, "BYLEX") {
                 by = Some(By::Lex);
-            } else if grammar.by.is_none() && call.is_word(index, "BYSCORE") {
+            } else if by.is_none() && call.is_word(index, "BYSCORE") {
                 by = Some(By::Score);
             } else {
                 return Err(ReplyError::Syntax);
