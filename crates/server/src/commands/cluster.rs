@@ -1,4 +1,4 @@
-//! CLUSTER and ASKING: there is no cluster here, and whoever asks is told so.
+//! CLUSTER and what belongs to it: there is no cluster here, and whoever asks is told so.
 //!
 //! Clients that can do both ask first, and go on as clients of one server when they are refused in these
 //! words.
@@ -6,7 +6,9 @@
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::crc16::slot_of;
-use darter_command_table::{Arg, Arity, Category, Command, Deprecation, Flags, Group, Handler};
+use darter_command_table::{
+    Access, Arg, Arity, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
+};
 
 /// Every command of this file.
 pub static COMMANDS: &[&SessionCommand] = &[
@@ -46,6 +48,8 @@ pub static COMMANDS: &[&SessionCommand] = &[
     &SLOT_STATS,
     &SLOTS,
     &SYNCSLOTS,
+    &CLUSTERSCAN,
+    &SFLUSH,
 ];
 
 /// What they have in common.
@@ -475,3 +479,48 @@ static SYNCSLOTS: SessionCommand = refused(Command {
     arity: Arity::AtLeast(3),
     ..ADMIN
 });
+
+/// SCAN over the nodes of a cluster.
+static CLUSTERSCAN: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "CLUSTERSCAN",
+        summary: "Walks through the keys of a cluster.",
+        complexity: "O(N) in the keys returned.",
+        since: "9.1.0",
+        arity: Arity::AtLeast(2),
+        flags: Flags::READONLY,
+        acl: Category::KEYSPACE,
+        keys: &[KeySpec::at(1, Access::NOT_KEY)],
+        args: &[
+            Arg::string("cursor"),
+            Arg::pattern("match-pattern").token("MATCH").optional(),
+            Arg::integer("count").token("COUNT").optional(),
+            Arg::string("type").token("TYPE").optional(),
+            Arg::integer("slot").token("SLOT").optional(),
+        ],
+        tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+        ..BASE
+    },
+    refuse,
+);
+
+/// FLUSHDB of some slots.
+static SFLUSH: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "SFLUSH",
+        summary: "Deletes all keys of ranges of slots.",
+        complexity: "O(N) in the keys deleted.",
+        group: Group::Server,
+        since: "8.0.0",
+        arity: Arity::AtLeast(3),
+        flags: Flags::WRITE,
+        acl: Category::KEYSPACE.and(Category::DANGEROUS),
+        args: &[
+            Arg::block("data", &[Arg::integer("slot-start"), Arg::integer("slot-last")]).multiple(),
+            Arg::one_of("flush-type", &[Arg::word("async", "ASYNC"), Arg::word("sync", "SYNC")])
+                .optional(),
+        ],
+        ..BASE
+    },
+    refuse,
+);
