@@ -242,6 +242,8 @@ impl Writer {
         if let Some(files) = &mut *lock(&journal.files) {
             files.note_synced(to_sync.offset);
         }
+        // Before anybody hears of it, so that what is sent in answer is not refused.
+        journal.succeed();
         journal.synced.fetch_max(to_sync.offset, Ordering::SeqCst);
         journal.tell_synced(self.shared);
         Ok(())
