@@ -2,7 +2,7 @@
 
 use darter_command_table::{ReplyError, ReplyResult};
 use darter_resp::ReplyWriter;
-use darter_shard::{Object, ValueRef};
+use darter_shard::{ObjectRef, ValueRef};
 use darter_value::{Element, Item};
 
 /// Writes a string value, or answers `false` when it is none.
@@ -11,7 +11,7 @@ pub(crate) fn write_string(reply: &mut ReplyWriter<'_>, value: ValueRef<'_>) -> 
     match value {
         ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => reply.bulk(bytes),
         ValueRef::Integer(integer) => reply.bulk_integer(integer),
-        ValueRef::Object(Object::Large(large)) => reply.bulk_shared(&large.share()),
+        ValueRef::Object(ObjectRef::Large(large)) => reply.bulk_shared(&large.share()),
         ValueRef::Object(_) => return false,
     }
     true

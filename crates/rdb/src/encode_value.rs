@@ -2,7 +2,7 @@
 
 use darter_base::UnixMillis;
 use darter_value::integer::IntegerText;
-use darter_value::{Element, Hash, Item, Object, ValueRef};
+use darter_value::{Element, Hash, Item, ObjectRef, ValueRef};
 
 use crate::compress::Compressor;
 use crate::encode;
@@ -26,16 +26,16 @@ pub(crate) fn write(out: &mut Output<'_>, value: ValueRef<'_>, now: UnixMillis) 
         ValueRef::Object(object) => object,
     };
     match object {
-        Object::Large(string) => encode::encode_string(out, string.as_bytes()),
-        Object::List(list) => encode::encode_list(out, list.len(), |push| {
+        ObjectRef::Large(string) => encode::encode_string(out, string.as_bytes()),
+        ObjectRef::List(list) => encode::encode_list(out, list.len(), |push| {
             list.for_each(|element| push(item_of(element)));
         }),
-        Object::Hash(hash) => return write_hash(out, hash, now),
-        Object::Set(set) => encode::encode_set(out, set.len(), |push| set.for_each(push)),
-        Object::SortedSet(set) => encode::encode_sorted_set(out, set.len(), |push| {
+        ObjectRef::Hash(hash) => return write_hash(out, hash, now),
+        ObjectRef::Set(set) => encode::encode_set(out, set.len(), |push| set.for_each(push)),
+        ObjectRef::SortedSet(set) => encode::encode_sorted_set(out, set.len(), |push| {
             set.iter().for_each(|(member, score)| push(member, score));
         }),
-        Object::Stream(stream) => encode::encode_stream(out, stream),
+        ObjectRef::Stream(stream) => encode::encode_stream(out, stream),
     }
     Version::REDIS_7_0
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use darter_structures::{Block, BlockValue, Drain, PayloadRef, good_size};
+use darter_structures::{Block, Drain, PayloadRef, good_size};
 use darter_value::Object;
 
 use crate::shard::Table;
@@ -14,7 +14,7 @@ use crate::shard::Table;
 /// What is to be freed, oldest first. Allocates nothing while there is none.
 #[derive(Debug, Default)]
 pub(crate) struct Garbage {
-    objects: VecDeque<Box<Object>>,
+    objects: VecDeque<Object>,
     tables: VecDeque<Drain<Block<Object>>>,
     /// Good sizes of all `objects`.
     object_bytes: usize,
@@ -25,9 +25,9 @@ pub(crate) struct Garbage {
 impl Garbage {
     /// Drops a value, or keeps it to be dropped later if that takes long.
     #[inline]
-    pub(crate) fn discard_value(&mut self, value: Option<Box<Object>>) {
+    pub(crate) fn discard_value(&mut self, value: Option<Object>) {
         if let Some(object) = value
-            && object.is_slow_to_drop()
+            && object.view().is_slow_to_drop()
         {
             self.object_bytes += bytes_of(&object);
             self.objects.push_back(object);
@@ -37,10 +37,10 @@ impl Garbage {
     /// Drops a block, or keeps its value to be dropped later if that takes long.
     #[inline]
     pub(crate) fn discard_block(&mut self, block: Block<Object>) {
-        if let PayloadRef::Boxed(object) = block.view().payload()
+        if let PayloadRef::Value(object) = block.view().payload()
             && object.is_slow_to_drop()
         {
-            self.discard_value(block.into_boxed());
+            self.discard_value(block.into_value());
         }
     }
 
@@ -85,7 +85,7 @@ impl Garbage {
             0 => 0,
             capacity => good_size(capacity * element),
         };
-        queue_bytes(self.objects.capacity(), size_of::<Box<Object>>())
+        queue_bytes(self.objects.capacity(), size_of::<Object>())
             + queue_bytes(self.tables.capacity(), size_of::<Drain<Block<Object>>>())
             + self.object_bytes
             + self.tables.iter().map(Drain::bytes).sum::<usize>()
@@ -118,11 +118,11 @@ impl Garbage {
 
     /// Panics if the sums are wrong. O(garbage).
     pub(crate) fn check_invariants(&self) {
-        let object_bytes: usize = self.objects.iter().map(|object| bytes_of(object)).sum();
+        let object_bytes: usize = self.objects.iter().map(bytes_of).sum();
         assert_eq!(object_bytes, self.object_bytes);
     }
 }
 
 fn bytes_of(object: &Object) -> usize {
-    good_size(size_of::<Object>()) + object.heap_bytes()
+    object.view().heap_bytes()
 }

@@ -337,6 +337,6 @@ pub(crate) fn value_of(entry: BlockRef<'_, Object>) -> ValueRef<'_> {
         PayloadRef::Bytes(bytes) if entry.is_raw() => ValueRef::Raw(bytes),
         PayloadRef::Bytes(bytes) => ValueRef::Bytes(bytes),
         PayloadRef::Integer(integer) => ValueRef::Integer(integer),
-        PayloadRef::Boxed(object) => ValueRef::Object(object),
+        PayloadRef::Value(object) => ValueRef::Object(object),
     }
 }

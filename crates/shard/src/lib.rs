@@ -27,8 +27,8 @@ mod watch;
 pub use access::{AccessNotes, LfuOptions};
 pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher};
 pub use darter_value::{
-    Collection, Encoding, EncodingLimits, LargeString, NodeLimit, Object, PackedLimits, Type,
-    ValueRef,
+    Collection, Encoding, EncodingLimits, LargeString, NodeLimit, Object, ObjectRef, PackedLimits,
+    Type, ValueRef,
 };
 pub use eviction::{EvictionOrder, EvictionPolicy};
 pub use key::{Expiry, Key, Lifetime, Previous, WrongType};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_structures::{Block, KeyHasher, good_size};
-use darter_value::{Object, ValueRef};
+use darter_value::{Object, ObjectMut, ValueRef};
 
 use crate::access::{Access, AccessNotes};
 use crate::eviction::Pool;
@@ -262,7 +262,7 @@ impl Shard {
                     return None;
                 }
                 // So something inside it is due.
-                if let Some(Object::Hash(hash)) = block.boxed_mut() {
+                if let Some(ObjectMut::Hash(hash)) = block.value_mut() {
                     let mut gone = Vec::new();
                     let fields = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH, |field| {
                         if news.wants_gone() {

@@ -19,7 +19,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use darter_structures::{
-    Block, BlockValue, Deadline, KeyHasher, Marks, Payload, PayloadRef, Table,
+    Block, BlockValue, Deadline, KeyHasher, Kind, Marks, Payload, PayloadRef, Table, Word, WordMut,
+    WordRef,
 };
 
 #[global_allocator]
@@ -28,14 +29,40 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const QUERIES: usize = 1_000_000;
 const ROUNDS: u64 = 5;
 
+#[derive(Debug)]
 struct Nothing;
 
 impl BlockValue for Nothing {
-    fn heap_bytes(&self) -> usize {
+    const KINDS: &'static [Kind] = &[];
+
+    type Ref<'a> = &'a Self;
+    type Mut<'a> = &'a mut Self;
+
+    fn into_word(self) -> Word {
+        unreachable!("there are none")
+    }
+
+    fn from_word(_: Word) -> Self {
+        unreachable!("there are none")
+    }
+
+    fn by_ref(_: WordRef<'_>) -> &Self {
+        unreachable!("there are none")
+    }
+
+    fn by_mut(_: WordMut<'_>) -> &mut Self {
+        unreachable!("there are none")
+    }
+
+    fn to_owned(_: &Self) -> Self {
+        unreachable!("there are none")
+    }
+
+    fn heap_bytes(_: &Self) -> usize {
         0
     }
 
-    fn is_collection(&self) -> bool {
+    fn is_collection(_: &Self) -> bool {
         false
     }
 }
@@ -186,7 +213,7 @@ fn read(table: &Keyspace, hash: u64, key: &[u8]) -> usize {
     match view.payload() {
         PayloadRef::Bytes(bytes) => usize::from(bytes[0]) + overdue,
         PayloadRef::Integer(integer) => usize::from(integer > 0),
-        PayloadRef::Boxed(_) => 0,
+        PayloadRef::Value(_) => 0,
     }
 }
 

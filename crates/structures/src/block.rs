@@ -9,18 +9,20 @@
 //!                                   1 or 4    0, 1, 2, 4
 //!
 //! stamp: the owner's; whether there is one depends on the type of the value ([`BlockValue::HAS_STAMP`])
-//! flags: bits 0-1  payload: 0 bytes, 1 integer, 2 pointer
+//! flags: bits 0-1  payload: 0 bytes, 1 integer, 2 word
 //!        bit  2    raw: the owner's; here for OBJECT ENCODING
 //!        bit  3    there is a deadline
 //!        bit  4    the key length takes 4 bytes, not 1
 //!        bits 5-7  bytes: how long the value length is (0: 1 byte, 1: 2, 2: 4)
 //!                  integer: its number of bytes less one
+//!                  word: which type it is of
 //! ```
 //!
 //! Numbers are little-endian. The value length is there for bytes only: an integer's is in the flags,
-//! a pointer's is known. A 16-byte key costs 18 bytes plus its payload, plus 3 with a stamp and 6 with a
-//! deadline, so that a value of 32 bytes fits an allocation of 64 in any case, an integer of five bytes
-//! one of 32, and 100 bytes one of 128.
+//! a word's is known. A word, which is a value too big for the block by what it points to, stands at the end of the
+//! allocation, where it is aligned and can be lent as what it is. A 16-byte key costs 18 bytes plus its payload, plus 3
+//! with a stamp and 6 with a deadline, so that a value of 32 bytes fits an allocation of 64 in any case, an integer of
+//! five bytes and a word one of 32, and 100 bytes one of 128.
 //!
 //! **The allocation is always exactly the good size of its content.** So its size need not be stored,
 //! two blocks of equal content cost the same whatever their history, and "fits in place" means
@@ -36,7 +38,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::slice;
 
@@ -45,12 +47,17 @@ use crate::deadline::Deadline;
 use crate::size::good_size;
 use crate::table::{Entry, EntryView, Marks};
 
+mod word;
+
+pub use word::{Kind, Word, WordMut, WordRef};
+
+use word::{KINDS_MAX, WORD_BYTES};
+
 /// Longest key, and longest payload, a block can hold.
 pub const BLOCK_PART_BYTES_MAX: usize = u32::MAX as usize;
 
 const STAMP_BYTES: usize = 3;
 const DEADLINE_BYTES: usize = 6;
-const POINTER_BYTES: usize = size_of::<usize>();
 
 const FLAG_RAW: u8 = 1 << 2;
 const FLAG_DEADLINE: u8 = 1 << 3;
@@ -61,26 +68,52 @@ const fn stamp_bytes<V: BlockValue>() -> usize {
     if V::HAS_STAMP { STAMP_BYTES } else { 0 }
 }
 
-/// What a block can point to.
-pub trait BlockValue {
+/// What is too big to live inside a block: a family of types, each of one word, that own what they point to.
+pub trait BlockValue: Sized {
     /// Whether a block of such values keeps a [stamp](Block::set_stamp).
     const HAS_STAMP: bool = false;
 
-    /// Bytes of heap this value owns beyond its own size, in good sizes. Must be O(1), and may change
+    /// The types, at most eight; a word says by its place here what it is.
+    const KINDS: &'static [Kind];
+
+    /// One of these values, borrowed for reading.
+    type Ref<'a>: Copy + fmt::Debug;
+
+    /// Likewise for writing.
+    type Mut<'a>;
+
+    /// The word of this value.
+    fn into_word(self) -> Word;
+
+    /// The value of a word that [`into_word`](Self::into_word) has returned.
+    fn from_word(word: Word) -> Self;
+
+    /// The same while the word stays in its block.
+    fn by_ref(word: WordRef<'_>) -> Self::Ref<'_>;
+
+    /// The same for writing.
+    fn by_mut(word: WordMut<'_>) -> Self::Mut<'_>;
+
+    /// A value of its own with the same content.
+    fn to_owned(value: Self::Ref<'_>) -> Self;
+
+    /// Bytes of heap this value owns beyond its word, in good sizes. Must be O(1), and may change
     /// only while the value is exclusively borrowed.
-    fn heap_bytes(&self) -> usize;
+    fn heap_bytes(value: Self::Ref<'_>) -> usize;
 
     /// Whether to mark the slot of this value as a collection's.
-    fn is_collection(&self) -> bool;
+    fn is_collection(value: Self::Ref<'_>) -> bool;
 
     /// When something inside this value expires at the earliest. May change only while the value is
     /// exclusively borrowed.
-    fn next_deadline(&self) -> Option<Deadline> {
+    fn next_deadline(value: Self::Ref<'_>) -> Option<Deadline> {
+        let _ = value;
         None
     }
 
     /// Whether something inside this value has a deadline. O(1); may change as above.
-    fn holds_deadlines(&self) -> bool {
+    fn holds_deadlines(value: Self::Ref<'_>) -> bool {
+        let _ = value;
         false
     }
 }
@@ -92,19 +125,59 @@ pub enum Payload<'a, V> {
     Bytes(&'a [u8]),
     /// This number, kept inline in 1 to 8 bytes.
     Integer(i64),
-    /// A pointer to this value.
-    Boxed(Box<V>),
+    /// This value, kept as a word.
+    Value(V),
 }
 
 /// The payload of a block, borrowed.
-#[derive(Clone, Copy, Debug)]
-pub enum PayloadRef<'a, V> {
+pub enum PayloadRef<'a, V: BlockValue> {
     /// Inline bytes.
     Bytes(&'a [u8]),
     /// An inline number.
     Integer(i64),
-    /// A value behind a pointer.
-    Boxed(&'a V),
+    /// A value.
+    Value(V::Ref<'a>),
+}
+
+impl<V: BlockValue> Clone for PayloadRef<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V: BlockValue> Copy for PayloadRef<'_, V> {}
+
+impl<V: BlockValue> fmt::Debug for PayloadRef<'_, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => formatter.debug_tuple("Bytes").field(bytes).finish(),
+            Self::Integer(integer) => formatter.debug_tuple("Integer").field(integer).finish(),
+            Self::Value(value) => formatter.debug_tuple("Value").field(value).finish(),
+        }
+    }
+}
+
+/// A payload as it is written.
+#[derive(Clone, Copy)]
+enum Parts<'a> {
+    Bytes(&'a [u8]),
+    Integer(i64),
+    Word(u8, MaybeUninit<*mut u8>),
+}
+
+impl<'a, V: BlockValue> Payload<'a, V> {
+    #[inline]
+    fn into_parts(self) -> Parts<'a> {
+        match self {
+            Self::Bytes(bytes) => Parts::Bytes(bytes),
+            Self::Integer(integer) => Parts::Integer(integer),
+            Self::Value(value) => {
+                const { assert!(V::KINDS.len() <= KINDS_MAX, "three bits tell them apart") };
+                let word = value.into_word();
+                Parts::Word(word.place(), word.into_bits(V::KINDS))
+            }
+        }
+    }
 }
 
 /// An owned block; as big as a pointer.
@@ -114,20 +187,20 @@ pub struct Block<V: BlockValue> {
     /// Points to an allocation made by [`allocate`] for the shape its header describes; header, key
     /// and payload are initialised.
     address: NonNull<u8>,
-    owns: PhantomData<Box<V>>,
+    owns: PhantomData<V>,
 }
 
 /// A block, borrowed for reading.
 pub struct BlockRef<'a, V: BlockValue> {
     /// As in [`Block`], valid for `'a`.
     address: NonNull<u8>,
-    borrows: PhantomData<&'a V>,
+    borrows: PhantomData<&'a Block<V>>,
 }
 
-// SAFETY: a block owns its allocation and its V exclusively, as a Box does.
-unsafe impl<V: BlockValue + Send> Send for Block<V> {}
-// SAFETY: a shared block gives out only shared references to its parts, as a Box does.
-unsafe impl<V: BlockValue + Sync> Sync for Block<V> {}
+// SAFETY: a block owns its allocation exclusively, as a Box does, and a word is of a type that is Send.
+unsafe impl<V: BlockValue> Send for Block<V> {}
+// SAFETY: a shared block gives out only shared references to its parts, and a word is of a type that is Sync.
+unsafe impl<V: BlockValue> Sync for Block<V> {}
 
 impl<V: BlockValue> Block<V> {
     /// A block of these parts.
@@ -135,6 +208,7 @@ impl<V: BlockValue> Block<V> {
     /// # Panics
     /// If the key or the payload is longer than [`BLOCK_PART_BYTES_MAX`].
     pub fn new(key: &[u8], payload: Payload<'_, V>, deadline: Option<Deadline>) -> Self {
+        let payload = payload.into_parts();
         let shape = Shape::of::<V>(key.len(), deadline.is_some(), PayloadShape::of(&payload));
         let address = allocate(shape.block_bytes());
         // SAFETY: freshly allocated for `shape`.
@@ -151,7 +225,7 @@ impl<V: BlockValue> Block<V> {
     }
 
     /// Exchanges payload and deadline, in place if the good size stays the same; the raw flag is cleared.
-    /// Also returns what a pointer pointed to.
+    /// Also returns the value there was.
     ///
     /// # Panics
     /// If the payload is longer than [`BLOCK_PART_BYTES_MAX`].
@@ -160,15 +234,16 @@ impl<V: BlockValue> Block<V> {
         mut self,
         payload: Payload<'_, V>,
         deadline: Option<Deadline>,
-    ) -> (Self, Option<Box<V>>) {
+    ) -> (Self, Option<V>) {
+        let payload = payload.into_parts();
         let old_shape = self.shape();
         let shape = Shape {
             payload: PayloadShape::of(&payload),
             has_deadline: deadline.is_some(),
             ..old_shape
         };
-        let old_value = self.take_boxed(old_shape);
-        // SAFETY: payload and deadline are written next. What a pointer pointed to has been taken.
+        let old_value = self.take_value(old_shape);
+        // SAFETY: payload and deadline are written next. A value there was has been taken.
         let block = unsafe { self.reshape(old_shape, shape, 0) };
         if let Some(deadline) = deadline {
             // SAFETY: `shape` has a deadline.
@@ -228,7 +303,7 @@ impl<V: BlockValue> Block<V> {
         let from = unsafe { old.address.add(old_shape.payload_at()) };
         // SAFETY: within the new block.
         let to = unsafe { address.add(shape.payload_at()) };
-        // SAFETY: the payload has the same length in both, which are different allocations. A pointer
+        // SAFETY: the payload has the same length in both, which are different allocations. A value
         // moves to the new block; the old one is freed without looking at it again.
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), shape.payload.bytes) };
         // SAFETY: allocated for `old_shape`, and `old` is never used or dropped.
@@ -245,12 +320,12 @@ impl<V: BlockValue> Block<V> {
         let old_shape = self.shape();
         let shape = old_shape.with_payload(PayloadShape::of_bytes(len));
         let raw = self.view().is_raw();
-        let kept = match old_shape.payload.kind {
-            Kind::Bytes => len.min(old_shape.payload.bytes),
-            Kind::Integer | Kind::Pointer => 0,
+        let kept = match old_shape.payload.form {
+            Form::Bytes => len.min(old_shape.payload.bytes),
+            Form::Integer | Form::Word => 0,
         };
-        let _old_value = self.take_boxed(old_shape);
-        // SAFETY: the payload beyond `kept` is written next. What a pointer pointed to was taken.
+        let _old_value = self.take_value(old_shape);
+        // SAFETY: the payload beyond `kept` is written next. A value there was has been taken.
         let mut block = unsafe { self.reshape(old_shape, shape, kept) };
         block.set_raw(raw);
         // SAFETY: within the payload, or one past its end.
@@ -279,7 +354,7 @@ impl<V: BlockValue> Block<V> {
     /// The inline bytes, for writing.
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let shape = self.shape();
-        if shape.payload.kind != Kind::Bytes {
+        if shape.payload.form != Form::Bytes {
             return None;
         }
         // SAFETY: within the block.
@@ -288,23 +363,25 @@ impl<V: BlockValue> Block<V> {
         Some(unsafe { slice::from_raw_parts_mut(payload.as_ptr(), shape.payload.bytes) })
     }
 
-    /// The value behind the pointer, for writing.
-    pub fn boxed_mut(&mut self) -> Option<&mut V> {
+    /// The value, for writing.
+    pub fn value_mut(&mut self) -> Option<V::Mut<'_>> {
         let shape = self.shape();
-        if shape.payload.kind != Kind::Pointer {
+        if shape.payload.form != Form::Word {
             return None;
         }
-        // SAFETY: this payload is a pointer.
-        let mut value = unsafe { read_pointer(self.address, shape) };
-        // SAFETY: it came from a Box that the block owns, and is borrowed with `self`.
-        Some(unsafe { value.as_mut() })
+        // SAFETY: this payload is a word.
+        let mut bits = unsafe { word_at(self.address, shape) };
+        // SAFETY: it is within the block and borrowed with `self`.
+        let bits = unsafe { bits.as_mut() };
+        // SAFETY: `write_payload` wrote it, with its place in the flags.
+        Some(V::by_mut(unsafe { WordMut::new(bits, shape.payload.detail, V::KINDS) }))
     }
 
-    /// The value behind the pointer, without the block.
-    pub fn into_boxed(self) -> Option<Box<V>> {
+    /// The value, without the block.
+    pub fn into_value(self) -> Option<V> {
         let shape = self.shape();
         let mut block = ManuallyDrop::new(self);
-        let value = block.take_boxed(shape);
+        let value = block.take_value(shape);
         // SAFETY: allocated for `shape`, and `block` is never used or dropped.
         unsafe { release(block.address, shape.block_bytes()) };
         value
@@ -321,16 +398,18 @@ impl<V: BlockValue> Block<V> {
         self.view().shape()
     }
 
-    /// Takes the value out from behind a pointer payload, which is dangling from then on.
+    /// Takes the value out, whose word must not be used from then on.
     #[inline]
-    fn take_boxed(&mut self, shape: Shape) -> Option<Box<V>> {
-        if shape.payload.kind != Kind::Pointer {
+    fn take_value(&mut self, shape: Shape) -> Option<V> {
+        if shape.payload.form != Form::Word {
             return None;
         }
-        // SAFETY: this payload is a pointer.
-        let value: NonNull<V> = unsafe { read_pointer(self.address, shape) };
-        // SAFETY: it came from a Box, and the caller forgets the pointer.
-        Some(unsafe { Box::from_raw(value.as_ptr()) })
+        // SAFETY: this payload is a word.
+        let bits = unsafe { word_at(self.address, shape) };
+        // SAFETY: it is within the block.
+        let bits = unsafe { bits.read() };
+        // SAFETY: `write_payload` wrote it, with its place in the flags, and the caller forgets it.
+        Some(V::from_word(unsafe { Word::from_bits(bits, shape.payload.detail, V::KINDS) }))
     }
 
     /// Gives the block another shape for the same key, keeping the first `kept` bytes of the payload
@@ -339,10 +418,12 @@ impl<V: BlockValue> Block<V> {
     /// # Safety
     /// `old` is the block's shape; `kept` is at most the length of either payload. The caller must
     /// write the rest of the payload, and a new deadline, before the block is used or dropped; a
-    /// pointer that is not kept whole must have been taken.
+    /// value that is not kept whole must have been taken.
     #[inline]
     unsafe fn reshape(self, old: Shape, new: Shape, kept: usize) -> Self {
-        let moved_bytes = old.key_len + kept;
+        // A word is not behind the key but at the end, where it stays if the block does.
+        let is_word = old.payload.form == Form::Word;
+        let moved_bytes = old.key_len + if is_word { 0 } else { kept };
         // SAFETY: within the block.
         let from = unsafe { self.address.add(old.key_at()) };
         if old.block_bytes() == new.block_bytes() {
@@ -370,6 +451,16 @@ impl<V: BlockValue> Block<V> {
         let to = unsafe { address.add(new.key_at()) };
         // SAFETY: different allocations, both long enough.
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), moved_bytes) };
+        if is_word && kept > 0 {
+            // SAFETY: the payload of `old` is a word.
+            let from = unsafe { word_at(old_block.address, old) };
+            // SAFETY: that of `new` too, because it is kept.
+            let to = unsafe { word_at(address, new) };
+            // SAFETY: within the old block, which is freed without looking at it again.
+            let bits = unsafe { from.read() };
+            // SAFETY: within the new block.
+            unsafe { to.write(bits) };
+        }
         // SAFETY: allocated for `old`, and `old_block` is never used or dropped.
         unsafe { release(old_block.address, old.block_bytes()) };
         Self { address, owns: PhantomData }
@@ -380,19 +471,19 @@ impl<V: BlockValue> Drop for Block<V> {
     fn drop(&mut self) {
         let shape = self.shape();
         // Declared first, so dropped after the memory was released even if that panics.
-        let _value = self.take_boxed(shape);
+        let _value = self.take_value(shape);
         // SAFETY: allocated for `shape`, and this is the end of the block.
         unsafe { release(self.address, shape.block_bytes()) };
     }
 }
 
-impl<V: BlockValue + Clone> Clone for Block<V> {
+impl<V: BlockValue> Clone for Block<V> {
     fn clone(&self) -> Self {
         self.view().to_block()
     }
 }
 
-impl<V: BlockValue + fmt::Debug> fmt::Debug for Block<V> {
+impl<V: BlockValue> fmt::Debug for Block<V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(formatter)
     }
@@ -410,14 +501,17 @@ impl<'a, V: BlockValue> BlockRef<'a, V> {
     #[inline]
     pub fn payload(self) -> PayloadRef<'a, V> {
         let shape = self.shape();
-        match shape.payload.kind {
-            Kind::Bytes => PayloadRef::Bytes(self.bytes(shape.payload_at(), shape.payload.bytes)),
-            Kind::Integer => PayloadRef::Integer(self.integer(shape)),
-            Kind::Pointer => {
-                // SAFETY: this payload is a pointer.
-                let value: NonNull<V> = unsafe { read_pointer(self.address, shape) };
-                // SAFETY: it came from a Box that the block owns, and the block is borrowed for 'a.
-                PayloadRef::Boxed(unsafe { value.as_ref() })
+        match shape.payload.form {
+            Form::Bytes => PayloadRef::Bytes(self.bytes(shape.payload_at(), shape.payload.bytes)),
+            Form::Integer => PayloadRef::Integer(self.integer(shape)),
+            Form::Word => {
+                // SAFETY: this payload is a word.
+                let bits = unsafe { word_at(self.address, shape) };
+                // SAFETY: it is within the block, which is borrowed for 'a.
+                let bits = unsafe { bits.as_ref() };
+                // SAFETY: `write_payload` wrote it, with its place in the flags.
+                let word = unsafe { WordRef::new(bits, shape.payload.detail, V::KINDS) };
+                PayloadRef::Value(V::by_ref(word))
             }
         }
     }
@@ -451,14 +545,11 @@ impl<'a, V: BlockValue> BlockRef<'a, V> {
     }
 
     /// A block of its own with the same content.
-    pub fn to_block(self) -> Block<V>
-    where
-        V: Clone,
-    {
+    pub fn to_block(self) -> Block<V> {
         let payload = match self.payload() {
             PayloadRef::Bytes(bytes) => Payload::Bytes(bytes),
             PayloadRef::Integer(integer) => Payload::Integer(integer),
-            PayloadRef::Boxed(value) => Payload::Boxed(Box::new(value.clone())),
+            PayloadRef::Value(value) => Payload::Value(V::to_owned(value)),
         };
         let mut block = Block::new(self.key(), payload, self.deadline());
         block.set_raw(self.is_raw());
@@ -466,7 +557,7 @@ impl<'a, V: BlockValue> BlockRef<'a, V> {
         block
     }
 
-    /// What the allocator set aside for the block itself, without what a pointer points to.
+    /// What the allocator set aside for the block itself, without what a word points to.
     #[inline]
     pub fn good_bytes(self) -> usize {
         self.shape().block_bytes()
@@ -478,16 +569,16 @@ impl<'a, V: BlockValue> BlockRef<'a, V> {
         let detail = flags >> DETAIL_SHIFT;
         let has_deadline = flags & FLAG_DEADLINE != 0;
         let (key_at, key_len) = self.key_place(flags);
-        let payload = match Kind::of(flags) {
-            Kind::Bytes => {
+        let payload = match Form::of(flags) {
+            Form::Bytes => {
                 let length_bytes = 1 << detail;
                 let bytes = self.length(key_at - length_bytes, length_bytes);
-                PayloadShape { kind: Kind::Bytes, detail, bytes }
+                PayloadShape { form: Form::Bytes, detail, bytes }
             }
-            Kind::Integer => {
-                PayloadShape { kind: Kind::Integer, detail, bytes: usize::from(detail) + 1 }
+            Form::Integer => {
+                PayloadShape { form: Form::Integer, detail, bytes: usize::from(detail) + 1 }
             }
-            Kind::Pointer => PayloadShape { kind: Kind::Pointer, detail, bytes: POINTER_BYTES },
+            Form::Word => PayloadShape { form: Form::Word, detail, bytes: WORD_BYTES },
         };
         Shape { stamp_bytes: stamp_bytes::<V>(), key_len, has_deadline, payload }
     }
@@ -498,9 +589,9 @@ impl<'a, V: BlockValue> BlockRef<'a, V> {
         let deadline_bytes = if flags & FLAG_DEADLINE == 0 { 0 } else { DEADLINE_BYTES };
         let at = 1 + stamp_bytes::<V>() + deadline_bytes;
         let length_bytes = if flags & FLAG_WIDE_KEY == 0 { 1 } else { 4 };
-        let value_length_bytes = match Kind::of(flags) {
-            Kind::Bytes => 1 << (flags >> DETAIL_SHIFT),
-            Kind::Integer | Kind::Pointer => 0,
+        let value_length_bytes = match Form::of(flags) {
+            Form::Bytes => 1 << (flags >> DETAIL_SHIFT),
+            Form::Integer | Form::Word => 0,
         };
         (at + length_bytes + value_length_bytes, self.length(at, length_bytes))
     }
@@ -554,7 +645,7 @@ impl<V: BlockValue> Clone for BlockRef<'_, V> {
 
 impl<V: BlockValue> Copy for BlockRef<'_, V> {}
 
-impl<V: BlockValue + fmt::Debug> fmt::Debug for BlockRef<'_, V> {
+impl<V: BlockValue> fmt::Debug for BlockRef<'_, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Block")
@@ -581,7 +672,7 @@ impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
     fn due(self) -> Option<Deadline> {
         let own = BlockRef::deadline(self);
         let inner = match self.payload() {
-            PayloadRef::Boxed(value) => value.next_deadline(),
+            PayloadRef::Value(value) => V::next_deadline(value),
             PayloadRef::Bytes(_) | PayloadRef::Integer(_) => None,
         };
         match (own, inner) {
@@ -593,18 +684,18 @@ impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
     #[inline]
     fn holds_deadlines(self) -> bool {
         match self.payload() {
-            PayloadRef::Boxed(value) => value.holds_deadlines(),
+            PayloadRef::Value(value) => V::holds_deadlines(value),
             PayloadRef::Bytes(_) | PayloadRef::Integer(_) => false,
         }
     }
 
     #[inline]
     fn bytes(self) -> usize {
-        let boxed_bytes = match self.payload() {
-            PayloadRef::Boxed(value) => good_size(size_of::<V>()) + value.heap_bytes(),
+        let heap_bytes = match self.payload() {
+            PayloadRef::Value(value) => V::heap_bytes(value),
             PayloadRef::Bytes(_) | PayloadRef::Integer(_) => 0,
         };
-        self.good_bytes() + boxed_bytes
+        self.good_bytes() + heap_bytes
     }
 }
 
@@ -625,11 +716,11 @@ unsafe impl<V: BlockValue> Entry for Block<V> {
         if view.flags() & FLAG_DEADLINE != 0 {
             marks = marks.or(Marks::DEADLINE);
         }
-        if let PayloadRef::Boxed(value) = view.payload() {
-            if value.is_collection() {
+        if let PayloadRef::Value(value) = view.payload() {
+            if V::is_collection(value) {
                 marks = marks.or(Marks::COLLECTION);
             }
-            if value.next_deadline().is_some() {
+            if V::next_deadline(value).is_some() {
                 marks = marks.or(Marks::DEADLINE);
             }
         }
@@ -668,7 +759,7 @@ struct Shape {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct PayloadShape {
-    kind: Kind,
+    form: Form,
     /// Bits 5-7 of the flags.
     detail: u8,
     /// Length of the payload inside the block.
@@ -676,36 +767,36 @@ struct PayloadShape {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+enum Form {
     Bytes = 0,
     Integer = 1,
-    Pointer = 2,
+    Word = 2,
 }
 
-impl Kind {
+impl Form {
     #[inline]
     const fn of(flags: u8) -> Self {
         match flags & 3 {
             0 => Self::Bytes,
             1 => Self::Integer,
-            _ => Self::Pointer,
+            _ => Self::Word,
         }
     }
 }
 
 impl PayloadShape {
     #[inline]
-    fn of<V>(payload: &Payload<'_, V>) -> Self {
+    fn of(payload: &Parts<'_>) -> Self {
         match payload {
-            Payload::Bytes(bytes) => Self::of_bytes(bytes.len()),
-            Payload::Integer(integer) => {
+            Parts::Bytes(bytes) => Self::of_bytes(bytes.len()),
+            Parts::Integer(integer) => {
                 // The bits that differ from the sign, and the sign itself.
                 let magnitude = if *integer < 0 { !integer } else { *integer };
                 let spare_bytes = (magnitude.leading_zeros() - 1) / 8;
                 let bytes = 8 - spare_bytes as usize;
-                Self { kind: Kind::Integer, detail: (bytes - 1) as u8, bytes }
+                Self { form: Form::Integer, detail: (bytes - 1) as u8, bytes }
             }
-            Payload::Boxed(_) => Self { kind: Kind::Pointer, detail: 0, bytes: POINTER_BYTES },
+            Parts::Word(place, _) => Self { form: Form::Word, detail: *place, bytes: WORD_BYTES },
         }
     }
 
@@ -717,7 +808,7 @@ impl PayloadShape {
             0x100..0x1_0000 => 1,
             _ => 2,
         };
-        Self { kind: Kind::Bytes, detail, bytes: len }
+        Self { form: Form::Bytes, detail, bytes: len }
     }
 }
 
@@ -753,27 +844,30 @@ impl Shape {
 
     #[inline]
     const fn key_at(self) -> usize {
-        let value_length_bytes = match self.payload.kind {
-            Kind::Bytes => 1 << self.payload.detail,
-            Kind::Integer | Kind::Pointer => 0,
+        let value_length_bytes = match self.payload.form {
+            Form::Bytes => 1 << self.payload.detail,
+            Form::Integer | Form::Word => 0,
         };
         self.value_length_at() + value_length_bytes
     }
 
     #[inline]
     const fn payload_at(self) -> usize {
-        self.key_at() + self.key_len
+        match self.payload.form {
+            Form::Bytes | Form::Integer => self.key_at() + self.key_len,
+            Form::Word => self.block_bytes() - WORD_BYTES,
+        }
     }
 
     /// The size of the allocation. At least [`BLOCK_ALIGN`]: allocators align smaller ones less.
     #[inline]
     const fn block_bytes(self) -> usize {
-        let bytes = self.payload_at() + self.payload.bytes;
+        let bytes = self.key_at() + self.key_len + self.payload.bytes;
         good_size(if bytes < BLOCK_ALIGN { BLOCK_ALIGN } else { bytes })
     }
 
     const fn flags(self, raw: bool) -> u8 {
-        self.payload.kind as u8
+        self.payload.form as u8
             | self.payload.detail << DETAIL_SHIFT
             | if raw { FLAG_RAW } else { 0 }
             | if self.has_deadline { FLAG_DEADLINE } else { 0 }
@@ -842,33 +936,34 @@ unsafe fn write_deadline(address: NonNull<u8>, shape: Shape, deadline: Deadline)
 /// # Safety
 /// The block at `address` is allocated for `shape`, which was made for this payload.
 #[inline]
-unsafe fn write_payload<V>(address: NonNull<u8>, shape: Shape, payload: Payload<'_, V>) {
+unsafe fn write_payload(address: NonNull<u8>, shape: Shape, payload: Parts<'_>) {
     let at = shape.payload_at();
     match payload {
         // SAFETY: `shape` was made for this payload, so it has the room.
-        Payload::Bytes(bytes) => unsafe { copy_in(address, at, bytes) },
-        Payload::Integer(integer) => {
+        Parts::Bytes(bytes) => unsafe { copy_in(address, at, bytes) },
+        Parts::Integer(integer) => {
             let bytes = integer.to_le_bytes();
             // SAFETY: likewise.
             unsafe { copy_in(address, at, &bytes[..shape.payload.bytes]) }
         }
-        Payload::Boxed(value) => {
-            // SAFETY: within the block.
-            let to = unsafe { address.add(at) }.cast::<*mut V>();
-            // SAFETY: `shape` has room for a pointer; it need not be aligned.
-            unsafe { to.write_unaligned(Box::into_raw(value)) }
+        Parts::Word(_, bits) => {
+            // SAFETY: the payload of `shape` is a word.
+            let to = unsafe { word_at(address, shape) };
+            // SAFETY: it is within the block.
+            unsafe { to.write(bits) };
         }
     }
 }
 
+/// Where the word of a block is. It is aligned: blocks are, to [`BLOCK_ALIGN`], and their sizes are multiples of a
+/// word.
+///
 /// # Safety
-/// The block at `address` has `shape`, whose payload is a pointer that was not taken.
+/// The block at `address` is allocated for `shape`, whose payload is a word.
 #[inline]
-unsafe fn read_pointer<V>(address: NonNull<u8>, shape: Shape) -> NonNull<V> {
+unsafe fn word_at(address: NonNull<u8>, shape: Shape) -> NonNull<MaybeUninit<*mut u8>> {
     // SAFETY: within the block.
-    let from = unsafe { address.add(shape.payload_at()) }.cast::<NonNull<V>>();
-    // SAFETY: by the caller; `write_payload` wrote it, from a Box and so not null.
-    unsafe { from.read_unaligned() }
+    unsafe { address.add(shape.payload_at()) }.cast()
 }
 
 #[cfg(test)]

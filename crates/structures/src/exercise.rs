@@ -3,11 +3,13 @@
 //!
 //! Only in tests and with the feature `fuzzing`.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::block::{Block, BlockRef, BlockValue, Payload, PayloadRef};
+use crate::block::{
+    Block, BlockRef, BlockValue, Kind, Payload, PayloadRef, Word, WordMut, WordRef,
+};
 use crate::deadline::Deadline;
 use crate::hasher::KeyHasher;
 use crate::table::{EntryView, Marks, Table};
@@ -20,41 +22,131 @@ pub use integers::integers;
 pub use packed::packed;
 pub use ranked::ranked;
 
-/// A value behind a pointer that tells how many of its kind are alive.
+/// What tells how many of its kind are alive.
 #[derive(Debug)]
-pub struct Probe {
+pub struct Counted {
     number: u32,
-    alive: Rc<Cell<usize>>,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new(number: u32, alive: &Arc<AtomicUsize>) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Self { number, alive: Arc::clone(alive) }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One of two types of a word.
+#[derive(Debug)]
+pub struct Boxed<const PLACE: u8>(Box<Counted>);
+
+/// A value of either type, by its number.
+#[derive(Debug)]
+pub enum Probe {
+    /// Its number has no 2.
+    First(Boxed<0>),
+    /// Its number has a 2.
+    Second(Boxed<1>),
 }
 
 impl Probe {
-    fn new(number: u32, alive: &Rc<Cell<usize>>) -> Self {
-        alive.set(alive.get() + 1);
-        Self { number, alive: Rc::clone(alive) }
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.alive.set(self.alive.get() - 1);
-    }
-}
-
-impl Clone for Probe {
-    fn clone(&self) -> Self {
-        Self::new(self.number, &self.alive)
+    fn new(number: u32, alive: &Arc<AtomicUsize>) -> Self {
+        let counted = Box::new(Counted::new(number, alive));
+        if number & 2 == 0 { Self::First(Boxed(counted)) } else { Self::Second(Boxed(counted)) }
     }
 }
 
 impl BlockValue for Probe {
     const HAS_STAMP: bool = true;
+    const KINDS: &'static [Kind] = &[Kind::of::<Boxed<0>>(), Kind::of::<Boxed<1>>()];
 
-    fn heap_bytes(&self) -> usize {
-        self.number as usize
+    type Ref<'a> = &'a Counted;
+    type Mut<'a> = &'a mut Counted;
+
+    fn into_word(self) -> Word {
+        match self {
+            Self::First(first) => Word::new(0, first),
+            Self::Second(second) => Word::new(1, second),
+        }
     }
 
-    fn is_collection(&self) -> bool {
-        self.number.is_multiple_of(2)
+    fn from_word(word: Word) -> Self {
+        match word.place() {
+            0 => Self::First(word.into_value()),
+            _ => Self::Second(word.into_value()),
+        }
+    }
+
+    fn by_ref(word: WordRef<'_>) -> &Counted {
+        match word.place() {
+            0 => &word.get::<Boxed<0>>().0,
+            _ => &word.get::<Boxed<1>>().0,
+        }
+    }
+
+    fn by_mut(word: WordMut<'_>) -> &mut Counted {
+        match word.place() {
+            0 => &mut word.get::<Boxed<0>>().0,
+            _ => &mut word.get::<Boxed<1>>().0,
+        }
+    }
+
+    fn to_owned(counted: &Counted) -> Self {
+        Self::new(counted.number, &counted.alive)
+    }
+
+    fn heap_bytes(counted: &Counted) -> usize {
+        counted.number as usize
+    }
+
+    fn is_collection(counted: &Counted) -> bool {
+        counted.number.is_multiple_of(2)
+    }
+}
+
+/// No value: for blocks of bytes and integers.
+#[derive(Debug)]
+pub enum Never {}
+
+impl BlockValue for Never {
+    const HAS_STAMP: bool = true;
+    const KINDS: &'static [Kind] = &[];
+
+    type Ref<'a> = &'a Self;
+    type Mut<'a> = &'a mut Self;
+
+    fn into_word(self) -> Word {
+        match self {}
+    }
+
+    fn from_word(_: Word) -> Self {
+        unreachable!("there are none")
+    }
+
+    fn by_ref(_: WordRef<'_>) -> &Self {
+        unreachable!("there are none")
+    }
+
+    fn by_mut(_: WordMut<'_>) -> &mut Self {
+        unreachable!("there are none")
+    }
+
+    fn to_owned(never: &Self) -> Self {
+        match *never {}
+    }
+
+    fn heap_bytes(never: &Self) -> usize {
+        match *never {}
+    }
+
+    fn is_collection(never: &Self) -> bool {
+        match *never {}
     }
 }
 
@@ -111,11 +203,11 @@ enum Content {
 }
 
 impl Content {
-    fn payload(&self, alive: &Rc<Cell<usize>>) -> Payload<'_, Probe> {
+    fn payload(&self, alive: &Arc<AtomicUsize>) -> Payload<'_, Probe> {
         match self {
             Self::Bytes(bytes) => Payload::Bytes(bytes),
             Self::Integer(integer) => Payload::Integer(*integer),
-            Self::Probe(number) => Payload::Boxed(Box::new(Probe::new(*number, alive))),
+            Self::Probe(number) => Payload::Value(Probe::new(*number, alive)),
         }
     }
 
@@ -123,7 +215,7 @@ impl Content {
         match view.payload() {
             PayloadRef::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
             PayloadRef::Integer(integer) => Self::Integer(integer),
-            PayloadRef::Boxed(probe) => Self::Probe(probe.number),
+            PayloadRef::Value(probe) => Self::Probe(probe.number),
         }
     }
 }
@@ -131,7 +223,7 @@ impl Content {
 /// One block through all its operations.
 pub fn block(bytes: &[u8]) {
     let mut input = Input { bytes };
-    let alive = Rc::new(Cell::new(0));
+    let alive = Arc::new(AtomicUsize::new(0));
     let mut key = vec![b'k'; usize::try_from(input.below(300)).expect("small")];
     let mut content = input.content();
     let mut deadline = input.deadline();
@@ -171,7 +263,7 @@ pub fn block(bytes: &[u8]) {
                     bytes.fill(b'm');
                     expected.fill(b'm');
                 }
-                if let (Some(probe), Content::Probe(expected)) = (block.boxed_mut(), &mut content) {
+                if let (Some(probe), Content::Probe(expected)) = (block.value_mut(), &mut content) {
                     probe.number ^= 1;
                     *expected ^= 1;
                 }
@@ -179,7 +271,7 @@ pub fn block(bytes: &[u8]) {
             _ if input.below(2) == 0 => block = block.clone(),
             _ => {
                 (content, deadline, raw) = (input.content(), input.deadline(), false);
-                let had_probe = block.boxed_mut().is_some();
+                let had_probe = block.value_mut().is_some();
                 let (replaced, old) = block.replace(content.payload(&alive), deadline);
                 assert_eq!(old.is_some(), had_probe);
                 block = replaced;
@@ -194,10 +286,13 @@ pub fn block(bytes: &[u8]) {
         let history_free = Block::new(&key, content.payload(&alive), deadline);
         assert_eq!(view.good_bytes(), history_free.view().good_bytes());
         drop(history_free);
-        assert_eq!(alive.get(), usize::from(matches!(content, Content::Probe(_))));
+        assert_eq!(
+            alive.load(Ordering::Relaxed),
+            usize::from(matches!(content, Content::Probe(_)))
+        );
     }
     drop(block);
-    assert_eq!(alive.get(), 0, "a value behind a pointer leaked");
+    assert_eq!(alive.load(Ordering::Relaxed), 0, "a value leaked");
 }
 
 /// What the model knows of an entry.
@@ -254,7 +349,7 @@ pub fn table(bytes: &[u8]) {
         scan: Walk::default(),
         slices: Walk::default(),
         hand: 0,
-        alive: Rc::new(Cell::new(0)),
+        alive: Arc::new(AtomicUsize::new(0)),
     };
     let mut growing = true;
     let mut step = 0_u64;
@@ -278,9 +373,9 @@ pub fn table(bytes: &[u8]) {
         }
     }
     exercise.check();
-    let alive = Rc::clone(&exercise.alive);
+    let alive = Arc::clone(&exercise.alive);
     drop(exercise);
-    assert_eq!(alive.get(), 0, "an entry leaked");
+    assert_eq!(alive.load(Ordering::Relaxed), 0, "an entry leaked");
 }
 
 struct TableExercise {
@@ -290,7 +385,7 @@ struct TableExercise {
     scan: Walk,
     slices: Walk,
     hand: u64,
-    alive: Rc<Cell<usize>>,
+    alive: Arc<AtomicUsize>,
 }
 
 impl TableExercise {

@@ -32,7 +32,10 @@ pub mod ranked;
 pub mod size;
 pub mod table;
 
-pub use block::{BLOCK_PART_BYTES_MAX, Block, BlockRef, BlockValue, Payload, PayloadRef};
+pub use block::{
+    BLOCK_PART_BYTES_MAX, Block, BlockRef, BlockValue, Kind, Payload, PayloadRef, Word, WordMut,
+    WordRef,
+};
 pub use deadline::{Deadline, DeadlineOutOfRange};
 pub use hasher::KeyHasher;
 pub use integers::IntegerSet;

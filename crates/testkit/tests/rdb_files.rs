@@ -81,7 +81,7 @@ fn write_again(out: &mut Vec<u8>, entry: &RawEntry<'_>, compressor: &mut Compres
     let built = build(value, Rules { limits: &limits, hasher: &hasher }, now);
     let value = match &built {
         Built::Text(text) => ValueRef::Bytes(text),
-        Built::Object(object) => ValueRef::Object(object),
+        Built::Object(object) => ValueRef::Object(object.view()),
         Built::Nothing => panic!("nothing has expired"),
     };
     let hint = match (entry.idle_seconds, entry.frequency) {

@@ -7,7 +7,7 @@
 use crate::hash::Hash;
 use crate::large::LargeString;
 use crate::list::List;
-use crate::object::{Collection, Object};
+use crate::object::{Collection, Object, ObjectRef};
 use crate::set::{Set, SetBoundary};
 use crate::sorted_set::SortedSet;
 use crate::stream::{Copied, Stream};
@@ -32,64 +32,66 @@ const BYTES_PER_ELEMENT: usize = 2048;
 
 impl Copying {
     /// Begins a copy of `object`; `None` if that had better be cloned in one piece.
-    pub fn begin(object: &Object) -> Option<Self> {
+    pub fn begin(object: ObjectRef<'_>) -> Option<Self> {
         match object {
-            Object::Set(set) => Some(Part::Set(set.emptied()?, SetBoundary::START)),
-            Object::SortedSet(set) => Some(Part::SortedSet(set.emptied()?)),
-            Object::Hash(hash) => Some(Part::Hash(hash.emptied()?, 0)),
-            Object::List(list) => Some(Part::List(list.emptied()?, 0)),
-            Object::Stream(stream) => Some(Part::Stream(stream.emptied(), Copied::default())),
-            Object::Large(string) => Some(Part::Large(Vec::with_capacity(string.as_bytes().len()))),
+            ObjectRef::Set(set) => Some(Part::Set(set.emptied()?, SetBoundary::START)),
+            ObjectRef::SortedSet(set) => Some(Part::SortedSet(set.emptied()?)),
+            ObjectRef::Hash(hash) => Some(Part::Hash(hash.emptied()?, 0)),
+            ObjectRef::List(list) => Some(Part::List(list.emptied()?, 0)),
+            ObjectRef::Stream(stream) => Some(Part::Stream(stream.emptied(), Copied::default())),
+            ObjectRef::Large(string) => {
+                Some(Part::Large(Vec::with_capacity(string.as_bytes().len())))
+            }
         }
         .map(Self)
     }
 
     /// How many elements of `object` have to be copied one by one, or as many as take as long.
-    pub fn elements_of(object: &Object) -> usize {
+    pub fn elements_of(object: ObjectRef<'_>) -> usize {
         match object {
-            Object::Set(set) => set.as_table().map_or(0, |_| set.len()),
-            Object::SortedSet(set) if !set.is_packed() => set.len(),
-            Object::Hash(hash) if !hash.is_packed() => hash.len(),
-            Object::List(list) if !list.is_packed() => list.len(),
-            Object::Stream(stream) => {
+            ObjectRef::Set(set) => set.as_table().map_or(0, |_| set.len()),
+            ObjectRef::SortedSet(set) if !set.is_packed() => set.len(),
+            ObjectRef::Hash(hash) if !hash.is_packed() => hash.len(),
+            ObjectRef::List(list) if !list.is_packed() => list.len(),
+            ObjectRef::Stream(stream) => {
                 let pending = stream.groups().map(|(_, group)| group.pending_len()).sum();
                 usize::try_from(stream.log().len()).unwrap_or(usize::MAX).saturating_add(pending)
             }
-            Object::Large(string) => string.as_bytes().len() / BYTES_PER_ELEMENT,
+            ObjectRef::Large(string) => string.as_bytes().len() / BYTES_PER_ELEMENT,
             _ => 0,
         }
     }
 
     /// Copies some thousand elements more of `object`, with which it began; whether there are more.
-    pub fn go_on(&mut self, object: &Object) -> bool {
+    pub fn go_on(&mut self, object: ObjectRef<'_>) -> bool {
         /// Slices of a table, some hundred elements each.
         const TABLE_SLICES: usize = 4;
         const MEMBERS: usize = 1024;
         const NODES: usize = 64;
         const BYTES: usize = 1 << 20;
         match (&mut self.0, object) {
-            (Part::Set(copy, boundary), Object::Set(set)) => (0..TABLE_SLICES).all(|_| {
+            (Part::Set(copy, boundary), ObjectRef::Set(set)) => (0..TABLE_SLICES).all(|_| {
                 let next = set.copy_slice(*boundary, copy);
                 *boundary = next.unwrap_or_default();
                 next.is_some()
             }),
-            (Part::SortedSet(copy), Object::SortedSet(set)) => {
+            (Part::SortedSet(copy), ObjectRef::SortedSet(set)) => {
                 set.copy_ranks(copy.len()..set.len().min(copy.len() + MEMBERS), copy);
                 copy.len() < set.len()
             }
-            (Part::Hash(copy, boundary), Object::Hash(hash)) => (0..TABLE_SLICES).all(|_| {
+            (Part::Hash(copy, boundary), ObjectRef::Hash(hash)) => (0..TABLE_SLICES).all(|_| {
                 let next = hash.copy_slice(*boundary, copy);
                 *boundary = next.unwrap_or_default();
                 next.is_some()
             }),
-            (Part::List(copy, at), Object::List(list)) => {
+            (Part::List(copy, at), ObjectRef::List(list)) => {
                 *at = list.copy_nodes(*at, NODES, copy);
                 copy.len() < list.len()
             }
-            (Part::Stream(copy, copied), Object::Stream(stream)) => {
+            (Part::Stream(copy, copied), ObjectRef::Stream(stream)) => {
                 stream.copy_on(copied, NODES, MEMBERS, copy)
             }
-            (Part::Large(copy), Object::Large(string)) => {
+            (Part::Large(copy), ObjectRef::Large(string)) => {
                 let rest = &string.as_bytes()[copy.len()..];
                 copy.extend_from_slice(&rest[..rest.len().min(BYTES)]);
                 copy.len() < string.as_bytes().len()
@@ -123,9 +125,9 @@ mod tests {
 
     /// The copy, and how many steps it took.
     fn copied(object: &Object) -> Option<(Object, u32)> {
-        let mut copying = Copying::begin(object)?;
+        let mut copying = Copying::begin(object.view())?;
         let mut steps = 1;
-        while copying.go_on(object) {
+        while copying.go_on(object.view()) {
             steps += 1;
         }
         Some((copying.finish(), steps))
@@ -149,10 +151,10 @@ mod tests {
             hash.set(name.as_bytes(), name.as_bytes(), expiry, 0, growth);
         }
         for object in [set.into_object(), sorted.into_object(), hash.into_object()] {
-            assert_eq!(Copying::elements_of(&object), 20_000);
+            assert_eq!(Copying::elements_of(object.view()), 20_000);
             let (copy, steps) = copied(&object).expect("big ones are copied in steps");
             assert!(steps > 4);
-            assert_eq!(copy.encoding(), object.encoding());
+            assert_eq!(copy.view().encoding(), object.view().encoding());
             match (copy, object) {
                 (Object::Set(copy), Object::Set(set)) => {
                     copy.check_invariants();
@@ -228,7 +230,7 @@ mod tests {
         let mut set = Set::default();
         set.add(Item::Bytes(b"m"), Rules { limits: &limits, hasher: &hasher });
         let object = set.into_object();
-        assert_eq!(Copying::elements_of(&object), 0);
+        assert_eq!(Copying::elements_of(object.view()), 0);
         assert!(copied(&object).is_none());
     }
 }

@@ -32,7 +32,7 @@ pub use hash::Hash;
 pub use large::LargeString;
 pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
 pub use list::{End, List};
-pub use object::{Collection, Contents, Object};
+pub use object::{Collection, Contents, Object, ObjectMut, ObjectRef};
 pub use set::{Rules, Set, SetBoundary};
 pub use sorted_set::{ScoreChange, SortedSet};
 pub use stream::Stream;

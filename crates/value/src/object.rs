@@ -1,6 +1,6 @@
 //! Values that live behind a pointer.
 
-use darter_structures::{BlockValue, Deadline};
+use darter_structures::{BlockValue, Deadline, Kind, Word, WordMut, WordRef};
 
 use crate::hash::Hash;
 use crate::large::LargeString;
@@ -34,10 +34,10 @@ pub trait Contents {
 /// while it has none.
 pub trait Collection: Contents + Default {
     /// The collection, if the object is one of this type.
-    fn of(object: &Object) -> Option<&Self>;
+    fn of(object: ObjectRef<'_>) -> Option<&Self>;
 
     /// Likewise for writing.
-    fn of_mut(object: &mut Object) -> Option<&mut Self>;
+    fn of_mut(object: ObjectMut<'_>) -> Option<&mut Self>;
 
     /// The object of this collection.
     fn into_object(self) -> Object;
@@ -46,30 +46,32 @@ pub trait Collection: Contents + Default {
     fn is_empty(&self) -> bool;
 }
 
-/// Declares [`Object`] and how it passes on what is asked of it.
+/// Declares [`Object`], what it is when it is borrowed, and how it passes on what is asked of it.
 macro_rules! objects {
-    ($($(#[$doc:meta])* $variant:ident($contents:ty),)*) => {
+    ($($(#[$doc:meta])* $place:literal: $variant:ident($contents:ty),)*) => {
         /// A value too big, or too structured, to live inside a block of the keyspace. Each variant is one
-        /// word, so that an object takes 16 bytes.
+        /// word, which a block keeps as it is.
         #[derive(Clone, Debug)]
         pub enum Object {
             $($(#[$doc])* $variant($contents),)*
         }
 
+        /// An [`Object`], borrowed for reading.
+        #[derive(Clone, Copy, Debug)]
+        pub enum ObjectRef<'a> {
+            $($(#[$doc])* $variant(&'a $contents),)*
+        }
+
+        /// An [`Object`], borrowed for writing.
+        #[derive(Debug)]
+        pub enum ObjectMut<'a> {
+            $($(#[$doc])* $variant(&'a mut $contents),)*
+        }
+
         impl Object {
-            /// The type, as a client sees it.
-            pub fn value_type(&self) -> Type {
-                match self { $(Self::$variant(contents) => contents.value_type(),)* }
-            }
-
-            /// How it is kept, in Redis's words.
-            pub fn encoding(&self) -> Encoding {
-                match self { $(Self::$variant(contents) => contents.encoding(),)* }
-            }
-
-            /// See [`Contents::is_slow_to_drop`].
-            pub fn is_slow_to_drop(&self) -> bool {
-                match self { $(Self::$variant(contents) => contents.is_slow_to_drop(),)* }
+            /// Borrows it for reading.
+            pub fn view(&self) -> ObjectRef<'_> {
+                match self { $(Self::$variant(contents) => ObjectRef::$variant(contents),)* }
             }
 
             /// See [`Contents::drop_slice`].
@@ -78,27 +80,92 @@ macro_rules! objects {
             }
         }
 
-        impl BlockValue for Object {
-            const HAS_STAMP: bool = true;
+        impl ObjectRef<'_> {
+            /// A copy, in one piece; see [`Copying`](crate::Copying).
+            pub fn to_object(self) -> Object {
+                match self { $(Self::$variant(contents) => Object::$variant(contents.clone()),)* }
+            }
 
+            /// The type, as a client sees it.
+            pub fn value_type(self) -> Type {
+                match self { $(Self::$variant(contents) => contents.value_type(),)* }
+            }
+
+            /// How it is kept, in Redis's words.
+            pub fn encoding(self) -> Encoding {
+                match self { $(Self::$variant(contents) => contents.encoding(),)* }
+            }
+
+            /// See [`Contents::heap_bytes`].
             #[inline]
-            fn heap_bytes(&self) -> usize {
+            pub fn heap_bytes(self) -> usize {
                 match self { $(Self::$variant(contents) => Contents::heap_bytes(contents),)* }
             }
 
+            /// See [`Contents::is_slow_to_drop`].
+            pub fn is_slow_to_drop(self) -> bool {
+                match self { $(Self::$variant(contents) => contents.is_slow_to_drop(),)* }
+            }
+        }
+
+        impl BlockValue for Object {
+            const HAS_STAMP: bool = true;
+            const KINDS: &'static [Kind] = &[$(Kind::of::<$contents>()),*];
+
+            type Ref<'a> = ObjectRef<'a>;
+            type Mut<'a> = ObjectMut<'a>;
+
             #[inline]
-            fn is_collection(&self) -> bool {
-                !matches!(self, Self::Large(_))
+            fn into_word(self) -> Word {
+                match self { $(Self::$variant(contents) => Word::new($place, contents),)* }
             }
 
             #[inline]
-            fn next_deadline(&self) -> Option<Deadline> {
-                if let Self::Hash(hash) = self { hash.next_deadline() } else { None }
+            fn from_word(word: Word) -> Self {
+                match word.place() {
+                    $($place => Self::$variant(word.into_value()),)*
+                    _ => unreachable!("there is no such kind"),
+                }
             }
 
             #[inline]
-            fn holds_deadlines(&self) -> bool {
-                if let Self::Hash(hash) = self { hash.holds_deadlines() } else { false }
+            fn by_ref(word: WordRef<'_>) -> ObjectRef<'_> {
+                match word.place() {
+                    $($place => ObjectRef::$variant(word.get()),)*
+                    _ => unreachable!("there is no such kind"),
+                }
+            }
+
+            #[inline]
+            fn by_mut(word: WordMut<'_>) -> ObjectMut<'_> {
+                match word.place() {
+                    $($place => ObjectMut::$variant(word.get()),)*
+                    _ => unreachable!("there is no such kind"),
+                }
+            }
+
+            fn to_owned(object: ObjectRef<'_>) -> Self {
+                object.to_object()
+            }
+
+            #[inline]
+            fn heap_bytes(object: ObjectRef<'_>) -> usize {
+                object.heap_bytes()
+            }
+
+            #[inline]
+            fn is_collection(object: ObjectRef<'_>) -> bool {
+                !matches!(object, ObjectRef::Large(_))
+            }
+
+            #[inline]
+            fn next_deadline(object: ObjectRef<'_>) -> Option<Deadline> {
+                if let ObjectRef::Hash(hash) = object { hash.next_deadline() } else { None }
+            }
+
+            #[inline]
+            fn holds_deadlines(object: ObjectRef<'_>) -> bool {
+                if let ObjectRef::Hash(hash) = object { hash.holds_deadlines() } else { false }
             }
         }
     };
@@ -106,33 +173,31 @@ macro_rules! objects {
 
 objects! {
     /// A string of more than [`LargeString::BYTES_MIN`] bytes.
-    Large(LargeString),
+    0: Large(LargeString),
     /// A list.
-    List(List),
+    1: List(List),
     /// A hash.
-    Hash(Hash),
+    2: Hash(Hash),
     /// A stream.
-    Stream(Stream),
+    3: Stream(Stream),
     /// A set.
-    Set(Set),
+    4: Set(Set),
     /// A sorted set.
-    SortedSet(SortedSet),
+    5: SortedSet(SortedSet),
 }
-
-const _: () = assert!(size_of::<Object>() == 16);
 
 /// Makes a [`Collection`] of the type of a variant.
 macro_rules! collection {
     ($contents:ident) => {
         impl Collection for $contents {
             #[inline]
-            fn of(object: &Object) -> Option<&Self> {
-                if let Object::$contents(contents) = object { Some(contents) } else { None }
+            fn of(object: ObjectRef<'_>) -> Option<&Self> {
+                if let ObjectRef::$contents(contents) = object { Some(contents) } else { None }
             }
 
             #[inline]
-            fn of_mut(object: &mut Object) -> Option<&mut Self> {
-                if let Object::$contents(contents) = object { Some(contents) } else { None }
+            fn of_mut(object: ObjectMut<'_>) -> Option<&mut Self> {
+                if let ObjectMut::$contents(contents) = object { Some(contents) } else { None }
             }
 
             fn into_object(self) -> Object {

@@ -1,7 +1,7 @@
 //! How a reader sees a value.
 
 use crate::integer::IntegerText;
-use crate::object::Object;
+use crate::object::ObjectRef;
 
 /// Longest string reported as `embstr`, as in Redis.
 pub const EMBSTR_BYTES_MAX: usize = 44;
@@ -17,7 +17,7 @@ pub enum ValueRef<'a> {
     /// A string that is the canonical text of this integer.
     Integer(i64),
     /// Anything behind a pointer; may be a string too.
-    Object(&'a Object),
+    Object(ObjectRef<'a>),
 }
 
 /// The types a client can tell apart.
@@ -100,7 +100,7 @@ impl<'a> ValueRef<'a> {
         match self {
             Self::Bytes(bytes) | Self::Raw(bytes) => Some(bytes),
             Self::Integer(integer) => Some(text.format(integer).as_bytes()),
-            Self::Object(Object::Large(string)) => Some(string.as_bytes()),
+            Self::Object(ObjectRef::Large(string)) => Some(string.as_bytes()),
             Self::Object(_) => None,
         }
     }
@@ -110,7 +110,7 @@ impl<'a> ValueRef<'a> {
     pub fn text_bytes(self) -> Option<&'a [u8]> {
         match self {
             Self::Bytes(bytes) | Self::Raw(bytes) => Some(bytes),
-            Self::Object(Object::Large(string)) => Some(string.as_bytes()),
+            Self::Object(ObjectRef::Large(string)) => Some(string.as_bytes()),
             Self::Integer(_) | Self::Object(_) => None,
         }
     }

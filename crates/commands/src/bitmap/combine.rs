@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::{Expiry, Interest, Key, Keyspace, Object, ValueRef};
+use darter_shard::{Expiry, Interest, Key, Keyspace, ObjectRef, ValueRef};
 use darter_value::bitmap::{Combination, Operation};
 use darter_value::integer::IntegerText;
 
@@ -112,7 +112,7 @@ fn bitop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn bytes_of_sources(call: &mut Call<'_>, view: &mut ShardView<'_>) -> usize {
     let mut sum = 0_usize;
     each_key(call, view, (3, call.args.len(), 1), |_, mut keyspace, key, _| {
-        if let Some(ValueRef::Object(Object::Large(string))) = keyspace.peek(key) {
+        if let Some(ValueRef::Object(ObjectRef::Large(string))) = keyspace.peek(key) {
             sum = sum.saturating_add(string.as_bytes().len());
         }
     });

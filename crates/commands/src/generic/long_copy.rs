@@ -55,7 +55,7 @@ impl Work for LongCopy {
         let mut copying = match std::mem::replace(&mut self.stage, Stage::Copied(None)) {
             Stage::Begun => {
                 let Some(copying) = Copying::begin(object) else {
-                    self.stage = Stage::Copied(Some(Copied::Object(object.clone())));
+                    self.stage = Stage::Copied(Some(Copied::Object(object.to_object())));
                     return Ok(false);
                 };
                 copying

@@ -7,7 +7,7 @@ use darter_base::crc64::crc64;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_rdb::{Plain, Version, encode_element, encode_field, encode_member, payload};
 use darter_resp::{Protocol, ReplyWriter};
-use darter_shard::{Key, Keyspace, Object, ValueRef};
+use darter_shard::{Key, Keyspace, ObjectRef, ValueRef};
 use darter_value::{Element, End, Hash, Item, List, Set, SetBoundary, SortedSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use std::sync::Arc;
 /// How many elements of a value are written one by one.
 pub(super) fn elements_of(value: ValueRef<'_>) -> usize {
     match value {
-        ValueRef::Object(Object::List(list)) => list.len(),
-        ValueRef::Object(Object::Set(set)) => set.len(),
-        ValueRef::Object(Object::SortedSet(set)) => set.len(),
-        ValueRef::Object(Object::Hash(hash)) => hash.len(),
+        ValueRef::Object(ObjectRef::List(list)) => list.len(),
+        ValueRef::Object(ObjectRef::Set(set)) => set.len(),
+        ValueRef::Object(ObjectRef::SortedSet(set)) => set.len(),
+        ValueRef::Object(ObjectRef::Hash(hash)) => hash.len(),
         _ => 0,
     }
 }
@@ -65,33 +65,33 @@ impl LongDump {
     }
 
     /// Writes on; what to go on with.
-    fn go_on(&mut self, object: &Object, now: UnixMillis) -> At {
+    fn go_on(&mut self, object: ObjectRef<'_>, now: UnixMillis) -> At {
         let out = &mut self.bytes;
         match (object, self.at) {
-            (Object::List(list), At::Begun) => {
+            (ObjectRef::List(list), At::Begun) => {
                 Plain::List.encode_head(out, list.len());
                 At::Element(0)
             }
-            (Object::List(list), At::Element(from)) => elements(list, from, out),
-            (Object::Set(set), At::Begun) => {
+            (ObjectRef::List(list), At::Element(from)) => elements(list, from, out),
+            (ObjectRef::Set(set), At::Begun) => {
                 Plain::Set.encode_head(out, set.len());
                 At::SetMember(SetBoundary::START)
             }
-            (Object::Set(set), At::SetMember(from)) => set_members(set, from, out),
-            (Object::SortedSet(set), At::Begun) => {
+            (ObjectRef::Set(set), At::SetMember(from)) => set_members(set, from, out),
+            (ObjectRef::SortedSet(set), At::Begun) => {
                 Plain::SortedSet.encode_head(out, set.len());
                 At::Member(0)
             }
-            (Object::SortedSet(set), At::Member(from)) => members(set, from, out),
-            (Object::Hash(hash), At::Begun) if hash.next_deadline().is_none() => {
+            (ObjectRef::SortedSet(set), At::Member(from)) => members(set, from, out),
+            (ObjectRef::Hash(hash), At::Begun) if hash.next_deadline().is_none() => {
                 Plain::Hash.encode_head(out, hash.len());
                 At::Field { boundary: 0, expires: false }
             }
-            (Object::Hash(_), At::Begun) => At::Count { boundary: 0, len: 0, expires: false },
-            (Object::Hash(hash), At::Count { boundary, len, expires }) => {
+            (ObjectRef::Hash(_), At::Begun) => At::Count { boundary: 0, len: 0, expires: false },
+            (ObjectRef::Hash(hash), At::Count { boundary, len, expires }) => {
                 count_fields(hash, (boundary, len, expires), now, out)
             }
-            (Object::Hash(hash), At::Field { boundary, expires }) => {
+            (ObjectRef::Hash(hash), At::Field { boundary, expires }) => {
                 self.version = plain_hash(expires).version();
                 let mut written = 0;
                 let next = read_steps(boundary, &mut written, |from, written| {

@@ -9,7 +9,6 @@ use darter_command_table::{
     ShardView,
 };
 use darter_shard::{Type, ValueRef};
-use darter_value::BlockValue as _;
 use darter_value::integer::IntegerText;
 
 pub use digest::{DIGEST, DIGEST_VALUE};

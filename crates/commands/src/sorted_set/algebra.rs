@@ -10,7 +10,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView, Slice,
 };
-use darter_shard::{Expiry, Interest, Object, ValueRef};
+use darter_shard::{Expiry, Interest, ObjectRef, ValueRef};
 use darter_value::{Item, Rules, SortedSet};
 use std::ops::Range;
 
@@ -344,8 +344,8 @@ fn keys(call: &Call<'_>, index: usize) -> Result<Range<usize>, ReplyError> {
 
 pub(super) fn source_of(value: ValueRef<'_>) -> Option<Source<'_>> {
     match value {
-        ValueRef::Object(Object::Set(set)) => Some(Source::Set(set)),
-        ValueRef::Object(Object::SortedSet(set)) => Some(Source::SortedSet(set)),
+        ValueRef::Object(ObjectRef::Set(set)) => Some(Source::Set(set)),
+        ValueRef::Object(ObjectRef::SortedSet(set)) => Some(Source::SortedSet(set)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, CallLimits, Category, Command, Deprecation, Flags, Group, Handler,
     KeySpec, ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::{Interest, Object, ValueRef};
+use darter_shard::{Interest, ObjectRef, ValueRef};
 use darter_value::integer::IntegerText;
 use std::ops::Range;
 
@@ -79,7 +79,7 @@ fn getrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let bytes = value.string_bytes(&mut text).ok_or(ReplyError::WrongType)?;
     let range = range_in(bytes.len(), start, end);
     match value {
-        ValueRef::Object(Object::Large(large)) => {
+        ValueRef::Object(ObjectRef::Large(large)) => {
             call.reply.bulk_shared_range(&large.share(), range);
         }
         _ => call.reply.bulk(&bytes[range]),

@@ -6,7 +6,7 @@ use darter_shard::{Boundary, Key, KeyHasher, Shard, ValueRef};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::stream::{Group, Stream, StreamId};
-use darter_value::{Deadline, Object};
+use darter_value::{Deadline, ObjectRef};
 use std::collections::BTreeMap;
 
 /// Nothing is due then.
@@ -45,24 +45,26 @@ fn described(value: ValueRef<'_>) -> String {
     let ValueRef::Object(object) = value else { unreachable!("it is no string") };
     let mut parts = Vec::new();
     match object {
-        Object::Large(_) => unreachable!("it is no string"),
-        Object::List(list) => {
+        ObjectRef::Large(_) => unreachable!("it is no string"),
+        ObjectRef::List(list) => {
             list.for_each(|element| parts.push(shown(element.bytes(&mut text))));
             return format!("list {parts:?}");
         }
-        Object::Set(set) => set.for_each(|member| parts.push(shown(bytes_of(member, &mut text)))),
-        Object::SortedSet(set) => {
+        ObjectRef::Set(set) => {
+            set.for_each(|member| parts.push(shown(bytes_of(member, &mut text))));
+        }
+        ObjectRef::SortedSet(set) => {
             for (member, score) in set {
                 parts.push(format!("{} {score:?}", shown(bytes_of(member, &mut text))));
             }
         }
-        Object::Hash(hash) => hash.for_each(BEFORE_ALL.0, |field| {
+        ObjectRef::Hash(hash) => hash.for_each(BEFORE_ALL.0, |field| {
             let name = shown(bytes_of(field.name, &mut text));
             let value = shown(field.value.bytes(&mut IntegerText::new()));
             let deadline = field.deadline.map(Deadline::millis);
             parts.push(format!("{name}={value} {deadline:?}"));
         }),
-        Object::Stream(stream) => return described_stream(stream),
+        ObjectRef::Stream(stream) => return described_stream(stream),
     }
     parts.sort();
     format!("{:?} {parts:?}", value.value_type())

@@ -1,7 +1,7 @@
 //! Records, appended to a vector.
 
 use darter_base::UnixMillis;
-use darter_value::{Object, ValueRef};
+use darter_value::{ObjectRef, ValueRef};
 
 use super::{Checksum, opcodes};
 use crate::compress::Compressor;
@@ -100,7 +100,7 @@ pub fn push_entry(
 }
 
 fn has_expired_wholly(value: ValueRef<'_>, now: UnixMillis) -> bool {
-    let ValueRef::Object(Object::Hash(hash)) = value else { return false };
+    let ValueRef::Object(ObjectRef::Hash(hash)) = value else { return false };
     if !hash.holds_deadlines() {
         return false;
     }

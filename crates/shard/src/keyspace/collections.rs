@@ -92,7 +92,7 @@ impl Keyspace<'_> {
         let mut collection = T::default();
         let Edit { changes, result, .. } = edit(&mut collection);
         if !collection.is_empty() {
-            let payload = Payload::Boxed(Box::new(collection.into_object()));
+            let payload = Payload::Value(collection.into_object());
             self.create(key, payload, Expiry::Clear);
             self.replaced(key, changes);
         }
@@ -124,7 +124,7 @@ impl Keyspace<'_> {
         }
         let old_value = self.update_at(position, key, |block| {
             let deadline = block.view().deadline();
-            block.replace(Payload::Boxed(Box::new(collection.into_object())), deadline)
+            block.replace(Payload::Value(collection.into_object()), deadline)
         });
         self.common.garbage.discard_value(old_value);
         self.touch_changed(position);
@@ -148,7 +148,7 @@ impl Keyspace<'_> {
     ) -> R {
         let (Edit { changed, changes, result }, is_empty) =
             self.update_at(position, key, |mut block| {
-                let object = block.boxed_mut().expect("the type was checked");
+                let object = block.value_mut().expect("the type was checked");
                 let collection = T::of_mut(object).expect("the type was checked");
                 let edited = edit(collection);
                 let is_empty = collection.is_empty();

@@ -2,7 +2,7 @@
 
 use darter_structures::{Block, Payload, PayloadRef};
 use darter_value::integer::IntegerText;
-use darter_value::{LargeString, Object};
+use darter_value::{LargeString, Object, ObjectMut};
 
 use super::{Keyspace, value_of};
 use crate::key::{Expiry, Key, Previous, WrongType};
@@ -53,8 +53,8 @@ impl Keyspace<'_> {
         };
         let (result, changes) = self.update_at(position, key, |block| {
             let mut block = editable(block, len_min);
-            let result = match block.boxed_mut() {
-                Some(Object::Large(string)) => edit(string.edit(len_min), grows),
+            let result = match block.value_mut() {
+                Some(ObjectMut::Large(string)) => edit(string.edit(len_min), grows),
                 _ => edit(block.bytes_mut().expect("made so by `editable`"), grows),
             };
             (block, result)
@@ -87,7 +87,7 @@ impl Keyspace<'_> {
 fn editable(block: Block<Object>, len_min: usize) -> Block<Object> {
     let mut text = IntegerText::new();
     let block = match block.view().payload() {
-        PayloadRef::Boxed(_) => return block,
+        PayloadRef::Value(_) => return block,
         PayloadRef::Bytes(_) => block,
         PayloadRef::Integer(integer) => {
             block.with_payload(Payload::Bytes(text.format(integer).as_bytes()))
@@ -97,7 +97,7 @@ fn editable(block: Block<Object>, len_min: usize) -> Block<Object> {
     let len = bytes.len().max(len_min);
     if len > LargeString::BYTES_MIN {
         let large = Object::Large(LargeString::new(bytes.to_vec()));
-        return block.with_payload(Payload::Boxed(Box::new(large)));
+        return block.with_payload(Payload::Value(large));
     }
     let mut block = block.with_len(len);
     block.set_raw(true);

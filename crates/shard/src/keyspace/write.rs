@@ -39,7 +39,7 @@ impl Keyspace<'_> {
 
     /// Sets `key` to `object`.
     pub fn set_object(&mut self, key: &Key<'_>, object: Object, expiry: Expiry) -> Previous {
-        self.write(key, Payload::Boxed(Box::new(object)), expiry)
+        self.write(key, Payload::Value(object), expiry)
     }
 
     /// Sets `key`, whose deadline stays, to the decimal text of the integer that `update` makes of its
@@ -68,23 +68,6 @@ impl Keyspace<'_> {
         Ok(integer)
     }
 
-    /// Lends the object at `key` for writing; `None` if the key is absent or not an object. Noted as an
-    /// access.
-    pub fn edit_object<R>(
-        &mut self,
-        key: &Key<'_>,
-        edit: impl FnOnce(&mut Object) -> R,
-    ) -> Option<R> {
-        let position = self.locate(key)?;
-        let result = self.update_at(position, key, |mut block| {
-            let result = block.boxed_mut().map(edit);
-            (block, result)
-        })?;
-        self.touch_changed(position);
-        self.changed(key, 1);
-        Some(result)
-    }
-
     /// Deletes `key`; whether it was there. What takes long to free is freed later
     /// ([`Shard::collect_garbage`](crate::Shard::collect_garbage)), so this is UNLINK as well as DEL.
     pub fn remove(&mut self, key: &Key<'_>) -> bool {
@@ -97,7 +80,7 @@ impl Keyspace<'_> {
 
     /// Frees what was a value, or a part of one, later if that takes long.
     pub fn discard(&mut self, object: Object) {
-        self.common.garbage.discard_value(Some(Box::new(object)));
+        self.common.garbage.discard_value(Some(object));
     }
 
     /// As [`remove`](Self::remove), for a key that is given a deadline in the past: it counts as expired.

@@ -1,20 +1,5 @@
 use super::*;
-use crate::exercise;
-
-#[derive(Debug)]
-struct Never;
-
-impl BlockValue for Never {
-    const HAS_STAMP: bool = true;
-
-    fn heap_bytes(&self) -> usize {
-        0
-    }
-
-    fn is_collection(&self) -> bool {
-        false
-    }
-}
+use crate::exercise::{self, Never};
 
 fn good_bytes(key_len: usize, payload: Payload<'_, Never>, ttl: bool) -> usize {
     let deadline = if ttl { Some(Deadline::MAX) } else { None };

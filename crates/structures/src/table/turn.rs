@@ -109,21 +109,9 @@ impl<E: Entry> Table<E> {
 mod tests {
     use super::*;
     use crate::Deadline;
-    use crate::block::{Block, BlockValue, Payload};
+    use crate::block::{Block, Payload};
+    use crate::exercise::Never;
     use crate::hasher::KeyHasher;
-
-    #[derive(Debug)]
-    struct Never;
-
-    impl BlockValue for Never {
-        fn heap_bytes(&self) -> usize {
-            0
-        }
-
-        fn is_collection(&self) -> bool {
-            false
-        }
-    }
 
     /// A table of the numbers below `len`; every tenth has a deadline.
     fn table(len: u64) -> Table<Block<Never>> {

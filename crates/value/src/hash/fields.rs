@@ -11,8 +11,8 @@
 use std::mem;
 
 use darter_structures::{
-    Block, BlockRef, BlockValue, Deadline, Drain, Item, KeyHasher, Marks, Payload, PayloadRef,
-    Position, Table, good_size,
+    Block, BlockRef, BlockValue, Deadline, Drain, Item, KeyHasher, Kind, Marks, Payload,
+    PayloadRef, Position, Table, Word, WordMut, WordRef, good_size,
 };
 
 use super::{FieldExpiry, FieldRef, FieldValue, PreviousField};
@@ -53,7 +53,7 @@ impl FieldTable {
         let payload = match field.value {
             Element::Packed(Item::Bytes(bytes)) => payload_of_text(bytes),
             Element::Packed(Item::Integer(integer)) => Payload::Integer(integer),
-            Element::Large(string) => Payload::Boxed(Box::new(string.clone())),
+            Element::Large(string) => Payload::Value(string.clone()),
         };
         let block = Block::new(name, payload, field.deadline);
         let table = self.table_mut();
@@ -263,11 +263,36 @@ impl Clone for FieldTable {
 }
 
 impl BlockValue for LargeString {
-    fn heap_bytes(&self) -> usize {
-        crate::object::Contents::heap_bytes(self)
+    const KINDS: &'static [Kind] = &[Kind::of::<Self>()];
+
+    type Ref<'a> = &'a Self;
+    type Mut<'a> = &'a mut Self;
+
+    fn into_word(self) -> Word {
+        Word::new(0, self)
     }
 
-    fn is_collection(&self) -> bool {
+    fn from_word(word: Word) -> Self {
+        word.into_value()
+    }
+
+    fn by_ref(word: WordRef<'_>) -> &Self {
+        word.get()
+    }
+
+    fn by_mut(word: WordMut<'_>) -> &mut Self {
+        word.get()
+    }
+
+    fn to_owned(string: &Self) -> Self {
+        string.clone()
+    }
+
+    fn heap_bytes(string: &Self) -> usize {
+        crate::object::Contents::heap_bytes(string)
+    }
+
+    fn is_collection(_: &Self) -> bool {
         false
     }
 }
@@ -282,7 +307,7 @@ fn visible(view: BlockRef<'_, LargeString>, now_ms: i64) -> Option<FieldRef<'_>>
     let value = match view.payload() {
         PayloadRef::Bytes(bytes) => Element::Packed(Item::Bytes(bytes)),
         PayloadRef::Integer(integer) => Element::Packed(Item::Integer(integer)),
-        PayloadRef::Boxed(string) => Element::Large(string),
+        PayloadRef::Value(string) => Element::Large(string),
     };
     Some(FieldRef { name: Item::Bytes(view.key()), value, deadline })
 }
@@ -297,7 +322,7 @@ fn payload_of(value: &[u8]) -> Payload<'_, LargeString> {
 
 fn payload_of_text(value: &[u8]) -> Payload<'_, LargeString> {
     if value.len() > LargeString::BYTES_MIN {
-        return Payload::Boxed(Box::new(LargeString::new(value.to_vec())));
+        return Payload::Value(LargeString::new(value.to_vec()));
     }
     Payload::Bytes(value)
 }

@@ -28,7 +28,7 @@ use std::ops::Bound;
 
 use darter_structures::good_size;
 
-use crate::object::{Collection, Contents, Object};
+use crate::object::{Collection, Contents, Object, ObjectMut, ObjectRef};
 use crate::view::{Encoding, Type};
 
 pub use entries::{Entries, EntriesReversed, Entry, Lookup};
@@ -287,12 +287,12 @@ impl Contents for Stream {
 }
 
 impl Collection for Stream {
-    fn of(object: &Object) -> Option<&Self> {
-        if let Object::Stream(stream) = object { Some(stream) } else { None }
+    fn of(object: ObjectRef<'_>) -> Option<&Self> {
+        if let ObjectRef::Stream(stream) = object { Some(stream) } else { None }
     }
 
-    fn of_mut(object: &mut Object) -> Option<&mut Self> {
-        if let Object::Stream(stream) = object { Some(stream) } else { None }
+    fn of_mut(object: ObjectMut<'_>) -> Option<&mut Self> {
+        if let ObjectMut::Stream(stream) = object { Some(stream) } else { None }
     }
 
     fn into_object(self) -> Object {

@@ -11,7 +11,7 @@ use crate::long_read::{ELEMENTS_PER_SLICE, read_steps};
 use crate::sorting::Sorting;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
-use darter_shard::{Expiry, Interest, Key, Keyspace, NodeLimit, Object, ValueRef};
+use darter_shard::{Expiry, Interest, Key, Keyspace, NodeLimit, ObjectRef, ValueRef};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Collection as _, End, List, Set, SetBoundary, SortedSet};
@@ -114,7 +114,7 @@ impl Work for LongSort {
 }
 
 impl LongSort {
-    fn begin_reading(&mut self, object: &Object) -> Result<Stage, ReplyError> {
+    fn begin_reading(&mut self, object: ObjectRef<'_>) -> Result<Stage, ReplyError> {
         let (elements, options) = (&mut self.elements, &mut self.options);
         let places = if let Some(list) = List::of(object) {
             elements.wanted = options.window(list.len());
@@ -143,7 +143,7 @@ impl LongSort {
     /// Reads some elements of those at `places`, or of a set from `boundary` on.
     fn read(
         &mut self,
-        object: &Object,
+        object: ObjectRef<'_>,
         places: Range<usize>,
         boundary: SetBoundary,
     ) -> Result<Stage, ReplyError> {

@@ -11,7 +11,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, ReplyResult, ShardView,
 };
 use darter_resp::ReplyWriter;
-use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, Object, Type, ValueRef};
+use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, ObjectRef, Type, ValueRef};
 use darter_value::integer::IntegerText;
 use darter_value::stream::StreamId;
 use darter_value::{Element, Item};
@@ -66,11 +66,11 @@ impl Signature {
             ValueRef::Integer(integer) => {
                 self.mix_element(Element::Packed(Item::Integer(integer)));
             }
-            ValueRef::Object(Object::Large(string)) => self.mix(string.as_bytes()),
-            ValueRef::Object(Object::List(list)) => {
+            ValueRef::Object(ObjectRef::Large(string)) => self.mix(string.as_bytes()),
+            ValueRef::Object(ObjectRef::List(list)) => {
                 list.for_each(|element| self.mix_element(element));
             }
-            ValueRef::Object(Object::Hash(hash)) => hash.for_each(i64::MIN, |field| {
+            ValueRef::Object(ObjectRef::Hash(hash)) => hash.for_each(i64::MIN, |field| {
                 let mut own = Self::default();
                 own.mix_element(Element::Packed(field.name));
                 own.mix_element(field.value);
@@ -79,7 +79,7 @@ impl Signature {
                 }
                 self.add(&own.0);
             }),
-            ValueRef::Object(Object::Stream(stream)) => {
+            ValueRef::Object(ObjectRef::Stream(stream)) => {
                 for entry in stream.log().entries(StreamId::MIN, StreamId::MAX) {
                     let id = entry.id();
                     self.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
@@ -89,12 +89,12 @@ impl Signature {
                     }
                 }
             }
-            ValueRef::Object(Object::Set(set)) => {
+            ValueRef::Object(ObjectRef::Set(set)) => {
                 set.for_each(|member| {
                     self.add(Element::Packed(member).bytes(&mut IntegerText::new()));
                 });
             }
-            ValueRef::Object(Object::SortedSet(set)) => {
+            ValueRef::Object(ObjectRef::SortedSet(set)) => {
                 for (member, score) in set {
                     let mut pair = Self::default();
                     pair.mix_element(Element::Packed(member));
