@@ -153,8 +153,7 @@ impl Shard {
 
 impl Keyspace<'_> {
     fn evict(&mut self, position: darter_structures::Position, key: &Key<'_>) {
-        let block = self.remove_at(position, key);
-        self.common.garbage.discard_block(block);
+        self.discard_at(position, key);
         self.common.statistics.evicted += 1;
         self.database.tell(key, self.common);
         self.note_gone(Interest::EVICTED, "evicted", key);
