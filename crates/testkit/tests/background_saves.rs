@@ -188,7 +188,7 @@ fn a_base_that_fails_is_tried_less_often_until_somebody_asks() {
     let name = format!("temp-base-{}.rdb", server.pid());
     let obstacle = directory.path().join("appendonlydir").join(name);
     fs::create_dir_all(obstacle.join("full")).unwrap();
-    call(&mut client, "SETRANGE k 4000 x");
+    call(&mut client, &format!("SET k {}", "x".repeat(4000)));
     assert!(becomes(&server, "aof_rewrites_consecutive_failures", "3"));
     assert_eq!(persistence(&mut client, "aof_last_bgrewrite_status"), "err");
     fs::remove_dir_all(&obstacle).unwrap();

@@ -2,7 +2,7 @@
 //! the same from the first part to the last.
 
 use darter_base::UnixMillis;
-use darter_value::{BlockValue as _, Object, SetBoundary, ValueRef};
+use darter_value::{BlockValue as _, Deadline, Object, SetBoundary, ValueRef};
 use std::ops::ControlFlow;
 
 use super::write::{Entry, has_expired_wholly, push_preface};
@@ -145,7 +145,7 @@ impl Parts {
                 let next = hash.for_each_slice(*from, self.now.0, |field| {
                     out.push_item(field.name);
                     out.push_item(item_of(field.value));
-                    let deadline = field.deadline.map_or(-1, |at| at.millis());
+                    let deadline = field.deadline.map_or(-1, Deadline::millis);
                     out.bytes().extend(deadline.to_le_bytes());
                 });
                 next.map(At::FieldWithDeadline)
