@@ -291,7 +291,9 @@ impl Snapshot {
     fn take_chunk(&mut self, garbage: &mut Garbage) -> Chunk {
         let mut done = Vec::new();
         let part = self.long.take_part(CHUNK_BYTES, &mut done);
-        done.into_iter().for_each(|block| garbage.discard_block(block));
+        for block in done {
+            garbage.discard_block(block);
+        }
         let is_done = self.is_done();
         let writer = &mut self.writer;
         if let Some(Part { bytes, goes_on }) = part {
@@ -351,7 +353,9 @@ impl Shard {
         if let Some(snapshot) = snapshot {
             snapshot.writer.is_abandoned = true;
             (snapshot.writer.chunk, snapshot.writer.keys) = (Vec::new(), 0);
-            snapshot.long.abandon().into_iter().for_each(|block| garbage.discard_block(block));
+            for block in snapshot.long.abandon() {
+                garbage.discard_block(block);
+            }
         }
     }
 
@@ -394,7 +398,9 @@ impl Shard {
         if !long.is_empty() {
             let mut done = Vec::new();
             long.advance(databases, writer, access, now, &mut done);
-            done.into_iter().for_each(|block| garbage.discard_block(block));
+            for block in done {
+                garbage.discard_block(block);
+            }
             return;
         }
         if let Some((table, walk)) = flushed.front_mut() {
