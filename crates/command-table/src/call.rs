@@ -43,6 +43,7 @@ pub struct Call<'a> {
 
 /// Configuration that commands check arguments against.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 pub struct CallLimits {
     /// Longest string value, in bytes (`proto-max-bulk-len`).
     pub string_bytes_max: u64,

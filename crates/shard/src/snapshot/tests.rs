@@ -183,7 +183,7 @@ fn fill_with_long_values(shard: &mut Shard) {
             (List::default(), Set::default(), SortedSet::default());
         let (mut hash, mut stream) = (Hash::default(), Stream::default());
         let growth = HashGrowth { limits: limits.hash, hasher: &hasher };
-        for number in 0..16_000_u32 {
+        for number in 0..30_000_u32 {
             let text = format!("element {number}, long enough to be compressed, elements elements");
             list.push(End::Back, text.as_bytes(), limits.list);
             set.add(Item::Bytes(text.as_bytes()), rules);
@@ -280,7 +280,7 @@ fn disturb_long(shard: &mut Shard, random: &mut Random) {
 #[test]
 fn long_values_are_written_in_parts_and_as_they_were() {
     let mut random = Random::new(11);
-    for round in 0..6 {
+    for round in 0..4 {
         let mut shard = shard();
         fill_with_long_values(&mut shard);
         for _ in 0..300 {
