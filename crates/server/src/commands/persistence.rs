@@ -49,14 +49,12 @@ fn rewrite(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
             shared.journal.ask_for_base();
             if call.nested { SCHEDULED } else { STARTED }
         }
-        None => match shared.saving.begin(shared, view, Purpose::LogBase, None, now) {
-            Ok(()) => STARTED,
-            // It was begun since somebody looked.
-            Err(UnderWay(_)) => {
-                shared.journal.ask_for_base();
-                SCHEDULED
-            }
-        },
+        None if shared.saving.begin(shared, view, Purpose::LogBase, None, now).is_ok() => STARTED,
+        // Another one was begun since somebody looked.
+        None => {
+            shared.journal.ask_for_base();
+            SCHEDULED
+        }
     };
     call.reply().simple(answer);
     Ok(Flow::Next)

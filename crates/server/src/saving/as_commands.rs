@@ -68,7 +68,7 @@ fn push(out: &mut Vec<u8>, words: &[&[u8]]) {
 fn push_in_turns<'w>(
     out: &mut Vec<u8>,
     first: [&'w [u8]; 2],
-    words: impl ExactSizeIterator<Item = &'w [u8]> + Clone,
+    words: &(impl ExactSizeIterator<Item = &'w [u8]> + Clone),
     words_each: usize,
 ) {
     let (len, per_command) = (words.len(), ELEMENTS_PER_COMMAND * words_each);
@@ -83,8 +83,8 @@ fn push_entry(out: &mut Vec<u8>, entry: &RawEntry<'_>) -> Result<(), String> {
     match entry.value.decode().map_err(|error| error.to_string())? {
         None => return Ok(()),
         Some(Value::String(text)) => push(out, &[b"SET", key, &text]),
-        Some(Value::List(texts)) => push_in_turns(out, [b"RPUSH", key], texts.iter(), 1),
-        Some(Value::Set(texts)) => push_in_turns(out, [b"SADD", key], texts.iter(), 1),
+        Some(Value::List(texts)) => push_in_turns(out, [b"RPUSH", key], &texts.iter(), 1),
+        Some(Value::Set(texts)) => push_in_turns(out, [b"SADD", key], &texts.iter(), 1),
         Some(Value::SortedSet(members, scores)) => push_sorted_set(out, key, &members, &scores),
         Some(Value::Hash(texts, deadlines)) => push_hash(out, key, &texts, &deadlines),
         Some(Value::Stream(stream)) => push_stream(out, key, &stream),
@@ -101,11 +101,11 @@ fn push_sorted_set(out: &mut Vec<u8>, key: &[u8], members: &Texts, scores: &[f64
         words.push(format_f64_17(*score).as_bytes());
         words.push(member);
     }
-    push_in_turns(out, [b"ZADD", key], words.iter(), 2);
+    push_in_turns(out, [b"ZADD", key], &words.iter(), 2);
 }
 
 fn push_hash(out: &mut Vec<u8>, key: &[u8], texts: &Texts, deadlines: &[HashField]) {
-    push_in_turns(out, [b"HMSET", key], texts.iter(), 2);
+    push_in_turns(out, [b"HMSET", key], &texts.iter(), 2);
     for HashField { index, deadline_ms } in deadlines {
         let deadline = format_u64(*deadline_ms);
         let field = texts.get(2 * index).unwrap_or_default();
@@ -133,7 +133,7 @@ fn push_stream(out: &mut Vec<u8>, key: &[u8], stream: &Stream) {
     }
     let added = format_u64(log.entries_added());
     let deleted = text_of(log.max_deleted_id());
-    let [last_id, deleted] = [&last_id, &deleted].map(|id| id.as_bytes());
+    let (last_id, deleted) = (last_id.as_bytes(), deleted.as_bytes());
     push(
         out,
         &[b"XSETID", key, last_id, b"ENTRIESADDED", added.as_bytes(), b"MAXDELETEDID", deleted],
