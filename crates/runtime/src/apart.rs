@@ -60,6 +60,12 @@ impl<S: Service> Driver<S> {
             let progress =
                 service.receive_apart(&mut connection.session, io, &mut Turns { driver: self });
             self.network.take_back(key, connection, progress);
+            // Others of this worker may have to be served apart for long: what other workers wait for, or have
+            // granted, does not wait for all of them.
+            self.post.kick_receivers();
+            if self.shared.desks[self.id.index()].mailbox.count() > 0 {
+                self.read_letters(service);
+            }
         }
     }
 }

@@ -229,7 +229,7 @@ impl<S: Service> Driver<S> {
     }
 
     /// True when there were letters.
-    fn read_letters(&mut self, service: &mut S) -> bool {
+    pub(crate) fn read_letters(&mut self, service: &mut S) -> bool {
         let is_within = self.network.has_lent();
         let mut any = false;
         if !is_within && !self.deferred.is_empty() {

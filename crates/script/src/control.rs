@@ -22,6 +22,9 @@ const INSTRUCTIONS_PER_LOOK_WHILE_SLOW: u32 = 10;
 /// Looks at the clock that are this far apart, in nanoseconds, are too far apart.
 const SLOW_NANOS: u64 = 2_000_000;
 
+/// Steps of the collector, some two kilobytes each, between two looks at the clock.
+const STEPS_PER_LOOK: usize = 128;
+
 /// Units of work of a native function, a few nanoseconds each, between two looks at the clock.
 const WORK_PER_LOOK: u32 = 1 << 15;
 
@@ -206,6 +209,23 @@ impl Control {
         if self.instructions_per_look.get() != wanted {
             self.instructions_per_look.set(wanted);
             self.install_hook(lua)?;
+        }
+        Ok(())
+    }
+
+    /// Collects garbage after something found no memory, if there can be much: Lua 5.1 does not when it runs out, so
+    /// that a script which catches that would fail with its next table. Others are served meanwhile.
+    pub(crate) fn make_room(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
+        if self.memory_left(lua) > self.memory_bytes_max / 2 {
+            return Ok(());
+        }
+        // What became garbage while a cycle was under way goes with the next one.
+        let mut cycles = 0;
+        while cycles < 2 {
+            for _ in 0..STEPS_PER_LOOK {
+                cycles += usize::from(lua.gc_step()?);
+            }
+            self.look(lua)?;
         }
         Ok(())
     }

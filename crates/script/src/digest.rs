@@ -19,14 +19,31 @@ impl Digest {
             return None;
         }
         let mut bytes = [0; 20];
+        let mut wrong = 0;
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| char::from(digit).to_digit(16);
-            let value = digit(pair[0])? << 4 | digit(pair[1])?;
-            *byte = u8::try_from(value).ok()?;
+            let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+            wrong |= high | low;
+            *byte = high << 4 | low;
         }
-        Some(Self(bytes))
+        (wrong & NO_DIGIT == 0).then_some(Self(bytes))
     }
 }
+
+/// A bit that no digit's value has.
+const NO_DIGIT: u8 = 0x80;
+
+/// The values of hexadecimal digits, for every byte: each EVALSHA reads forty.
+const DIGITS: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let (lower, upper) = (b"0123456789abcdef", b"0123456789ABCDEF");
+        values[lower[value as usize] as usize] = value;
+        values[upper[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

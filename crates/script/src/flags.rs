@@ -77,7 +77,8 @@ pub fn script_header(text: &[u8]) -> Result<Header<'_>, Vec<u8>> {
         return Err(b"ERR Invalid engine in script shebang".to_vec());
     };
     if engine != b"#!lua" {
-        return Err(line("ERR Unexpected engine in script shebang: ", engine));
+        let name = engine.strip_prefix(b"#!").unwrap_or(engine);
+        return Err([b"ERR Could not find scripting engine '", name, b"'"].concat());
     }
     let mut flags = ScriptFlags::default();
     for option in options {

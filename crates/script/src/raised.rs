@@ -8,6 +8,9 @@ use crate::position;
 use mlua::{Error, Lua, Value};
 use std::fmt;
 
+/// What Lua says when it runs out of memory.
+const NO_MEMORY: &[u8] = b"not enough memory";
+
 /// An error raised by a native function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Raised {
@@ -45,7 +48,7 @@ impl Raised {
             Error::CallbackError { cause, .. } | Error::WithContext { cause, .. } => {
                 Self::of(cause)
             }
-            Error::MemoryError(_) => Self::Text(b"not enough memory".to_vec()),
+            Error::MemoryError(_) => Self::Text(NO_MEMORY.to_vec()),
             Error::RuntimeError(text) => Self::Text(without_traceback(text).as_bytes().to_vec()),
             other => match other.downcast_ref::<Self>() {
                 Some(raised) => raised.clone(),
@@ -86,6 +89,15 @@ pub(crate) fn reply(message: &str) -> Error {
 /// A function was called with something it cannot use.
 pub(crate) fn bad_argument(lua: &Lua, index: usize, function: &str, problem: &str) -> Error {
     text(lua, format!("bad argument #{index} to '{function}' ({problem})"))
+}
+
+/// Whether what was raised says that there was no memory.
+pub(crate) fn is_lack_of_memory(raised: &Value) -> bool {
+    match raised {
+        Value::String(text) => text.as_bytes() == NO_MEMORY,
+        Value::Error(error) => matches!(Raised::of(error), Raised::Text(text) if text == NO_MEMORY),
+        _ => false,
+    }
 }
 
 fn without_traceback(text: &str) -> &str {

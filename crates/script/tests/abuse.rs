@@ -67,6 +67,22 @@ fn endless_scripts_are_stopped_whatever_they_catch() {
 }
 
 #[test]
+fn what_is_caught_for_lack_of_memory_leaves_room() {
+    for fill in [
+        "local t = {} while true do t[#t + 1] = {} end",
+        "local s = 'x' while true do s = s .. s end",
+    ] {
+        let script = format!(
+            "local function fill() {fill} end local said \
+             for i = 1, 2 do said = select(2, pcall(fill)) local t = {{}} for j = 1, 1e4 do t[j] = {{}} end end \
+             return said"
+        );
+        let reply = run_for(&script, Duration::from_mins(1));
+        assert!(reply.contains("not enough memory") && reply.starts_with('$'), "{fill}: {reply}");
+    }
+}
+
+#[test]
 fn one_long_call_is_stopped() {
     for script in [
         // Patterns that would run for hours.

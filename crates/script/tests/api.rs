@@ -139,7 +139,7 @@ fn errors_have_their_texts() {
         ("return redis.call('fail')", "-WRONGTYPE not this script: SHA, on @user_script:1."),
         (
             "return redis.call('nosuch')",
-            "-ERR Unknown Redis command called from script script: SHA, on @user_script:1.",
+            "-ERR Unknown command called from script script: SHA, on @user_script:1.",
         ),
         (
             "return redis.call()",
@@ -178,7 +178,7 @@ fn errors_have_their_texts() {
             "-ERR user_script:3: x script: SHA, on @user_script:3.",
         ),
         ("#!lua", "-ERR Invalid script shebang"),
-        ("#!python\n", "-ERR Unexpected engine in script shebang: #!python"),
+        ("#!python\n", "-ERR Could not find scripting engine 'python'"),
         ("#!lua flags=x\n", "-ERR Unexpected flag in script shebang: x"),
         ("#!lua name=x\n", "-ERR Unknown lua shebang option: name=x"),
     ] {

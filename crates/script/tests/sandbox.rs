@@ -167,3 +167,38 @@ fn errors_are_caught_as_values() {
         assert!(found.starts_with(shown), "{script}: {found}");
     }
 }
+
+#[test]
+fn unpack_returns_what_fits_beside_its_arguments() {
+    let of = |count: usize, call: &str| {
+        eval(&format!(
+            "local t = {{}} for i = 1, {count} do t[i] = i end return select('#', {call})"
+        ))
+    };
+    let refused = "-ERR user_script:1: too many results to unpack script: SHA, on @user_script:1.";
+    for (call, most) in [
+        ("unpack(t)", 7999),
+        ("unpack(t, 1)", 7998),
+        ("unpack(t, 1, #t)", 7997),
+        ("unpack(t, nil, nil)", 7997),
+    ] {
+        assert_eq!(of(most, call), format!(":{most}|"), "{call}");
+        assert_eq!(of(most + 1, call), refused, "{call}");
+    }
+    for (script, expected) in [
+        ("return {unpack({1, 2, 3}, '2')}", "*2|:2|:3|"),
+        ("return {unpack({1, 2, 3}, 2, 2)}", "*1|:2|"),
+        ("return {unpack({1, 2, 3}, 3, 2)}", "*0|"),
+    ] {
+        assert_eq!(eval(script), expected, "{script}");
+    }
+    for (call, problem) in [
+        ("unpack()", "bad argument #1 to 'unpack' (table expected, got no value)"),
+        ("unpack(nil)", "bad argument #1 to 'unpack' (table expected, got nil)"),
+        ("unpack({}, {})", "bad argument #2 to 'unpack' (number expected, got table)"),
+        ("unpack({}, 1, 'x')", "bad argument #3 to 'unpack' (number expected, got string)"),
+    ] {
+        let line = format!("-ERR user_script:1: {problem} script: SHA, on @user_script:1.");
+        assert_eq!(eval(&format!("return {{{call}}}")), line);
+    }
+}

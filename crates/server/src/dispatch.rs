@@ -360,7 +360,7 @@ pub fn run_command(
         shard.ignore_accesses(false);
         shard.keep_expired(false);
         if limits.memory.is_set() {
-            shared.settle(&limits.memory, shard);
+            shared.settle_after(&limits.memory, shard);
         }
     }
     result

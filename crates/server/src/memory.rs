@@ -35,10 +35,14 @@ pub struct Allotments {
     buffers: AtomicI64,
     /// By shard: whether it had keys that may be evicted when somebody last looked.
     evictable: Box<[AtomicBool]>,
+    /// Whether a command has gone far beyond the limit, and nobody has seen to it yet.
+    is_exceeded: AtomicBool,
 }
 
 /// The most slack a shard takes: enough that growing costs an atomic operation per some hundred keys.
 const SLACK_BYTES_MAX: i64 = 64 * 1024;
+/// What one command may take beyond the limit before all shards make room for it at once.
+const EXCESS_BYTES_MAX: i64 = 64 * 1024;
 /// Keys one write evicts at most. It has to make room for one value, which may be as big as many others.
 const KEYS_PER_WRITE: usize = 128;
 /// Keys the background work evicts in one go, some 50 microseconds.
@@ -53,6 +57,7 @@ impl Allotments {
             allotted: AtomicI64::new(0),
             buffers: AtomicI64::new(0),
             evictable: (0..shards).map(|_| AtomicBool::new(false)).collect(),
+            is_exceeded: AtomicBool::new(false),
         }
     }
 
@@ -92,6 +97,25 @@ impl Shared {
         } else if surplus > 2 * slack {
             self.allotments.take(shard, slack - surplus);
         }
+    }
+
+    /// The same after a command. One that took very much (`SETBIT` far out, say) may have left no key to evict where
+    /// it did: then room is made in all shards, and not with the next background work, but before most clients can ask
+    /// for anything else.
+    pub fn settle_after(&self, limit: &MemoryLimit, shard: &mut Shard) {
+        self.settle(limit, shard);
+        let missing = live_bytes(shard) - shard.allotted_bytes;
+        if missing > EXCESS_BYTES_MAX && limit.policy.is_some() {
+            self.allotments.take(shard, missing);
+            self.allotments.is_exceeded.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a command has gone far beyond the limit; who asks sees to it.
+    #[inline]
+    pub fn takes_notice_of_excess(&self) -> bool {
+        let is_exceeded = &self.allotments.is_exceeded;
+        is_exceeded.load(Ordering::Relaxed) && is_exceeded.swap(false, Ordering::Relaxed)
     }
 
     /// What a shard takes beyond its need: a part of what is free, so that nothing lies idle near the limit.
@@ -232,7 +256,7 @@ impl Core {
     pub fn settle(&self, view: &mut ShardView<'_>) {
         let limit = self.limits.get().memory;
         if limit.is_set() {
-            view.each().for_each(|shard| self.shared.settle(&limit, shard));
+            view.each().for_each(|shard| self.shared.settle_after(&limit, shard));
         }
     }
 }

@@ -167,6 +167,13 @@ impl Core {
         }
     }
 
+    /// The shard of a command that has one key wherever it is used.
+    #[inline]
+    pub fn shard_of_single_key(&self, entry: &Entry, args: Args<'_>) -> Option<ShardId> {
+        let index = entry.single_key?;
+        Some(self.shared.router().shard_of(slot_of(args.at(usize::from(index)))))
+    }
+
     /// Adds the shards to `shards` that the command needs to be run at one go.
     pub fn add_shards_of(&self, entry: &'static Entry, args: Args<'_>, shards: &mut ShardSet) {
         // A script that is a part of something else cannot begin again with more shards.

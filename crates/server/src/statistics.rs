@@ -135,6 +135,10 @@ pub struct WorkerStatistics {
     pub recent_input_bytes_max: Counter,
     /// The most unsent output of one connection lately, in bytes. A level.
     pub recent_output_bytes_max: Counter,
+    /// Memory of its scripts' engine, in bytes. A level.
+    pub engine_bytes: Counter,
+    /// What of that libraries of functions take. A level.
+    pub library_bytes: Counter,
     /// Attempts to authenticate with a wrong user or password.
     pub wrong_passwords: Counter,
     /// Whether histograms are kept (`latency-tracking`).
@@ -191,6 +195,8 @@ impl WorkerStatistics {
             subscribers: Counter::default(),
             recent_input_bytes_max: Counter::default(),
             recent_output_bytes_max: Counter::default(),
+            engine_bytes: Counter::default(),
+            library_bytes: Counter::default(),
             wrong_passwords: Counter::default(),
             tracks_latency: AtomicBool::new(true),
             per_command: (0..command_count).map(|_| CommandCounters::default()).collect(),

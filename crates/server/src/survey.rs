@@ -13,6 +13,7 @@ use crate::config::special::reason;
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
 use crate::pending::{After, Pending};
+use crate::pubsub::listing::Listing;
 use crate::session::Session;
 use crate::waiting::End;
 use crate::worker::{Core, Worker};
@@ -24,7 +25,7 @@ use darter_structures::allocator;
 use darter_txn::Ending;
 use std::sync::Arc;
 
-/// What of a busy worker waiting for files takes: next to nothing, a thread does the work.
+/// What of a busy worker waiting for a thread that does the work takes: next to nothing.
 const SHARE: Share = Share::new(100);
 
 /// What is asked.
@@ -46,6 +47,8 @@ pub enum Question {
     Unblock { client_id: u64, end: End },
     /// Write the configuration into its file.
     Rewrite(Arc<Rewriting>),
+    /// List who listens to what.
+    Listeners(Arc<Listing>),
 }
 
 /// What one worker answers.
@@ -61,6 +64,8 @@ pub enum Answer {
     Done,
     /// It was tried; why it could not be done.
     Tried(Result<(), ServerError>),
+    /// The whole reply.
+    Reply(Output),
 }
 
 /// What a worker says when it is asked.
@@ -156,7 +161,8 @@ impl Question {
             | Self::CatchUp { .. }
             | Self::Purge
             | Self::Unblock { .. }
-            | Self::Rewrite(_) => None,
+            | Self::Rewrite(_)
+            | Self::Listeners(_) => None,
         }
     }
 
@@ -178,6 +184,10 @@ impl Question {
         }
         if let Self::Rewrite(rewriting) = self {
             core.rewrite(Arc::clone(rewriting), from);
+            return Said::Later;
+        }
+        if let Self::Listeners(listing) = self {
+            core.list(Arc::clone(listing), from);
             return Said::Later;
         }
         if matches!(self, Self::CatchUp { .. }) {
@@ -222,6 +232,22 @@ impl Question {
 }
 
 impl Core {
+    /// Lets who listens to what be listed for a client.
+    fn list(&self, listing: Arc<Listing>, to: ConnectionId) {
+        let (shared, worker) = (self.shared, self.worker);
+        let (post, background) = (self.post.clone(), self.background.clone());
+        self.background.spawn(SHARE, async move {
+            let listed = background.blocking(move || {
+                let mut output = Output::new();
+                // It is the same in both protocols.
+                let mut reply = ReplyWriter::new(&mut output, Protocol::Resp2);
+                listing.write(&shared.pubsub, &mut reply);
+                output
+            });
+            post.send(worker, Mail::Answer { to, answer: Answer::Reply(listed.await) });
+        });
+    }
+
     /// Lets the configuration be written, and the client hear of it.
     fn rewrite(&self, rewriting: Arc<Rewriting>, to: ConnectionId) {
         let (shared, worker) = (self.shared, self.worker);
@@ -303,6 +329,7 @@ fn write(
             Answer::Unblocked(unblocked) => count += usize::from(unblocked),
             Answer::Done => {}
             Answer::Tried(result) => result?,
+            Answer::Reply(whole) => reply.output().append(whole),
         }
     }
     match question {
@@ -315,6 +342,7 @@ fn write(
             reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
         }
         Question::CatchUp { receivers } => reply.integer(*receivers),
+        Question::Listeners(_) => {}
         Question::KillOne(_) if count == 0 => return Err(ServerError::NoSuchClient),
         Question::KillOne(_) | Question::FollowPause | Question::Purge | Question::Rewrite(_) => {
             reply.ok();

@@ -395,6 +395,9 @@ impl Service for Worker {
         let wait_ends = self.core.end_overdue_waits(turn.now, connections);
         let next_release = self.release_held(&turn, connections);
         let put_off_until = self.core.resume_put_off(&turn);
+        if self.core.shared.takes_notice_of_excess() {
+            self.make_room_everywhere(&turn);
+        }
         let mut due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant >= due {
             let paused = self.core.shared.background_paused.load(Ordering::Relaxed);

@@ -164,3 +164,46 @@ fn thousands_of_channels_and_patterns() {
         });
     }
 }
+
+#[test]
+fn very_many_channels_are_listed_like_few() {
+    const NAMES: usize = 12_000;
+    for spec in specs() {
+        let server = start(&spec);
+        let mut subscriber = server.connect().unwrap();
+        let words = |first: &[&str]| -> Vec<String> {
+            let names = (0..NAMES).map(|number| format!("channel:{number:05}"));
+            first.iter().map(|word| (*word).to_owned()).chain(names).collect()
+        };
+        subscriber.call(&words(&["SUBSCRIBE"])).unwrap();
+        for _ in 1..NAMES {
+            subscriber.read_reply().unwrap();
+        }
+        let mut client = server.connect().unwrap();
+        let listed = |reply: &Value| {
+            let names = reply.elements().unwrap().iter().map(|name| name.text().unwrap().to_vec());
+            let mut names: Vec<Vec<u8>> = names.collect();
+            names.sort_unstable();
+            names
+        };
+        let all: Vec<Vec<u8>> = words(&[]).into_iter().map(String::into_bytes).collect();
+        assert_eq!(listed(&client.call(&["PUBSUB", "CHANNELS"]).unwrap()), all);
+        let some = client.call(&["PUBSUB", "CHANNELS", "channel:0000?"]).unwrap();
+        assert_eq!(listed(&some), all[..10]);
+        let counted = client.call(&words(&["PUBSUB", "NUMSUB"])).unwrap();
+        let counted = counted.elements().unwrap();
+        assert_eq!(counted.len(), 2 * NAMES);
+        for (pair, name) in counted.chunks_exact(2).zip(&all) {
+            assert_eq!(pair, [Value::Bulk(name.clone()), Value::Integer(1)]);
+        }
+        // As a part of a transaction, between others.
+        client.call(&["MULTI"]).unwrap();
+        for words in [&["PING"] as &[&str], &["PUBSUB", "CHANNELS"], &["ECHO", "behind"]] {
+            client.call(words).unwrap();
+        }
+        let replies = client.call(&["EXEC"]).unwrap();
+        let replies = replies.elements().unwrap();
+        assert_eq!(listed(&replies[1]), all);
+        assert_eq!(replies[2], Value::Bulk(b"behind".to_vec()));
+    }
+}

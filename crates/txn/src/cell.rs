@@ -117,6 +117,12 @@ impl<S, W: Work<S>> Cell<S, W> {
         seat.shard.take().map(|shard| Held { id: self.id, shard })
     }
 
+    /// Whether the shard is out and nobody waits for it, so that it comes back to its seat.
+    pub(crate) fn comes_back(&self) -> bool {
+        let seat = self.lock();
+        seat.shard.is_none() && seat.inbox.is_empty()
+    }
+
     /// Takes the shard if it is free, otherwise queues the work that `pack` makes. The answer to
     /// queued work arrives at `from` as [`Letter::Done`] or [`Letter::Turn`]. The work may be packed
     /// and dropped again unrun, when the shard comes back meanwhile.

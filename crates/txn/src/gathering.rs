@@ -14,6 +14,10 @@ pub enum Step {
     Waiting,
 }
 
+/// Pauses of the processor between two looks at a seat, so that its owner is not kept from it: some tenths of a
+/// microsecond.
+const PAUSES_PER_LOOK: u32 = 8;
+
 /// Shards being collected in ascending order for one operation, and held until it has run.
 ///
 /// Holding while waiting is safe here, and only here: every waiter that holds takes in ascending
@@ -53,9 +57,31 @@ impl<S> Gathering<S> {
         me: WorkerId,
         ticket: Ticket,
     ) -> Step {
+        self.advance_patiently(cells, me, ticket, 0)
+    }
+
+    /// The same, but of a shard that is out and that nobody waits for it is seen up to `looks` times whether it is
+    /// back before it is reserved. For operations that keep shards no longer than that themselves: a few
+    /// microseconds, less than it takes to be granted one.
+    ///
+    /// # Panics
+    /// As [`Gathering::advance`].
+    pub fn advance_patiently<W: Work<S>>(
+        &mut self,
+        cells: &Cells<S, W>,
+        me: WorkerId,
+        ticket: Ticket,
+        looks: u32,
+    ) -> Step {
         assert!(!self.reserved, "one reservation at a time");
         while self.held.len() < self.wanted.len() {
             let next = self.wanted[self.held.len()];
+            for _ in 0..looks {
+                if !cells.cell(next).comes_back() {
+                    break;
+                }
+                (0..PAUSES_PER_LOOK).for_each(|_| std::hint::spin_loop());
+            }
             let Some(held) = cells.cell(next).take_or_reserve(me, ticket) else {
                 self.reserved = true;
                 return Step::Waiting;

@@ -48,6 +48,9 @@ fn thaw(lua: &Lua, control: &Rc<Control>) -> mlua::Result<mlua::Function> {
     let control = Rc::clone(control);
     lua.create_function(move |lua, values: Arguments| {
         control.check_stopped()?;
+        if values.first().is_some_and(raised::is_lack_of_memory) {
+            control.make_room(lua)?;
+        }
         match values.first() {
             Some(Value::Error(error)) => raised::Raised::of(error).to_value(lua),
             Some(value) => Ok(value.clone()),

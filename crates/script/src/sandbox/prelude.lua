@@ -150,21 +150,36 @@ function real.setmetatable(t, ...)
   return setmetatable(t, ...)
 end
 
--- unpack counts in 32-bit integers that overflow.
-local UNPACKED_MAX = 8000
-function real.unpack(t, from, to)
-  if from ~= nil or to ~= nil then
-    local first, last = tonumber(from or 1), tonumber(to)
-    if to == nil and type(t) == "table" then
-      last = #t
-    end
-    if first and last and not (last - first < UNPACKED_MAX and first >= -2147483648 and last < 2147483647) then
-      error("too many results to unpack", 2)
-    end
-    return unpack(t, from, to)
+-- Values on the stack of a C function, which results share with arguments.
+local STACK_MAX = 8000
+
+local function bad_argument(index, expected, got)
+  error("bad argument #" .. index .. " to 'unpack' (" .. expected .. " expected, got " .. got .. ")", 3)
+end
+
+-- Lua's own counts in 32-bit integers that overflow, and would name this file in its errors.
+function real.unpack(...)
+  local t, from, to = ...
+  local count = select("#", ...)
+  if type(t) ~= "table" then
+    bad_argument(1, "table", count == 0 and "no value" or real.type(t))
   end
-  -- Arguments take the place of results.
-  return unpack(t)
+  local first, last = 1, #t
+  if from ~= nil then
+    first = tonumber(from)
+  end
+  if to ~= nil then
+    last = tonumber(to)
+  end
+  if not first then
+    bad_argument(2, "number", real.type(from))
+  elseif not last then
+    bad_argument(3, "number", real.type(to))
+  end
+  if not (last - first + 1 + count <= STACK_MAX and first >= -2147483648 and last < 2147483647) then
+    error("too many results to unpack", 2)
+  end
+  return unpack(...)
 end
 
 function real.loadstring(text, name)

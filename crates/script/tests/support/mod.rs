@@ -46,7 +46,7 @@ impl Host for Server {
             }
             b"BOOL" => reply.boolean(true),
             b"FAIL" => reply.error("WRONGTYPE not this"),
-            _ => reply.error("ERR Unknown Redis command called from script"),
+            _ => reply.error("ERR Unknown command called from script"),
         }
         Verdict::Continue
     }

@@ -559,10 +559,8 @@ impl fmt::Display for ServerError {
             Self::ScriptMayWrite => {
                 "ERR Can not execute a script with write flag using *_ro command."
             }
-            Self::ScriptCommandUnknown => "ERR Unknown Redis command called from script",
-            Self::ScriptCommandArity => {
-                "ERR Wrong number of args calling Redis command from script"
-            }
+            Self::ScriptCommandUnknown => "ERR Unknown command called from script",
+            Self::ScriptCommandArity => "ERR Wrong number of args calling command from script",
             Self::ScriptCommandDenied => "ERR This Redis command is not allowed from script",
             Self::ScriptReadOnly => "ERR Write commands are not allowed from read-only scripts.",
             Self::ScriptStrayed => {

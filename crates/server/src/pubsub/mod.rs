@@ -20,6 +20,7 @@
 
 pub mod delivery;
 pub mod directory;
+pub mod listing;
 pub mod patterns;
 pub mod publication;
 pub mod registry;

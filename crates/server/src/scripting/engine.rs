@@ -1,7 +1,9 @@
 //! A worker's engine, and what is compiled in it.
 
+use super::reach::Reach;
 use super::store::{Function, Library, Script, Scripts};
 use crate::shared::REDIS_VERSION;
+use crate::statistics::WorkerStatistics;
 use darter_base::WorkerId;
 use darter_command_table::ReplyError;
 use darter_resp::{Args, Output, Protocol};
@@ -10,7 +12,8 @@ use darter_script::{
     Digest, Engine, EngineOptions, Host, Identity, LibraryFunction, LogLevel, Permission,
     ScriptError, Verdict,
 };
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Bytes the values of one script may take, together with all compiled scripts. It bounds what one
@@ -20,8 +23,33 @@ const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Loading a library only registers functions: after this long, in nanoseconds, it is stopped.
 const LOADING_NANOS_MAX: u64 = 500_000_000;
 
-/// Compiled functions by name, in small letters.
-type Functions = HashMap<Vec<u8>, (Arc<Function>, LibraryFunction)>;
+/// A script as one worker knows it. Counted on its own: if each run counted on what workers share, they would take
+/// that cache line from one another all the time.
+pub type KnownScript = Rc<Arc<Script>>;
+
+/// A function as one worker knows it.
+#[derive(Debug)]
+pub struct KnownFunction {
+    pub function: Arc<Function>,
+    pub compiled: LibraryFunction,
+}
+
+/// A library that is compiled.
+#[derive(Debug)]
+struct CompiledLibrary {
+    /// Kept, so that no other one comes to lie at its address.
+    #[expect(dead_code, reason = "it is there to be kept")]
+    library: Arc<Library>,
+    /// Names of its functions, in small letters.
+    functions: Vec<Vec<u8>>,
+    /// What it added to the engine's memory.
+    bytes: usize,
+}
+
+/// Tells libraries apart that are there.
+fn address(library: &Arc<Library>) -> usize {
+    Arc::as_ptr(library).addr()
+}
 
 /// What a worker has of scripts. Nothing is made before the first script.
 #[derive(Debug, Default)]
@@ -30,25 +58,44 @@ pub struct WorkerScripts {
     /// Whether a script runs in it, so that it is not here.
     is_running: bool,
     /// Scripts it has found in [`Scripts`], as of `generation`.
-    known: HashMap<Digest, Arc<Script>>,
+    known: HashMap<Digest, KnownScript>,
     generation: u64,
-    /// The functions of each library, as of `libraries_version`.
-    libraries: Vec<(Arc<Library>, Functions)>,
+    /// The one whose text was sent last: mostly it is sent again.
+    latest: Option<KnownScript>,
+    /// By address, as of `libraries_version`.
+    libraries: HashMap<usize, CompiledLibrary>,
+    /// Their functions by name, in small letters.
+    functions: HashMap<Vec<u8>, Rc<KnownFunction>>,
+    /// What they added to the engine's memory.
+    library_bytes: usize,
     libraries_version: u64,
 }
 
 impl WorkerScripts {
     /// The script with this digest.
-    pub fn find(&mut self, scripts: &Scripts, digest: &Digest) -> Option<Arc<Script>> {
+    pub fn find(&mut self, scripts: &Scripts, digest: &Digest) -> Option<KnownScript> {
         self.follow(scripts);
-        if let Some(script) = self.known.get(digest)
-            && !self.is_running
+        // While a script runs nothing is forgotten, and what is known may be out of date.
+        if self.generation == scripts.generation()
+            && let Some(script) = self.known.get(digest)
         {
-            return Some(Arc::clone(script));
+            return Some(Rc::clone(script));
         }
-        let script = scripts.find(digest)?;
-        self.known.insert(*digest, Arc::clone(&script));
+        let script = Rc::new(scripts.find(digest)?);
+        self.known.insert(*digest, Rc::clone(&script));
         Some(script)
+    }
+
+    /// The digest of a script's text.
+    pub fn digest_of(&mut self, text: &[u8]) -> Digest {
+        if let Some(latest) = &self.latest
+            && latest.text() == text
+        {
+            return latest.digest;
+        }
+        let digest = Digest::of(text);
+        self.latest = self.known.get(&digest).map(Rc::clone);
+        digest
     }
 
     /// Whether a script runs.
@@ -97,12 +144,16 @@ impl WorkerScripts {
     }
 
     /// A compiled function of a library.
-    pub fn function(&self, name: &[u8]) -> Option<(Arc<Function>, LibraryFunction)> {
-        let name = name.to_ascii_lowercase();
-        self.libraries.iter().find_map(|(_, functions)| {
-            let (function, compiled) = functions.get(&name)?;
-            Some((Arc::clone(function), compiled.clone()))
-        })
+    pub fn function(&self, name: &[u8]) -> Option<Rc<KnownFunction>> {
+        self.functions.get(&name.to_ascii_lowercase()).map(Rc::clone)
+    }
+
+    /// What is known of the shards that a function of the server needs; `None` if there is no such function.
+    pub fn reach_of_function(&self, scripts: &Scripts, name: &[u8]) -> Option<Reach> {
+        if scripts.libraries_version() == self.libraries_version {
+            return self.function(name).map(|known| known.function.reach.get());
+        }
+        scripts.libraries().function(name).map(|(_, function)| function.reach.get())
     }
 
     /// Compiles the libraries there are now. One that cannot be, which could be when it was loaded, is
@@ -113,25 +164,27 @@ impl WorkerScripts {
             return;
         }
         self.libraries_version = version;
-        let mut compiled = std::mem::take(&mut self.libraries);
-        for library in &scripts.libraries().0 {
-            let known = compiled.iter().position(|(known, _)| Arc::ptr_eq(known, library));
-            if let Some(known) = known {
-                self.libraries.push(compiled.swap_remove(known));
+        let libraries = scripts.libraries();
+        let stay: HashSet<usize> = libraries.0.iter().map(address).collect();
+        let (functions, library_bytes) = (&mut self.functions, &mut self.library_bytes);
+        self.libraries.retain(|address, compiled| {
+            let stays = stay.contains(address);
+            if !stays {
+                *library_bytes -= compiled.bytes;
+                compiled.functions.iter().for_each(|name| drop(functions.remove(name)));
+            }
+            stays
+        });
+        for library in &libraries.0 {
+            if self.libraries.contains_key(&address(library)) {
                 continue;
             }
             host.begin();
+            let bytes_before = engine.memory_bytes();
             match engine.load_library(library.body(), host) {
                 Ok(functions) => {
-                    let functions = library
-                        .functions
-                        .iter()
-                        .zip(functions)
-                        .map(|(function, compiled)| {
-                            (compiled.name.to_ascii_lowercase(), (Arc::clone(function), compiled))
-                        })
-                        .collect();
-                    self.libraries.push((Arc::clone(library), functions));
+                    let bytes = engine.memory_bytes().saturating_sub(bytes_before);
+                    self.add_library(library, functions, bytes);
                 }
                 Err(error) => tracing::warn!(
                     error = %String::from_utf8_lossy(&error.line),
@@ -139,6 +192,49 @@ impl WorkerScripts {
                 ),
             }
         }
+    }
+
+    fn add_library(
+        &mut self,
+        library: &Arc<Library>,
+        compiled: Vec<LibraryFunction>,
+        bytes: usize,
+    ) {
+        let mut names = Vec::with_capacity(compiled.len());
+        for (function, compiled) in library.functions.iter().zip(compiled) {
+            let name = compiled.name.to_ascii_lowercase();
+            let known = KnownFunction { function: Arc::clone(function), compiled };
+            self.functions.insert(name.clone(), Rc::new(known));
+            names.push(name);
+        }
+        let compiled = CompiledLibrary { library: Arc::clone(library), functions: names, bytes };
+        self.libraries.insert(address(library), compiled);
+        self.library_bytes += bytes;
+    }
+
+    /// Compiles the libraries there are now, unless a script runs: then the next one has it done.
+    pub fn follow_libraries(
+        &mut self,
+        scripts: &Scripts,
+        worker: WorkerId,
+        stopwatch: &'static Stopwatch,
+    ) -> Result<(), ReplyError> {
+        if self.is_running {
+            return Ok(());
+        }
+        let mut engine = self.take_engine(worker)?;
+        self.load_libraries(scripts, &mut engine, &mut Loading::new(stopwatch));
+        self.put_back(engine);
+        Ok(())
+    }
+
+    /// Notes what the engine takes, and what libraries take of that, unless a script runs in it.
+    pub fn note_memory(&self, statistics: &WorkerStatistics) {
+        let Some(engine) = &self.engine else { return };
+        let engine_bytes = engine.memory_bytes();
+        let wide = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
+        statistics.engine_bytes.set(wide(engine_bytes));
+        statistics.library_bytes.set(wide(self.library_bytes.min(engine_bytes)));
     }
 
     /// Forgets what the server has forgotten.

@@ -244,11 +244,14 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
     /// Sees to it that the shards of a command are held; whether they are those got on the way.
     fn prepare(&mut self, entry: &'static Entry, args: Args<'_>, acts: bool) -> Result<bool, Stop> {
         let Some(declared) = &self.declared else { return Ok(false) };
-        let mut needed = ShardSet::default();
-        self.caller.core.add_shards_of(entry, args, &mut needed);
-        let all_in = |shards: &[ShardId]| {
-            needed.as_slice().iter().all(|shard| shards.binary_search(shard).is_ok())
-        };
+        let mut several = ShardSet::default();
+        let single = self.caller.core.shard_of_single_key(entry, args);
+        if single.is_none() {
+            self.caller.core.add_shards_of(entry, args, &mut several);
+        }
+        let needed = single.as_ref().map_or(several.as_slice(), std::slice::from_ref);
+        let all_in =
+            |shards: &[ShardId]| needed.iter().all(|shard| shards.binary_search(shard).is_ok());
         self.strayed |= !all_in(declared.as_slice());
         if self.held.is_empty() {
             return Ok(false);
@@ -259,7 +262,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
                 self.script.reach.learn(Reach::Wide);
                 return Err(Stop::Restarts);
             }
-            return self.escalate(&needed).map(|()| true);
+            return self.escalate(needed).map(|()| true);
         }
         if acts && can_restart && self.script.reach.get() == Reach::Unknown {
             self.script.reach.learn(Reach::Tried);
@@ -270,10 +273,10 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
 
     /// Takes the shards `needed` beside those that are held. Nobody waits while holding shards, so this only
     /// asks again for a little while: who has a shard without waiting gives it back by then.
-    fn escalate(&mut self, needed: &ShardSet) -> Result<(), Stop> {
+    fn escalate(&mut self, needed: &[ShardId]) -> Result<(), Stop> {
         let core = self.caller.core;
         let limit = u64::try_from(ESCALATION_MAX.as_nanos()).unwrap_or(u64::MAX);
-        for shard in needed.as_slice() {
+        for shard in needed {
             let Err(place) = self.more.binary_search_by_key(shard, |held| held.id) else {
                 continue;
             };

@@ -1,10 +1,10 @@
 //! EVAL, EVALSHA and FCALL.
 
 use super::ahead::KeysAhead;
-use super::engine::{Loading, reply_error};
+use super::engine::{KnownFunction, KnownScript, Loading, reply_error};
 use super::host::{Running, ScriptHost};
 use super::reach::{Learnt, Reach};
-use super::store::{Function, Script};
+use super::store::Script;
 use crate::apart::reborrow;
 use crate::caller::Caller;
 use crate::commands::error::ServerError;
@@ -18,10 +18,8 @@ use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_command_table::{Entry, ReplyError, ShardView};
 use darter_resp::{Args, ReplyWriter};
-use darter_script::{
-    Digest, Engine, LibraryFunction, RunArguments, ScriptError, ScriptFlags, script_header,
-};
-use std::sync::Arc;
+use darter_script::{Digest, Engine, RunArguments, ScriptError, ScriptFlags, script_header};
+use std::rc::Rc;
 
 /// How a command names the script it runs, and what the script may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,29 +42,29 @@ pub enum Named {
 
 /// What is run.
 enum Found {
-    Script(Arc<Script>),
-    Function(Arc<Function>, LibraryFunction),
+    Script(KnownScript),
+    Function(Rc<KnownFunction>),
 }
 
 impl Found {
     fn reach(&self) -> &Learnt {
         match self {
             Self::Script(script) => &script.reach,
-            Self::Function(function, _) => &function.reach,
+            Self::Function(known) => &known.function.reach,
         }
     }
 
     fn flags(&self) -> ScriptFlags {
         match self {
             Self::Script(script) => script.flags,
-            Self::Function(function, _) => function.flags,
+            Self::Function(known) => known.function.flags,
         }
     }
 
     fn name(&self) -> &str {
         match self {
             Self::Script(script) => &script.name,
-            Self::Function(function, _) => &function.name,
+            Self::Function(known) => &known.function.name,
         }
     }
 }
@@ -90,17 +88,16 @@ impl Core {
             return Reach::Unknown;
         }
         let scripts = &self.shared.scripts;
+        let mut own = self.scripts.borrow_mut();
         let digest = match source.named {
-            Named::ByText => Some(Digest::of(args.at(1))),
+            Named::ByText => Some(own.digest_of(args.at(1))),
             Named::ByDigest => Digest::parse(args.at(1)),
             Named::ByFunction => {
-                let libraries = scripts.libraries();
-                let found = libraries.function(args.at(1));
-                return found.map_or(Reach::Unknown, |(_, function)| function.reach.get());
+                return own.reach_of_function(scripts, args.at(1)).unwrap_or_default();
             }
         };
         digest
-            .and_then(|digest| self.scripts.borrow_mut().find(scripts, &digest))
+            .and_then(|digest| own.find(scripts, &digest))
             .map_or(Reach::Unknown, |script| script.reach.get())
     }
 }
@@ -133,10 +130,9 @@ fn run_shown(
         ahead.go_on(view);
         run_found(call, view, source, &mut engine, &found, keys, shown)
     });
-    let bytes = u64::try_from(engine.memory_bytes()).unwrap_or(u64::MAX);
-    call.shared.scripts.engine_bytes[call.core.worker.index()]
-        .store(bytes, std::sync::atomic::Ordering::Relaxed);
-    call.core.scripts.borrow_mut().end_run(engine);
+    let mut scripts = call.core.scripts.borrow_mut();
+    scripts.end_run(engine);
+    scripts.note_memory(call.statistics());
     result
 }
 
@@ -144,8 +140,10 @@ fn run_shown(
 fn key_count(call: &SessionCall<'_>, source: Source) -> Result<usize, ReplyError> {
     let args = call.args;
     let calls_function = source.named == Named::ByFunction;
-    if calls_function && call.shared.scripts.libraries().function(args.at(1)).is_none() {
-        return Err(ServerError::FunctionNotFound.into());
+    if calls_function {
+        let own = call.core.scripts.borrow();
+        own.reach_of_function(&call.shared.scripts, args.at(1))
+            .ok_or(ServerError::FunctionNotFound)?;
     }
     let count = parse_i64(args.at(2)).ok_or_else(|| {
         if calls_function {
@@ -169,8 +167,7 @@ fn find(call: &SessionCall<'_>, engine: &mut Engine, source: Source) -> Result<F
         Named::ByFunction => {
             let mut loading = Loading::new(&call.shared.stopwatch);
             own.load_libraries(scripts, engine, &mut loading);
-            let (function, compiled) = own.function(name).ok_or(ServerError::FunctionNotFound)?;
-            Ok(Found::Function(function, compiled))
+            Ok(Found::Function(own.function(name).ok_or(ServerError::FunctionNotFound)?))
         }
         Named::ByDigest => {
             let script = Digest::parse(name)
@@ -181,7 +178,7 @@ fn find(call: &SessionCall<'_>, engine: &mut Engine, source: Source) -> Result<F
             Ok(Found::Script(script))
         }
         Named::ByText => {
-            let digest = Digest::of(name);
+            let digest = own.digest_of(name);
             let script = match own.find(scripts, &digest) {
                 Some(script) => script,
                 None => add_script(call, engine, digest, name, false)?,
@@ -200,12 +197,12 @@ pub fn add_script(
     digest: Digest,
     text: &[u8],
     loaded: bool,
-) -> Result<Arc<Script>, ReplyError> {
+) -> Result<KnownScript, ReplyError> {
     let header = script_header(text).map_err(ReplyError::Line)?;
     engine.compile(digest, header.body).map_err(reply_error)?;
     let body_at = text.len() - header.body.len();
     let script = Script::new(digest, text, header.flags, body_at);
-    Ok(call.shared.scripts.add(script, loaded))
+    Ok(Rc::new(call.shared.scripts.add(script, loaded)))
 }
 
 fn run_found(
@@ -263,8 +260,8 @@ fn run_found(
     let mut reply = ReplyWriter::new(call.output, protocol);
     let result = match found {
         Found::Script(script) => engine.run(&script.digest, arguments, &mut host, &mut reply),
-        Found::Function(_, compiled) => {
-            engine.run_function(compiled, arguments, &mut host, &mut reply)
+        Found::Function(known) => {
+            engine.run_function(&known.compiled, arguments, &mut host, &mut reply)
         }
     };
     host.end();

@@ -150,7 +150,7 @@ pub struct Scripts {
     texts: Mutex<HashMap<Digest, Arc<Script>>>,
     /// Rises whenever scripts are forgotten: workers forget them then, too.
     generation: AtomicU64,
-    /// Counts uses of scripts.
+    /// Counts additions of scripts, so that what runs again and again writes nothing that workers share.
     clock: AtomicU64,
     /// Scripts forgotten because there were too many.
     evicted: AtomicU64,
@@ -159,8 +159,6 @@ pub struct Scripts {
     libraries_version: AtomicU64,
     /// Those that run, per worker.
     pub busy: Busy,
-    /// Memory of each worker's engine, in bytes.
-    pub engine_bytes: Box<[AtomicU64]>,
 }
 
 impl fmt::Debug for Scripts {
@@ -178,7 +176,6 @@ pub struct ScriptTotals {
     pub libraries: u64,
     pub functions: u64,
     pub functions_bytes: u64,
-    pub engines_bytes: u64,
 }
 
 impl Scripts {
@@ -192,7 +189,6 @@ impl Scripts {
             libraries: Mutex::default(),
             libraries_version: AtomicU64::new(0),
             busy: Busy::new(workers),
-            engine_bytes: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -208,10 +204,10 @@ impl Scripts {
 
     /// Notes that a script is used, so that it is not the one forgotten next.
     pub fn touch(&self, script: &Script) {
-        // One worker's clock would do as well; the order need not be exact.
-        let now = self.clock.load(Ordering::Relaxed).wrapping_add(1);
-        self.clock.store(now, Ordering::Relaxed);
-        script.used_at.store(now, Ordering::Relaxed);
+        let now = self.clock.load(Ordering::Relaxed);
+        if script.used_at.load(Ordering::Relaxed) != now {
+            script.used_at.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Adds a script that compiles, unless it is there. With `loaded` it stays until all are flushed.
@@ -222,6 +218,7 @@ impl Scripts {
         if loaded {
             script.loaded.store(true, Ordering::Relaxed);
         }
+        self.clock.fetch_add(1, Ordering::Relaxed);
         self.touch(&script);
         let is_evictable = |script: &Arc<Script>| !script.loaded.load(Ordering::Relaxed);
         // There can be very many that were loaded: a look at all of them is taken by those that were not.
@@ -281,11 +278,6 @@ impl Scripts {
             libraries: wide(libraries.0.len()),
             functions: wide(libraries.function_count()),
             functions_bytes: wide(libraries.memory_bytes()),
-            engines_bytes: self
-                .engine_bytes
-                .iter()
-                .map(|bytes| bytes.load(Ordering::Relaxed))
-                .sum(),
         }
     }
 

@@ -71,6 +71,22 @@ impl Worker {
         more
     }
 
+    /// Evicts some keys of every shard that is not out, because a command has taken much more than there was.
+    #[cold]
+    pub(super) fn make_room_everywhere(&mut self, turn: &Turn) {
+        let shared = self.core.shared;
+        let limits = self.core.limits.get();
+        for id in shared.router().shards() {
+            let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
+            let mut view = View::one(&mut held, shared.router());
+            work_observed(shared, limits.interest, &mut view, None, |view| {
+                shared.tend_memory(&limits.memory, view.first(), turn.now)
+            });
+            self.core.serve(&mut view, turn.now);
+            shared.cells.put_back(held, &ShardPost(&self.core.post));
+        }
+    }
+
     fn look_after_shards(&mut self, turn: &Turn) -> bool {
         let sweeps_waiters = self.sweeps_waiters(turn);
         let shared = self.core.shared;

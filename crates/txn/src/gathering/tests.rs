@@ -155,3 +155,33 @@ fn dropping_one_that_holds_shards_is_a_mistake() {
 fn it_wants_at_least_one_shard() {
     gathering(&[]);
 }
+
+#[test]
+fn a_patient_one_has_its_shard_when_it_comes_back_soon_and_else_reserves_it() {
+    let (cells, carrier) = (cells(1, Routing::Auto), Post::default());
+    let out = cells.cell(ShardId(0)).try_take().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut gathering = gathering(&[0]);
+            let step = gathering.advance_patiently(&cells, ALICE, ONE, u32::MAX);
+            gathering.release(&cells, &Post::default());
+            step
+        });
+        cells.put_back(out, &carrier);
+        assert_eq!(waiting.join().unwrap(), Step::Ready);
+    });
+    assert!(carrier.is_empty());
+
+    let out = cells.cell(ShardId(0)).try_take().unwrap();
+    let mut first = gathering(&[0]);
+    assert_eq!(first.advance_patiently(&cells, ALICE, ONE, 3), Step::Waiting);
+    let mut second = gathering(&[0]);
+    let step = second.advance_patiently(&cells, BOB, TWO, u32::MAX);
+    assert_eq!(step, Step::Waiting, "behind somebody else it does not look again");
+    cells.put_back(out, &carrier);
+    first.accept(carrier.expect_granted(ALICE, ONE));
+    first.release(&cells, &carrier);
+    second.accept(carrier.expect_granted(BOB, TWO));
+    second.release(&cells, &carrier);
+    assert!(carrier.is_empty());
+}

@@ -132,16 +132,18 @@ static MEMORY: &[Field] = &[
     field("allocator_muzzy", |_| Count(0)),
     field("total_system_memory", |_| Count(total_memory_bytes())),
     field("total_system_memory_human", |_| Human(total_memory_bytes())),
-    field("used_memory_lua", |info| Count(info.scripts.engines_bytes)),
-    field("used_memory_vm_eval", |info| Count(info.scripts.engines_bytes)),
-    field("used_memory_lua_human", |info| Human(info.scripts.engines_bytes)),
+    field("used_memory_lua", |info| Count(info.engine_bytes)),
+    field("used_memory_vm_eval", |info| {
+        Count(info.engine_bytes.saturating_sub(info.library_bytes))
+    }),
+    field("used_memory_lua_human", |info| Human(info.engine_bytes)),
     field("used_memory_scripts_eval", |info| Count(info.scripts.scripts_bytes)),
     field("number_of_cached_scripts", |info| Count(info.scripts.scripts)),
     field("number_of_functions", |info| Count(info.scripts.functions)),
     field("number_of_libraries", |info| Count(info.scripts.libraries)),
-    field("used_memory_vm_functions", |_| Count(0)),
-    field("used_memory_vm_total", |info| Count(info.scripts.engines_bytes)),
-    field("used_memory_vm_total_human", |info| Human(info.scripts.engines_bytes)),
+    field("used_memory_vm_functions", |info| Count(info.library_bytes)),
+    field("used_memory_vm_total", |info| Count(info.engine_bytes)),
+    field("used_memory_vm_total_human", |info| Human(info.engine_bytes)),
     field("used_memory_functions", |info| Count(info.scripts.functions_bytes)),
     field("used_memory_scripts", |info| {
         Count(info.scripts.scripts_bytes + info.scripts.functions_bytes)

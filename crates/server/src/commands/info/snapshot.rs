@@ -46,6 +46,9 @@ pub(crate) struct Snapshot {
     /// What is used when there is no key and no client.
     pub(crate) startup_bytes: u64,
     pub(crate) scripts: ScriptTotals,
+    /// Memory of the workers' engines of scripts, and what of that libraries take.
+    pub(crate) engine_bytes: u64,
+    pub(crate) library_bytes: u64,
     /// Set aside by the allocator.
     pub(crate) committed_bytes: u64,
     pub(crate) peak_bytes: u64,
@@ -195,6 +198,8 @@ impl Snapshot {
             log: shared.journal.status(),
             startup_bytes: shared.startup_bytes,
             scripts: shared.scripts.totals(),
+            engine_bytes: shared.statistics.iter().map(|worker| worker.engine_bytes.read()).sum(),
+            library_bytes: shared.statistics.iter().map(|worker| worker.library_bytes.read()).sum(),
             committed_bytes: as_u64(allocator::committed_bytes()),
             buffer_bytes,
             peak_bytes,

@@ -3,7 +3,9 @@
 use super::BASE;
 use crate::commands::error::ServerError;
 use crate::pubsub::Kind;
+use crate::pubsub::listing::{CHANNELS_AT_ONCE_MAX, Listing, write_channels, write_counts};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::survey::Question;
 use darter_command_table::{Arg, Arity, Command, Flags};
 
 /// The container.
@@ -138,24 +140,22 @@ fn channels(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
         let subcommand = call.args.at(1).to_vec();
         return Err(ServerError::SubcommandArguments { command: "PUBSUB", subcommand }.into());
     }
-    let found = call.shared.pubsub.channels(kind, call.args.get(2));
-    let mut reply = call.reply();
-    reply.array(found.len());
-    for channel in found {
-        reply.bulk(&channel);
+    let (pattern, directory) = (call.args.get(2), &call.shared.pubsub);
+    if directory.count(kind) > CHANNELS_AT_ONCE_MAX {
+        let pattern = pattern.map(Box::from);
+        return call
+            .ask_own_worker(Question::Listeners(Listing::Channels { kind, pattern }.into()));
     }
+    write_channels(directory, kind, pattern, &mut call.reply());
     Ok(Flow::Next)
 }
 
 fn subscriber_counts(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
-    let asked = call.args.tail(2);
-    let shared = call.shared;
-    let mut reply = call.reply();
-    reply.array(asked.len() * 2);
-    for channel in asked.iter() {
-        let count = shared.pubsub.subscriber_count(kind, channel);
-        reply.bulk(channel);
-        reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let channels = call.args.tail(2);
+    if channels.len() > CHANNELS_AT_ONCE_MAX {
+        let channels = channels.into();
+        return call.ask_own_worker(Question::Listeners(Listing::Counts { kind, channels }.into()));
     }
+    write_counts(&call.shared.pubsub, kind, channels, &mut call.reply());
     Ok(Flow::Next)
 }
