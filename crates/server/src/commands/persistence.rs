@@ -41,17 +41,12 @@ fn rewrite(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
     let is_given_up = under_way.as_ref().is_some_and(|save| save.is_cancelled());
     let answer = match under_way.filter(|_| !is_given_up).map(|save| save.purpose) {
         Some(Purpose::LogBase) => return Err(ServerError::RewriteUnderWay.into()),
-        Some(Purpose::File) => {
-            shared.journal.ask_for_base();
-            SCHEDULED
-        }
         None if call.nested || is_given_up || shared.journal.is_ending() => {
             shared.journal.ask_for_base();
             if call.nested { SCHEDULED } else { STARTED }
         }
         None if shared.saving.begin(shared, view, Purpose::LogBase, None, now).is_ok() => STARTED,
-        // Another one was begun since somebody looked.
-        None => {
+        Some(Purpose::File) | None => {
             shared.journal.ask_for_base();
             SCHEDULED
         }
