@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import socket
 import sys
+import tempfile
 import threading
 import unittest
 from collections.abc import Callable
@@ -21,6 +23,8 @@ from harness.report import join_number_lists, table
 from harness.resp import Connection, ServerError, encode
 from harness.scenarios import COMMANDS_PER_BATCH, KEY_COUNT, Dataset, all_scenarios
 from harness.servers import Server, ServerSpec, darter_specs, peer_spec
+from harness.traces import ORACLE, SIZE_MAX, read_trace
+from harness.workloads import WORKLOADS
 
 PONG_SERVER = """
 import socket, sys
@@ -296,6 +300,40 @@ class Output(unittest.TestCase):
         joined = join_number_lists(text)
         self.assertIn("[ 1.5, 2, -3e-05 ]", joined)
         self.assertEqual(json.loads(joined), json.loads(text))
+
+
+class TracesAndWorkloads(unittest.TestCase):
+    def read(self, form: str, content: bytes, requests: int = 100) -> list[tuple[int, int]]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "trace"
+            path.write_bytes(content)
+            return list(read_trace(path, form, requests))
+
+    def test_blocks_of_arc_are_counted_up(self) -> None:
+        self.assertEqual(self.read("arc", b"5 2 0 1\n\n9 1 0 2\n"), [(5, 512), (6, 512), (9, 512)])
+
+    def test_lirs_has_a_block_per_line(self) -> None:
+        self.assertEqual(self.read("lirs", b"3\n*\n4\n"), [(3, 512), (4, 512)])
+
+    def test_oracle_is_binary_and_sizes_are_bounded(self) -> None:
+        records = ORACLE.pack(1, 7, 100, -1) + ORACLE.pack(2, 1 << 60, 1 << 30, 5)
+        self.assertEqual(self.read("oracle", records), [(7, 100), (1 << 60, SIZE_MAX)])
+        self.assertEqual(self.read("oracle", records, 1), [(7, 100)])
+        with self.assertRaises(ValueError):
+            self.read("oracle", records[:-1])
+
+    def test_reads_of_twitter_count(self) -> None:
+        lines = b"0,a,1,30,c,get,0\n0,b,1,0,c,gets,0\n1,a,1,30,c,set,9\n1,a,1,30,c,get,0\n"
+        self.assertEqual(self.read("twitter", lines), [(0, 30), (1, 1), (0, 30)])
+        with self.assertRaises(ValueError):
+            self.read("twitter", b"1,2\n")
+
+    def test_workloads_are_as_long_as_asked_for_and_repeat(self) -> None:
+        for workload in WORKLOADS:
+            first = workload.make(random.Random(5), 100, 1000)
+            self.assertEqual(len(first), 1000, workload.name)
+            self.assertEqual(list(first), list(workload.make(random.Random(5), 100, 1000)))
+            self.assertIn(workload.size_of(first[0]), workload.value_bytes)
 
 
 if __name__ == "__main__":

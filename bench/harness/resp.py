@@ -90,6 +90,16 @@ class Connection:
         if received != expected:
             raise ServerError(f"unexpected replies: {received[:100].decode(errors='replace')}")
 
+    def is_bulk_there(self) -> bool:
+        """Reads a bulk string and throws it away; whether it was one rather than null."""
+        line = self.read_line()
+        if line[:1] != b"$":
+            raise ServerError(f"load: {line.decode(errors='replace')}")
+        if line == b"$-1":
+            return False
+        self._read_exactly(int(line[1:]) + 2)
+        return True
+
     def _receive(self) -> bytes:
         received = self._socket.recv(RECEIVE_BYTES)
         if not received:

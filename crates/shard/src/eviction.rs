@@ -5,15 +5,23 @@
 //! scores lower than it did, and is dropped.
 //!
 //! The keys of a shard are a random part of all keys, so a choice per shard is as good as one over all.
+//!
+//! `allkeys-s3` and `volatile-s3` choose otherwise: see [`s3`].
 
 use crate::access::{LfuOptions, counter, idle_seconds};
 use crate::key::Key;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Keyspace, is_due};
 use crate::news::Interest;
 use crate::shard::{Database, Shard};
 use darter_base::{DbIndex, UnixMillis};
 use darter_structures::{BlockRef, Marks};
 use darter_value::Object;
+
+mod ghost;
+mod queues;
+mod s3;
+
+pub(crate) use queues::Queues;
 
 /// Candidates that wait.
 const POOL_LEN: usize = 16;
@@ -21,7 +29,8 @@ const POOL_LEN: usize = 16;
 /// Which keys go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvictionOrder {
-    /// Those not used for the longest time.
+    /// Those not used for the longest time; or not changed, where changes are
+    /// [noted](crate::AccessNotes::Changes).
     Lru,
     /// Those used the least.
     Lfu(LfuOptions),
@@ -29,6 +38,9 @@ pub enum EvictionOrder {
     Random,
     /// Those that expire the soonest; only keys that do.
     Ttl,
+    /// New ones that were not used again, then those not used lately; S3-FIFO. Queues have to be
+    /// [noted](crate::AccessNotes::Queues).
+    S3,
 }
 
 /// Which keys may be evicted (`maxmemory-policy` but for `noeviction`), and how they are found.
@@ -67,7 +79,7 @@ impl EvictionPolicy {
         Some(match self.order {
             EvictionOrder::Lru => idle_seconds(entry.stamp(), now).into(),
             EvictionOrder::Lfu(options) => 255 - u64::from(counter(entry.stamp(), options, now)),
-            EvictionOrder::Random => 0,
+            EvictionOrder::Random | EvictionOrder::S3 => 0,
             EvictionOrder::Ttl => u64::MAX - deadline?.millis().cast_unsigned(),
         })
     }
@@ -109,6 +121,9 @@ impl Shard {
     /// Deletes the key that `policy` chooses; `false` if this try found none, which does not mean that there
     /// is none. What takes long to free is left as garbage.
     pub fn evict(&mut self, policy: &EvictionPolicy, now: UnixMillis) -> bool {
+        if policy.order == EvictionOrder::S3 {
+            return self.evict_from_queues(policy, now);
+        }
         let databases = self.databases().len();
         for index in 0..databases {
             self.sample(index, policy, now);
@@ -153,6 +168,9 @@ impl Shard {
 
 impl Keyspace<'_> {
     fn evict(&mut self, position: darter_structures::Position, key: &Key<'_>) {
+        if is_due(self.database.table.view(position), self.now) {
+            return self.expire(position, key);
+        }
         self.discard_at(position, key);
         self.common.statistics.evicted += 1;
         self.database.tell(key, self.common);

@@ -255,6 +255,17 @@ impl Keyspace<'_> {
         }
     }
 
+    /// Notes a change.
+    #[inline]
+    fn touch_changed(&mut self, position: Position) {
+        let table = &mut self.database.table;
+        let stamp = table.view(position).stamp();
+        let touched = self.common.access.changed(stamp, self.now);
+        if touched != stamp {
+            table.set_stamp(position, touched);
+        }
+    }
+
     /// Replaces the entry of `key` by what `change` makes of it. Every change of an entry ends here, in
     /// [`remove_at`](Self::remove_at) or in [`insert`](Self::insert): a snapshot has to have the entry first.
     #[inline]
@@ -310,7 +321,7 @@ impl Keyspace<'_> {
     /// Deletes a key whose deadline has passed, unless such keys are to stay. The only place besides active
     /// expiry where keys expire.
     #[cold]
-    fn expire(&mut self, position: Position, key: &Key<'_>) {
+    pub(crate) fn expire(&mut self, position: Position, key: &Key<'_>) {
         if self.common.keeps_expired {
             return;
         }

@@ -191,6 +191,9 @@ impl Shard {
                 self.common.garbage.discard_table(table);
             }
         }
+        if scope == FlushScope::All {
+            self.common.access.forget_keys();
+        }
         self.common.changes += count as u64;
         self.common.news.flushed |= self.common.news.is_wanted();
         count
@@ -447,6 +450,7 @@ impl Shard {
                 .map(|db| db.table.bytes() + db.watches.heap_bytes() + db.waiters.heap_bytes())
                 .sum::<usize>()
             + self.common.garbage.bytes()
+            + self.common.access.heap_bytes()
             + self.common.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes())
     }
 

@@ -168,7 +168,7 @@ fn hint_of(entry: BlockRef<'_, Object>, access: &Access, now: UnixMillis) -> Hin
             let counter = crate::access::counter(entry.stamp(), options, now);
             Hint::Frequency(u8::try_from(counter).unwrap_or(u8::MAX))
         }
-        (None, AccessNotes::Clock) => Hint::None,
+        (None, AccessNotes::Clock | AccessNotes::Changes | AccessNotes::Queues) => Hint::None,
     }
 }
 

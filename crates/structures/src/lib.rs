@@ -40,4 +40,4 @@ pub use member::{Member, MemberRef};
 pub use packed::{Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place};
 pub use ranked::RankedMembers;
 pub use size::good_size;
-pub use table::{Drain, Entry, EntryView, Found, Marks, Position, Table};
+pub use table::{Drain, Entry, EntryView, Found, Hand, Judgement, Marks, Position, Table, Turned};

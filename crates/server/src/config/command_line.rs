@@ -7,6 +7,7 @@
 //! stands for standard input. Beside Redis's, `--name=value` is understood.
 
 use crate::config::line::quoted;
+use crate::config::load::CACHE_MODE;
 use crate::config::table::row_named;
 use darter_base::split_args::{append_quoted, split_args};
 
@@ -77,12 +78,17 @@ fn begin_line(option: &[u8], next: Option<&Vec<u8>>) -> Beginning {
     let has_value = split_args(option).map_or(true, |words| words.len() > 1);
     // `--save` without anything means no save points: people build command lines from lists that
     // may be empty.
+    let is_cache_mode = option.eq_ignore_ascii_case(CACHE_MODE.as_bytes());
     let is_empty_save = option.eq_ignore_ascii_case(b"save");
     match next {
         Some(next) if is_empty_save && next.starts_with(b"--") => {
             Beginning { text: quoted("save", b""), has_value: true }
         }
         None if is_empty_save => Beginning { text: quoted("save", b""), has_value },
+        // The one switch that is complete without a value.
+        _ if is_cache_mode && next.is_none_or(|next| next.starts_with(b"--")) => {
+            Beginning { text: quoted(CACHE_MODE, b"yes"), has_value: true }
+        }
         _ => Beginning { text: option.to_vec(), has_value },
     }
 }
@@ -127,6 +133,15 @@ mod tests {
         assert_eq!(lines(&["--save", "--port", "1"]), [r#"save """#, r#"port "1""#]);
         assert_eq!(lines(&["--port", "1", "--save"]), [r#"port "1""#, r#"save """#]);
         assert_eq!(lines(&["--save", "60", "1"]), [r#"save "60" "1""#]);
+    }
+
+    #[test]
+    fn cache_mode_needs_no_value() {
+        let expected = [r#"cache-mode "yes""#, r#"port "1""#];
+        assert_eq!(lines(&["--cache-mode", "--port", "1"]), expected);
+        assert_eq!(lines(&["--cache-mode", "yes", "--port", "1"]), expected);
+        assert_eq!(lines(&["--port", "1", "--cache-mode"])[1], expected[0]);
+        assert_eq!(lines(&["--cache-mode=no"]), ["cache-mode=no"]);
     }
 
     #[test]

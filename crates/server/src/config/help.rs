@@ -25,7 +25,11 @@ Examples:
   darter
   darter /etc/darter.conf --port 7000 --save ''
   darter --bind 127.0.0.1 -::1 --maxmemory 75% --maxmemory-policy allkeys-lru
+  darter --cache-mode
   echo 'maxmemory 1gb' | darter -
+
+--cache-mode makes a cache of what memory there is: it stands for --maxmemory-policy allkeys-s3 and for
+--maxmemory auto, or 75% of the machine where there is no container. Options behind it change either.
 ";
 
 /// Column in which summaries begin.

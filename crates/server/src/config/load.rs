@@ -6,6 +6,7 @@
 
 use crate::config::files;
 use crate::config::line::{Line, LoadError, Place, quoted};
+use crate::config::memory_limit;
 use crate::config::store::{ConfigStore, SetError};
 use crate::config::table::{Row, row_named, rows};
 use crate::config::value::Kind;
@@ -119,8 +120,17 @@ impl Loader {
     ) -> Result<(), LoadError> {
         let mut variables: Vec<(String, Vec<u8>)> = variables.collect();
         // The order of an environment means nothing; Redis's own variable counts least.
-        variables.sort_by_key(|(name, _)| (name != "REDIS_PASSWORD", name.clone()));
+        // What stands for others comes before them, too.
+        let counts_most = |name: &str| name != "REDIS_PASSWORD" && name != variable_of(CACHE_MODE);
+        variables.sort_by_key(|(name, _)| (counts_most(name), name.clone()));
         for (variable, value) in variables {
+            if variable == variable_of(CACHE_MODE) {
+                self.set(&Line {
+                    text: quoted(CACHE_MODE, &value),
+                    place: Place::Variable(variable),
+                })?;
+                continue;
+            }
             let Some(row) = row_of_variable(&variable) else { continue };
             let text = quoted(row.parameter.name, &value);
             self.is_given[row.index] = false;
@@ -202,6 +212,9 @@ impl Loader {
         let Some((name, words)) = line.split() else {
             return refuse("Unbalanced quotes in configuration line");
         };
+        if name.eq_ignore_ascii_case(CACHE_MODE) {
+            return self.set_cache_mode(line, &words).map(|()| None);
+        }
         if let Some(row) = row_named(name.as_bytes()) {
             self.set_parameter(line, row, &words)?;
             return Ok(None);
@@ -251,6 +264,22 @@ impl Loader {
         Ok(())
     }
 
+    /// `cache-mode yes` stands for the lines that make a cache of all the memory there is.
+    fn set_cache_mode(&mut self, line: &Line, words: &[Vec<u8>]) -> Result<(), LoadError> {
+        let [word] = words else { return Err(LoadError::of(line, BAD_DIRECTIVE)) };
+        if word.eq_ignore_ascii_case(b"no") {
+            return Ok(());
+        }
+        if !word.eq_ignore_ascii_case(b"yes") {
+            return Err(LoadError::of(line, "argument must be 'yes' or 'no'"));
+        }
+        for (name, value) in cache_mode_lines() {
+            let Some(row) = row_named(name.as_bytes()) else { continue };
+            self.set_parameter(line, row, &[value.as_bytes().to_vec()])?;
+        }
+        Ok(())
+    }
+
     fn set_password(&mut self, password: &[u8]) -> Result<(), LoadError> {
         let text = quoted("requirepass", password);
         self.set(&Line { text, place: Place::CommandLine }).map(|_| ())
@@ -280,6 +309,16 @@ impl Loader {
             Err(error @ SetError::Unknown(_)) => Err(LoadError::of(line, error.to_string())),
         }
     }
+}
+
+/// Not a parameter, but a line that stands for others: what is set behind it counts, as behind those.
+pub(super) const CACHE_MODE: &str = "cache-mode";
+
+/// The parameters `cache-mode yes` sets.
+fn cache_mode_lines() -> [(&'static str, &'static str); 2] {
+    // Without a container `auto` is no limit, and a cache has one.
+    let maxmemory = if memory_limit::maxmemory() == 0 { "75%" } else { "auto" };
+    [("maxmemory", maxmemory), ("maxmemory-policy", "allkeys-s3")]
 }
 
 /// What Redis says of a line it cannot make anything of.
@@ -324,6 +363,35 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[test]
+    fn cache_mode_stands_for_other_lines() {
+        let mut loader = Loader::new();
+        let text = b"maxmemory-policy allkeys-lru\ncache-mode yes\nmaxmemory-samples 3\n";
+        loader.standard_input(text).unwrap();
+        options(&mut loader, &["--maxmemory", "100mb"]).unwrap();
+        let store = loader.finish().unwrap().store;
+        assert_eq!(store.text("maxmemory-policy"), "allkeys-s3");
+        assert_eq!(store.text("maxmemory"), "104857600");
+
+        let mut loader = Loader::new();
+        options(&mut loader, &["--cache-mode", "--port", "1"]).unwrap();
+        assert!(loader.finish().unwrap().store.current().maxmemory_bytes > 0);
+
+        let mut loader = Loader::new();
+        let variables = [("DARTER_CACHE_MODE", "yes"), ("DARTER_MAXMEMORY", "7mb")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        loader.environment(variables.into_iter()).unwrap();
+        let store = loader.finish().unwrap().store;
+        assert_eq!(store.text("maxmemory-policy"), "allkeys-s3");
+        assert_eq!(store.current().maxmemory_bytes, 7 << 20);
+
+        let mut loader = Loader::new();
+        options(&mut loader, &["--cache-mode", "no"]).unwrap();
+        assert_eq!(loader.finish().unwrap().store.text("maxmemory-policy"), "noeviction");
+        assert!(options(&mut Loader::new(), &["--cache-mode", "maybe"]).is_err());
+        assert!(options(&mut Loader::new(), &["--cache-mode", "yes", "yes"]).is_err());
     }
 
     fn options(loader: &mut Loader, words: &[&str]) -> Result<(), LoadError> {

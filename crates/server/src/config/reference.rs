@@ -32,6 +32,9 @@ file and options, and `save ""` forgets those before it.
 * **`include FILE`** reads another file where the line stands. `*`, `?` and `[...]` match names and may
   match none. A relative path begins at the working directory or, when there is nothing, beside the
   file that includes. Files may include each other 16 deep, not themselves.
+* **`cache-mode yes`**, or just `--cache-mode`, makes a cache of what memory there is: it stands for
+  `maxmemory-policy allkeys-s3` and `maxmemory auto`, or 75% of the machine where there is no container. What is
+  set behind it counts.
 * **`rename-command NAME OTHER`** lets clients call a command by another name only; `""` takes it
   away. COMMAND goes on listing it by its own name.
 * **Options** take every word up to the next `--name`. A word that begins with `--` is a value right

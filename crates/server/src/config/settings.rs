@@ -236,6 +236,10 @@ pub enum MaxmemoryPolicy {
     AllkeysRandom,
     #[default]
     NoEviction,
+    VolatileLrm,
+    AllkeysLrm,
+    VolatileS3,
+    AllkeysS3,
 }
 
 impl MaxmemoryPolicy {
@@ -249,6 +253,10 @@ impl MaxmemoryPolicy {
         "allkeys-lfu",
         "allkeys-random",
         "noeviction",
+        "volatile-lrm",
+        "allkeys-lrm",
+        "volatile-s3",
+        "allkeys-s3",
     ];
 
     /// The policy with the name of this index.
@@ -262,6 +270,10 @@ impl MaxmemoryPolicy {
             Self::AllkeysLfu,
             Self::AllkeysRandom,
             Self::NoEviction,
+            Self::VolatileLrm,
+            Self::AllkeysLrm,
+            Self::VolatileS3,
+            Self::AllkeysS3,
         ][choice]
     }
 }
@@ -271,15 +283,23 @@ impl EvictionSettings {
     pub fn policy(&self) -> Option<EvictionPolicy> {
         use MaxmemoryPolicy as Name;
         let order = match self.policy {
-            Name::VolatileLru | Name::AllkeysLru => EvictionOrder::Lru,
+            Name::VolatileLru | Name::AllkeysLru | Name::VolatileLrm | Name::AllkeysLrm => {
+                EvictionOrder::Lru
+            }
             Name::VolatileLfu | Name::AllkeysLfu => EvictionOrder::Lfu(self.lfu_options()),
             Name::VolatileRandom | Name::AllkeysRandom => EvictionOrder::Random,
             Name::VolatileTtl => EvictionOrder::Ttl,
+            Name::VolatileS3 | Name::AllkeysS3 => EvictionOrder::S3,
             Name::NoEviction => return None,
         };
         let only_volatile = matches!(
             self.policy,
-            Name::VolatileLru | Name::VolatileLfu | Name::VolatileRandom | Name::VolatileTtl
+            Name::VolatileLru
+                | Name::VolatileLfu
+                | Name::VolatileRandom
+                | Name::VolatileTtl
+                | Name::VolatileLrm
+                | Name::VolatileS3
         );
         Some(EvictionPolicy { order, only_volatile, samples: self.samples })
     }
@@ -290,6 +310,8 @@ impl EvictionSettings {
             MaxmemoryPolicy::VolatileLfu | MaxmemoryPolicy::AllkeysLfu => {
                 AccessNotes::Frequency(self.lfu_options())
             }
+            MaxmemoryPolicy::VolatileLrm | MaxmemoryPolicy::AllkeysLrm => AccessNotes::Changes,
+            MaxmemoryPolicy::VolatileS3 | MaxmemoryPolicy::AllkeysS3 => AccessNotes::Queues,
             _ => AccessNotes::Clock,
         }
     }

@@ -68,7 +68,7 @@ impl<'a> LibraryChange<'a> {
     }
 
     /// Replaces the libraries by what `change` makes of them, and records that as the command of these words, which
-    /// does the same however often it is run. What a client loads is compiled here at once, elsewhere when it is called.
+    /// does the same however often it is run.
     pub fn change(
         &self,
         words: &[&[u8]],
@@ -86,13 +86,7 @@ impl<'a> LibraryChange<'a> {
                     None => self.shared.journal.record(db, args.as_args()),
                 }
             }
-            Ok::<_, ReplyError>(changed)
-        })?;
-        if self.db.is_some() {
-            let mut own = self.scripts.borrow_mut();
-            own.follow_libraries(&self.shared.scripts, self.worker, &self.shared.stopwatch)?;
-            own.note_memory(&self.shared.statistics[self.worker.index()]);
-        }
-        Ok(())
+            Ok(changed)
+        })
     }
 }

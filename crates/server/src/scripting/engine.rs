@@ -212,22 +212,6 @@ impl WorkerScripts {
         self.library_bytes += bytes;
     }
 
-    /// Compiles the libraries there are now, unless a script runs: then the next one has it done.
-    pub fn follow_libraries(
-        &mut self,
-        scripts: &Scripts,
-        worker: WorkerId,
-        stopwatch: &'static Stopwatch,
-    ) -> Result<(), ReplyError> {
-        if self.is_running {
-            return Ok(());
-        }
-        let mut engine = self.take_engine(worker)?;
-        self.load_libraries(scripts, &mut engine, &mut Loading::new(stopwatch));
-        self.put_back(engine);
-        Ok(())
-    }
-
     /// Notes what the engine takes, and what libraries take of that, unless a script runs in it.
     pub fn note_memory(&self, statistics: &WorkerStatistics) {
         let Some(engine) = &self.engine else { return };

@@ -73,7 +73,7 @@ impl Keyspace<'_> {
     ) -> Result<Option<R>, WrongType> {
         let Some(position) = self.locate(key) else { return Ok(None) };
         let _: &T = collection_of(value_of(self.database.table.view(position)))?;
-        self.touch(position);
+        self.touch_changed(position);
         Ok(Some(self.edit_at(key, position, edit)))
     }
 
@@ -86,7 +86,7 @@ impl Keyspace<'_> {
     ) -> Result<R, WrongType> {
         if let Some(position) = self.locate(key) {
             let _: &T = collection_of(value_of(self.database.table.view(position)))?;
-            self.touch(position);
+            self.touch_changed(position);
             return Ok(self.edit_at(key, position, edit));
         }
         let mut collection = T::default();
@@ -127,7 +127,7 @@ impl Keyspace<'_> {
             block.replace(Payload::Boxed(Box::new(collection.into_object())), deadline)
         });
         self.common.garbage.discard_value(old_value);
-        self.touch(position);
+        self.touch_changed(position);
         self.changed(key, changes);
     }
 

@@ -46,7 +46,7 @@ impl Keyspace<'_> {
             Some(position) => {
                 let value = value_of(self.database.table.view(position));
                 let len = value.string_len().ok_or(WrongType)?;
-                self.touch(position);
+                self.touch_changed(position);
                 (position, len < len_min)
             }
             None => (self.create(key, Payload::Bytes(&[]), Expiry::Clear), true),

@@ -5,6 +5,7 @@ use darter_structures::{Block, Deadline, Payload, Position};
 use darter_value::{LargeString, Object, ValueRef, integer};
 
 use super::{Detached, Keyspace, value_of};
+use crate::access::AccessNotes;
 use crate::key::{Expiry, Key, Previous};
 use crate::news::Interest;
 
@@ -56,7 +57,7 @@ impl Keyspace<'_> {
                 block.replace(Payload::Integer(integer), deadline)
             });
             self.common.garbage.discard_value(old_value);
-            self.touch(position);
+            self.touch_changed(position);
             integer
         } else {
             let integer = update(None)?;
@@ -79,7 +80,7 @@ impl Keyspace<'_> {
             let result = block.boxed_mut().map(edit);
             (block, result)
         })?;
-        self.touch(position);
+        self.touch_changed(position);
         self.changed(key, 1);
         Some(result)
     }
@@ -110,6 +111,9 @@ impl Keyspace<'_> {
     pub fn set_deadline(&mut self, key: &Key<'_>, deadline: Option<Deadline>) -> bool {
         let Some(position) = self.locate(key) else { return false };
         self.update_at(position, key, |block| (block.with_deadline(deadline), ()));
+        if self.common.access.notes() == AccessNotes::Changes {
+            self.touch_changed(position);
+        }
         self.changed(key, 1);
         true
     }
@@ -136,7 +140,7 @@ impl Keyspace<'_> {
         self.note(Interest::CREATED, "new", key);
         let mut block =
             if block.view().key() == key.bytes { block } else { block.with_key(key.bytes) };
-        block.set_stamp(self.common.access.first(self.now));
+        block.set_stamp(self.common.access.first(self.database.index, key.hash, self.now));
         let previous = if let Some(position) = self.locate(key) {
             let old = self.update_at(position, key, |old| (block, old));
             self.common.garbage.discard_block(old);
@@ -187,7 +191,7 @@ impl Keyspace<'_> {
                 block.replace(payload, deadline)
             });
             self.common.garbage.discard_value(old_value);
-            self.touch(position);
+            self.touch_changed(position);
             Previous::Present
         } else {
             self.create(key, payload, expiry);
@@ -209,7 +213,7 @@ impl Keyspace<'_> {
             Expiry::At(deadline) => Some(deadline),
         };
         let mut block = Block::new(key.bytes, payload, deadline);
-        block.set_stamp(self.common.access.first(self.now));
+        block.set_stamp(self.common.access.first(self.database.index, key.hash, self.now));
         self.note(Interest::CREATED, "new", key);
         self.insert(key, block)
     }

@@ -46,10 +46,12 @@ mod entry;
 mod growth;
 mod overflow;
 mod scan;
+mod turn;
 mod word;
 
 pub use entry::{Entry, EntryView};
 pub use scan::SCAN_CURSOR_BITS;
+pub use turn::{Hand, Judgement, Turned};
 pub use word::Marks;
 
 use directory::{Directory, NEVER};
