@@ -43,6 +43,7 @@ pub struct Call<'a> {
 
 /// Configuration that commands check arguments against.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 pub struct CallLimits {
     /// Longest string value, in bytes (`proto-max-bulk-len`).
     pub string_bytes_max: u64,
@@ -66,6 +67,10 @@ pub struct CallLimits {
     /// Whether keys that have expired stay until somebody writes them: while changes are held back, nothing is
     /// to happen that a replica would have to be told.
     pub keeps_expired: bool,
+    /// Whether the checksums of payloads are looked at: but for tests they are.
+    pub checks_payloads: bool,
+    /// Whether data are being saved, so that changes of long values may have to be put off.
+    pub is_saving: bool,
     /// The time of day while recorded commands are run again: a command is given a time then at which nothing is
     /// due, so that it finds what it found when it was recorded.
     pub replayed_at: Option<UnixMillis>,
@@ -82,11 +87,11 @@ pub enum RdbVersions {
 
 impl CallLimits {
     /// Whether a command is nothing but its handler: nobody hears of what it does, and nothing is kept within
-    /// limits.
+    /// limits or has to be written first.
     #[inline]
     pub const fn are_plain(&self) -> bool {
         // One branch for all.
-        !(self.interest.any() | self.memory.is_set() | self.keeps_expired)
+        !(self.interest.any() | self.memory.is_set() | self.keeps_expired | self.is_saving)
     }
 
     /// The same for a command that is a part of another one: it runs in one piece, and whoever runs the whole

@@ -17,6 +17,8 @@ pub enum ReplyError {
     WrongType,
     /// Options in an order or combination the command does not have.
     Syntax,
+    /// A value in the RDB format, of the type with this number, that is malformed.
+    MalformedValue(u8),
     /// An argument, or the stored value, is no signed 64-bit number.
     NotAnInteger,
     /// An argument, or the stored value, is no floating-point number.
@@ -92,6 +94,7 @@ impl ReplyError {
         let text = match self {
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Self::Syntax => "ERR syntax error",
+            Self::MalformedValue(_) => "ERR Bad data format",
             Self::NotAnInteger => "ERR value is not an integer or out of range",
             Self::NotAFloat => "ERR value is not a valid float",
             Self::NoSuchKey => "ERR no such key",

@@ -103,6 +103,8 @@ impl Bench {
                 slices: false,
                 by_script: false,
                 keeps_expired: false,
+                is_saving: false,
+                checks_payloads: true,
                 replayed_at: None,
                 string_bytes_max: 512 << 20,
                 databases: 16,

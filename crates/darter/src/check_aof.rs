@@ -186,7 +186,7 @@ fn check_file(
         return Err("Aborting...".to_owned());
     }
     report.cut().map_err(|error| format!("Failed to truncate AOF {shown}: {error}"))?;
-    say(&format!("Successfully truncated {role} {shown}\n"));
+    say(&format!("Successfully truncated AOF {shown}\n"));
     Ok(())
 }
 

@@ -125,10 +125,14 @@ impl fmt::Display for Why {
                     newer.display()
                 )
             }
-            Self::Torn(reason)
-            | Self::Damaged(reason)
-            | Self::Foreign(reason)
-            | Self::Refused(reason) => out.write_str(reason),
+            // As the peers say it, for those who search logs for that.
+            Self::Torn(reason) => {
+                write!(out, "Unexpected end of file reading the append only file: {reason}")
+            }
+            Self::Damaged(reason) => {
+                write!(out, "Bad file format reading the append only file: {reason}")
+            }
+            Self::Foreign(reason) | Self::Refused(reason) => out.write_str(reason),
         }
     }
 }

@@ -6,6 +6,8 @@
 
 /// Strings of Redis that are not longer are not worth it.
 const TEXT_BYTES_MIN: usize = 21;
+/// Packing a longer one would take longer than others should wait.
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
 /// What must be saved, as in Redis.
 const SAVED_BYTES_MIN: usize = 4;
 
@@ -47,10 +49,10 @@ impl Compressor {
     /// `text`, packed; `None` if that is not wanted or saves too little.
     pub(crate) fn compressed(&mut self, text: &[u8]) -> Option<&[u8]> {
         let table = self.table.as_mut()?;
-        if text.len() < TEXT_BYTES_MIN {
+        if !(TEXT_BYTES_MIN..=TEXT_BYTES_MAX).contains(&text.len()) {
             return None;
         }
-        // Positions are numbers of 32 bits; what is longer is left as it is.
+        // Positions are numbers of 32 bits.
         let len = u32::try_from(text.len()).ok()?;
         let end = table.base.checked_add(len).or_else(|| {
             table.seen.fill(0);

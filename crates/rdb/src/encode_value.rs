@@ -54,7 +54,8 @@ fn write_hash(out: &mut Output<'_>, hash: &Hash, now: UnixMillis) -> Version {
     })
 }
 
-fn item_of(element: Element<'_>) -> Item<'_> {
+/// An element of a list, or the value of a field.
+pub(crate) fn item_of(element: Element<'_>) -> Item<'_> {
     match element {
         Element::Packed(item) => item,
         Element::Large(string) => Item::Bytes(string.as_bytes()),

@@ -31,13 +31,20 @@ impl<'a> Payload<'a> {
 
     /// As [`checked`](Self::checked), also of a version to come.
     pub fn of_any_version(bytes: &'a [u8]) -> Option<Self> {
-        let at = bytes.len().checked_sub(CHECKSUM_BYTES)?;
-        let (summed, checksum) = bytes.split_at(at);
-        let at = summed.len().checked_sub(VERSION_BYTES)?;
-        let (value, version) = summed.split_at(at);
-        let version = Version(u16::from_le_bytes(version.try_into().ok()?));
-        let checksum = u64::from_le_bytes(checksum.try_into().ok()?);
-        (version.is_possible() && checksum == crc64(0, summed)).then_some(Self { value, version })
+        let (summed, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+        let is_right = u64::from_le_bytes(*checksum) == crc64(0, summed);
+        Self::parse(summed).filter(|payload| is_right && payload.version.is_possible())
+    }
+
+    /// As [`checked`](Self::checked), whatever its checksum.
+    pub fn unchecked(bytes: &'a [u8]) -> Option<Self> {
+        let (summed, _) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+        Self::parse(summed).filter(|payload| payload.version.is_known())
+    }
+
+    fn parse(summed: &'a [u8]) -> Option<Self> {
+        let (value, version) = summed.split_last_chunk::<VERSION_BYTES>()?;
+        Some(Self { value, version: Version(u16::from_le_bytes(*version)) })
     }
 }
 

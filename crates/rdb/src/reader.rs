@@ -5,6 +5,7 @@ use std::fmt;
 
 use darter_value::integer::IntegerText;
 
+use crate::length::{Bytes, Length, length_or_special};
 use crate::lzf;
 
 /// The bytes are not what they claim to be.
@@ -29,16 +30,22 @@ pub(crate) struct Reader<'a> {
     at: usize,
 }
 
-/// A length, or the way a string is written.
-enum Length {
-    Plain(u64),
-    Special(u8),
-}
-
 const INT_8: u8 = 0;
 const INT_16: u8 = 1;
 const INT_32: u8 = 2;
 const LZF: u8 = 3;
+
+impl Bytes for Reader<'_> {
+    type Error = Corrupt;
+
+    fn take_array<const LEN: usize>(&mut self) -> Result<[u8; LEN], Corrupt> {
+        self.array()
+    }
+
+    fn no_number(&self) -> Corrupt {
+        self.corrupt()
+    }
+}
 
 impl<'a> Reader<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
@@ -74,22 +81,9 @@ impl<'a> Reader<'a> {
         self.array().map(|[byte]| byte)
     }
 
-    fn length_or_special(&mut self) -> Result<Length, Corrupt> {
-        let first = self.byte()?;
-        let low = first & 0x3f;
-        Ok(match first >> 6 {
-            0 => Length::Plain(u64::from(low)),
-            1 => Length::Plain(u64::from(low) << 8 | u64::from(self.byte()?)),
-            2 if first == 0x80 => Length::Plain(u64::from(u32::from_be_bytes(self.array()?))),
-            2 if first == 0x81 => Length::Plain(u64::from_be_bytes(self.array()?)),
-            2 => return Err(self.corrupt()),
-            _ => Length::Special(low),
-        })
-    }
-
     /// A number in the form of a length.
     pub(crate) fn number(&mut self) -> Result<u64, Corrupt> {
-        match self.length_or_special()? {
+        match length_or_special(self)? {
             Length::Plain(number) => Ok(number),
             Length::Special(_) => Err(self.corrupt()),
         }
@@ -104,7 +98,7 @@ impl<'a> Reader<'a> {
 
     /// A string.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, [u8]>, Corrupt> {
-        let special = match self.length_or_special()? {
+        let special = match length_or_special(self)? {
             Length::Plain(len) => {
                 let len = usize::try_from(len).map_err(|_| self.corrupt())?;
                 return self.take(len).map(Cow::Borrowed);

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
-use darter_value::stream::{Entry, Group, NodeLimits, Pending, Stream, StreamId};
+use darter_value::stream::{Entry, Group, Log, NodeLimits, Pending, Stream, StreamId};
 
 use crate::encode::push_name;
 use crate::listpack::{Listpack, Writer};
@@ -28,10 +28,6 @@ use crate::writer::{Output, push_count, push_number, push_raw_string};
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
-
-/// The nodes that are written, as Redis makes them by default.
-const NODE_ENTRIES_MAX: usize = 100;
-const NODE_BYTES_MAX: usize = 4096;
 
 /// The nodes of a stream that is read; it does not say how they were limited.
 const LIMITS: NodeLimits = NodeLimits { bytes_max: 4096, entries_max: 100 };
@@ -185,52 +181,118 @@ fn id_of_key(key: &[u8]) -> Option<StreamId> {
     Some(StreamId::new(u64::from_be_bytes(ms), u64::from_be_bytes(seq)))
 }
 
+/// How far a stream in version 2 has been written.
+#[derive(Clone, Debug)]
+pub(crate) enum StreamAt {
+    /// Up to the node of this index.
+    Node(usize),
+    /// Up to the group of this name.
+    Group(Box<[u8]>),
+    /// Of this group, up to what is pending under this id.
+    Pending(Box<[u8]>, StreamId),
+    /// Of this group, up to the consumer of this index, and of what is pending there up to this id; nothing of the
+    /// consumer yet if there is none.
+    Consumer(Box<[u8]>, usize, Option<StreamId>),
+}
+
+/// Pending entries and consumers that are written in one part.
+const PENDING_PER_PART: usize = 1024;
+
 /// Appends a stream in version 2.
 pub(crate) fn write(out: &mut Output<'_>, stream: &Stream) {
-    let log = stream.log();
-    let mut nodes = Vec::new();
-    let mut nodes_len = 0;
-    let mut entries = log.entries(StreamId::MIN, StreamId::MAX).peekable();
-    while let Some(first) = entries.next() {
-        let mut node = Node::new(&first);
-        while let Some(entry) = entries.peek()
-            && !node.is_full()
-        {
-            node.push(entry);
-            entries.next();
-        }
-        push_raw_string(&mut nodes, &raw_id(first.id()));
-        out.beside(&mut nodes).push_raw_string(&node.finish());
-        nodes_len += 1;
+    let mut next = Some(begin(out, stream));
+    while let Some(at) = next {
+        next = write_part(out, stream, at);
     }
-    push_count(out.bytes(), nodes_len);
-    out.bytes().append(&mut nodes);
+}
+
+/// Appends what a stream begins with; where to go on.
+pub(crate) fn begin(out: &mut Output<'_>, stream: &Stream) -> StreamAt {
+    push_count(out.bytes(), stream.log().nodes_len());
+    StreamAt::Node(0)
+}
+
+/// Appends what comes `at`; where to go on, `None` at the end.
+pub(crate) fn write_part(out: &mut Output<'_>, stream: &Stream, at: StreamAt) -> Option<StreamAt> {
+    match at {
+        StreamAt::Node(index) if index < stream.log().nodes_len() => {
+            write_node(out, stream.log().entries_of_node(index));
+            Some(StreamAt::Node(index + 1))
+        }
+        StreamAt::Node(_) => {
+            write_counters(out, stream.log());
+            push_count(out.bytes(), stream.groups().len());
+            let (first, _) = stream.groups().next()?;
+            Some(StreamAt::Group(first.into()))
+        }
+        StreamAt::Group(name) => {
+            let group = stream.group(&name)?;
+            push_name(out, &name);
+            push_id(out.bytes(), group.last_id);
+            push_number(out.bytes(), group.entries_read.unwrap_or(u64::MAX));
+            push_count(out.bytes(), group.pending_len());
+            Some(StreamAt::Pending(name, StreamId::MIN))
+        }
+        StreamAt::Pending(name, from) => {
+            let group = stream.group(&name)?;
+            let mut next = None;
+            for (written, (id, pending)) in group.pending_in(from..=StreamId::MAX).enumerate() {
+                if written == PENDING_PER_PART {
+                    next = Some(id);
+                    break;
+                }
+                out.bytes().extend(raw_id(id));
+                out.bytes().extend(pending.delivered_at_ms.to_le_bytes());
+                push_number(out.bytes(), pending.deliveries);
+            }
+            if let Some(next) = next {
+                return Some(StreamAt::Pending(name, next));
+            }
+            push_count(out.bytes(), group.consumers().len());
+            Some(StreamAt::Consumer(name, 0, None))
+        }
+        StreamAt::Consumer(name, index, mut from) => {
+            let mut left = PENDING_PER_PART;
+            for (index, consumer) in stream.group(&name)?.consumers().enumerate().skip(index) {
+                if left == 0 {
+                    return Some(StreamAt::Consumer(name, index, None));
+                }
+                left -= 1;
+                if from.is_none() {
+                    push_name(out, consumer.name());
+                    out.bytes().extend(consumer.seen_at_ms.to_le_bytes());
+                    push_count(out.bytes(), consumer.pending_len());
+                }
+                for id in consumer.pending_in(from.take().unwrap_or(StreamId::MIN)..=StreamId::MAX)
+                {
+                    if left == 0 {
+                        return Some(StreamAt::Consumer(name, index, Some(id)));
+                    }
+                    left -= 1;
+                    out.bytes().extend(raw_id(id));
+                }
+            }
+            let (next, _) = stream.groups_from(&name).nth(1)?;
+            Some(StreamAt::Group(next.into()))
+        }
+    }
+}
+
+/// Appends a node: each of a stream becomes one, so that their number is known before they are written.
+fn write_node<'s>(out: &mut Output<'_>, mut entries: impl Iterator<Item = Entry<'s>>) {
+    let first = entries.next().expect("no node is empty");
+    let mut node = Node::new(&first);
+    entries.for_each(|entry| node.push(&entry));
+    push_raw_string(out.bytes(), &raw_id(first.id()));
+    out.push_raw_string(&node.finish());
+}
+
+fn write_counters(out: &mut Output<'_>, log: &Log) {
     push_number(out.bytes(), log.len());
     push_id(out.bytes(), log.last_id());
     push_id(out.bytes(), log.first_id());
     push_id(out.bytes(), log.max_deleted_id());
     push_number(out.bytes(), log.entries_added());
-    push_count(out.bytes(), stream.groups().len());
-    for (name, group) in stream.groups() {
-        push_name(out, name);
-        push_id(out.bytes(), group.last_id);
-        push_number(out.bytes(), group.entries_read.unwrap_or(u64::MAX));
-        push_count(out.bytes(), group.pending_len());
-        for (id, pending) in group.pending_in(StreamId::MIN..=StreamId::MAX) {
-            out.bytes().extend(raw_id(id));
-            out.bytes().extend(pending.delivered_at_ms.to_le_bytes());
-            push_number(out.bytes(), pending.deliveries);
-        }
-        push_count(out.bytes(), group.consumers().len());
-        for consumer in group.consumers() {
-            push_name(out, consumer.name());
-            out.bytes().extend(consumer.seen_at_ms.to_le_bytes());
-            push_count(out.bytes(), consumer.pending_len());
-            for id in consumer.pending_in(StreamId::MIN..=StreamId::MAX) {
-                out.bytes().extend(raw_id(id));
-            }
-        }
-    }
 }
 
 fn push_id(out: &mut Vec<u8>, id: StreamId) {
@@ -249,27 +311,15 @@ fn raw_id(id: StreamId) -> [u8; 16] {
 struct Node<'a> {
     first: Entry<'a>,
     entries: Vec<Entry<'a>>,
-    bytes: usize,
 }
 
 impl<'a> Node<'a> {
     fn new(first: &Entry<'a>) -> Self {
-        let mut node = Self { first: *first, entries: Vec::new(), bytes: 0 };
-        node.push(first);
-        node
+        Self { first: *first, entries: vec![*first] }
     }
 
     fn push(&mut self, entry: &Entry<'a>) {
-        let texts = entry.fields().map(|(field, value)| {
-            let mut text = IntegerText::new();
-            bytes_of(field, &mut text).len() + bytes_of(value, &mut IntegerText::new()).len() + 4
-        });
-        self.bytes += texts.sum::<usize>() + 10;
         self.entries.push(*entry);
-    }
-
-    fn is_full(&self) -> bool {
-        self.entries.len() >= NODE_ENTRIES_MAX || self.bytes >= NODE_BYTES_MAX
     }
 
     fn finish(self) -> Vec<u8> {

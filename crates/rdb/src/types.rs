@@ -22,6 +22,11 @@ impl Version {
         self.0 >= 1
     }
 
+    /// Whether it is Redis's, of after Valkey has parted from it.
+    pub const fn is_foreign(self) -> bool {
+        self.0 >= Self::REDIS_MAX.0 && !self.is_valkey()
+    }
+
     /// Whether types with equal numbers are Valkey's and not Redis's.
     pub const fn is_valkey(self) -> bool {
         self.0 >= Self::VALKEY_9.0
@@ -58,6 +63,23 @@ pub(crate) const HASH_LISTPACK_DEADLINES_EARLY: u8 = 23;
 /// Redis 7.4: deadlines relative to the earliest.
 pub(crate) const HASH_DEADLINES: u8 = 24;
 pub(crate) const HASH_LISTPACK_DEADLINES: u8 = 25;
+
+/// What the content of a value of this type is kept in, in the peers' words.
+pub const fn form_name(kind: u8) -> &'static str {
+    match kind {
+        HASH_ZIPMAP => "Zipmap",
+        SET_INTSET => "Intset",
+        SORTED_SET_ZIPLIST => "Zset ziplist",
+        HASH_ZIPLIST => "Hash ziplist",
+        LIST_ZIPLIST | LIST_QUICKLIST => "Quicklist ziplist",
+        LIST_QUICKLIST_2 => "Quicklist listpack",
+        HASH_LISTPACK | HASH_LISTPACK_DEADLINES => "Hash listpack",
+        SORTED_SET_LISTPACK => "Zset listpack",
+        SET_LISTPACK => "Set listpack",
+        STREAM_1 | STREAM_2 | STREAM_3 => "Stream listpack",
+        _ => "Value",
+    }
+}
 
 /// Whether `kind` is the type of a value in this version.
 pub(crate) const fn is_value(kind: u8, version: Version) -> bool {

@@ -41,11 +41,6 @@ impl<'a> Output<'a> {
         self.bytes
     }
 
-    /// Another vector, with the same compressor.
-    pub(crate) const fn beside<'b>(&'b mut self, bytes: &'b mut Vec<u8>) -> Output<'b> {
-        Output { bytes, compressor: self.compressor, key: None }
-    }
-
     /// A string, as an integer where it is one of up to 32 bits.
     pub(crate) fn push_string(&mut self, text: &[u8]) {
         match from_canonical_text(text) {

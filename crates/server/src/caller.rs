@@ -10,12 +10,14 @@ use crate::commands;
 use crate::dispatch::{Client, run_command};
 use crate::observed::{Cause, Together, work_observed_for};
 use crate::request::Request;
+use crate::saving::{note_emptied, put_off};
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::worker::Core;
 use darter_command_table::{
     BeginSlices, Call, CallLimits, Entry, Flags, Handler, ReplyError, ShardView, Slice, WaitSlot,
 };
+use darter_commands::server::FLUSHALL;
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
 use darter_shard::Interest;
@@ -83,6 +85,12 @@ impl<'a> Caller<'a> {
         output: &mut Output,
     ) -> SessionResult {
         let Request { entry, .. } = request;
+        if self.limits.is_saving
+            && !self.nested
+            && let Some(flow) = put_off(self.core.shared, view, self.session, request, self.turn)
+        {
+            return Ok(flow);
+        }
         self.session.note_write(entry);
         let result = match entry.command.handler {
             Handler::Keyed(_) | Handler::AllShards(_) => {
@@ -94,7 +102,10 @@ impl<'a> Caller<'a> {
         self.note_read(entry);
         // What is run again is counted then.
         let is_to_come = |flow: &Flow| {
-            matches!(flow, Flow::Defer | Flow::Block(_) | Flow::Connect(_) | Flow::Transfer(_))
+            matches!(
+                flow,
+                Flow::Defer | Flow::PutOff | Flow::Block(_) | Flow::Connect(_) | Flow::Transfer(_)
+            )
         };
         if !result.as_ref().is_ok_and(is_to_come) {
             self.core.statistics().called(entry.counted_as, &result);
@@ -142,6 +153,9 @@ impl<'a> Caller<'a> {
             return self.begin_slices(request, begin, output).map(Flow::Slices);
         }
         result?;
+        if std::ptr::eq(request.entry.command, &raw const FLUSHALL) {
+            note_emptied(self.core.shared, view, self.nested, self.turn.now);
+        }
         Ok(slot.wait.map_or(Flow::Next, |wait| Flow::Block(Box::new(wait))))
     }
 

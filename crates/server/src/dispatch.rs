@@ -5,6 +5,7 @@ use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
 use crate::observed::{Author, Cause, Together, run_observed};
 use crate::outbox::Outbox;
+use crate::saving::is_put_off;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
@@ -330,6 +331,9 @@ pub fn run_command(
     if limits.are_plain() && !is_recorded && !client.leaves_no_trace {
         return run_handler(command, args, client, now, limits, shared, view, output, waits, None);
     }
+    if limits.is_saving && limits.slices && is_put_off(shared, view, command, args, client.db) {
+        return Err(ReplyError::Long);
+    }
     if limits.memory.is_set()
         && command.flags.has(Flags::DENYOOM)
         && !shared.make_room(limits, view, now)
@@ -398,6 +402,11 @@ pub fn run_handler(
             // What it looked up it looks up again.
             view.first().take_hit_back();
         } else {
+            if let ReplyError::MalformedValue(kind) = error {
+                // As the peers say it, for those who search logs for that.
+                let form = darter_rdb::form_name(*kind);
+                tracing::warn!("{form} integrity check failed: {} is refused", command.name);
+            }
             ReplyWriter::new(output, client.protocol).error(error.line());
         }
     }

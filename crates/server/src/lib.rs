@@ -18,6 +18,7 @@ pub mod blocking;
 pub mod caller;
 pub mod commands;
 pub mod config;
+mod delay;
 pub mod dispatch;
 pub mod histogram;
 pub mod job;

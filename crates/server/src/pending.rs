@@ -211,12 +211,16 @@ pub fn run_gathered(
             return After::Blocks;
         }
         Ok(Flow::Later(reply)) => (Some(reply), After::Resumes),
-        Ok(Flow::Defer) => {
+        Ok(flow @ (Flow::Defer | Flow::PutOff)) => {
             // Placed anew, it may need other shards.
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
             session.take_command_back();
             session.pending = Some(Pending::Deferred(Box::new(request.to_owned())));
-            core.post.send(core.worker, Mail::Resume(id));
+            if matches!(flow, Flow::PutOff) {
+                core.put_off.borrow_mut().add(id, turn.instant);
+            } else {
+                core.post.send(core.worker, Mail::Resume(id));
+            }
             return After::Waits;
         }
         Ok(Flow::Connect(target)) => {

@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use crate::worker::Core;
 use darter_base::ShardId;
 use darter_base::crc16::slot_of;
-use darter_command_table::{Entry, Handler};
+use darter_command_table::{Entry, Flags, Handler};
 use darter_resp::Args;
 
 /// Where a command has to run.
@@ -138,7 +138,12 @@ impl Core {
                 Place::Several(shards) if entry.may_wait(args) => Place::Gathered(shards),
                 place => place,
             },
-            Handler::AllShards(_) if router.shard_count() == 1 => Place::Shard(ShardId(0), 0),
+            // What is written over all of them may have to be followed up ([`crate::caller`]).
+            Handler::AllShards(_)
+                if router.shard_count() == 1 && entry.command.flags.has(Flags::READONLY) =>
+            {
+                Place::Shard(ShardId(0), 0)
+            }
             Handler::AllShards(_) => Place::All,
             Handler::Sliced(_) => Place::Slices,
             Handler::Session | Handler::Container => match self.shared.session_run(entry.id) {

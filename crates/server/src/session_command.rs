@@ -119,6 +119,9 @@ pub enum Flow {
     /// The same command again, once this worker's letters have been read. Nothing was answered yet. Not
     /// of a part of another command.
     Defer,
+    /// The same command again in a moment, because what it waits for takes longer than that. Only of a command over
+    /// shards that is no part of another one.
+    PutOff,
     /// The next command once this reply is complete; nothing else was written. Only a command over
     /// shards can keep them for a while before.
     Later(Box<LateReply>),

@@ -97,6 +97,8 @@ pub struct Shared {
     pub(crate) allotments: Allotments,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: AtomicBool,
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
+    pub skips_checksums: AtomicBool,
     /// What run times are measured with.
     pub stopwatch: Stopwatch,
     /// Commands that were slow or large.
@@ -214,6 +216,7 @@ impl Shared {
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
             active_expire: AtomicBool::new(true),
+            skips_checksums: AtomicBool::new(false),
             stopwatch: Stopwatch::new(),
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),
@@ -249,6 +252,8 @@ impl Shared {
         if self.tracking.any() {
             limits.interest = limits.interest.and(Interest::CHANGES);
         }
+        limits.is_saving = self.saving.is_under_way();
+        limits.checks_payloads = !self.skips_checksums.load(Ordering::Relaxed);
         limits
     }
 

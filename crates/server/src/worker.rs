@@ -11,6 +11,7 @@ use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::Pending;
 use crate::pubsub::Registry;
+use crate::saving::PutOff;
 use crate::saving::automatic::Begun;
 use crate::scripting::WorkerScripts;
 use crate::session::{Session, is_local};
@@ -105,6 +106,8 @@ pub struct Core {
     pub clients: RefCell<HashMap<u64, ConnectionId>>,
     /// Clients that keep shards from others, and until when.
     pub holders: RefCell<Vec<(Instant, ConnectionId)>>,
+    /// Clients whose commands wait for a save.
+    pub put_off: RefCell<PutOff>,
     /// Keys on their way to other servers.
     pub migrations: RefCell<Vec<Migration>>,
     /// Shards it collects to save them.
@@ -178,6 +181,7 @@ impl Worker {
                 given_back: RefCell::default(),
                 clients: RefCell::default(),
                 holders: RefCell::default(),
+                put_off: RefCell::default(),
                 begun_save: Begun::default(),
                 migrations: RefCell::default(),
                 background: context.background.clone(),
@@ -202,8 +206,10 @@ impl Core {
     pub(crate) fn follow_settings(&self) {
         let version = self.shared.config.version();
         let is_tracking = self.shared.tracking.any();
+        let limits = self.limits.get();
         if version != self.config_version.get()
-            || is_tracking != self.limits.get().interest.has(Interest::CHANGES)
+            || is_tracking != limits.interest.has(Interest::CHANGES)
+            || self.shared.saving.is_under_way() != limits.is_saving
         {
             self.config_version.set(version);
             let settings = self.shared.config.current();
@@ -212,7 +218,7 @@ impl Core {
             self.output_limits.set(settings.output_limits);
             self.busy_script_nanos.set(settings.busy_script_nanos());
             self.thresholds.set(Thresholds::new(&settings.watch));
-            self.shared.journal.follow(&settings);
+            self.shared.journal.follow(self.shared, &settings);
             let tracks = settings.watch.tracks_latency;
             self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
         }
@@ -388,6 +394,7 @@ impl Service for Worker {
         self.core.give_watches_back(turn.now);
         let wait_ends = self.core.end_overdue_waits(turn.now, connections);
         let next_release = self.release_held(&turn, connections);
+        let put_off_until = self.core.resume_put_off(&turn);
         if self.core.shared.takes_notice_of_excess() {
             self.make_room_everywhere(&turn);
         }
@@ -407,7 +414,7 @@ impl Service for Worker {
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let mut wake = next_release.map_or(due, |release| release.min(due));
+        let mut wake = next_release.into_iter().chain(put_off_until).fold(due, Instant::min);
         let pause_ends = self.core.pause.get().map(|pause| pause.until);
         if let Some(until) = pause_ends.into_iter().chain(wait_ends).min() {
             let millis = u64::try_from(until.0 - turn.now.0).unwrap_or(0);

@@ -171,8 +171,7 @@ impl Keyspace<'_> {
         if is_due(self.database.table.view(position), self.now) {
             return self.expire(position, key);
         }
-        let block = self.remove_at(position, key);
-        self.common.garbage.discard_block(block);
+        self.discard_at(position, key);
         self.common.statistics.evicted += 1;
         self.database.tell(key, self.common);
         self.note_gone(Interest::EVICTED, "evicted", key);

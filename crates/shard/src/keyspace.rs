@@ -286,6 +286,31 @@ impl Keyspace<'_> {
         self.database.table.remove(position)
     }
 
+    /// Takes the entry of `key` out and throws it away.
+    pub(crate) fn discard_at(&mut self, position: Position, key: &Key<'_>) {
+        let is_kept = match &mut self.common.snapshot {
+            None => false,
+            Some(snapshot) => snapshot.takes(self.database, position, key.hash),
+        };
+        let block = if is_kept {
+            self.database.table.remove(position)
+        } else {
+            self.remove_at(position, key)
+        };
+        self.throw_away(block);
+    }
+
+    /// Throws an entry away that is in no table any more; a snapshot may still have to write it.
+    fn throw_away(&mut self, block: Block<Object>) {
+        let block = match &mut self.common.snapshot {
+            None => Some(block),
+            Some(snapshot) => snapshot.keep_thrown_away(self.database.index, block),
+        };
+        if let Some(block) = block {
+            self.common.garbage.discard_block(block);
+        }
+    }
+
     /// Adds the entry of a key that is absent.
     #[inline]
     fn insert(&mut self, key: &Key<'_>, block: Block<Object>) -> Position {
@@ -301,7 +326,7 @@ impl Keyspace<'_> {
             return;
         }
         let block = self.database.table.remove(position);
-        self.common.garbage.discard_block(block);
+        self.throw_away(block);
         self.common.statistics.expired += 1;
         self.database.tell(key, self.common);
         self.note_gone(Interest::EXPIRED, "expired", key);

@@ -243,12 +243,20 @@ impl Shard {
         for turn in 0..databases {
             let index = (self.expire_from + turn) % databases;
             let Database { table, hand, watches, waiters, index: db } = &mut self.databases[index];
-            let Common { garbage, versions, statistics, changes, ready, news, .. } =
+            let Common { garbage, versions, statistics, changes, ready, news, snapshot, .. } =
                 &mut self.common;
             let hasher = &self.hasher;
             budget -= table.expire_slice(hand, now.0, budget, |mut block| {
+                let is_due = is_due(block.view(), now);
+                if let Some(snapshot) = snapshot
+                    && !is_due
+                    && snapshot.is_open(*db, block.view().key())
+                {
+                    // So many fields were announced.
+                    return Some(block);
+                }
                 watches.bump(|| Key::new(hasher, block.view().key()), versions);
-                if is_due(block.view(), now) {
+                if is_due {
                     if !waiters.is_empty() && waiters.note(&Key::new(hasher, block.view().key())) {
                         ready.push_back((*db, hasher.hash(block.view().key())));
                     }
@@ -257,7 +265,13 @@ impl Shard {
                         news.lose(*db, block.view().key());
                         news.note(Interest::EXPIRED, "expired", *db, block.view().key());
                     }
-                    garbage.discard_block(block);
+                    let block = match snapshot {
+                        None => Some(block),
+                        Some(snapshot) => snapshot.keep_thrown_away(*db, block),
+                    };
+                    if let Some(block) = block {
+                        garbage.discard_block(block);
+                    }
                     progress.expired += 1;
                     return None;
                 }

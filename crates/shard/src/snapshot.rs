@@ -16,17 +16,24 @@
 //! (SWAPDB) is written under its old number. Keys that have expired since are left out, and so are fields:
 //! whoever loads them would drop them.
 //!
+//! Long values are written in parts, and not at once when the walk comes by them ([`long`]).
+//!
 //! What is written are entries in the format of RDB files ([`darter_rdb::file`]), in chunks that each begin
-//! with the choice of a database.
+//! with the choice of a database, or go on with a long value.
+
+mod long;
 
 use crate::access::{Access, AccessNotes};
+use crate::garbage::Garbage;
+use crate::key::Key;
 use crate::keyspace::{is_due, value_of};
-use crate::shard::{Database, Shard, Table};
+use crate::shard::{Common, Database, Shard, Table};
 use darter_base::{DbIndex, UnixMillis};
 use darter_rdb::Compressor;
 use darter_rdb::file::{self, Hint};
-use darter_structures::{BlockRef, Marks, Position};
+use darter_structures::{Block, BlockRef, Marks, Position};
 use darter_value::Object;
+use long::{LongValues, Part};
 use std::collections::VecDeque;
 use std::mem;
 
@@ -40,6 +47,8 @@ pub(crate) struct Snapshot {
     walks: Vec<Walk>,
     /// Databases that were flushed before their walk was done.
     flushed: VecDeque<(Table, Walk)>,
+    /// Long values that walks have left.
+    long: LongValues,
     writer: Writer,
 }
 
@@ -78,8 +87,10 @@ pub struct SnapshotContents {
 /// A part of a shard's snapshot.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    /// Entries of a file, the choice of a database first; may be empty.
+    /// Entries of a file, the choice of a database first, or a part of one; may be empty.
     pub bytes: Vec<u8>,
+    /// Whether they end within an entry: the next chunk of the shard goes on with it, and has to come next in the file.
+    pub goes_on: bool,
     /// How many keys.
     pub keys: u64,
     /// Whether it is the shard's last one.
@@ -92,23 +103,31 @@ impl Walk {
         self.boundary.is_some_and(|boundary| hash >= boundary)
     }
 
-    /// Visits one segment of the table.
+    /// Visits one segment of the table, which is that of `db`. Long values are left.
     fn advance(
         &mut self,
+        db: DbIndex,
         table: &mut Table,
+        long: &mut LongValues,
         writer: &mut Writer,
         access: &Access,
         now: UnixMillis,
     ) {
         let Some(boundary) = self.boundary else { return };
+        let hasher = table.hasher().clone();
         self.boundary = table.for_each_unmarked_slice(boundary, Marks::PARITY, |entry| {
-            writer.write(self.origin, entry, access, now);
+            if !writer.is_abandoned && file::is_long(value_of(entry)) {
+                long.leave(self.origin, db, entry.key(), hasher.hash(entry.key()), false);
+            } else {
+                writer.write_whole(self.origin, entry, access, now);
+            }
         });
     }
 }
 
 impl Writer {
-    fn write(
+    /// Writes an entry in one piece.
+    fn write_whole(
         &mut self,
         origin: DbIndex,
         entry: BlockRef<'_, Object>,
@@ -122,12 +141,22 @@ impl Writer {
             file::push_select(&mut self.chunk, origin.0.into());
             self.chosen = Some(origin);
         }
-        let deadline_ms = entry.deadline().map(|at| at.millis().unsigned_abs());
-        let hint = if self.has_hints { hint_of(entry, access, now) } else { Hint::None };
-        let written = file::Entry { key: entry.key(), value: value_of(entry), deadline_ms, hint };
+        let written = self.entry(entry, access, now);
         if file::push_entry(&mut self.chunk, &written, &mut self.compressor, now).is_some() {
             self.keys += 1;
         }
+    }
+
+    /// An entry as it is written.
+    fn entry<'v>(
+        &self,
+        entry: BlockRef<'v, Object>,
+        access: &Access,
+        now: UnixMillis,
+    ) -> file::Entry<'v> {
+        let deadline_ms = entry.deadline().map(|at| at.millis().unsigned_abs());
+        let hint = if self.has_hints { hint_of(entry, access, now) } else { Hint::None };
+        file::Entry { key: entry.key(), value: value_of(entry), deadline_ms, hint }
     }
 }
 
@@ -159,17 +188,76 @@ impl Snapshot {
         access: &Access,
         now: UnixMillis,
     ) {
-        let walk = self.walks[database.index.index()];
-        let marks = database.table.marks(position);
-        if !walk.is_ahead(hash) || marks.contains(Marks::PARITY) {
-            return;
+        if !self.long.is_empty() {
+            self.long.finish(database, position, &mut self.writer, access, now);
         }
-        self.writer.write(walk.origin, database.table.view(position), access, now);
-        database.table.set_marks(position, marks.or(Marks::PARITY));
+        if self.is_to_visit(database, position, hash) {
+            let origin = self.walks[database.index.index()].origin;
+            self.writer.write_whole(origin, database.table.view(position), access, now);
+            set_mark(database, position);
+        }
+    }
+
+    /// Whether an entry is as it was at the instant, and the walk has still to come to it.
+    fn is_to_visit(&self, database: &Database, position: Position, hash: u64) -> bool {
+        self.walks[database.index.index()].is_ahead(hash)
+            && !database.table.marks(position).contains(Marks::PARITY)
+    }
+
+    /// Whether an entry is a long value that is not written to its end.
+    fn has_left(&self, database: &Database, position: Position, hash: u64) -> bool {
+        let entry = database.table.view(position);
+        !self.writer.is_abandoned
+            && file::is_long(value_of(entry))
+            && (self.long.has(database.index, entry.key())
+                || self.is_to_visit(database, position, hash))
+    }
+
+    /// Lets a long value be the next that is written, in slices.
+    fn hurry(&mut self, database: &mut Database, position: Position, hash: u64) {
+        if self.is_to_visit(database, position, hash) {
+            let origin = self.walks[database.index.index()].origin;
+            let key = database.table.view(position).key();
+            self.long.leave(origin, database.index, key, hash, true);
+            set_mark(database, position);
+        } else {
+            self.long.hurry(database.index, database.table.view(position).key());
+        }
+    }
+
+    /// Whether an entry that is about to be thrown away need not be [kept](Self::keep) first, as it will be given to
+    /// [`keep_thrown_away`](Self::keep_thrown_away): it is a long value that is not written to its end.
+    pub(crate) fn takes(&mut self, database: &Database, position: Position, hash: u64) -> bool {
+        if !self.has_left(database, position, hash) {
+            return false;
+        }
+        if self.is_to_visit(database, position, hash) {
+            let origin = self.walks[database.index.index()].origin;
+            let key = database.table.view(position).key();
+            self.long.leave(origin, database.index, key, hash, false);
+        }
+        true
+    }
+
+    /// Takes an entry over that was taken out of its table to be thrown away, if it is a long value that is not
+    /// written to its end.
+    pub(crate) fn keep_thrown_away(
+        &mut self,
+        db: DbIndex,
+        block: Block<Object>,
+    ) -> Option<Block<Object>> {
+        if self.long.is_empty() { Some(block) } else { self.long.keep(db, block) }
+    }
+
+    /// Whether a long value is in the middle of being written: nothing may change in it without having it
+    /// [kept](Self::keep), not even by itself.
+    pub(crate) fn is_open(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.long.has_open(db, key)
     }
 
     /// Takes over the table of a database that is flushed, if it is still to be visited.
-    pub(crate) fn keep_flushed(&mut self, db: DbIndex, table: Table) -> Option<Table> {
+    pub(crate) fn keep_flushed(&mut self, db: DbIndex, mut table: Table) -> Option<Table> {
+        self.long.keep_of(db, &mut table);
         let walk = &mut self.walks[db.index()];
         if walk.boundary.is_none() || table.is_empty() {
             walk.boundary = None;
@@ -183,17 +271,47 @@ impl Snapshot {
     /// Two databases are exchanged.
     pub(crate) fn swap(&mut self, left: DbIndex, right: DbIndex) {
         self.walks.swap(left.index(), right.index());
+        self.long.swap(left, right);
     }
 
     /// Bytes of heap.
     pub(crate) fn bytes(&self) -> usize {
         self.writer.chunk.capacity()
+            + self.long.bytes()
             + self.flushed.iter().map(|(table, _)| table.bytes()).sum::<usize>()
     }
 
     fn is_done(&self) -> bool {
-        self.flushed.is_empty() && self.walks.iter().all(|walk| walk.boundary.is_none())
+        self.long.is_empty()
+            && self.flushed.is_empty()
+            && self.walks.iter().all(|walk| walk.boundary.is_none())
     }
+
+    /// What has been written, if that is enough for a chunk or all there is.
+    fn take_chunk(&mut self, garbage: &mut Garbage) -> Chunk {
+        let mut done = Vec::new();
+        let part = self.long.take_part(CHUNK_BYTES, &mut done);
+        for block in done {
+            garbage.discard_block(block);
+        }
+        let is_done = self.is_done();
+        let writer = &mut self.writer;
+        if let Some(Part { bytes, goes_on }) = part {
+            let is_last = is_done && writer.chunk.is_empty();
+            return Chunk { bytes, goes_on, keys: mem::take(&mut writer.keys), is_last };
+        }
+        if self.long.is_open() || !is_done && writer.chunk.len() < CHUNK_BYTES {
+            return Chunk::default();
+        }
+        writer.chosen = None;
+        let bytes = mem::take(&mut writer.chunk);
+        Chunk { bytes, goes_on: false, keys: mem::take(&mut writer.keys), is_last: is_done }
+    }
+}
+
+fn set_mark(database: &mut Database, position: Position) {
+    let marks = database.table.marks(position);
+    database.table.set_marks(position, marks.or(Marks::PARITY));
 }
 
 impl Shard {
@@ -212,6 +330,7 @@ impl Shard {
         self.common_mut().snapshot = Some(Box::new(Snapshot {
             walks,
             flushed: VecDeque::new(),
+            long: LongValues::default(),
             writer: Writer {
                 chunk: Vec::new(),
                 chosen: None,
@@ -230,55 +349,76 @@ impl Shard {
 
     /// Nobody wants the snapshot any more. It still has to be taken to its end, which is quick.
     pub fn abandon_snapshot(&mut self) {
-        if let Some(snapshot) = &mut self.common_mut().snapshot {
+        let Common { snapshot, garbage, .. } = self.common_mut();
+        if let Some(snapshot) = snapshot {
             snapshot.writer.is_abandoned = true;
             (snapshot.writer.chunk, snapshot.writer.keys) = (Vec::new(), 0);
+            for block in snapshot.long.abandon() {
+                garbage.discard_block(block);
+            }
         }
     }
 
-    /// Goes on with the snapshot for some hundred microseconds, longer if a value is big; the next part of it.
-    /// `None` if there is no snapshot.
+    /// Goes on with the snapshot for some hundred microseconds; the next part of it. `None` if there is no snapshot.
     pub fn snapshot_slice(&mut self, now: UnixMillis) -> Option<Chunk> {
-        const SEGMENTS: usize = 4;
+        const STEPS: usize = 4;
         let mut snapshot = self.common_mut().snapshot.take()?;
-        for _ in 0..SEGMENTS {
-            if snapshot.is_done() || snapshot.writer.chunk.len() >= CHUNK_BYTES {
+        let mut chunk = Chunk::default();
+        for _ in 0..STEPS {
+            self.advance(&mut snapshot, now);
+            chunk = snapshot.take_chunk(&mut self.common_mut().garbage);
+            if chunk.is_last || !chunk.bytes.is_empty() {
                 break;
             }
-            self.advance(&mut snapshot, now);
         }
-        let is_last = snapshot.is_done();
-        let is_due = is_last || snapshot.writer.chunk.len() >= CHUNK_BYTES;
-        let writer = &mut snapshot.writer;
-        let chunk = if is_due {
-            writer.chosen = None;
-            let bytes = mem::take(&mut writer.chunk);
-            Chunk { bytes, keys: mem::take(&mut writer.keys), is_last }
-        } else {
-            Chunk::default()
-        };
-        if !is_last {
+        if !chunk.is_last {
             self.common_mut().snapshot = Some(snapshot);
         }
         Some(chunk)
     }
 
-    /// Visits one segment.
+    /// Whether a change of `key` is better put off, as it has a long value that the snapshot under way has not written to
+    /// its end: changed now, it would be written in one piece. It is the next to be written in slices.
+    pub fn holds_back(&mut self, db: DbIndex, key: &Key<'_>) -> bool {
+        let (database, common, _) = self.parts(db);
+        let Some(snapshot) = &mut common.snapshot else { return false };
+        let Some(position) = database.table.find(key.hash, key.bytes) else { return false };
+        if !snapshot.has_left(database, position, key.hash) {
+            return false;
+        }
+        snapshot.hurry(database, position, key.hash);
+        true
+    }
+
+    /// Writes a part of a long value, or visits one segment.
     fn advance(&mut self, snapshot: &mut Snapshot, now: UnixMillis) {
         let (databases, common) = self.databases_and_common();
-        if let Some((table, walk)) = snapshot.flushed.front_mut() {
-            walk.advance(table, &mut snapshot.writer, &common.access, now);
-            if walk.boundary.is_none()
-                && let Some((table, _)) = snapshot.flushed.pop_front()
-            {
-                common.garbage.discard_table(table);
+        let Snapshot { walks, flushed, long, writer } = snapshot;
+        let Common { access, garbage, .. } = common;
+        if !long.is_empty() {
+            let mut done = Vec::new();
+            long.advance(databases, writer, access, now, &mut done);
+            for block in done {
+                garbage.discard_block(block);
             }
             return;
         }
-        let next = snapshot.walks.iter().position(|walk| walk.boundary.is_some());
+        if let Some((table, walk)) = flushed.front_mut() {
+            // Its entries are nobody else's; those that are left go to where they are left.
+            let nowhere = DbIndex(u16::MAX);
+            walk.advance(nowhere, table, long, writer, access, now);
+            long.keep_of(nowhere, table);
+            if walk.boundary.is_none()
+                && let Some((table, _)) = flushed.pop_front()
+            {
+                garbage.discard_table(table);
+            }
+            return;
+        }
+        let next = walks.iter().position(|walk| walk.boundary.is_some());
         if let Some(at) = next {
-            let table = &mut databases[at].table;
-            snapshot.walks[at].advance(table, &mut snapshot.writer, &common.access, now);
+            let Database { table, index, .. } = &mut databases[at];
+            walks[at].advance(*index, table, long, writer, access, now);
         }
     }
 }
@@ -290,7 +430,7 @@ impl Database {
         &mut self,
         position: Position,
         hash: u64,
-        common: &mut crate::shard::Common,
+        common: &mut Common,
         now: UnixMillis,
     ) {
         if let Some(snapshot) = &mut common.snapshot {
@@ -300,7 +440,7 @@ impl Database {
 
     /// The marks of an entry that is created.
     #[inline]
-    pub(crate) fn mark_of_new(&self, hash: u64, common: &crate::shard::Common) -> Marks {
+    pub(crate) fn mark_of_new(&self, hash: u64, common: &Common) -> Marks {
         match &common.snapshot {
             None => Marks::NONE,
             Some(snapshot) => snapshot.mark_of_new(self, hash),
@@ -309,196 +449,4 @@ impl Database {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keyspace::Boundary;
-    use crate::random::Random;
-    use crate::shard::{FlushScope, ShardOptions};
-    use crate::{Deadline, Edit, Expiry, Key};
-    use darter_base::ShardId;
-    use darter_rdb::Version;
-    use darter_rdb::file::{Checksum, Reader, Record};
-    use darter_structures::KeyHasher;
-    use darter_value::{EncodingLimits, End, List};
-    use std::collections::BTreeMap;
-
-    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
-    const DATABASES: u16 = 3;
-
-    /// By database and key: value in bytes, and deadline.
-    type Contents = BTreeMap<(u64, Vec<u8>), (Vec<u8>, Option<i64>)>;
-
-    fn shard() -> Shard {
-        let options = ShardOptions { databases: DATABASES, hasher: KeyHasher::new(3) };
-        Shard::new(ShardId(0), &options)
-    }
-
-    fn contents_of(shard: &mut Shard) -> Contents {
-        let mut contents = Contents::new();
-        for db in 0..DATABASES {
-            let mut names = Vec::new();
-            let keyspace = shard.keyspace(DbIndex(db), NOW);
-            let mut next = Some(Boundary::START);
-            while let Some(boundary) = next {
-                next = keyspace.for_each_slice(boundary, |name, value| {
-                    let mut bytes = Vec::new();
-                    darter_rdb::encode_value(&mut bytes, value, NOW);
-                    names.push((name.to_vec(), bytes));
-                });
-            }
-            let hasher = shard.hasher().clone();
-            for (name, bytes) in names {
-                let key = Key::new(&hasher, &name);
-                let deadline = match shard.keyspace(DbIndex(db), NOW).lifetime(&key) {
-                    crate::Lifetime::Until(at) => Some(at.0),
-                    _ => None,
-                };
-                contents.insert((db.into(), name), (bytes, deadline));
-            }
-        }
-        contents
-    }
-
-    fn contents_of_file(chunks: &[u8]) -> Contents {
-        let mut file = Vec::new();
-        file::push_header(&mut file, Version::REDIS_7_0);
-        file.extend(chunks);
-        let mut checksum = Checksum::new();
-        checksum.add(&file);
-        file::push_end(&mut file, Some(checksum));
-        let mut reader = Reader::new(file.as_slice()).unwrap();
-        let (mut contents, mut db) = (Contents::new(), 0);
-        loop {
-            match reader.next_record().unwrap() {
-                Record::Database(index) => db = index,
-                Record::Entry(entry) => {
-                    let mut bytes = vec![entry.value.kind];
-                    bytes.extend(entry.value.content);
-                    let key = (db, entry.key.into_owned());
-                    let before = contents.insert(key, (bytes, entry.deadline_ms));
-                    assert_eq!(before, None, "a key is written once");
-                }
-                Record::End { .. } => break,
-                record => panic!("{record:?}"),
-            }
-        }
-        contents
-    }
-
-    /// Does something to some key.
-    fn disturb(shard: &mut Shard, random: &mut Random) {
-        let hasher = shard.hasher().clone();
-        let name = (random.next() % 3000).to_string();
-        let other = (random.next() % 3000).to_string();
-        let (key, other) =
-            (Key::new(&hasher, name.as_bytes()), Key::new(&hasher, other.as_bytes()));
-        let db = DbIndex(u16::try_from(random.next() % u64::from(DATABASES)).unwrap());
-        let number = random.next();
-        let mut keyspace = shard.keyspace(db, NOW);
-        match number % 64 {
-            0..8 => {
-                keyspace.remove(&key);
-            }
-            8..24 => {
-                keyspace.set_string(&key, number.to_string().as_bytes(), Expiry::Clear);
-            }
-            24..30 => {
-                let push = |list: &mut List| {
-                    list.push(End::Back, b"element", EncodingLimits::default().list);
-                    Edit::changed(())
-                };
-                let _ = keyspace.edit_or_create(&key, push);
-            }
-            30..36 => {
-                let _ = keyspace.append(&key, b"tail");
-            }
-            36..42 => {
-                let millis = NOW.0 + 1000 + i64::try_from(number % 100_000).unwrap();
-                keyspace.set_deadline(&key, Some(Deadline::new(millis).unwrap()));
-            }
-            42..48 => {
-                if let Some(taken) = keyspace.take(&key) {
-                    keyspace.put(&other, taken);
-                }
-            }
-            48..52 => {
-                let _ = keyspace.edit_string(&key, 3, |bytes| bytes[0] ^= 1);
-            }
-            52..56 => {
-                let add = |value: Option<darter_value::ValueRef<'_>>| match value {
-                    Some(darter_value::ValueRef::Integer(integer)) => Ok(integer.wrapping_add(1)),
-                    None => Ok(1),
-                    Some(_) => Err(()),
-                };
-                let _ = keyspace.update_integer(&key, add);
-            }
-            56..60 => {
-                let clear = |list: &mut List| {
-                    let all = 0..list.len();
-                    list.remove_range(all, EncodingLimits::default().list);
-                    Edit::changed(())
-                };
-                let _ = keyspace.edit(&key, clear);
-            }
-            60 if number.is_multiple_of(16) => {
-                shard.flush(FlushScope::Database(db));
-            }
-            61 => shard.swap_databases(db, DbIndex(0), NOW),
-            _ => {
-                keyspace.read(&key);
-            }
-        }
-    }
-
-    #[test]
-    fn a_snapshot_is_of_its_instant_whatever_happens_meanwhile() {
-        let mut random = Random::new(7);
-        let mut shard = shard();
-        for round in 0..60 {
-            for _ in 0..3000 {
-                disturb(&mut shard, &mut random);
-            }
-            let expected = contents_of(&mut shard);
-            shard.begin_snapshot(SnapshotContents::default());
-            let mut chunks = Vec::new();
-            let per_slice = [0, 3, 40, 400][round % 4];
-            loop {
-                for _ in 0..random.next() % (per_slice + 1) {
-                    disturb(&mut shard, &mut random);
-                }
-                let chunk = shard.snapshot_slice(NOW).unwrap();
-                chunks.extend(chunk.bytes);
-                if chunk.is_last {
-                    break;
-                }
-                shard.check_invariants();
-            }
-            assert!(shard.snapshot_slice(NOW).is_none());
-            assert_eq!(contents_of_file(&chunks), expected, "round {round}");
-        }
-    }
-
-    #[test]
-    fn an_abandoned_snapshot_leaves_nothing_behind() {
-        let mut random = Random::new(9);
-        let mut shard = shard();
-        for _ in 0..9000 {
-            disturb(&mut shard, &mut random);
-        }
-        shard.begin_snapshot(SnapshotContents::default());
-        for _ in 0..900 {
-            disturb(&mut shard, &mut random);
-        }
-        shard.abandon_snapshot();
-        while let Some(chunk) = shard.snapshot_slice(NOW) {
-            assert_eq!((chunk.bytes.len(), chunk.keys), (0, 0));
-        }
-        let expected = contents_of(&mut shard);
-        shard.begin_snapshot(SnapshotContents::default());
-        let mut chunks = Vec::new();
-        while let Some(chunk) = shard.snapshot_slice(NOW) {
-            chunks.extend(chunk.bytes);
-        }
-        assert_eq!(contents_of_file(&chunks), expected);
-    }
-}
+mod tests;

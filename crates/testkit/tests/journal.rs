@@ -107,24 +107,30 @@ fn what_is_logged_is_there_again_here_and_in_redis() {
     for mode in SERVER_MODES {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
-        let mut server = Server::start(&darter_in(*mode, directory, ON)).unwrap();
+        // What a base consists of makes no difference.
+        let (preamble, base) =
+            if mode.shards == 4 { ("no", "2.base.aof") } else { ("yes", "2.base.rdb") };
+        let options = [ON, &["--aof-use-rdb-preamble", preamble]].concat();
+        let mut server = Server::start(&darter_in(*mode, directory, &options)).unwrap();
         let mut client = server.connect().unwrap();
         fill(&mut client);
         let filled = state(&mut client);
         kill(&mut server);
 
-        let mut server = Server::start(&darter_in(*mode, directory, ON)).unwrap();
+        let mut server = Server::start(&darter_in(*mode, directory, &options)).unwrap();
         let mut client = server.connect().unwrap();
         assert_eq!(state(&mut client), filled, "{mode}");
         assert_eq!(call(&mut client, "DEBUG LOADAOF"), ok());
         assert_eq!(state(&mut client), filled, "{mode}");
         rewrite(&server, &mut client);
+        let base = directory.join(format!("appendonlydir/appendonly.aof.{base}"));
+        assert!(base.exists(), "{mode}");
         fill(&mut client);
         let filled = state(&mut client);
         kill(&mut server);
 
         redis_agrees(directory, &filled);
-        let mut server = Server::start(&darter_in(*mode, directory, ON)).unwrap();
+        let mut server = Server::start(&darter_in(*mode, directory, &options)).unwrap();
         let mut client = server.connect().unwrap();
         assert_eq!(call(&mut client, "GET redis"), Value::Bulk(b"was here".to_vec()), "{mode}");
         call(&mut client, "DEL redis");
@@ -133,7 +139,7 @@ fn what_is_logged_is_there_again_here_and_in_redis() {
 
         // With another number of shards.
         let other = SERVER_MODES.iter().find(|other| other.shards != mode.shards).unwrap();
-        let server = Server::start(&darter_in(*other, directory, ON)).unwrap();
+        let server = Server::start(&darter_in(*other, directory, &options)).unwrap();
         let mut client = server.connect().unwrap();
         assert_eq!(state(&mut client), filled, "{mode}");
     }

@@ -215,6 +215,24 @@ fn file_with_key_twice(keys: usize, twice: usize) -> (Vec<u8>, usize) {
     (out, last)
 }
 
+/// Redis before 7.0 could be told to record scripts as they were called.
+#[test]
+fn a_script_in_an_old_log_is_refused_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("appendonly.aof");
+    let log = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n\
+               *4\r\n$4\r\nEVAL\r\n$24\r\nredis.call('INCR', 'n');\r\n$1\r\n0\r\n$1\r\nx\r\n";
+    fs::write(&file, log).unwrap();
+    let options = ["--appendonly", "yes"];
+    let mode = SERVER_MODES[0];
+    let refused = Server::start(&darter_in(mode, directory.path(), &options)).unwrap_err();
+    for expected in
+        ["byte 27", "eval answers: ERR scripts are not run again", "lua-replicate-commands"]
+    {
+        assert!(refused.log.contains(expected), "{expected}: {refused}");
+    }
+}
+
 #[test]
 fn an_error_says_where_it_is_whoever_finds_it() {
     for mode in [SERVER_MODES[0], SERVER_MODES[2]] {

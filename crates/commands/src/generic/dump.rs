@@ -136,8 +136,6 @@ impl Options {
     }
 }
 
-const BAD_FORMAT: ReplyError = ReplyError::Text("ERR Bad data format");
-
 fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let options = Options::parse(call)?;
     let key = call.key(1);
@@ -151,14 +149,16 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Err(ReplyError::Text("ERR Invalid TTL value, must be >= 0"));
     }
     let bytes = call.args.at(3);
-    let payload = if call.limits.rdb_versions == RdbVersions::Any {
-        Payload::of_any_version(bytes)
-    } else {
-        Payload::checked(bytes)
+    let payload = match call.limits.rdb_versions {
+        _ if !call.limits.checks_payloads => Payload::unchecked(bytes),
+        RdbVersions::Any => Payload::of_any_version(bytes),
+        RdbVersions::Known => Payload::checked(bytes),
     };
     let payload =
         payload.ok_or(ReplyError::Text("ERR DUMP payload version or checksum are wrong"))?;
-    let value = decode(payload.value, payload.version).map_err(|_| BAD_FORMAT)?;
+    let kind = payload.value.first().copied().unwrap_or_default();
+    let malformed = ReplyError::MalformedValue(kind);
+    let value = decode(payload.value, payload.version).map_err(|_| malformed)?;
     let deadline = match (ttl, options.absolute) {
         (0, _) => None,
         (millis, true) => Some(NewDeadline::at(millis, call.now)),
@@ -207,7 +207,7 @@ fn put(
     if let Value::String(text) = &value
         && text.len() as u64 > call.limits.string_bytes_max
     {
-        return Err(BAD_FORMAT);
+        return Err(ReplyError::MalformedValue(0));
     }
     match build(value, rules(call), call.now) {
         Built::Text(text) => {

@@ -33,7 +33,7 @@ const FLUSH_HISTORY: &[(&str, &str)] = &[
 ];
 
 /// Empties all databases.
-pub(super) static FLUSHALL: Command = Command {
+pub static FLUSHALL: Command = Command {
     name: "FLUSHALL",
     group: Group::Server,
     since: "1.0.0",

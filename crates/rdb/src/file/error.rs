@@ -28,6 +28,8 @@ pub enum Why {
     Version(Version),
     /// A record, or a value, of a kind that is not known.
     Type(u8),
+    /// Likewise, in a version that only Redis has had since Valkey parted from it.
+    ForeignType(u8, Version),
     /// A number that has no known form.
     Number,
     /// A string that has no known form, or does not unpack.
@@ -74,6 +76,13 @@ pub enum During {
     Checksum,
 }
 
+impl Why {
+    /// A type that is unknown.
+    pub(super) const fn of_type(kind: u8, version: Version) -> Self {
+        if version.is_foreign() { Self::ForeignType(kind, version) } else { Self::Type(kind) }
+    }
+}
+
 impl During {
     /// In the words of redis-check-rdb.
     pub const fn name(self) -> &'static str {
@@ -101,9 +110,18 @@ impl fmt::Display for Why {
                 out.write_str("not an RDB file: it begins with neither REDIS nor VALKEY")
             }
             Self::Version(version) => {
-                write!(out, "version {} of the RDB format is not supported", version.0)
+                write!(out, "Can't handle RDB format version {}", version.0)
             }
-            Self::Type(kind) => write!(out, "unknown type {kind}"),
+            // As the peers say it, for those who search logs for that.
+            Self::Type(kind) => write!(
+                out,
+                "Unknown type or opcode when loading DB. Unrecoverable error, aborting now. It is {kind}"
+            ),
+            Self::ForeignType(kind, version) => write!(
+                out,
+                "Can't handle foreign type or opcode {kind} in RDB with version {}",
+                version.0
+            ),
             Self::Number => out.write_str("a number in an unknown form"),
             Self::String => out.write_str("a string in an unknown form"),
             Self::FunctionsBeforeGa => {
@@ -115,7 +133,7 @@ impl fmt::Display for Why {
             Self::ModuleData(module) => write!(out, "malformed data of the module '{module}'"),
             Self::Checksum { computed, recorded } => write!(
                 out,
-                "wrong checksum: {recorded:016x} was written, {computed:016x} is right for what is there"
+                "RDB CRC error: {recorded:016x} was written, {computed:016x} is right for what is there"
             ),
             Self::Trailing => out.write_str("something follows the end of the RDB data"),
         }

@@ -21,6 +21,7 @@
 mod checksum;
 mod error;
 mod opcodes;
+mod parts;
 mod reader;
 mod skip;
 mod source;
@@ -30,6 +31,7 @@ mod write;
 
 pub use checksum::Checksum;
 pub use error::{During, ReadError, Why};
+pub use parts::{Parts, is_long};
 pub use reader::{RawEntry, RawValue, Reader, Record};
 pub use write::{
     Entry, Hint, push_aux, push_database, push_end, push_entry, push_function, push_header,

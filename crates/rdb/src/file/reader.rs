@@ -141,8 +141,17 @@ struct Attributes {
 }
 
 impl<R: Read> Reader<R> {
-    /// Begins with the header.
+    /// Begins with the header, of a version that is known.
     pub fn new(from: R) -> Result<Self, ReadError> {
+        Self::begin(from, Version::is_known)
+    }
+
+    /// As [`new`](Self::new), of any version: what it shares with the known ones can be read.
+    pub fn of_any_version(from: R) -> Result<Self, ReadError> {
+        Self::begin(from, Version::is_possible)
+    }
+
+    fn begin(from: R, is_taken: impl Fn(Version) -> bool) -> Result<Self, ReadError> {
         let mut reader = Self {
             source: Source::new(from),
             version: Version(0),
@@ -152,7 +161,12 @@ impl<R: Read> Reader<R> {
             takes_modules: false,
             ended: false,
         };
-        match read_header(&mut reader.source) {
+        let version = read_header(&mut reader.source).and_then(|(version, is_valkey)| {
+            // The two have numbers of their own; beyond those that are known nobody can tell.
+            let fits = !version.is_known() || version.is_valkey() == is_valkey;
+            if fits && is_taken(version) { Ok(version) } else { Err(Why::Version(version)) }
+        });
+        match version {
             Ok(version) => reader.version = version,
             Err(why) => return Err(reader.error(why)),
         }
@@ -269,7 +283,7 @@ impl<R: Read> Reader<R> {
     fn cut_entry(&mut self, kind: u8, attributes: Attributes) -> Result<Cut, Why> {
         if !crate::types::is_value(kind, self.version) {
             self.during = During::Type;
-            return Err(Why::Type(kind));
+            return Err(Why::of_type(kind, self.version));
         }
         let key = self.source.string()?;
         self.in_hand = Some((kind, key.clone()));
@@ -366,7 +380,8 @@ const fn during(kind: u8) -> During {
     }
 }
 
-fn read_header<R: Read>(source: &mut Source<R>) -> Result<Version, Why> {
+/// The version, and whether Valkey has written it.
+fn read_header<R: Read>(source: &mut Source<R>) -> Result<(Version, bool), Why> {
     let header: [u8; HEADER_BYTES] = source.array()?;
     let (digits, is_valkey) = if let Some(digits) = header.strip_prefix(b"REDIS") {
         (digits, false)
@@ -378,9 +393,5 @@ fn read_header<R: Read>(source: &mut Source<R>) -> Result<Version, Why> {
     let number = str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
     let version =
         number.and_then(|number| number.parse().ok()).map(Version).ok_or(Why::Signature)?;
-    if version.is_known() && version.is_valkey() == is_valkey {
-        Ok(version)
-    } else {
-        Err(Why::Version(version))
-    }
+    Ok((version, is_valkey))
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::error::Why;
 use super::source::Source;
+use crate::length::{Bytes, Length, length_or_special};
 use crate::types::{
     HASH, HASH_2_VALKEY, HASH_DEADLINES, HASH_DEADLINES_EARLY, HASH_LISTPACK,
     HASH_LISTPACK_DEADLINES, HASH_LISTPACK_DEADLINES_EARLY, HASH_ZIPLIST, HASH_ZIPMAP, LIST,
@@ -31,28 +32,21 @@ mod module {
     pub(super) const STRING: u64 = 5;
 }
 
-/// A number in the form of a length, or the way a string is written.
-enum Length {
-    Plain(u64),
-    Special(u8),
+impl<R: Read> Bytes for Source<R> {
+    type Error = Why;
+
+    fn take_array<const LEN: usize>(&mut self) -> Result<[u8; LEN], Why> {
+        self.array()
+    }
+
+    fn no_number(&self) -> Why {
+        Why::Number
+    }
 }
 
 impl<R: Read> Source<R> {
-    fn length_or_special(&mut self) -> Result<Length, Why> {
-        let first = self.byte()?;
-        let low = first & 0x3f;
-        Ok(match first >> 6 {
-            0 => Length::Plain(u64::from(low)),
-            1 => Length::Plain(u64::from(low) << 8 | u64::from(self.byte()?)),
-            2 if first == 0x80 => Length::Plain(u64::from(u32::from_be_bytes(self.array()?))),
-            2 if first == 0x81 => Length::Plain(u64::from_be_bytes(self.array()?)),
-            2 => return Err(Why::Number),
-            _ => Length::Special(low),
-        })
-    }
-
     pub(super) fn number(&mut self) -> Result<u64, Why> {
-        match self.length_or_special()? {
+        match length_or_special(self)? {
             Length::Plain(number) => Ok(number),
             Length::Special(_) => Err(Why::Number),
         }
@@ -65,7 +59,7 @@ impl<R: Read> Source<R> {
     /// A string; where it is in the record, as it is written.
     pub(super) fn string(&mut self) -> Result<Range<usize>, Why> {
         let start = self.record_len();
-        match self.length_or_special()? {
+        match length_or_special(self)? {
             Length::Plain(len) => self.skip(len)?,
             Length::Special(0) => self.skip(1)?,
             Length::Special(1) => self.skip(2)?,
@@ -131,7 +125,7 @@ impl<R: Read> Source<R> {
                 self.skip(MILLIS_BYTES)?;
                 self.strings(1)
             }
-            _ => Err(Why::Type(kind)),
+            _ => Err(Why::of_type(kind, version)),
         }
     }
 

@@ -258,12 +258,18 @@ fn what_cannot_be_read_is_told_with_its_place() {
         (b"REDIS00", "the file ends too early (at byte 0)"),
         (b"GARBAGE!!", "not an RDB file: it begins with neither REDIS nor VALKEY (at byte 9)"),
         (b"REDIS00x1", "not an RDB file: it begins with neither REDIS nor VALKEY (at byte 9)"),
-        (b"REDIS0013", "version 13 of the RDB format is not supported (at byte 9)"),
-        (b"REDIS0080", "version 80 of the RDB format is not supported (at byte 9)"),
-        (b"VALKEY011", "version 11 of the RDB format is not supported (at byte 9)"),
-        (b"REDIS0000", "version 0 of the RDB format is not supported (at byte 9)"),
-        (b"REDIS0010\x08\x01k\x01v", "unknown type 8 (at byte 10)"),
-        (b"REDIS0010\xf3\x01k\x00", "unknown type 243 (at byte 10)"),
+        (b"REDIS0013", "Can't handle RDB format version 13 (at byte 9)"),
+        (b"REDIS0080", "Can't handle RDB format version 80 (at byte 9)"),
+        (b"VALKEY011", "Can't handle RDB format version 11 (at byte 9)"),
+        (b"REDIS0000", "Can't handle RDB format version 0 (at byte 9)"),
+        (
+            b"REDIS0010\x08\x01k\x01v",
+            "Unknown type or opcode when loading DB. Unrecoverable error, aborting now. It is 8 (at byte 10)",
+        ),
+        (
+            b"REDIS0010\xf3\x01k\x00",
+            "Unknown type or opcode when loading DB. Unrecoverable error, aborting now. It is 243 (at byte 10)",
+        ),
         (
             b"REDIS0010\xf6\x01k\x00",
             "functions in the format of a release candidate are not supported (at byte 10)",
@@ -274,7 +280,7 @@ fn what_cannot_be_read_is_told_with_its_place() {
         ),
         (
             b"REDIS0010\xff\x01\0\0\0\0\0\0\0",
-            "wrong checksum: 0000000000000001 was written, eb7ea789fe37fda9 is right for what is there \
+            "RDB CRC error: 0000000000000001 was written, eb7ea789fe37fda9 is right for what is there \
              (at byte 18)",
         ),
     ];

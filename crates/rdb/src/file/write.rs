@@ -83,6 +83,13 @@ pub fn push_entry(
     if has_expired_wholly(entry.value, now) {
         return None;
     }
+    push_preface(out, entry);
+    let mut output = Output::with_key(out, compressor, entry.key);
+    Some(encode_value::write(&mut output, entry.value, now))
+}
+
+/// What stands in front of the type of a value.
+pub(super) fn push_preface(out: &mut Vec<u8>, entry: &Entry<'_>) {
     if let Some(deadline_ms) = entry.deadline_ms {
         out.push(opcodes::DEADLINE_MS);
         out.extend(deadline_ms.to_le_bytes());
@@ -95,11 +102,9 @@ pub fn push_entry(
         }
         Hint::Frequency(counter) => out.extend([opcodes::FREQUENCY, counter]),
     }
-    let mut output = Output::with_key(out, compressor, entry.key);
-    Some(encode_value::write(&mut output, entry.value, now))
 }
 
-fn has_expired_wholly(value: ValueRef<'_>, now: UnixMillis) -> bool {
+pub(super) fn has_expired_wholly(value: ValueRef<'_>, now: UnixMillis) -> bool {
     let ValueRef::Object(ObjectRef::Hash(hash)) = value else { return false };
     if !hash.holds_deadlines() {
         return false;

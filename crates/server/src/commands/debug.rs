@@ -27,6 +27,7 @@ use std::time::Duration;
 
 /// The command and its subcommands about the server.
 pub static COMMANDS: &[&SessionCommand] = &[
+    &AOF_FLUSH_SLEEP,
     &CHANGE_REPL_ID,
     &CLIENT_ENFORCE_REPLY_LIST,
     &CONFIG_REWRITE_FORCE_ALL,
@@ -44,6 +45,7 @@ pub static COMMANDS: &[&SessionCommand] = &[
     &REPLYBUFFER,
     &SEGFAULT,
     &SET_ACTIVE_EXPIRE,
+    &SET_SKIP_CHECKSUM_VALIDATION,
     &SLEEP,
     &STRINGMATCH_LEN,
 ];
@@ -74,6 +76,7 @@ pub static DEBUG: SessionCommand = SessionCommand::alone(
             &keys::DIGEST_VALUE,
             &keys::OBJECT,
             &keys::POPULATE,
+            &AOF_FLUSH_SLEEP.command,
             &CHANGE_REPL_ID.command,
             &CLIENT_ENFORCE_REPLY_LIST.command,
             &CONFIG_REWRITE_FORCE_ALL.command,
@@ -90,6 +93,7 @@ pub static DEBUG: SessionCommand = SessionCommand::alone(
             &REPLYBUFFER.command,
             &SEGFAULT.command,
             &SET_ACTIVE_EXPIRE.command,
+            &SET_SKIP_CHECKSUM_VALIDATION.command,
             &SLEEP.command,
             &STRINGMATCH_LEN.command,
         ],
@@ -127,6 +131,39 @@ static SET_ACTIVE_EXPIRE: SessionCommand = SessionCommand::alone(
     |call| {
         let enabled = parse_i64(only_argument(call)?).unwrap_or(0) != 0;
         call.shared.active_expire.store(enabled, Ordering::Relaxed);
+        call.ok()
+    },
+)
+.within();
+
+/// Takes payloads and files whatever their checksums are, or no longer.
+static SET_SKIP_CHECKSUM_VALIDATION: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "SET-SKIP-CHECKSUM-VALIDATION",
+        summary: "Takes payloads and files whatever their checksums are, or no longer.",
+        args: &[Arg::integer("enabled")],
+        ..BASE
+    },
+    |call| {
+        let enabled = parse_i64(only_argument(call)?).unwrap_or(0) != 0;
+        call.shared.skips_checksums.store(enabled, Ordering::Relaxed);
+        call.shared.config.renew();
+        call.ok()
+    },
+)
+.within();
+
+/// Sleeps before the log is written, so that tests see what waits for it.
+static AOF_FLUSH_SLEEP: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "AOF-FLUSH-SLEEP",
+        summary: "Sleeps so many microseconds before the log is written.",
+        args: &[Arg::integer("microseconds")],
+        ..BASE
+    },
+    |call| {
+        let micros = parse_i64(only_argument(call)?).unwrap_or(0);
+        call.shared.journal.delay_writes(micros);
         call.ok()
     },
 )

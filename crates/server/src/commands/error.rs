@@ -114,6 +114,8 @@ pub enum ServerError {
     LogNotLoaded,
     /// A command in the log that is not done again from there.
     NotFromLog,
+    /// A script in the log.
+    ScriptFromLog,
     /// `BGREWRITEAOF` while it is under way.
     RewriteUnderWay,
     /// A save while the log is rewritten.
@@ -355,6 +357,10 @@ impl fmt::Display for ServerError {
             }
             Self::LogNotLoaded => "ERR Error trying to load the AOF files, check server logs",
             Self::NotFromLog => "ERR this command is not carried out from the log",
+            Self::ScriptFromLog => {
+                "ERR scripts are not run again: Redis before 7.0 records them as they were called if \
+                 lua-replicate-commands is no. Set that to yes there, and have the log rewritten"
+            }
             Self::RewriteUnderWay => {
                 "ERR Background append only file rewriting already in progress"
             }

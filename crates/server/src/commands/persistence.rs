@@ -33,22 +33,22 @@ static BGREWRITEAOF: SessionCommand = SessionCommand::all_shards(
 );
 
 fn rewrite(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    const STARTED: &str = "Background append only file rewriting started";
+    const SCHEDULED: &str = "Background append only file rewriting scheduled";
     let (shared, now) = (call.shared, call.turn.now);
     let under_way = shared.saving.current();
-    // One that was given up is under way until all shards are done with it.
+    // One that was given up is under way until all shards are done with it, which is soon.
     let is_given_up = under_way.as_ref().is_some_and(|save| save.is_cancelled());
-    let begun = if call.nested || is_given_up || shared.journal.is_ending() {
-        let purpose = under_way.filter(|_| !is_given_up).map(|save| save.purpose);
-        Err(UnderWay(purpose.unwrap_or(Purpose::File)))
-    } else {
-        shared.saving.begin(shared, view, Purpose::LogBase, None, now)
-    };
-    let answer = match begun {
-        Ok(()) => "Background append only file rewriting started",
-        Err(UnderWay(Purpose::LogBase)) => return Err(ServerError::RewriteUnderWay.into()),
-        Err(UnderWay(Purpose::File)) => {
+    let answer = match under_way.filter(|_| !is_given_up).map(|save| save.purpose) {
+        Some(Purpose::LogBase) => return Err(ServerError::RewriteUnderWay.into()),
+        None if call.nested || is_given_up || shared.journal.is_ending() => {
             shared.journal.ask_for_base();
-            "Background append only file rewriting scheduled"
+            if call.nested { SCHEDULED } else { STARTED }
+        }
+        None if shared.saving.begin(shared, view, Purpose::LogBase, None, now).is_ok() => STARTED,
+        Some(Purpose::File) | None => {
+            shared.journal.ask_for_base();
+            SCHEDULED
         }
     };
     call.reply().simple(answer);

@@ -134,6 +134,8 @@ impl Settings {
             by_script: false,
             memory: self.memory_limit(),
             keeps_expired: false,
+            is_saving: false,
+            checks_payloads: true,
             replayed_at: None,
         }
     }
@@ -564,6 +566,8 @@ pub struct SavingSettings {
     /// By how many microseconds loading is delayed for each key, or for one of so many if below zero
     /// (`key-load-delay`).
     pub load_delay_micros: i64,
+    /// The same for saving (`rdb-key-save-delay`).
+    pub save_delay_micros: i64,
 }
 
 /// After `seconds`, if there were at least `changes` changes, the data are saved.

@@ -104,6 +104,11 @@ impl ConfigStore {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Has workers derive anew what depends on more than the settings.
+    pub fn renew(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Every parameter's value, by the number of its row.
     pub fn values(&self) -> Vec<Value> {
         self.lock().0.values.clone()

@@ -22,15 +22,24 @@ pub(super) struct Files {
     /// Requests for the present file that are not in it yet.
     taken: Taken,
     spare: Vec<u8>,
-    /// Whether the present file cannot be relied on any more.
-    is_broken: bool,
-    /// Whether nobody finds what is written until there is a new base, and whether that is because a file broke.
-    is_hidden: bool,
-    has_broken: bool,
+    standing: Standing,
     /// Where the base begins that is being written.
     base_at: Option<Position>,
     /// Bytes of the files before the present one.
     older_bytes: u64,
+}
+
+/// What the present file is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Whoever recovers the log finds what is written.
+    Sound,
+    /// Nobody finds it until the new log has its base.
+    Begun,
+    /// The file cannot be relied on any more: a new base is needed, and a file behind it.
+    Broken,
+    /// That file: nobody finds what is written until there is that base.
+    Renewed,
 }
 
 /// Why the log was not written.
@@ -58,7 +67,8 @@ impl Files {
         let mut log = Log::create(settings.log_place(), random_id())?;
         let at = log.beginning();
         let present = Resumed::In(log.begin_file(at)?);
-        Ok(Self { base_at: Some(at), is_hidden: true, ..Self::going_on(log, present, 0) })
+        let going_on = Self::going_on(log, present, 0);
+        Ok(Self { base_at: Some(at), standing: Standing::Begun, ..going_on })
     }
 
     /// Those of a log to be gone on with; `older_bytes` are in the files before the last.
@@ -68,9 +78,7 @@ impl Files {
             present,
             taken: Taken::default(),
             spare: Vec::new(),
-            is_broken: false,
-            is_hidden: false,
-            has_broken: false,
+            standing: Standing::Sound,
             base_at: None,
             older_bytes,
         }
@@ -101,7 +109,7 @@ impl Files {
             if bytes.is_empty() {
                 return Ok(*ends_file);
             }
-            if !self.is_broken {
+            if self.standing != Standing::Broken {
                 if let Resumed::At(at) = self.present {
                     let appender = self.log.begin_file(at).map_err(Failure::Log)?;
                     self.present = Resumed::In(appender);
@@ -113,7 +121,7 @@ impl Files {
                     Ok(_) => {}
                     Err(AppendError::Io(error)) => return Err(Failure::Io(error)),
                     Err(AppendError::Poisoned(error)) => {
-                        self.is_broken = true;
+                        self.standing = Standing::Broken;
                         return Err(Failure::Io(error));
                     }
                 }
@@ -132,16 +140,14 @@ impl Files {
     /// Goes on in another file. The present one is on the disk before: nothing may be found behind a gap.
     fn change_file(&mut self, journal: &Journal) -> Result<(), Failure> {
         if let Resumed::In(appender) = &self.present
-            && !self.is_broken
+            && self.standing != Standing::Broken
             && appender.sync_handle().sync().is_err()
         {
-            self.is_broken = true;
+            self.standing = Standing::Broken;
         }
         let mut at = self.position();
-        if self.is_broken {
+        if self.standing == Standing::Broken {
             self.log.withdraw();
-            self.is_hidden = true;
-            self.has_broken = true;
             // What is not in the present file is in the base.
             at.offset = journal.written.load(Ordering::Relaxed);
         }
@@ -149,31 +155,47 @@ impl Files {
         self.present = Resumed::In(self.log.begin_file(at).map_err(Failure::Log)?);
         self.older_bytes += before;
         self.base_at = Some(at);
-        self.is_broken = false;
+        if self.standing == Standing::Broken {
+            self.standing = Standing::Renewed;
+        }
         self.taken.ends_file = false;
         Ok(())
     }
 
     /// The base that was begun where the file was changed the last time is complete.
-    pub(super) fn install_base(&mut self, settings: &Settings, seal: Seal) -> Result<(), Failure> {
+    pub(super) fn install_base(
+        &mut self,
+        settings: &Settings,
+        format: BaseFormat,
+        seal: Seal,
+    ) -> Result<(), Failure> {
         let at = self.base_at.ok_or(Failure::Broken)?;
         let path = saving::base_path(settings);
-        self.log.install_base(&path, BaseFormat::Rdb, at, seal).map_err(Failure::Log)?;
+        self.log.install_base(&path, format, at, seal).map_err(Failure::Log)?;
         self.base_at = None;
-        self.is_hidden = false;
-        self.has_broken = false;
+        // The file may have broken since the base was begun.
+        if self.standing != Standing::Broken {
+            self.standing = Standing::Sound;
+        }
         self.older_bytes = seal.bytes;
-        if let Err(error) = self.log.delete_history() {
+        self.delete_history(settings);
+        Ok(())
+    }
+
+    /// Deletes the files that no longer count, unless they are to be kept.
+    pub(super) fn delete_history(&mut self, settings: &Settings) {
+        if !settings.journal.keeps_history
+            && let Err(error) = self.log.delete_history()
+        {
             // They are not needed, and named as such.
             tracing::warn!(%error, "Files of the log that are not needed any more could not be deleted");
         }
-        Ok(())
     }
 
     /// What there is to be synced; `None` if nobody will find it.
     pub(super) fn to_sync(&self) -> Option<ToSync> {
         match &self.present {
-            Resumed::In(appender) if !self.is_broken => {
+            Resumed::In(appender) if self.standing != Standing::Broken => {
                 Some(ToSync { handle: appender.sync_handle(), offset: appender.position().offset })
             }
             _ => None,
@@ -189,17 +211,17 @@ impl Files {
 
     /// Nobody knows what of the present file is on the disk.
     pub(super) const fn give_up_file(&mut self) {
-        self.is_broken = true;
+        self.standing = Standing::Broken;
     }
 
     /// Whether a file cannot be relied on, and there is no base since that makes up for it.
     pub(super) const fn is_broken(&self) -> bool {
-        self.is_broken || self.has_broken
+        matches!(self.standing, Standing::Broken | Standing::Renewed)
     }
 
     /// Whether nobody finds what is written until there is a new base.
     pub(super) const fn is_hidden(&self) -> bool {
-        self.is_hidden
+        !matches!(self.standing, Standing::Sound)
     }
 
     /// Where in the log the next request goes.

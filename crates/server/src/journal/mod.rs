@@ -37,7 +37,7 @@ use darter_runtime::Stopwatch;
 use darter_shard::{Gone, Interest};
 use files::Files;
 use record::Requests;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
@@ -60,6 +60,10 @@ pub struct Journal {
     is_attached: AtomicBool,
     /// Whether what changed something is answered once it is on the disk.
     is_strict: AtomicBool,
+    /// Whether whoever recovers the log finds what is written: not before a new log has its base.
+    is_found: AtomicBool,
+    /// Held while [`is_strict`](Self::is_strict) is decided.
+    deciding: Mutex<()>,
     /// Whether what is recorded has the time in it.
     notes_time: AtomicBool,
     requests: Mutex<Requests>,
@@ -87,6 +91,8 @@ pub struct Journal {
     /// Whether a base is to be written as soon as that can begin.
     wants_base: AtomicBool,
     status: Mutex<Status>,
+    /// By how many microseconds writing is delayed (`DEBUG AOF-FLUSH-SLEEP`).
+    delay_micros: AtomicI64,
     /// How long syncs took; made with the first. Written by the thread for the file.
     sync_times: OnceLock<Recorder>,
 }
@@ -108,6 +114,8 @@ impl Journal {
         Self {
             is_attached: AtomicBool::new(false),
             is_strict: AtomicBool::new(false),
+            is_found: AtomicBool::new(false),
+            deciding: Mutex::default(),
             notes_time: AtomicBool::new(false),
             requests: Mutex::default(),
             end: AtomicU64::new(0),
@@ -124,6 +132,7 @@ impl Journal {
             withholding: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             wants_base: AtomicBool::new(false),
             status: Mutex::default(),
+            delay_micros: AtomicI64::new(0),
             sync_times: OnceLock::new(),
         }
     }
@@ -187,6 +196,7 @@ impl Journal {
             lock(&self.requests).cut();
         } else {
             self.begin_at(0);
+            self.is_found.store(false, Ordering::Relaxed);
             let mut status = lock(&self.status);
             (status.failed_rewrites, status.failed_at) = (0, None);
             drop(status);
@@ -255,7 +265,8 @@ impl Journal {
         }
         let is_syncing = self.is_syncing.load(Ordering::Relaxed);
         let waits_for_sync = is_syncing && self.syncs_block.load(Ordering::Relaxed);
-        let is_slow = self.is_strict() || waits_for_sync;
+        let is_delayed = self.delay_micros.load(Ordering::Relaxed) != 0;
+        let is_slow = self.is_strict() || waits_for_sync || is_delayed;
         let is_quick = !is_slow && !self.has_failed.load(Ordering::Relaxed);
         let begun = is_syncing.then(|| stopwatch.now());
         let files = match self.files.try_lock() {
@@ -289,11 +300,32 @@ impl Journal {
         self.bell.notify_one();
     }
 
+    /// Delays each write, for tests.
+    pub fn delay_writes(&self, micros: i64) {
+        self.delay_micros.store(micros, Ordering::Relaxed);
+    }
+
     /// Follows a change of the configuration.
-    pub fn follow(&self, settings: &Settings) {
+    pub fn follow(&self, shared: &Shared, settings: &Settings) {
         self.notes_time.store(settings.journal.has_timestamps, Ordering::Relaxed);
         if self.is_attached() {
+            self.decide_strictness(shared);
             self.ring();
+        }
+    }
+
+    /// Lets clients wait for the disk, or no longer. Whoever has changed the configuration has this decided before
+    /// anybody is answered, and so has whoever made a log that is found; each goes by what is configured then.
+    fn decide_strictness(&self, shared: &Shared) {
+        let deciding = lock(&self.deciding);
+        let is_always = shared.config.current().journal.syncs == SyncPolicy::Always;
+        // What nobody would find is not waited for while a log begins.
+        let is_found = self.is_found.load(Ordering::Relaxed) || self.has_failed();
+        let is_strict = self.is_attached() && is_always && is_found;
+        let was_strict = self.is_strict.swap(is_strict, Ordering::Relaxed);
+        drop(deciding);
+        if was_strict && !is_strict {
+            self.tell_synced(shared);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Recovery: doing again what the log says.
 
 use super::files::{Files, random_id};
-use super::{Journal, SyncPolicy, lock};
+use super::{Journal, lock};
 use crate::commands::connection::SELECT;
 use crate::commands::error::ServerError;
 use crate::commands::script::library_change;
@@ -11,11 +11,12 @@ use crate::loading::{Crew, Terms, with_crew};
 use crate::saving;
 use crate::scripting::WorkerScripts;
 use crate::scripting::change::LibraryChange;
+use crate::session_command::SessionRun;
 use crate::shared::Shared;
 use darter_base::number::parse_u64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::{CallLimits, Entry, Handler, RdbVersions, ReplyError, ShardView};
-use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Refused, Tail};
+use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Refused, Resumed, Tail};
 use darter_resp::Args;
 use darter_runtime::wall_clock;
 use std::cell::RefCell;
@@ -161,7 +162,7 @@ fn go_on(
         let mut files = Files::create(&settings).map_err(RecoveryError::Log)?;
         let seal = saving::write_base_held(shared, view, wall_clock());
         let seal = seal.map_err(RecoveryError::Io)?;
-        let installed = files.install_base(&settings, seal);
+        let installed = files.install_base(&settings, settings.journal.base_format, seal);
         installed.map_err(|error| RecoveryError::Io(io::Error::other(error.to_string())))?;
         files
     } else {
@@ -169,8 +170,13 @@ fn go_on(
             Tail::Open { size, .. } => *size,
             _ => 0,
         };
-        let (log, present) =
+        let (mut log, present) =
             Log::resume(place, recovered, random_id()).map_err(RecoveryError::Log)?;
+        // As in Redis there is a file from the start. If it cannot be begun, that is tried again with the first write.
+        let present = match present {
+            Resumed::At(at) => log.begin_file(at).map_or(Resumed::At(at), Resumed::In),
+            present @ Resumed::In(_) => present,
+        };
         Files::going_on(log, present, bytes.saturating_sub(last_bytes))
     };
     journal.begin_at(files.position().offset);
@@ -179,11 +185,10 @@ fn go_on(
     status.bytes_after_base = if has_base { base_bytes } else { status.bytes };
     drop(status);
     *lock(&journal.files) = Some(files);
+    journal.is_found.store(true, Ordering::Relaxed);
     journal.is_attached.store(true, Ordering::Relaxed);
     // The first client may be faster than the thread for the file.
-    let is_strict = settings.journal.syncs == SyncPolicy::Always;
-    journal.is_strict.store(is_strict, Ordering::Relaxed);
-    journal.follow(&settings);
+    journal.follow(shared, &settings);
     Journal::start(shared).map_err(RecoveryError::Io)
 }
 
@@ -217,7 +222,11 @@ impl Recipient for Replay<'_> {
         if let Some(reason) = self.failed.take() {
             return Err(refused(reason));
         }
-        let entry = self.shared.table.find(args).map_err(|error| refused(error.to_string()))?;
+        let entry = self.shared.table.find(args).map_err(|error| {
+            let name = String::from_utf8_lossy(args.at(0)).into_owned();
+            // As Redis says it, for those who search logs for that.
+            refused(format!("Unknown command '{name}' reading the append only file: {error}"))
+        })?;
         self.commands += 1;
         match entry.command.handler {
             Handler::Keyed(_) | Handler::AllShards(_) => self.crew.run(at, entry, self.db, args),
@@ -253,7 +262,12 @@ impl Replay<'_> {
         {
             return Ok(());
         }
-        let carry_out = library_change(command).ok_or(ServerError::NotFromLog)?;
+        let refused = match self.shared.session_run(entry.id) {
+            // It may do something else than it did.
+            Some(SessionRun::Script(_)) => ServerError::ScriptFromLog,
+            _ => ServerError::NotFromLog,
+        };
+        let carry_out = library_change(command).ok_or(refused)?;
         carry_out(&LibraryChange::of_log(self.shared, &self.scripts, args)).map(|_| ())
     }
 }

@@ -1,7 +1,7 @@
 //! What is set about the log.
 
 use crate::config::Settings;
-use darter_persistence::Place;
+use darter_persistence::{BaseFormat, Place};
 use std::ffi::OsString;
 
 /// When the log is brought onto the disk (`appendfsync`).
@@ -42,6 +42,10 @@ pub struct JournalSettings {
     pub loads_truncated: bool,
     /// Whether it has the time in it (`aof-timestamp-enabled`).
     pub has_timestamps: bool,
+    /// What its base consists of (`aof-use-rdb-preamble`).
+    pub base_format: BaseFormat,
+    /// Whether files that no longer count are kept (`aof-disable-auto-gc`).
+    pub keeps_history: bool,
 }
 
 impl Default for JournalSettings {
@@ -56,6 +60,8 @@ impl Default for JournalSettings {
             bytes_min: 64 << 20,
             loads_truncated: true,
             has_timestamps: false,
+            base_format: BaseFormat::Rdb,
+            keeps_history: false,
         }
     }
 }

@@ -3,10 +3,12 @@
 use super::files::{Failure, Files, ToSync, random_id};
 use super::{Journal, Signal, SyncPolicy, lock};
 use crate::config::Settings;
+use crate::delay::Delay;
 use crate::histogram::Recorder;
 use crate::shared::Shared;
-use darter_persistence::{Log, LogError, Seal};
+use darter_persistence::{BaseFormat, Log, LogError, Seal};
 use darter_runtime::Ticks;
+use std::convert::Infallible;
 use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -53,6 +55,10 @@ impl Journal {
     /// Nothing is recorded any more. The log ends with what has been.
     pub fn detach(&self, shared: &Shared) {
         self.wants_base.store(false, Ordering::Relaxed);
+        self.end_log(shared);
+    }
+
+    fn end_log(&self, shared: &Shared) {
         self.is_attached.store(false, Ordering::Relaxed);
         self.is_strict.store(false, Ordering::Relaxed);
         let mut signal = lock(&self.signal);
@@ -64,14 +70,20 @@ impl Journal {
     }
 
     /// The base that was being written is complete, or never will be.
-    pub fn base_ended(&self, shared: &Shared, result: io::Result<Seal>, seconds: i64) {
+    pub fn base_ended(
+        &self,
+        shared: &Shared,
+        result: io::Result<Seal>,
+        format: BaseFormat,
+        seconds: i64,
+    ) {
         let settings = shared.config.current();
         let mut files = lock(&self.files);
         // The thread for the file may not have come to that yet.
         let result = result.map_err(Failure::Io).and_then(|seal| {
             let files = self.files_of(&mut files, &settings)?.ok_or(Failure::Broken)?;
             files.write(self)?;
-            files.install_base(&settings, seal)
+            files.install_base(&settings, format, seal)
         });
         let mut status = lock(&self.status);
         status.rewrite_seconds = seconds;
@@ -90,12 +102,15 @@ impl Journal {
                 tracing::warn!(%error, "Background AOF rewrite terminated with error");
             }
         }
+        let is_found = files.as_ref().is_some_and(|files| !files.is_hidden());
+        self.is_found.store(is_found, Ordering::Relaxed);
         drop((status, files));
+        self.decide_strictness(shared);
         if settings.journal.is_on {
             self.ring();
         } else {
-            // BGREWRITEAOF without a log writes one that ends here.
-            self.detach(shared);
+            // BGREWRITEAOF without a log writes one that ends here. Another one may have been asked for already.
+            self.end_log(shared);
         }
     }
 
@@ -144,6 +159,8 @@ struct Writer {
     journal: &'static Journal,
     /// When there was a sync the last time.
     synced_at: Ticks,
+    /// Whether files that no longer count may have been kept.
+    kept_history: bool,
     /// When a base was asked for the last time, because nothing is found without it.
     asked_at: Option<Ticks>,
 }
@@ -151,7 +168,7 @@ struct Writer {
 fn run(shared: &'static Shared) {
     let journal = &shared.journal;
     let synced_at = shared.stopwatch.now();
-    let mut writer = Writer { shared, journal, synced_at, asked_at: None };
+    let mut writer = Writer { shared, journal, synced_at, kept_history: true, asked_at: None };
     loop {
         let interval = if journal.has_failed() { RETRY_INTERVAL } else { SYNC_INTERVAL };
         let signal = journal.wait(interval);
@@ -161,12 +178,13 @@ fn run(shared: &'static Shared) {
             Ok(()) => journal.succeed(),
             Err(failure) => journal.fail(failure),
         }
-        writer.follow(&settings);
+        writer.follow();
         if signal.ends {
             break;
         }
     }
     *lock(&journal.files) = None;
+    journal.is_found.store(false, Ordering::Relaxed);
     *lock(&journal.signal) = Signal::default();
     journal.tell_synced(shared);
 }
@@ -175,8 +193,14 @@ impl Writer {
     /// Writes what was recorded, and syncs if it is time.
     fn turn(&mut self, settings: &Settings, ends: bool) -> Result<(), Failure> {
         let journal = self.journal;
+        let delay_micros = journal.delay_micros.load(Ordering::Relaxed);
+        let Ok(()) = Delay::of(delay_micros).pass(1, || Ok::<_, Infallible>(delay_micros));
         let mut files = lock(&journal.files);
         let Some(present) = journal.files_of(&mut files, settings)? else { return Ok(()) };
+        if self.kept_history && !settings.journal.keeps_history {
+            present.delete_history(settings);
+        }
+        self.kept_history = settings.journal.keeps_history;
         let written = present.write(journal);
         lock(&journal.status).bytes = present.bytes();
         let is_hidden = present.is_hidden();
@@ -268,16 +292,13 @@ impl Writer {
     }
 
     /// Lets clients wait for the disk, or no longer.
-    fn follow(&self, settings: &Settings) {
+    fn follow(&self) {
         let journal = self.journal;
-        // What nobody would find is not waited for while a log begins.
-        let is_found = lock(&journal.files).as_ref().is_some_and(|files| !files.is_hidden());
-        let is_strict = journal.is_attached()
-            && settings.journal.syncs == SyncPolicy::Always
-            && (is_found || journal.has_failed());
-        if journal.is_strict.swap(is_strict, Ordering::Relaxed) && !is_strict {
-            journal.tell_synced(self.shared);
-        }
+        let files = lock(&journal.files);
+        let is_found = files.as_ref().is_some_and(|files| !files.is_hidden());
+        journal.is_found.store(is_found, Ordering::Relaxed);
+        drop(files);
+        journal.decide_strictness(self.shared);
     }
 }
 

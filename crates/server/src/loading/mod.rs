@@ -21,7 +21,6 @@
 mod batch;
 mod budget;
 mod crew;
-mod delay;
 mod filler;
 mod progress;
 pub mod snapshot;

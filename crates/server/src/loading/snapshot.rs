@@ -1,15 +1,15 @@
 //! Loading a file of all data.
 
 use super::crew::{Crew, with_crew};
-use super::delay::Delay;
 use super::filler::Terms;
+use crate::delay::Delay;
 use crate::scripting::WorkerScripts;
 use crate::scripting::library::{added, compile};
 use crate::scripting::store::Libraries;
 use crate::shared::Shared;
 use darter_base::number::{parse_i64, parse_u64};
 use darter_base::{DbIndex, UnixMillis, WorkerId};
-use darter_command_table::{ReplyError, ShardView};
+use darter_command_table::{CallLimits, RdbVersions, ReplyError, ShardView};
 use darter_persistence::Refused;
 use darter_rdb::file::{Reader, Record};
 use darter_runtime::wall_clock;
@@ -72,7 +72,8 @@ pub fn load(
     let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
     let bytes = file.metadata().map_err(|error| failed(error.to_string()))?.len();
     shared.loading.expect(bytes);
-    let terms = Terms { present, now, limits: settings.call_limits() };
+    let limits = CallLimits { is_saving: false, ..shared.call_limits() };
+    let terms = Terms { present, now, limits };
     let loaded = with_crew(shared, view, terms, |crew| {
         let mut reader = read(crew, file)?;
         reader.finish().map_err(|error| error.to_string())?;
@@ -107,15 +108,20 @@ pub fn flush(view: &mut ShardView<'_>) {
 
 /// Loads the data; the reader is behind them.
 fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
-    let reader = Reader::new(source).map_err(|error| error.to_string())?;
     let settings = crew.shared().config.current();
-    let mut reader = if settings.saving.has_checksum { reader } else { reader.without_checksum() };
+    let reader = match settings.rdb_versions {
+        RdbVersions::Known => Reader::new(source),
+        RdbVersions::Any => Reader::of_any_version(source),
+    };
+    let reader = reader.map_err(|error| error.to_string())?;
+    let is_checked = settings.saving.has_checksum && crew.terms().limits.checks_payloads;
+    let mut reader = if is_checked { reader } else { reader.without_checksum() };
     let mut reading = Reading {
         crew,
         db: DbIndex(0),
         libraries: Libraries::default(),
         scripts: WorkerScripts::default(),
-        delay: Delay::of(&settings),
+        delay: Delay::of(settings.saving.load_delay_micros),
         noted_bytes: 0,
     };
     let result = reading.run(&mut reader);
@@ -150,7 +156,11 @@ impl Reading<'_> {
                 Record::Database(index) => self.db = self.database(index)?,
                 Record::Function(code) => self.library(&code)?,
                 Record::Entry(entry) => {
-                    self.delay.pass(self.crew.shared())?;
+                    let shared = self.crew.shared();
+                    self.delay.pass(1, || {
+                        shared.loading.check_end(shared)?;
+                        Ok::<_, String>(shared.config.current().saving.load_delay_micros)
+                    })?;
                     let set = self.crew.set(begins_at, self.db, &entry);
                     set.map_err(|Refused { at, reason }| format!("{reason} (at byte {at})"))?;
                 }

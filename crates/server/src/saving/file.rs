@@ -1,14 +1,17 @@
 //! The file of a save: written under another name and put in place when it is whole and on the disk.
 
-use super::{Purpose, Save};
+use super::as_commands::AsCommands;
+use super::{NO_SHARD, Purpose, Save};
 use crate::config::Settings;
+use crate::delay::Delay;
 use crate::shared::{REDIS_VERSION, Shared, lock};
-use darter_base::{DbIndex, UnixMillis};
+use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::ShardView;
-use darter_persistence::Seal;
+use darter_persistence::{BaseFormat, Seal};
 use darter_rdb::Version;
 use darter_rdb::file::{Checksum, push_aux, push_database, push_end, push_function, push_header};
 use darter_shard::Chunk;
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -27,11 +30,14 @@ pub(super) struct Target {
     path: PathBuf,
     has_checksum: bool,
     syncs_on_the_way: bool,
+    format: BaseFormat,
 }
 
 /// What stands before the keys.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Preface {
+    version: Version,
+    /// What follows the header.
     bytes: Vec<u8>,
     /// Keys of all shards.
     pub(super) keys: u64,
@@ -42,8 +48,9 @@ pub(super) struct Preface {
 /// The thread of a save.
 #[derive(Debug)]
 pub(super) struct Writing {
+    pub(super) shared: &'static Shared,
     pub(super) save: Arc<Save>,
-    pub(super) arrivals: Receiver<Chunk>,
+    pub(super) arrivals: Receiver<(ShardId, Chunk)>,
     /// How many last chunks there will be.
     pub(super) shards: usize,
     pub(super) target: Target,
@@ -65,7 +72,16 @@ impl Target {
             path,
             has_checksum: settings.saving.has_checksum,
             syncs_on_the_way: settings.saving.syncs_on_the_way,
+            format: format_of(settings, purpose),
         }
+    }
+}
+
+/// What a file consists of.
+pub fn format_of(settings: &Settings, purpose: Purpose) -> BaseFormat {
+    match purpose {
+        Purpose::LogBase => settings.journal.base_format,
+        Purpose::File => BaseFormat::Rdb,
     }
 }
 
@@ -93,7 +109,6 @@ impl Preface {
         // Older servers read the file unless there is something that they cannot know.
         let version = if has_field_deadlines { Version::VALKEY_9 } else { Version::REDIS_7_0 };
         let mut bytes = Vec::new();
-        push_header(&mut bytes, version);
         push_aux(&mut bytes, b"redis-ver", REDIS_VERSION.as_bytes());
         push_aux(&mut bytes, b"redis-bits", usize::BITS.to_string().as_bytes());
         push_aux(&mut bytes, b"ctime", (now.0 / 1000).to_string().as_bytes());
@@ -109,33 +124,46 @@ impl Preface {
             }
         }
         let keys = totals.iter().map(|(keys, _)| *keys as u64).sum();
-        Self { bytes, keys, changes }
+        Self { version, bytes, keys, changes }
     }
 }
 
 impl Writing {
     /// Writes what arrives until every shard has sent its last chunk, whatever becomes of the file.
     pub(super) fn run(self) -> io::Result<Seal> {
-        let Self { save, arrivals, shards, target, preface } = self;
+        let Self { shared, save, arrivals, shards, target, preface } = self;
+        let delay_micros = || shared.config.current().saving.save_delay_micros;
+        let mut delay = Delay::of(delay_micros());
         let mut temporary = Temporary::begin(&target, &preface);
         if temporary.is_err() {
             save.is_abandoned.store(true, Ordering::Relaxed);
         }
         let mut left = shards;
+        let mut order = InOrder::default();
         while left > 0 {
             // The other end is part of `save`, which is here.
-            let Ok(chunk) = arrivals.recv() else { break };
+            let Ok((shard, chunk)) = arrivals.recv() else { break };
             left -= usize::from(chunk.is_last);
             save.queued_bytes.fetch_sub(chunk.bytes.len(), Ordering::Relaxed);
             if save.is_abandoned.load(Ordering::Relaxed) {
                 continue;
             }
-            if let Ok(file) = &mut temporary
-                && let Err(error) = file.write(&chunk.bytes)
-            {
-                temporary = Err(error);
-                save.is_abandoned.store(true, Ordering::Relaxed);
+            order.add(shard, chunk);
+            while let Some(chunk) = order.next() {
+                let is_abandoned = || save.is_abandoned.load(Ordering::Relaxed);
+                let go_on = || if is_abandoned() { Err(()) } else { Ok(delay_micros()) };
+                if delay.pass(chunk.keys, go_on).is_err() {
+                    break;
+                }
+                if let Ok(file) = &mut temporary
+                    && let Err(error) = file.write_entries(&chunk)
+                {
+                    temporary = Err(error);
+                    save.is_abandoned.store(true, Ordering::Relaxed);
+                }
             }
+            let writes_long = order.writes_long.map_or(NO_SHARD, |shard| shard.0.into());
+            save.writes_long.store(writes_long, Ordering::Relaxed);
         }
         let mut file = temporary?;
         file.complete()?;
@@ -151,12 +179,37 @@ impl Writing {
 pub(super) fn write_at_once(
     target: &Target,
     preface: &Preface,
-    fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
+    fill: impl FnOnce(&mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()>,
 ) -> io::Result<Seal> {
     let mut file = Temporary::begin(target, preface)?;
-    fill(&mut |bytes| file.write(bytes))?;
+    fill(&mut |chunk| file.write_entries(chunk))?;
     file.complete()?;
     file.install(target)
+}
+
+/// Chunks of all shards in an order in which they make a file: the parts of a long value follow each other. Those
+/// that have to wait are few, as shards send no more while they know of it ([`Save::advance`]).
+#[derive(Debug, Default)]
+struct InOrder {
+    /// The shard whose long value has begun and goes on.
+    writes_long: Option<ShardId>,
+    waiting: VecDeque<(ShardId, Chunk)>,
+}
+
+impl InOrder {
+    fn add(&mut self, shard: ShardId, chunk: Chunk) {
+        self.waiting.push_back((shard, chunk));
+    }
+
+    /// What can be written next.
+    fn next(&mut self) -> Option<Chunk> {
+        let fits =
+            |(shard, _): &(ShardId, Chunk)| self.writes_long.is_none_or(|long| long == *shard);
+        let at = self.waiting.iter().position(fits)?;
+        let (shard, chunk) = self.waiting.remove(at)?;
+        self.writes_long = chunk.goes_on.then_some(shard);
+        Some(chunk)
+    }
 }
 
 /// The file under its temporary name. Dropped before it is in place it is deleted.
@@ -166,6 +219,8 @@ struct Temporary {
     path: PathBuf,
     checksum: Checksum,
     has_checksum: bool,
+    /// For one that is to consist of commands.
+    commands: Option<AsCommands>,
     /// Of all bytes.
     seal: Seal,
     syncs_on_the_way: bool,
@@ -182,13 +237,34 @@ impl Temporary {
             path,
             checksum: Checksum::new(),
             has_checksum: target.has_checksum,
+            commands: (target.format == BaseFormat::Commands)
+                .then(|| AsCommands::new(preface.version)),
             seal: Seal::EMPTY,
             syncs_on_the_way: target.syncs_on_the_way,
             bytes_since_sync: 0,
             is_in_place: false,
         };
-        begun.write(&preface.bytes)?;
+        if begun.commands.is_none() {
+            let mut header = Vec::new();
+            push_header(&mut header, preface.version);
+            begun.write(&header)?;
+        }
+        begun.write_records(&preface.bytes, false)?;
         Ok(begun)
+    }
+
+    fn write_entries(&mut self, chunk: &Chunk) -> io::Result<()> {
+        self.write_records(&chunk.bytes, chunk.goes_on)
+    }
+
+    fn write_records(&mut self, rdb: &[u8], goes_on: bool) -> io::Result<()> {
+        match &mut self.commands {
+            None => self.write(rdb),
+            Some(commands) => {
+                let commands = commands.convert(rdb, goes_on).map_err(io::Error::other)?;
+                self.write(&commands)
+            }
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -208,7 +284,9 @@ impl Temporary {
     /// Brings it onto the disk as a whole.
     fn complete(&mut self) -> io::Result<()> {
         let mut end = Vec::new();
-        push_end(&mut end, self.has_checksum.then_some(self.checksum));
+        if self.commands.is_none() {
+            push_end(&mut end, self.has_checksum.then_some(self.checksum));
+        }
         self.file.write_all(&end)?;
         self.seal.add(&end);
         self.file.sync_all()
@@ -257,4 +335,35 @@ pub(super) fn try_target(settings: &Settings) -> io::Result<()> {
 /// A name that was changed stays changed only once the directory is on the disk.
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_long_value_follow_each_other() {
+        let mut order = InOrder::default();
+        let mut written = Vec::new();
+        let sent = [
+            (0, "a", false),
+            (1, "b1", true),
+            (0, "c", false),
+            (2, "d1", true),
+            (1, "b2", true),
+            (2, "d2", false),
+            (2, "e", false),
+            (1, "b3", false),
+            (1, "f", false),
+        ];
+        for (shard, text, goes_on) in sent {
+            let chunk = Chunk { bytes: text.into(), goes_on, ..Chunk::default() };
+            order.add(ShardId(shard), chunk);
+            while let Some(chunk) = order.next() {
+                written.push(String::from_utf8(chunk.bytes).unwrap());
+            }
+        }
+        assert_eq!(written, ["a", "b1", "b2", "b3", "c", "d1", "d2", "e", "f"]);
+        assert_eq!(order.writes_long, None);
+    }
 }

@@ -16,12 +16,15 @@
 //! Where everybody has to wait for the file ([`save_held`]: SHUTDOWN, DEBUG RELOAD, the end of the process) the
 //! same is done at once by whoever holds all shards.
 
+mod as_commands;
 pub mod automatic;
 mod file;
 pub mod leftovers;
+mod putting_off;
 pub mod schedule;
 
-pub use file::base_path;
+pub use file::{base_path, format_of};
+pub use putting_off::{PutOff, is_put_off, put_off};
 
 use self::automatic::LastSave;
 use crate::config::ConfigStore;
@@ -29,19 +32,22 @@ use crate::journal::Journal;
 use crate::loading::snapshot::Loaded;
 use crate::mail::Mail;
 use crate::shared::{Shared, lock};
-use darter_base::UnixMillis;
+use darter_base::{ShardId, UnixMillis};
 use darter_command_table::ShardView;
-use darter_persistence::Seal;
+use darter_persistence::{BaseFormat, Seal};
 use darter_runtime::{ConnectionId, Stopwatch, Ticks};
 use darter_shard::{Chunk, Shard};
 use file::{Preface, Target, Writing};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
 /// Bytes on their way to the file above which workers wait for it.
 const QUEUED_BYTES_MAX: usize = 16 << 20;
+
+/// No shard has this number.
+const NO_SHARD: u32 = u32::MAX;
 
 /// Saving, as all workers share it.
 #[derive(Debug)]
@@ -96,7 +102,10 @@ pub enum Purpose {
 pub struct Save {
     /// What it is for.
     pub purpose: Purpose,
-    chunks: Mutex<Sender<Chunk>>,
+    format: BaseFormat,
+    chunks: Mutex<Sender<(ShardId, Chunk)>>,
+    /// The shard whose long value is being written to the file, if there is one: what others send has to wait for its end.
+    writes_long: AtomicU32,
     /// Bytes sent and not yet written.
     queued_bytes: AtomicUsize,
     is_abandoned: AtomicBool,
@@ -174,7 +183,9 @@ impl Saving {
         let (chunks, arrivals) = std::sync::mpsc::channel();
         let save = Arc::new(Save {
             purpose,
+            format: format_of(&settings, purpose),
             chunks: Mutex::new(chunks),
+            writes_long: AtomicU32::new(NO_SHARD),
             queued_bytes: AtomicUsize::new(0),
             is_abandoned: AtomicBool::new(false),
             installing: Mutex::default(),
@@ -196,6 +207,7 @@ impl Saving {
         self.is_under_way.store(true, Ordering::Release);
         *current = Some(Arc::clone(&save));
         let writing = Writing {
+            shared,
             save: Arc::clone(&save),
             arrivals,
             shards: shared.router().shard_count().into(),
@@ -223,6 +235,12 @@ impl Saving {
         Ok(())
     }
 
+    /// Whether one is under way, or has just been.
+    #[inline]
+    pub fn is_under_way(&self) -> bool {
+        self.is_under_way.load(Ordering::Relaxed)
+    }
+
     /// The save under way. Whoever holds a shard knows by it where that shard's snapshot belongs: none begins
     /// while a shard is out, and none ends before all shards are done.
     #[inline]
@@ -242,8 +260,7 @@ impl Saving {
             None => Cancelled::Nothing,
             Some(save) if save.purpose == Purpose::LogBase => Cancelled::Nothing,
             Some(save) => {
-                save.is_cancelled.store(true, Ordering::Relaxed);
-                save.is_abandoned.store(true, Ordering::Relaxed);
+                save.cancel();
                 Cancelled::UnderWay
             }
         }
@@ -253,8 +270,7 @@ impl Saving {
     pub fn give_up_base(&self) {
         if let Some(save) = self.current().filter(|save| save.purpose == Purpose::LogBase) {
             tracing::warn!("Killing AOF child: its base is given up, as there is to be no log");
-            save.is_cancelled.store(true, Ordering::Relaxed);
-            save.is_abandoned.store(true, Ordering::Relaxed);
+            save.cancel();
         }
     }
 
@@ -348,7 +364,7 @@ impl Saving {
     fn note_end(&self, shared: &Shared, save: &Save, result: io::Result<Seal>) {
         let seconds = save.seconds(&shared.stopwatch);
         if save.purpose == Purpose::LogBase {
-            return shared.journal.base_ended(shared, result, seconds);
+            return shared.journal.base_ended(shared, result, save.format, seconds);
         }
         match result {
             Ok(_) => {
@@ -356,7 +372,6 @@ impl Saving {
                 tracing::info!("Background saving terminated with success");
             }
             Err(_) if save.is_cancelled.load(Ordering::Relaxed) => {
-                lock(&self.history).last_succeeded = false;
                 tracing::warn!("Background saving was cancelled");
             }
             Err(error) => self.note_failure(&error, save.is_in_background),
@@ -388,6 +403,12 @@ impl Save {
         self.is_cancelled.load(Ordering::Relaxed)
     }
 
+    /// Throws it away, because somebody wants that.
+    fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+        self.is_abandoned.store(true, Ordering::Relaxed);
+    }
+
     /// How long it has been under way.
     fn seconds(&self, stopwatch: &Stopwatch) -> i64 {
         let nanos = stopwatch.nanos_between(self.begun, stopwatch.now());
@@ -398,7 +419,9 @@ impl Save {
     pub fn advance(&self, shard: &mut Shard, now: UnixMillis) -> bool {
         if self.is_abandoned.load(Ordering::Relaxed) {
             shard.abandon_snapshot();
-        } else if self.queued_bytes.load(Ordering::Relaxed) > QUEUED_BYTES_MAX {
+        } else if self.queued_bytes.load(Ordering::Relaxed) > QUEUED_BYTES_MAX
+            || self.writes_long_of_another(shard.id())
+        {
             return false;
         }
         let Some(chunk) = shard.snapshot_slice(now) else { return false };
@@ -407,9 +430,14 @@ impl Save {
             self.keys_done.fetch_add(chunk.keys, Ordering::Relaxed);
             self.queued_bytes.fetch_add(chunk.bytes.len(), Ordering::Relaxed);
             // The thread listens until every shard has sent its last one.
-            let _ = lock(&self.chunks).send(chunk);
+            let _ = lock(&self.chunks).send((shard.id(), chunk));
         }
         more
+    }
+
+    fn writes_long_of_another(&self, shard: ShardId) -> bool {
+        let writes_long = self.writes_long.load(Ordering::Relaxed);
+        writes_long != NO_SHARD && writes_long != u32::from(shard.0)
     }
 }
 
@@ -422,8 +450,7 @@ pub fn save_held(
 ) -> io::Result<()> {
     let settings = shared.config.current();
     if let Some(save) = shared.saving.current() {
-        save.is_cancelled.store(true, Ordering::Relaxed);
-        save.is_abandoned.store(true, Ordering::Relaxed);
+        save.cancel();
         for shard in view.each() {
             while save.advance(shard, now) {}
         }
@@ -441,6 +468,34 @@ pub fn save_held(
         Err(error) => shared.saving.note_failure(error, false),
     }
     result.map(|_| ())
+}
+
+/// All data are gone, of which `view` is over all shards: where there are save points the file is empty before this
+/// returns, so that they do not come back. A file that is being written is thrown away. In the middle of a
+/// transaction or a script, of which no file has a part, the file is left for later.
+pub fn note_emptied(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    is_part: bool,
+    now: UnixMillis,
+) {
+    let settings = shared.config.current();
+    if let Some(save) = shared.saving.current().filter(|save| save.purpose == Purpose::File) {
+        save.cancel();
+        // What it holds is older: it is not to replace the file that is written now.
+        drop(lock(&save.installing));
+    }
+    if settings.saving.points.is_empty() {
+        return;
+    }
+    if is_part {
+        return shared.saving.schedule();
+    }
+    let preface = Preface::of(shared, view, Purpose::File, now);
+    match file::write_at_once(&Target::of(&settings, Purpose::File), &preface, |_| Ok(())) {
+        Ok(_) => shared.saving.note_success(preface.changes),
+        Err(error) => shared.saving.note_failure(&error, false),
+    }
 }
 
 /// Writes what the shards hold that `view` is over as the base of a log, before it returns.
@@ -470,7 +525,7 @@ fn write_held(
         for shard in view.each() {
             while let Some(chunk) = shard.snapshot_slice(now) {
                 if result.is_ok() {
-                    result = sink(&chunk.bytes);
+                    result = sink(&chunk);
                 }
                 if result.is_err() {
                     shard.abandon_snapshot();

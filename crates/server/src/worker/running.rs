@@ -99,7 +99,13 @@ impl Worker {
                 Then::Await
             }
             Ok(Flow::Defer) => unreachable!("dealt with"),
-            Ok(Flow::Block(_) | Flow::Slices(_) | Flow::Connect(_) | Flow::Transfer(_)) => {
+            Ok(
+                Flow::Block(_)
+                | Flow::Slices(_)
+                | Flow::Connect(_)
+                | Flow::Transfer(_)
+                | Flow::PutOff,
+            ) => {
                 unreachable!("only commands over shards wait for keys, run in slices or send keys")
             }
             Ok(Flow::Wait) => Then::Suspend,

@@ -133,8 +133,7 @@ impl Keyspace<'_> {
 
     /// Deletes a key whose collection has lost its last element, or is about to be dropped as if it had.
     fn remove_emptied(&mut self, key: &Key<'_>, position: Position) {
-        let block = self.remove_at(position, key);
-        self.common.garbage.discard_block(block);
+        self.discard_at(position, key);
         if self.common.news.is_wanted() {
             self.common.news.empty(self.database.index, key.bytes);
         }

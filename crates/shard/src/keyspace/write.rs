@@ -72,8 +72,7 @@ impl Keyspace<'_> {
     /// ([`Shard::collect_garbage`](crate::Shard::collect_garbage)), so this is UNLINK as well as DEL.
     pub fn remove(&mut self, key: &Key<'_>) -> bool {
         let Some(position) = self.locate(key) else { return false };
-        let block = self.remove_at(position, key);
-        self.common.garbage.discard_block(block);
+        self.discard_at(position, key);
         self.replaced(key, 1);
         true
     }

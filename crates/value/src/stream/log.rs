@@ -166,6 +166,15 @@ impl Log {
         Entries::new(&self.nodes, start, end)
     }
 
+    /// Entries of the node at `index`, of which there is at least one; none past the last node.
+    pub fn entries_of_node(&self, index: usize) -> impl Iterator<Item = Entry<'_>> {
+        let node = self.nodes.get(index).into_iter();
+        node.flat_map(|node| {
+            let spots = node.spots().filter(|spot| !spot.is_deleted());
+            spots.map(|spot| Entry::new(node, spot))
+        })
+    }
+
     /// Likewise from `end` down to `start`.
     pub fn entries_reversed(&self, start: StreamId, end: StreamId) -> EntriesReversed<'_> {
         EntriesReversed::new(&self.nodes, start, end)

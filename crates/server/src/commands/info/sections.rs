@@ -214,9 +214,12 @@ static PERSISTENCE: &[Field] = &[
     field("aof_enabled", |info| Count(info.settings.journal.is_on.into())),
     field("aof_rewrite_in_progress", |info| {
         let begins = info.settings.journal.is_on && !info.shared.journal.is_attached();
+        let begins = begins || info.shared.journal.is_base_scheduled() && !info.waits_for_save();
         Count((info.save_for(Purpose::LogBase).is_some() || begins).into())
     }),
-    field("aof_rewrite_scheduled", |info| Count(info.shared.journal.is_base_scheduled().into())),
+    field("aof_rewrite_scheduled", |info| {
+        Count((info.shared.journal.is_base_scheduled() && info.waits_for_save()).into())
+    }),
     field("aof_last_rewrite_time_sec", |info| Signed(info.log.rewrite_seconds)),
     field("aof_current_rewrite_time_sec", |info| {
         Signed(info.save_for(Purpose::LogBase).map_or(-1, |save| save.seconds))

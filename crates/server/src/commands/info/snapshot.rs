@@ -122,6 +122,13 @@ impl Snapshot {
         self.save.filter(|save| save.purpose == purpose)
     }
 
+    /// Whether a base that was asked for waits for a save that somebody wants. For one that was given up it waits, too, but
+    /// not so that anybody would notice.
+    pub(super) fn waits_for_save(&self) -> bool {
+        let save = self.shared.saving.current();
+        save.is_some_and(|save| save.purpose == Purpose::File && !save.is_cancelled())
+    }
+
     /// Something about loading, while it is under way.
     pub(super) fn of_loading(&self, show: impl FnOnce(LoadProgress) -> Shown) -> Shown {
         self.loading.map_or(Shown::Absent, show)

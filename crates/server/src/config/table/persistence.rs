@@ -8,6 +8,7 @@ use crate::config::special;
 use crate::journal::SyncPolicy;
 use crate::saving::schedule::Schedule;
 use darter_command_table::RdbVersions;
+use darter_persistence::BaseFormat;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -53,7 +54,8 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     }),
     number("rdb-key-save-delay", i32::MIN as i128, INT, "0", "Delays saving each key, for tests.")
         .unit("microseconds")
-        .hidden(),
+        .hidden()
+        .sets(|to, value| to.saving.save_delay_micros = value.number()),
     number("key-load-delay", i32::MIN as i128, INT, "0", "Delays loading each key, for tests.")
         .unit("microseconds")
         .hidden()
@@ -99,11 +101,15 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .sets(|to, value| to.journal.bytes_min = value.number()),
     flag("aof-load-truncated", "yes", "Loads a log whose end is missing.")
         .sets(|to, value| to.journal.loads_truncated = value.is_yes()),
-    flag("aof-use-rdb-preamble", "yes", "Rewrites the log as a snapshot."),
+    flag("aof-use-rdb-preamble", "yes", "Rewrites the log as a snapshot.").sets(|to, value| {
+        let is_rdb = value.is_yes();
+        to.journal.base_format = if is_rdb { BaseFormat::Rdb } else { BaseFormat::Commands };
+    }),
     flag("aof-rewrite-incremental-fsync", "yes", "Writes a new log to disk bit by bit."),
     flag("aof-timestamp-enabled", "no", "Notes the time in the log.")
         .sets(|to, value| to.journal.has_timestamps = value.is_yes()),
-    flag("aof-disable-auto-gc", "no", "Keeps old files of the log."),
+    flag("aof-disable-auto-gc", "no", "Keeps old files of the log.")
+        .sets(|to, value| to.journal.keeps_history = value.is_yes()),
     number("shutdown-timeout", 0, INT, "10", "How long a shutdown waits for replicas.")
         .unit("seconds"),
     words(
