@@ -150,9 +150,9 @@ mod tests {
     #[test]
     fn ineffective_parameters_are_told() {
         let mut loader = Loader::new();
-        loader.standard_input(b"aof-use-rdb-preamble no\nsave \"\"\nport 7000\n").unwrap();
+        loader.standard_input(b"activerehashing no\nsave \"\"\nport 7000\n").unwrap();
         let configuration = Configuration::of(loader.finish().unwrap(), None);
-        assert_eq!(configuration.without_effect(), ["aof-use-rdb-preamble"]);
+        assert_eq!(configuration.without_effect(), ["activerehashing"]);
     }
 
     #[test]
