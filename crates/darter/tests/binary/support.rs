@@ -79,7 +79,9 @@ impl Server {
         wait_for("the server", || {
             let ended = this.child.try_wait().unwrap();
             assert!(ended.is_none_or(|status| status.success()), "{}", this.log());
-            UnixStream::connect(this.path("socket")).ok()
+            // It answers before that, while it loads what data there are.
+            let log = this.log() + &read(&this.path("log"));
+            log.contains("Ready to accept connections").then_some(())
         });
         this
     }
