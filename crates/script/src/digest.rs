@@ -13,9 +13,12 @@ impl Digest {
         Self(Sha1::digest(text).into())
     }
 
+    /// Digits of one.
+    pub const DIGITS: usize = 40;
+
     /// Reads forty hexadecimal digits in any case.
     pub fn parse(digits: &[u8]) -> Option<Self> {
-        if digits.len() != 40 {
+        if digits.len() != Self::DIGITS {
             return None;
         }
         let mut bytes = [0; 20];

@@ -140,6 +140,9 @@ fn run_shown(
 fn key_count(call: &SessionCall<'_>, source: Source) -> Result<usize, ReplyError> {
     let args = call.args;
     let calls_function = source.named == Named::ByFunction;
+    if source.named == Named::ByDigest && args.at(1).len() != Digest::DIGITS {
+        return Err(ServerError::NoSuchScript.into());
+    }
     if calls_function {
         let own = call.core.scripts.borrow();
         own.reach_of_function(&call.shared.scripts, args.at(1))
