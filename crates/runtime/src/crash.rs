@@ -26,8 +26,9 @@ const SIGNALS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGI
 /// Deepest stack that is shown.
 const FRAMES_MAX: usize = 64;
 
-/// How long the interrupted thread waits for its report.
-const PATIENCE_SECONDS: i64 = 5;
+/// How long the interrupted thread waits for its report. Reading the debug information of a build takes seconds on a busy
+/// machine.
+const PATIENCE_SECONDS: i64 = 15;
 
 /// What a thread is doing, in case it is the last thing it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
