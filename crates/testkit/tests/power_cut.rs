@@ -162,6 +162,10 @@ fn synced(trace: &str, directory: &Path, before: BTreeMap<PathBuf, u64>) -> BTre
         let bytes = file_of(whole).and_then(|path| files.get(&path)).map_or(0, |file| file.bytes);
         apply(&mut files, whole, directory, bytes);
     }
+    // Calls whose results the process did not live to see.
+    for (call, bytes) in begun.into_values() {
+        apply(&mut files, &format!("{call}) = ?"), directory, bytes);
+    }
     files.into_iter().map(|(path, file)| (path, file.synced)).collect()
 }
 
@@ -177,11 +181,13 @@ fn file_of(call: &str) -> Option<PathBuf> {
 fn apply(files: &mut BTreeMap<PathBuf, Written>, call: &str, directory: &Path, bytes: u64) {
     let Some((name, _)) = call.split_once('(') else { return };
     let Some((arguments, result)) = call.rsplit_once(" = ") else { return };
-    if result.starts_with('-') || result.starts_with('?') {
-        return;
-    }
     let texts = arguments.split('"').skip(1).step_by(2);
     let paths: Vec<PathBuf> = texts.map(|text| directory.join(text)).collect();
+    // Nobody was told whether a file has another name, but it can be seen.
+    let is_renamed = || name == "rename" && !paths[0].exists();
+    if result.starts_with('-') || (result.starts_with('?') && !is_renamed()) {
+        return;
+    }
     match (name, file_of(call)) {
         ("openat", _) if arguments.contains("O_TRUNC") => {
             files.insert(paths[0].clone(), Written::default());
@@ -239,11 +245,12 @@ fn a_trace_tells_what_was_on_the_disk() {
         7 rename(\"a\", \"/d/b\") = 0\n\
         7 write(4</d/old>, \"z\", 1) = 1\n\
         7 fdatasync(4</d/old>) = -1 EIO (Input/output error)\n\
-        7 ftruncate(5</d/cut>, 3) = 0\n";
+        7 ftruncate(5</d/cut>, 3) = 0\n\
+        8 rename(\"old\", \"/d/new\" <unfinished ...>\n";
     let before = [("/d/old", 4), ("/d/cut", 9)].map(|(path, bytes)| (PathBuf::from(path), bytes));
     let found = synced(trace, Path::new("/d"), before.into());
     assert!(is_end("41 x\n7   +++ killed by SIGKILL +++\n42 +++ exited with 0 +++\n", "7"));
     assert!(!is_end("17 +++ killed by SIGKILL +++\n", "7") && !is_end(trace, "7"));
-    let expected = [("/d/b", 10), ("/d/old", 4), ("/d/cut", 3)];
+    let expected = [("/d/b", 10), ("/d/new", 4), ("/d/cut", 3)];
     assert_eq!(found, expected.map(|(path, bytes)| (PathBuf::from(path), bytes)).into());
 }
