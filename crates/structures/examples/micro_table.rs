@@ -14,14 +14,12 @@
 #![expect(clippy::cast_possible_truncation, reason = "of small numbers")]
 
 use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::fs;
 use std::hint::black_box;
 use std::time::Instant;
 
-use darter_structures::{
-    Block, BlockValue, Deadline, KeyHasher, Kind, Marks, Payload, PayloadRef, Table, Word, WordMut,
-    WordRef,
-};
+use darter_structures::{Block, Deadline, KeyHasher, Marks, Payload, PayloadRef, Table};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,45 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const QUERIES: usize = 1_000_000;
 const ROUNDS: u64 = 5;
 
-#[derive(Debug)]
-struct Nothing;
-
-impl BlockValue for Nothing {
-    const KINDS: &'static [Kind] = &[];
-
-    type Ref<'a> = &'a Self;
-    type Mut<'a> = &'a mut Self;
-
-    fn into_word(self) -> Word {
-        unreachable!("there are none")
-    }
-
-    fn from_word(_: Word) -> Self {
-        unreachable!("there are none")
-    }
-
-    fn by_ref(_: WordRef<'_>) -> &Self {
-        unreachable!("there are none")
-    }
-
-    fn by_mut(_: WordMut<'_>) -> &mut Self {
-        unreachable!("there are none")
-    }
-
-    fn to_owned(_: &Self) -> Self {
-        unreachable!("there are none")
-    }
-
-    fn heap_bytes(_: &Self) -> usize {
-        0
-    }
-
-    fn is_collection(_: &Self) -> bool {
-        false
-    }
-}
-
-type Keyspace = Table<Block<Nothing>>;
+type Keyspace = Table<Block<Infallible>>;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();

@@ -36,6 +36,7 @@
 #![allow(unsafe_code, reason = "a header of variable length cannot be a Rust type")]
 #![allow(clippy::cast_possible_truncation, reason = "fields of a packed header")]
 
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -115,6 +116,43 @@ pub trait BlockValue: Sized {
     fn holds_deadlines(value: Self::Ref<'_>) -> bool {
         let _ = value;
         false
+    }
+}
+
+/// No value: for blocks of nothing but bytes and integers.
+impl BlockValue for Infallible {
+    const HAS_STAMP: bool = true;
+    const KINDS: &'static [Kind] = &[];
+
+    type Ref<'a> = &'a Self;
+    type Mut<'a> = &'a mut Self;
+
+    fn into_word(self) -> Word {
+        match self {}
+    }
+
+    fn from_word(_: Word) -> Self {
+        unreachable!("there are none")
+    }
+
+    fn by_ref(_: WordRef<'_>) -> &Self {
+        unreachable!("there are none")
+    }
+
+    fn by_mut(_: WordMut<'_>) -> &mut Self {
+        unreachable!("there are none")
+    }
+
+    fn to_owned(none: &Self) -> Self {
+        match *none {}
+    }
+
+    fn heap_bytes(none: &Self) -> usize {
+        match *none {}
+    }
+
+    fn is_collection(none: &Self) -> bool {
+        match *none {}
     }
 }
 

@@ -110,46 +110,6 @@ impl BlockValue for Probe {
     }
 }
 
-/// No value: for blocks of bytes and integers.
-#[derive(Debug)]
-pub enum Never {}
-
-impl BlockValue for Never {
-    const HAS_STAMP: bool = true;
-    const KINDS: &'static [Kind] = &[];
-
-    type Ref<'a> = &'a Self;
-    type Mut<'a> = &'a mut Self;
-
-    fn into_word(self) -> Word {
-        match self {}
-    }
-
-    fn from_word(_: Word) -> Self {
-        unreachable!("there are none")
-    }
-
-    fn by_ref(_: WordRef<'_>) -> &Self {
-        unreachable!("there are none")
-    }
-
-    fn by_mut(_: WordMut<'_>) -> &mut Self {
-        unreachable!("there are none")
-    }
-
-    fn to_owned(never: &Self) -> Self {
-        match *never {}
-    }
-
-    fn heap_bytes(never: &Self) -> usize {
-        match *never {}
-    }
-
-    fn is_collection(never: &Self) -> bool {
-        match *never {}
-    }
-}
-
 /// Numbers cut from the driving bytes; zeroes when these are used up.
 #[derive(Debug)]
 struct Input<'a> {

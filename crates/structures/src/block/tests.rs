@@ -1,7 +1,7 @@
 use super::*;
-use crate::exercise::{self, Never};
+use crate::exercise;
 
-fn good_bytes(key_len: usize, payload: Payload<'_, Never>, ttl: bool) -> usize {
+fn good_bytes(key_len: usize, payload: Payload<'_, Infallible>, ttl: bool) -> usize {
     let deadline = if ttl { Some(Deadline::MAX) } else { None };
     Block::new(&vec![b'k'; key_len], payload, deadline).view().good_bytes()
 }
@@ -23,7 +23,7 @@ fn integers_of_every_width_come_back() {
         for shift in 0..64 {
             for integer in [1_i64 << shift, -1 << shift, i64::MAX >> shift, i64::MIN >> shift] {
                 let key = vec![b'k'; key_len];
-                let block = Block::<Never>::new(&key, Payload::Integer(integer), None);
+                let block = Block::<Infallible>::new(&key, Payload::Integer(integer), None);
                 assert!(matches!(block.view().payload(), PayloadRef::Integer(i) if i == integer));
                 assert_eq!(block.view().key(), key);
             }
@@ -36,7 +36,7 @@ fn lengths_around_the_field_widths_come_back() {
     for key_len in [0, 1, 254, 255, 256, 257, 65_535, 65_536] {
         for len in [0, 1, 255, 256, 257, 65_535, 65_536, 65_537, 1 << 20] {
             let (key, value) = (vec![b'k'; key_len], vec![b'v'; len]);
-            let block = Block::<Never>::new(&key, Payload::Bytes(&value), Some(Deadline::MAX));
+            let block = Block::<Infallible>::new(&key, Payload::Bytes(&value), Some(Deadline::MAX));
             assert_eq!(block.view().key(), key);
             assert!(matches!(block.view().payload(), PayloadRef::Bytes(bytes) if bytes == value));
             assert_eq!(block.view().deadline(), Some(Deadline::MAX));
@@ -46,7 +46,7 @@ fn lengths_around_the_field_widths_come_back() {
 
 #[test]
 fn replacing_a_value_of_the_same_size_class_stays_in_place() {
-    let block = Block::<Never>::new(b"0123456789abcdef", Payload::Bytes(&[1; 32]), None);
+    let block = Block::<Infallible>::new(b"0123456789abcdef", Payload::Bytes(&[1; 32]), None);
     let address = block.view().key().as_ptr();
     let block = block.with_payload(Payload::Bytes(&[2; 40]));
     assert_eq!(block.view().key().as_ptr(), address);

@@ -1,8 +1,9 @@
 use super::*;
 use crate::block::{Block, Payload};
-use crate::exercise::{self, Never};
+use crate::exercise;
+use std::convert::Infallible;
 
-type Keys = Table<Block<Never>>;
+type Keys = Table<Block<Infallible>>;
 
 fn insert(table: &mut Keys, number: u64) {
     let key = number.to_string();

@@ -110,11 +110,11 @@ mod tests {
     use super::*;
     use crate::Deadline;
     use crate::block::{Block, Payload};
-    use crate::exercise::Never;
     use crate::hasher::KeyHasher;
+    use std::convert::Infallible;
 
     /// A table of the numbers below `len`; every tenth has a deadline.
-    fn table(len: u64) -> Table<Block<Never>> {
+    fn table(len: u64) -> Table<Block<Infallible>> {
         let mut table = Table::new(KeyHasher::new(3));
         for number in 0..len {
             let key = number.to_string();
