@@ -120,6 +120,11 @@ fn only_argument<'a>(call: &SessionCall<'a>) -> Result<&'a [u8], ReplyError> {
     if call.args.len() == 3 { Ok(call.args.at(2)) } else { Err(wrong_arguments(call)) }
 }
 
+/// The same as a number; what is none counts as 0.
+fn only_number(call: &SessionCall<'_>) -> Result<i64, ReplyError> {
+    Ok(parse_i64(only_argument(call)?).unwrap_or(0))
+}
+
 /// Deletes expired keys in the background, or no longer.
 static SET_ACTIVE_EXPIRE: SessionCommand = SessionCommand::alone(
     Command {
@@ -129,7 +134,7 @@ static SET_ACTIVE_EXPIRE: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        let enabled = parse_i64(only_argument(call)?).unwrap_or(0) != 0;
+        let enabled = only_number(call)? != 0;
         call.shared.active_expire.store(enabled, Ordering::Relaxed);
         call.ok()
     },
@@ -145,7 +150,7 @@ static SET_SKIP_CHECKSUM_VALIDATION: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        let enabled = parse_i64(only_argument(call)?).unwrap_or(0) != 0;
+        let enabled = only_number(call)? != 0;
         call.shared.skips_checksums.store(enabled, Ordering::Relaxed);
         call.shared.config.renew();
         call.ok()
@@ -162,7 +167,7 @@ static AOF_FLUSH_SLEEP: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        let micros = parse_i64(only_argument(call)?).unwrap_or(0);
+        let micros = only_number(call)?;
         call.shared.journal.delay_writes(micros);
         call.ok()
     },
@@ -347,7 +352,7 @@ static PAUSE_CRON: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        let paused = parse_i64(only_argument(call)?).unwrap_or(0) != 0;
+        let paused = only_number(call)? != 0;
         call.shared.background_paused.store(paused, Ordering::Relaxed);
         call.ok()
     },
