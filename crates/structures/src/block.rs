@@ -542,16 +542,29 @@ impl<'a, V: BlockValue> BlockRef<'a, V> {
         match shape.payload.form {
             Form::Bytes => PayloadRef::Bytes(self.bytes(shape.payload_at(), shape.payload.bytes)),
             Form::Integer => PayloadRef::Integer(self.integer(shape)),
-            Form::Word => {
-                // SAFETY: this payload is a word.
-                let bits = unsafe { word_at(self.address, shape) };
-                // SAFETY: it is within the block, which is borrowed for 'a.
-                let bits = unsafe { bits.as_ref() };
-                // SAFETY: `write_payload` wrote it, with its place in the flags.
-                let word = unsafe { WordRef::new(bits, shape.payload.detail, V::KINDS) };
-                PayloadRef::Value(V::by_ref(word))
-            }
+            Form::Word => PayloadRef::Value(self.value_of(shape)),
         }
+    }
+
+    /// The value, if the payload is one. Of other blocks nothing but the flags is looked at.
+    #[inline]
+    fn value(self) -> Option<V::Ref<'a>> {
+        match Form::of(self.flags()) {
+            Form::Bytes | Form::Integer => None,
+            Form::Word => Some(self.value_of(self.shape())),
+        }
+    }
+
+    /// The value of a block of this shape, whose payload is a word.
+    #[inline]
+    fn value_of(self, shape: Shape) -> V::Ref<'a> {
+        debug_assert_eq!(shape.payload.form, Form::Word, "another payload");
+        // SAFETY: this payload is a word.
+        let bits = unsafe { word_at(self.address, shape) };
+        // SAFETY: it is within the block, which is borrowed for 'a.
+        let bits = unsafe { bits.as_ref() };
+        // SAFETY: `write_payload` wrote it, with its place in the flags.
+        V::by_ref(unsafe { WordRef::new(bits, shape.payload.detail, V::KINDS) })
     }
 
     /// The deadline, if there is one.
@@ -709,10 +722,7 @@ impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
     #[inline]
     fn due(self) -> Option<Deadline> {
         let own = BlockRef::deadline(self);
-        let inner = match self.payload() {
-            PayloadRef::Value(value) => V::next_deadline(value),
-            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => None,
-        };
+        let inner = self.value().and_then(V::next_deadline);
         match (own, inner) {
             (Some(own), Some(inner)) => Some(own.min(inner)),
             (own, inner) => own.or(inner),
@@ -721,19 +731,12 @@ impl<'a, V: BlockValue> EntryView<'a> for BlockRef<'a, V> {
 
     #[inline]
     fn holds_deadlines(self) -> bool {
-        match self.payload() {
-            PayloadRef::Value(value) => V::holds_deadlines(value),
-            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => false,
-        }
+        self.value().is_some_and(V::holds_deadlines)
     }
 
     #[inline]
     fn bytes(self) -> usize {
-        let heap_bytes = match self.payload() {
-            PayloadRef::Value(value) => V::heap_bytes(value),
-            PayloadRef::Bytes(_) | PayloadRef::Integer(_) => 0,
-        };
-        self.good_bytes() + heap_bytes
+        self.good_bytes() + self.value().map_or(0, V::heap_bytes)
     }
 }
 
@@ -754,7 +757,7 @@ unsafe impl<V: BlockValue> Entry for Block<V> {
         if view.flags() & FLAG_DEADLINE != 0 {
             marks = marks.or(Marks::DEADLINE);
         }
-        if let PayloadRef::Value(value) = view.payload() {
+        if let Some(value) = view.value() {
             if V::is_collection(value) {
                 marks = marks.or(Marks::COLLECTION);
             }
