@@ -398,17 +398,29 @@ pub fn run_handler(
     };
     let result = handler(&mut call, view);
     if let Err(error) = &result {
-        if matches!(error, ReplyError::Long) {
-            // What it looked up it looks up again.
-            view.first().take_hit_back();
-        } else {
-            if let ReplyError::MalformedValue(kind) = error {
-                // As the peers say it, for those who search logs for that.
-                let form = darter_rdb::form_name(*kind);
-                tracing::warn!("{form} integrity check failed: {} is refused", command.name);
-            }
-            ReplyWriter::new(output, client.protocol).error(error.line());
-        }
+        answer_error(error, command, client.protocol, view, output);
     }
     result
+}
+
+/// Writes the reply of a command that failed, unless it is only to run elsewhere.
+#[cold]
+fn answer_error(
+    error: &ReplyError,
+    command: &Command,
+    protocol: Protocol,
+    view: &mut ShardView<'_>,
+    output: &mut Output,
+) {
+    if matches!(error, ReplyError::Long) {
+        // What it looked up it looks up again.
+        view.first().take_hit_back();
+        return;
+    }
+    if let ReplyError::MalformedValue(kind) = error {
+        // As the peers say it, for those who search logs for that.
+        let form = darter_rdb::form_name(*kind);
+        tracing::warn!("{form} integrity check failed: {} is refused", command.name);
+    }
+    ReplyWriter::new(output, protocol).error(error.line());
 }

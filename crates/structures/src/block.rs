@@ -555,8 +555,9 @@ impl<'a, V: BlockValue> BlockRef<'a, V> {
         }
     }
 
-    /// The value of a block of this shape, whose payload is a word.
-    #[inline]
+    /// The value of a block of this shape, whose payload is a word. A call of its own, so that looking at a payload
+    /// stays small enough to be inlined.
+    #[inline(never)]
     fn value_of(self, shape: Shape) -> V::Ref<'a> {
         debug_assert_eq!(shape.payload.form, Form::Word, "another payload");
         // SAFETY: this payload is a word.
