@@ -7,7 +7,7 @@
 
 use crate::apart::{Meanwhile, reborrow};
 use crate::commands;
-use crate::dispatch::{Client, run_command};
+use crate::dispatch::{Client, keeping_expired, run_command};
 use crate::observed::{Cause, Together, work_observed_for};
 use crate::request::Request;
 use crate::saving::{note_emptied, put_off};
@@ -185,7 +185,9 @@ impl<'a> Caller<'a> {
         let (by, db) = (Some(self.id), self.session.db);
         let cause = Cause { entry, args, db, by, together: self.together };
         work_observed_for(shared, interest, view, cause, |view, effects| {
-            slice.run_whole(view, self.turn.now, effects);
+            keeping_expired(&self.limits, view, |view| {
+                slice.run_whole(view, self.turn.now, effects);
+            });
         });
         slice.finish(&mut ReplyWriter::new(output, self.session.protocol));
         Ok(Flow::Next)

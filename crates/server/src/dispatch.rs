@@ -366,7 +366,19 @@ pub fn run_command(
     result
 }
 
-/// The same, without telling anybody.
+/// Lets `work` work on shards, in which keys that have expired stay meanwhile if the limits say so.
+pub fn keeping_expired<R>(
+    limits: &CallLimits,
+    view: &mut ShardView<'_>,
+    work: impl FnOnce(&mut ShardView<'_>) -> R,
+) -> R {
+    view.each().for_each(|shard| shard.keep_expired(limits.keeps_expired));
+    let result = work(view);
+    view.each().for_each(|shard| shard.keep_expired(false));
+    result
+}
+
+/// As [`run_command`], without telling anybody.
 #[expect(clippy::too_many_arguments, reason = "the one place where all of them meet")]
 #[inline]
 pub fn run_handler(

@@ -4,6 +4,7 @@
 use crate::apart::Meanwhile;
 use crate::blocking::clients::BlockedClient;
 use crate::caller::Caller;
+use crate::dispatch::keeping_expired;
 use crate::late_reply::LateReply;
 use crate::mail::{Mail, ShardPost};
 use crate::observed::{Cause, work_observed_for};
@@ -286,24 +287,31 @@ impl Sliced {
             }
             let begun = core.shared.stopwatch.now();
             let mut view = gathering.view(&core.shared.cells);
-            let interest = core.limits.get().interest;
+            let limits = core.limits.get();
             let by = core.clients.borrow().get(&session.client_id).copied();
             let is_together = self.next == Progress::Together;
             let Request { entry, args, .. } = self.request.as_request();
             let cause = Cause { entry, args, db: session.db, by, together: None };
             let slice = &mut self.slice;
-            self.next =
-                work_observed_for(core.shared, interest, &mut view, cause, |view, effects| {
-                    let next = if is_together {
-                        slice.run_together(view, turn.now)
-                    } else {
-                        slice.run(view.first(), turn.now)
-                    };
+            self.next = work_observed_for(
+                core.shared,
+                limits.interest,
+                &mut view,
+                cause,
+                |view, effects| {
+                    let next = keeping_expired(&limits, view, |view| {
+                        if is_together {
+                            slice.run_together(view, turn.now)
+                        } else {
+                            slice.run(view.first(), turn.now)
+                        }
+                    });
                     if let Some(effects) = effects.filter(|_| next == Progress::Done) {
                         slice.describe(effects);
                     }
                     next
-                });
+                },
+            );
             self.nanos += core.nanos_since(begun);
             core.serve(&mut view, turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));

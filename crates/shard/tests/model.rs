@@ -416,12 +416,17 @@ impl Exercise {
 
     fn walk(&mut self, place: (usize, u16)) {
         let model = self.model_of(place).clone();
-        let keyspace = self.keyspace(place);
+        let mut keyspace = self.keyspace(place);
         let mut scanned = BTreeMap::new();
         let mut cursor = 0;
         loop {
-            cursor = keyspace.scan(cursor, 10, |name, value| {
-                check_value(value, &model[name]);
+            let select = |name: &[u8], value: ValueRef<'_>| {
+                if let Some(expected) = model.get(name) {
+                    check_value(value, expected);
+                }
+                true
+            };
+            cursor = keyspace.scan(cursor, 10, select, |name| {
                 *scanned.entry(name.to_vec()).or_insert(0) += 1;
             });
             if cursor == 0 {
@@ -430,6 +435,7 @@ impl Exercise {
         }
         assert!(scanned.values().all(|times| *times == 1));
         assert!(scanned.keys().eq(model.keys()));
+        assert_eq!(keyspace.len(), model.len(), "what has expired was deleted on the way");
         let mut walked = BTreeSet::new();
         let mut boundary = Some(Boundary::START);
         while let Some(from) = boundary {

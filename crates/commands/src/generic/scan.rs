@@ -8,6 +8,7 @@ use darter_command_table::{
 };
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_shard::{SCAN_CURSOR_BITS, Shard};
+use darter_value::ValueRef;
 
 /// One step of a walk over the names of a database.
 pub(super) static SCAN: Command = Command {
@@ -174,17 +175,18 @@ impl Slice for Step {
         let mut names = ReplyWriter::new(names, Protocol::Resp2);
         let mut visited = 0;
         let count = self.count_left.min(KEYS_PER_SLICE);
-        let within = shard.keyspace(self.db, now).scan(self.cursor.within, count, |name, value| {
+        let select = |name: &[u8], value: ValueRef<'_>| {
             visited += 1;
-            let matches =
-                pattern.as_ref().is_none_or(|pattern| glob_matches(pattern, name, Case::Exact));
-            if matches && type_name.is_none_or(|wanted| wanted == value.value_type().name()) {
-                names.bulk(name);
-                *found += 1;
-            }
-        });
+            pattern.as_ref().is_none_or(|pattern| glob_matches(pattern, name, Case::Exact))
+                && type_name.is_none_or(|wanted| wanted == value.value_type().name())
+        };
+        let name = |name: &[u8]| {
+            names.bulk(name);
+            *found += 1;
+        };
+        let within = shard.keyspace(self.db, now).scan(self.cursor.within, count, select, name);
         self.cursor.within = within;
-        // Expired keys are not visited, but looking at them was work as well.
+        // A step that only passed empty parts of the table was work as well.
         let looked_at = if within == 0 { visited } else { visited.max(count) };
         self.count_left = self.count_left.saturating_sub(looked_at);
         if within == 0 {

@@ -21,22 +21,34 @@ impl Boundary {
 }
 
 impl Keyspace<'_> {
-    /// One step of SCAN: visits about `count` keys (all of a few adjacent buckets) and returns the
-    /// cursor to go on with, 0 when done. Start with 0.
+    /// One step of SCAN: shows `select` about `count` keys (all of a few adjacent buckets), names those it wants to
+    /// `found`, and returns the cursor to go on with, 0 when done. Start with 0.
     ///
-    /// A key that exists during the whole scan is visited at least once, whatever else happens
-    /// between the steps; expired ones are skipped. Any number is a safe cursor.
+    /// A key that exists during the whole scan is shown at least once, whatever else happens
+    /// between the steps. Expired ones are not named, and deleted if they are wanted, as in Redis. Any number is a safe
+    /// cursor.
     pub fn scan(
-        &self,
+        &mut self,
         cursor: u64,
         count: usize,
-        mut visit: impl FnMut(&[u8], ValueRef<'_>),
+        mut select: impl FnMut(&[u8], ValueRef<'_>) -> bool,
+        mut found: impl FnMut(&[u8]),
     ) -> u64 {
-        self.database.table.scan(cursor, count, |entry| {
-            if !is_due(entry, self.now) {
-                visit(entry.key(), value_of(entry));
+        let mut expired: Vec<Box<[u8]>> = Vec::new();
+        let next = self.database.table.scan(cursor, count, |entry| {
+            if select(entry.key(), value_of(entry)) {
+                if is_due(entry, self.now) {
+                    expired.push(entry.key().into());
+                } else {
+                    found(entry.key());
+                }
             }
-        })
+        });
+        for name in expired {
+            // Looking for it is what deletes it.
+            self.locate(&Key::new(self.database.table.hasher(), &name));
+        }
+        next
     }
 
     /// Visits the next few hundred keys and returns where to go on, `None` when done.
