@@ -4,8 +4,8 @@
 //!   collections.
 //! * [`Block`]: one key with its value and deadline in a single heap allocation, which is what the
 //!   keyspace's table points to.
-//! * [`PackedList`]: small things in one allocation; [`PackedOr`]: that, or something bigger, in one
-//!   word. What collections are made of.
+//! * [`PackedList`], [`ForwardList`]: small things in one allocation; [`PackedOr`]: that, or something
+//!   bigger, in one word. What collections are made of.
 //! * [`Member`]: one member of a big set or sorted set, in a single heap allocation.
 //! * [`RankedMembers`]: a big sorted set: a table of members and an ordered tree with ranks over them.
 //! * [`IntegerSet`]: a small set of integers.
@@ -40,7 +40,7 @@ pub use deadline::{Deadline, DeadlineOutOfRange};
 pub use hasher::KeyHasher;
 pub use integers::IntegerSet;
 pub use member::{Member, MemberRef};
-pub use packed::{Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place};
+pub use packed::{ForwardList, Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place};
 pub use ranked::RankedMembers;
 pub use size::good_size;
 pub use table::{Drain, Entry, EntryView, Found, Hand, Judgement, Marks, Position, Table, Turned};

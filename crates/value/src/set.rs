@@ -4,7 +4,7 @@
 //! the next as its [`Rules`] say, and does not go back by itself.
 
 use darter_structures::{
-    IntegerSet, Item, KeyHasher, Marks, Member, MemberRef, PackedList, PackedOr, PackedOrMut,
+    ForwardList, IntegerSet, Item, KeyHasher, Marks, Member, MemberRef, PackedOr, PackedOrMut,
     PackedOrRef, Table, good_size,
 };
 
@@ -20,7 +20,7 @@ type Members = Table<Member<false>>;
 /// Members without order, each once.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
-    members: PackedOr<Big>,
+    members: PackedOr<Big, false>,
 }
 
 /// What is not a packed list.
@@ -96,7 +96,7 @@ impl Set {
                 }
                 Item::Bytes(bytes) => {
                     if may_be_packed(integers, bytes, rules) {
-                        let mut list: PackedList = integers.iter().map(Item::Integer).collect();
+                        let mut list: ForwardList = integers.iter().map(Item::Integer).collect();
                         list.push_back(member);
                         self.members = PackedOr::packed(list);
                         return true;
@@ -373,11 +373,11 @@ fn normal(member: Item<'_>) -> Item<'_> {
     }
 }
 
-fn fits_packed(list: &PackedList, member: Item<'_>, rules: Rules<'_>) -> bool {
+fn fits_packed(list: &ForwardList, member: Item<'_>, rules: Rules<'_>) -> bool {
     let limits = rules.limits.set;
     list.len() < limits.entries_max as usize
         && text_len(member) <= limits.value_bytes_max as usize
-        && list.has_room(PackedList::item_bytes(member))
+        && list.has_room(ForwardList::item_bytes(member))
 }
 
 /// Whether a set of integers together with `bytes` may be a packed list.

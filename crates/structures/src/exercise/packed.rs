@@ -1,9 +1,9 @@
-//! A packed list against a `VecDeque`.
+//! Packed lists of both kinds against a `VecDeque`.
 
 use std::collections::VecDeque;
 
 use super::Input;
-use crate::packed::{Item, PackedList, Place};
+use crate::packed::{Item, Packed, PackedList, Place};
 
 /// An entry of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,22 +35,33 @@ impl Expected {
     }
 }
 
-struct Exercise {
-    list: PackedList,
+struct Exercise<const BACKWARDS: bool> {
+    list: Packed<BACKWARDS>,
     model: VecDeque<Expected>,
 }
 
-/// A packed list through all its operations.
+/// Packed lists of both kinds through all their operations.
 pub fn packed(bytes: &[u8]) {
+    packed_of::<false>(bytes, |_, _| ());
+    packed_of::<true>(bytes, |list: &PackedList, model| {
+        assert!(list.iter().rev().eq(model.iter().rev().map(Expected::item)));
+        assert_eq!(list.last().map(|at| list.get(at)), model.back().map(Expected::item));
+    });
+}
+
+fn packed_of<const BACKWARDS: bool>(
+    bytes: &[u8],
+    check_backwards: impl Fn(&Packed<BACKWARDS>, &VecDeque<Expected>),
+) {
     let mut input = Input { bytes };
-    let mut exercise = Exercise { list: PackedList::new(), model: VecDeque::new() };
+    let mut exercise = Exercise { list: Packed::<BACKWARDS>::new(), model: VecDeque::new() };
     while !input.is_empty() {
         exercise.step(&mut input);
         let Exercise { list, model } = &exercise;
         list.check_invariants();
         assert!(list.iter().eq(model.iter().map(Expected::item)));
-        assert!(list.iter().rev().eq(model.iter().rev().map(Expected::item)));
-        let history_free: PackedList = model.iter().map(Expected::item).collect();
+        check_backwards(list, model);
+        let history_free: Packed<BACKWARDS> = model.iter().map(Expected::item).collect();
         assert_eq!(list.heap_bytes(), history_free.heap_bytes());
         assert_eq!(*list, history_free);
         if model.len() > 200 {
@@ -60,7 +71,7 @@ pub fn packed(bytes: &[u8]) {
     }
 }
 
-impl Exercise {
+impl<const BACKWARDS: bool> Exercise<BACKWARDS> {
     fn step(&mut self, input: &mut Input<'_>) {
         let Self { list, model } = self;
         let chosen = input.number::<1>();
@@ -68,7 +79,12 @@ impl Exercise {
         let index = usize::try_from(input.below(model.len() as u64 + 1)).expect("small");
         let place = list.seek(index).unwrap_or_else(|| list.end());
         match chosen {
-            0..40 => {
+            0..10 => {
+                let (first, second) = (Expected::from(input), Expected::from(input));
+                list.push_back_pair(first.item(), second.item());
+                model.extend([first, second]);
+            }
+            10..40 => {
                 let entry = Expected::from(input);
                 list.push_back(entry.item());
                 model.push_back(entry);
@@ -110,12 +126,11 @@ impl Exercise {
             _ => {
                 assert!(list.iter_from(place).eq(model.range(index..).map(Expected::item)));
                 assert_eq!(list.len(), model.len());
-                assert_eq!(list.last().map(|at| list.get(at)), model.back().map(Expected::item));
             }
         }
     }
 
-    fn find(list: &PackedList, model: &VecDeque<Expected>, input: &mut Input<'_>) {
+    fn find(list: &Packed<BACKWARDS>, model: &VecDeque<Expected>, input: &mut Input<'_>) {
         let wanted = match model.get(usize::try_from(input.below(200)).expect("small")) {
             Some(entry) => entry.clone(),
             None => Expected::from(input),

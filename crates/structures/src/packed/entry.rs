@@ -1,9 +1,10 @@
 //! How one entry of a packed list is written: the entry format of Redis's listpack.
 //!
 //! ```text
-//! +------+---------------------+--------+
-//! | head | number or bytes     | length |   length: of head and content, in groups of seven bits,
-//! +------+---------------------+--------+           to be read from the end backwards
+//! +------+---------------------+----------+
+//! | head | number or bytes     | [length] |   length: of head and content, in groups of seven bits,
+//! +------+---------------------+----------+           to be read from the end backwards; only in
+//!                                                     lists that are walked in both directions
 //!
 //!  head, and what follows it
 //!  0nnnnnnn            number 0 to 127
@@ -16,9 +17,9 @@
 //! ```
 //!
 //! Numbers are little-endian, but those cut across the head, whose high bits come first. This is the
-//! published format (`listpack.md` by Salvatore Sanfilippo), byte for byte, so that writing a packed
-//! value to an RDB file is a copy. Redis writes lengths of 16383 in three bytes though two would do;
-//! so does this.
+//! published format (`listpack.md` by Salvatore Sanfilippo), byte for byte where there is the length at the
+//! end. Redis writes lengths of 16383 in three bytes though two would do; so does this. So the size of a
+//! list here is what Redis compares with its limits.
 
 #![allow(clippy::cast_possible_truncation, reason = "fields of a packed entry")]
 
@@ -41,7 +42,7 @@ const HEAD_BYTES_MAX: usize = 9;
 const TAIL_BYTES_MAX: usize = 5;
 
 /// The parts of an entry about to be written.
-pub(super) struct Encoded<'a> {
+pub(super) struct Encoded<'a, const BACKWARDS: bool> {
     head: [u8; HEAD_BYTES_MAX],
     head_len: usize,
     content: &'a [u8],
@@ -49,7 +50,7 @@ pub(super) struct Encoded<'a> {
     tail_len: usize,
 }
 
-impl<'a> Encoded<'a> {
+impl<'a, const BACKWARDS: bool> Encoded<'a, BACKWARDS> {
     /// The parts of `item`.
     ///
     /// # Panics
@@ -66,11 +67,12 @@ impl<'a> Encoded<'a> {
                 (head, head_len, &[][..])
             }
         };
-        let (tail, tail_len) = tail_of(head_len + content.len());
+        let (tail, tail_len) =
+            if BACKWARDS { tail_of(head_len + content.len()) } else { ([0; TAIL_BYTES_MAX], 0) };
         Self { head, head_len, content, tail, tail_len }
     }
 
-    /// The bytes of the entry, in three pieces.
+    /// The bytes of the entry, in three pieces, of which the last is empty without `BACKWARDS`.
     #[inline]
     pub(super) fn parts(&self) -> [&[u8]; 3] {
         [&self.head[..self.head_len], self.content, &self.tail[..self.tail_len]]
@@ -79,7 +81,7 @@ impl<'a> Encoded<'a> {
 
 /// Bytes the entry of `item` takes. Correct for items too long to be packed as well.
 #[inline]
-pub(super) fn encoded_bytes(item: Item<'_>) -> usize {
+pub(super) fn encoded_bytes<const BACKWARDS: bool>(item: Item<'_>) -> usize {
     let bytes = match item {
         Item::Bytes(bytes) => match bytes.len() {
             0..64 => 1 + bytes.len(),
@@ -88,7 +90,7 @@ pub(super) fn encoded_bytes(item: Item<'_>) -> usize {
         },
         Item::Integer(integer) => head_of_integer(integer).1,
     };
-    bytes.saturating_add(tail_bytes(bytes))
+    whole::<BACKWARDS>(bytes)
 }
 
 /// The item of the entry that begins `entry`.
@@ -118,20 +120,26 @@ pub(super) fn decode(entry: &[u8]) -> Item<'_> {
 
 /// Bytes of the whole entry that begins `entry`.
 #[inline]
-pub(super) fn entry_bytes(entry: &[u8]) -> usize {
+pub(super) fn entry_bytes<const BACKWARDS: bool>(entry: &[u8]) -> usize {
     let head = entry[0];
     let bytes = match head {
-        0..0x80 => return 2,
-        0x80..0xc0 => 1 + usize::from(head & 0x3f),
-        0xc0..0xe0 => return 3,
+        0..0x80 => return whole::<BACKWARDS>(1),
+        0x80..0xc0 => return whole::<BACKWARDS>(1 + usize::from(head & 0x3f)),
+        0xc0..0xe0 => return whole::<BACKWARDS>(2),
         0xe0..0xf0 => 2 + (usize::from(head & 0x0f) << 8 | usize::from(entry[1])),
         0xf0 => 5 + long_len(entry),
         _ => 1 + integer_bytes(head),
     };
-    bytes + tail_bytes(bytes)
+    whole::<BACKWARDS>(bytes)
 }
 
-/// Bytes of the whole entry that ends `entries`.
+/// Bytes of an entry of which head and content have `bytes`.
+#[inline]
+const fn whole<const BACKWARDS: bool>(bytes: usize) -> usize {
+    if BACKWARDS { bytes.saturating_add(tail_bytes(bytes)) } else { bytes }
+}
+
+/// Bytes of the whole entry that ends `entries`, which have lengths at the end.
 #[inline]
 pub(super) fn entry_bytes_before(entries: &[u8]) -> usize {
     let mut bytes = 0;
@@ -245,9 +253,8 @@ fn tail_of(bytes: usize) -> ([u8; TAIL_BYTES_MAX], usize) {
 mod tests {
     use super::*;
 
-    fn encoded(item: Item<'_>) -> Vec<u8> {
-        let encoded = Encoded::of(item);
-        encoded.parts().concat()
+    fn encoded<const BACKWARDS: bool>(item: Item<'_>) -> Vec<u8> {
+        Encoded::<BACKWARDS>::of(item).parts().concat()
     }
 
     #[test]
@@ -267,10 +274,11 @@ mod tests {
             (Item::Bytes(b"hello"), &[0x85, b'h', b'e', b'l', b'l', b'o', 6]),
         ];
         for (item, expected) in cases {
-            assert_eq!(encoded(item), expected, "{item:?}");
+            assert_eq!(encoded::<true>(item), expected, "{item:?}");
+            assert_eq!(encoded::<false>(item), expected[..expected.len() - 1], "{item:?}");
         }
         let long = vec![b'x'; 100];
-        let entry = encoded(Item::Bytes(&long));
+        let entry = encoded::<true>(Item::Bytes(&long));
         assert_eq!((entry[0], entry[1], entry[102]), (0xe0, 100, 102));
     }
 
@@ -290,12 +298,20 @@ mod tests {
     }
 
     fn check(item: Item<'_>) {
-        let mut entry = encoded(item);
-        assert_eq!(entry.len(), encoded_bytes(item), "{item:?}");
+        let entry = check_forwards::<true>(item);
         assert_eq!(entry_bytes_before(&entry), entry.len());
+        let forwards = check_forwards::<false>(item);
+        assert!(entry.starts_with(&forwards) && forwards.len() < entry.len());
+    }
+
+    fn check_forwards<const BACKWARDS: bool>(item: Item<'_>) -> Vec<u8> {
+        let mut entry = encoded::<BACKWARDS>(item);
         let len = entry.len();
+        assert_eq!(len, encoded_bytes::<BACKWARDS>(item), "{item:?}");
         entry.extend_from_slice(b"\x85other\x06");
-        assert_eq!(entry_bytes(&entry), len);
+        assert_eq!(entry_bytes::<BACKWARDS>(&entry), len);
         assert_eq!(decode(&entry), item);
+        entry.truncate(len);
+        entry
     }
 }

@@ -8,15 +8,15 @@ use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
-use super::PackedList;
+use super::Packed;
 
-/// The two forms of most collections in one word: a [`PackedList`] while they are small, a boxed `B` of
+/// The two forms of most collections in one word: a [`Packed`] list while they are small, a boxed `B` of
 /// the owner's from then on.
 ///
 /// ```text
 ///  lowest bit 0: address of a packed list     lowest bit 1: address of a B, plus one
 /// ```
-pub struct PackedOr<B> {
+pub struct PackedOr<B, const BACKWARDS: bool = true> {
     /// The address, with the bit. Both kinds of allocation are aligned to 8.
     address: NonNull<u8>,
     owns: PhantomData<Box<B>>,
@@ -24,18 +24,18 @@ pub struct PackedOr<B> {
 
 /// What a [`PackedOr`] is, borrowed for reading.
 #[derive(Debug)]
-pub enum PackedOrRef<'a, B> {
+pub enum PackedOrRef<'a, B, const BACKWARDS: bool = true> {
     /// Small.
-    Packed(&'a PackedList),
+    Packed(&'a Packed<BACKWARDS>),
     /// Big.
     Big(&'a B),
 }
 
 /// What a [`PackedOr`] is, borrowed for writing.
 #[derive(Debug)]
-pub enum PackedOrMut<'a, B> {
+pub enum PackedOrMut<'a, B, const BACKWARDS: bool = true> {
     /// Small.
-    Packed(&'a mut PackedList),
+    Packed(&'a mut Packed<BACKWARDS>),
     /// Big.
     Big(&'a mut B),
 }
@@ -43,15 +43,15 @@ pub enum PackedOrMut<'a, B> {
 const BIG: usize = 1;
 
 // SAFETY: owns either content exclusively, as a Box does.
-unsafe impl<B: Send> Send for PackedOr<B> {}
+unsafe impl<B: Send, const BACKWARDS: bool> Send for PackedOr<B, BACKWARDS> {}
 // SAFETY: gives out only shared references when shared, as a Box does.
-unsafe impl<B: Sync> Sync for PackedOr<B> {}
+unsafe impl<B: Sync, const BACKWARDS: bool> Sync for PackedOr<B, BACKWARDS> {}
 
-impl<B> PackedOr<B> {
+impl<B, const BACKWARDS: bool> PackedOr<B, BACKWARDS> {
     const ALIGNED: () = assert!(align_of::<B>() > BIG, "the lowest bit of a B's address is free");
 
     /// The small form.
-    pub fn packed(list: PackedList) -> Self {
+    pub fn packed(list: Packed<BACKWARDS>) -> Self {
         Self { address: list.into_address(), owns: PhantomData }
     }
 
@@ -70,11 +70,11 @@ impl<B> PackedOr<B> {
 
     /// The content, for reading.
     #[inline]
-    pub fn as_ref(&self) -> PackedOrRef<'_, B> {
+    pub fn as_ref(&self) -> PackedOrRef<'_, B, BACKWARDS> {
         if self.is_packed() {
-            // SAFETY: a `PackedList` is nothing but its address, and without the bit this word is one.
+            // SAFETY: a list is nothing but its address, and without the bit this word is one.
             PackedOrRef::Packed(unsafe {
-                NonNull::from(&self.address).cast::<PackedList>().as_ref()
+                NonNull::from(&self.address).cast::<Packed<BACKWARDS>>().as_ref()
             })
         } else {
             // SAFETY: with the bit the word is from a Box that is owned here, and borrowed with `self`.
@@ -84,9 +84,9 @@ impl<B> PackedOr<B> {
 
     /// The content, for writing.
     #[inline]
-    pub fn as_mut(&mut self) -> PackedOrMut<'_, B> {
+    pub fn as_mut(&mut self) -> PackedOrMut<'_, B, BACKWARDS> {
         if self.is_packed() {
-            let list = NonNull::from(&mut self.address).cast::<PackedList>();
+            let list = NonNull::from(&mut self.address).cast::<Packed<BACKWARDS>>();
             // SAFETY: as in `as_ref`; whatever list is left there has the lowest bit clear as well.
             PackedOrMut::Packed(unsafe { { list }.as_mut() })
         } else {
@@ -103,12 +103,12 @@ impl<B> PackedOr<B> {
     }
 }
 
-impl<B> Drop for PackedOr<B> {
+impl<B, const BACKWARDS: bool> Drop for PackedOr<B, BACKWARDS> {
     fn drop(&mut self) {
         if self.is_packed() {
             let address = self.address;
-            // SAFETY: from a `PackedList` whose ownership was given up to this word, which ends here.
-            drop(PackedList { address });
+            // SAFETY: from a list whose ownership was given up to this word, which ends here.
+            drop(Packed::<BACKWARDS> { address });
         } else {
             // SAFETY: from a Box, and this is the end of its owner.
             drop(unsafe { Box::from_raw(self.big_address().as_ptr()) });
@@ -116,7 +116,7 @@ impl<B> Drop for PackedOr<B> {
     }
 }
 
-impl<B: Clone> Clone for PackedOr<B> {
+impl<B: Clone, const BACKWARDS: bool> Clone for PackedOr<B, BACKWARDS> {
     fn clone(&self) -> Self {
         match self.as_ref() {
             PackedOrRef::Packed(list) => Self::packed(list.clone()),
@@ -125,20 +125,20 @@ impl<B: Clone> Clone for PackedOr<B> {
     }
 }
 
-impl<B> Default for PackedOr<B> {
+impl<B, const BACKWARDS: bool> Default for PackedOr<B, BACKWARDS> {
     /// An empty packed list.
     fn default() -> Self {
-        Self::packed(PackedList::new())
+        Self::packed(Packed::new())
     }
 }
 
-impl<B: fmt::Debug> fmt::Debug for PackedOr<B> {
+impl<B: fmt::Debug, const BACKWARDS: bool> fmt::Debug for PackedOr<B, BACKWARDS> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_ref().fmt(formatter)
     }
 }
 
-impl<B> PackedOr<B> {
+impl<B, const BACKWARDS: bool> PackedOr<B, BACKWARDS> {
     /// The big form's content, if it is that.
     pub fn into_big(self) -> Option<Box<B>> {
         if self.is_packed() {

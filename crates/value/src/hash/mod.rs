@@ -1,11 +1,11 @@
 //! Hashes.
 //!
-//! A small hash is one [`PackedList`] of field, value, field, value ...; a big one, or one with a field that
+//! A small hash is one [`ForwardList`] of field, value, field, value ...; a big one, or one with a field that
 //! expires, is a [`FieldTable`]. It never becomes small again, as in Redis and Valkey. Expired fields are
 //! invisible to everything but [`Hash::len`], as in Valkey, until the shard's expiry hand removes them.
 
 use darter_structures::{
-    Deadline, Item, KeyHasher, PackedList, PackedOr, PackedOrMut, PackedOrRef,
+    Deadline, ForwardList, Item, KeyHasher, PackedOr, PackedOrMut, PackedOrRef,
 };
 
 use crate::element::Element;
@@ -21,7 +21,7 @@ use fields::FieldTable;
 /// Fields with a value each. One word.
 #[derive(Clone, Debug, Default)]
 pub struct Hash {
-    form: PackedOr<FieldTable>,
+    form: PackedOr<FieldTable, false>,
 }
 
 /// What whoever adds fields must know: from which size on a hash is a table, and how that hashes.
@@ -91,7 +91,7 @@ impl Hash {
         let too_many = texts.len() / PAIR > limits.entries_max as usize;
         let too_long = texts.into_iter().any(|text| {
             bytes = bytes.saturating_add(text.len()).saturating_add(ENTRY_OVERHEAD_BYTES);
-            text.len() > limits.value_bytes_max as usize || bytes > PackedList::BYTES_MAX
+            text.len() > limits.value_bytes_max as usize || bytes > ForwardList::BYTES_MAX
         });
         if too_many || too_long {
             self.make_table(growth.hasher);
@@ -330,21 +330,20 @@ impl Hash {
 /// Most bytes an entry has beside its text.
 const ENTRY_OVERHEAD_BYTES: usize = 10;
 
-fn for_each_pair<'l>(list: &'l PackedList, mut visit: impl FnMut(FieldRef<'l>)) {
+fn for_each_pair<'l>(list: &'l ForwardList, mut visit: impl FnMut(FieldRef<'l>)) {
     let mut items = list.iter();
     while let (Some(name), Some(value)) = (items.next(), items.next()) {
         visit(FieldRef { name, value: Element::Packed(value), deadline: None });
     }
 }
 
-fn set_packed(list: &mut PackedList, field: &[u8], value: &[u8]) -> PreviousField {
+fn set_packed(list: &mut ForwardList, field: &[u8], value: &[u8]) -> PreviousField {
     let name = item_of(field);
     if let Some(place) = list.find(name, PAIR) {
         list.replace(list.next(place), item_of(value));
         return PreviousField::Present;
     }
-    list.push_back(name);
-    list.push_back(item_of(value));
+    list.push_back_pair(name, item_of(value));
     PreviousField::Absent
 }
 
