@@ -39,6 +39,9 @@ const LATER: u8 = 1 << 2;
 const DELTA_SHIFT: u32 = 3;
 const DELTA_FOLLOWS: u8 = 31;
 
+/// Most bytes of a number: 64 bits, 7 in each.
+const NUMBER_BYTES_MAX: usize = 10;
+
 /// See the [module](self). There is at least one entry, deleted or not.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -52,7 +55,7 @@ pub(super) struct Node {
     count: u32,
     /// Where the first entry begins.
     entries_at: u32,
-    /// The capacity is the good size of the length.
+    /// The capacity is at most the good size of the length.
     data: Vec<u8>,
 }
 
@@ -114,7 +117,7 @@ impl Node {
         }
         let short = u8::try_from(delta).ok().filter(|delta| *delta < DELTA_FOLLOWS);
         let len_before = self.data.len();
-        self.data.push(head | short.unwrap_or(DELTA_FOLLOWS) << DELTA_SHIFT);
+        push_bytes(&mut self.data, &[head | short.unwrap_or(DELTA_FOLLOWS) << DELTA_SHIFT]);
         if short.is_none() {
             push_number(&mut self.data, delta);
         }
@@ -131,7 +134,6 @@ impl Node {
             push_text(&mut self.data, value);
         }
         debug_assert!(self.data.len() > len_before && self.data.len() <= Self::DATA_BYTES_MAX);
-        self.fit();
         self.last = id;
         self.count += 1;
         self.live += 1;
@@ -148,16 +150,6 @@ impl Node {
             left -= 1;
         }
         left == 0
-    }
-
-    /// Makes the capacity the good size of the length again.
-    fn fit(&mut self) {
-        let wanted = good_size(self.data.len());
-        if self.data.capacity() < wanted {
-            self.data.reserve_exact(wanted - self.data.len());
-        } else if self.data.capacity() > wanted {
-            self.data.shrink_to(wanted);
-        }
     }
 
     /// Bytes of heap. O(1).
@@ -346,25 +338,39 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn push_number(data: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        data.push(0x80 | number.to_le_bytes()[0]);
-        number >>= 7;
+/// Adds bytes, growing to the good size of what is there then. A `Vec` by itself would double, and an
+/// allocator leaves a block where it is that is cut down to more than half.
+fn push_bytes(data: &mut Vec<u8>, bytes: &[u8]) {
+    let len = data.len() + bytes.len();
+    if data.capacity() < len {
+        data.reserve_exact(good_size(len) - data.len());
     }
-    data.push(number.to_le_bytes()[0]);
+    data.extend_from_slice(bytes);
+}
+
+fn push_number(data: &mut Vec<u8>, mut number: u64) {
+    let mut bytes = [0; NUMBER_BYTES_MAX];
+    let mut len = 0;
+    while number >= 0x80 {
+        bytes[len] = 0x80 | number.to_le_bytes()[0];
+        number >>= 7;
+        len += 1;
+    }
+    bytes[len] = number.to_le_bytes()[0];
+    push_bytes(data, &bytes[..=len]);
 }
 
 fn push_text(data: &mut Vec<u8>, text: &[u8]) {
     let Some(integer) = integer::from_canonical_text(text) else {
         push_number(data, 2 * text.len() as u64);
-        data.extend_from_slice(text);
+        push_bytes(data, text);
         return;
     };
     // Bits that the sign bit does not repeat, and one for the sign.
     let bits = 65 - (integer ^ (integer >> 63)).leading_zeros();
     let bytes = if integer == 0 { 0 } else { bits.div_ceil(8) };
     push_number(data, u64::from(2 * bytes + 1));
-    data.extend_from_slice(&integer.to_le_bytes()[..bytes as usize]);
+    push_bytes(data, &integer.to_le_bytes()[..bytes as usize]);
 }
 
 fn offset(at: usize) -> u32 {
