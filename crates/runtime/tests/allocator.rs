@@ -67,3 +67,23 @@ fn a_block_that_is_resized_stays_aligned() {
         unsafe { Allocator.dealloc(block, layout) };
     }
 }
+
+#[test]
+fn a_block_that_is_cut_down_costs_its_new_size() {
+    for (size, new_size) in [(7168, 4096), (64, 48), (128, 65), (100_000, 3), (400_000, 300_000)] {
+        let layout = Layout::from_size_align(size, 8).expect("small");
+        // SAFETY: the layout is not empty.
+        let block = unsafe { Allocator.alloc(layout) };
+        // SAFETY: allocated with this size.
+        unsafe { block.write_bytes(0x5a, size) };
+        // SAFETY: allocated with this layout, and the new size is not 0.
+        let block = unsafe { Allocator.realloc(block, layout, new_size) };
+        let layout = Layout::from_size_align(new_size, 8).expect("small");
+        assert_fits(block, layout);
+        // SAFETY: so many bytes were written, and kept.
+        let kept = unsafe { std::slice::from_raw_parts(block, new_size) };
+        assert!(kept.iter().all(|byte| *byte == 0x5a));
+        // SAFETY: allocated with this layout.
+        unsafe { Allocator.dealloc(block, layout) };
+    }
+}
