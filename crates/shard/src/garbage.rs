@@ -55,7 +55,7 @@ impl Garbage {
         }
     }
 
-    /// Frees up to `budget` pieces, each of which takes some ten microseconds; whether there is more.
+    /// Frees up to `budget` pieces, each of which takes some ten to some hundred microseconds; whether there is more.
     pub(crate) fn collect(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
             if !self.collect_piece() {

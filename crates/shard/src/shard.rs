@@ -383,8 +383,8 @@ impl Shard {
         (&mut self.databases[db.index()], &mut self.common, &self.hasher)
     }
 
-    /// Frees memory of deleted values and flushed databases, `budget` pieces of some ten microseconds
-    /// each at most; whether there is more.
+    /// Frees memory of deleted values and flushed databases, `budget` pieces of some ten to some hundred
+    /// microseconds each at most; whether there is more.
     pub fn collect_garbage(&mut self, budget: usize) -> bool {
         let more = self.common.garbage.collect(budget);
         self.common.statistics.freed_later += self.common.garbage.take_freed();

@@ -18,8 +18,9 @@ const EXPIRE_SEGMENTS_PER_SLICE: usize = 16;
 /// How often queues are looked through for those who wait no longer, if there may be any.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Bytes of garbage that one slice frees.
-const GARBAGE_ENTRIES_PER_SLICE: usize = 2048;
+/// Pieces of garbage that one slice frees, each of some hundred elements. If their memory is in no cache, a piece of a
+/// sorted set takes 0.3 ms.
+const GARBAGE_PIECES_PER_SLICE: usize = 4;
 
 impl Worker {
     /// Notes the largest buffers of any connection, now and then.
@@ -120,7 +121,7 @@ impl Worker {
             if sweeps_waiters {
                 held.shard.sweep_waiters();
             }
-            more |= held.shard.collect_garbage(GARBAGE_ENTRIES_PER_SLICE);
+            more |= held.shard.collect_garbage(GARBAGE_PIECES_PER_SLICE);
             if keeps_limit {
                 let mut view = View::one(&mut held, shared.router());
                 more |= work_observed(shared, limits.interest, &mut view, None, |view| {
