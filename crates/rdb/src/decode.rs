@@ -210,15 +210,24 @@ fn push_item(texts: &mut Texts, item: Item<'_>) {
 fn read_quicklist(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
     let mut texts = Texts::new();
     for _ in 0..reader.count()? {
-        let container = reader.number()?;
-        let bytes = reader.string()?;
-        match container {
-            NODE_PLAIN => texts.push(&bytes),
-            NODE_PACKED => push_listpack(&mut texts, &bytes)?,
-            _ => return Err(reader.corrupt()),
-        }
+        push_quicklist_node(reader, &mut texts)?;
     }
     Ok(texts)
+}
+
+/// Adds the elements of the next node of a quicklist in the form of Redis 7.
+pub(crate) fn push_quicklist_node(
+    reader: &mut Reader<'_>,
+    texts: &mut Texts,
+) -> Result<(), Corrupt> {
+    let container = reader.number()?;
+    let bytes = reader.string()?;
+    match container {
+        NODE_PLAIN => texts.push(&bytes),
+        NODE_PACKED => push_listpack(texts, &bytes)?,
+        _ => return Err(reader.corrupt()),
+    }
+    Ok(())
 }
 
 /// Members and scores out of `pairs` of them.

@@ -1,17 +1,22 @@
 //! The entry points of the fuzz targets: any bytes as a value, and as a file.
 
-use darter_value::Item;
+use darter_base::UnixMillis;
 use darter_value::stream::StreamId;
+use darter_value::{EncodingLimits, Item, KeyHasher, Rules, ValueRef};
 
 use crate::encode::{
     encode_hash, encode_list, encode_set, encode_sorted_set, encode_stream, encode_string,
 };
 use crate::file::{Reader, Record};
 use crate::writer::Output;
-use crate::{Compressor, Payload, Texts, Value, Version, decode, payload};
+use crate::{
+    Built, Compressor, Gradual, Payload, Texts, Value, Version, build, decode, encode_value,
+    payload,
+};
 
-/// Decodes `bytes`, and what decodes must survive being written and read again.
+/// Decodes `bytes`, and what decodes must survive being written and read again. Read step by step, it is the same.
 pub fn value(bytes: &[u8]) {
+    gradually(bytes);
     for version in [Version::REDIS_7_0, Version::REDIS_MAX, Version::VALKEY_9] {
         let Ok(value) = decode(bytes, version) else { continue };
         if let Value::Stream(stream) = &value {
@@ -22,6 +27,32 @@ pub fn value(bytes: &[u8]) {
         assert_same(&value, &read);
         payload::seal(&mut again, version);
         assert!(Payload::checked(&again).is_some());
+    }
+}
+
+/// Reads `bytes` in steps and in one piece, if they are of a type for both.
+fn gradually(bytes: &[u8]) {
+    if !bytes.first().is_some_and(|kind| Gradual::is_of(*kind)) {
+        return;
+    }
+    let (limits, hasher, now) = (EncodingLimits::default(), KeyHasher::new(1), UnixMillis(0));
+    let rules = Rules { limits: &limits, hasher: &hasher };
+    let whole = decode(bytes, Version::REDIS_7_0).map(|value| build(value, rules, now));
+    let gradual = Gradual::begin(bytes, rules).and_then(|mut value| {
+        while value.go_on(bytes, rules, now)? {}
+        Ok(value.into_object())
+    });
+    match (whole, gradual) {
+        (Ok(Built::Object(whole)), Ok(gradual)) => {
+            let [whole, gradual] = [&whole, &gradual].map(|object| {
+                let mut out = Vec::new();
+                encode_value(&mut out, ValueRef::Object(object.view()), now);
+                (out, object.view().encoding())
+            });
+            assert_eq!(whole, gradual);
+        }
+        (Err(_), Err(_)) => {}
+        (whole, gradual) => panic!("{whole:?} in one piece, {gradual:?} in steps"),
     }
 }
 

@@ -31,21 +31,32 @@ impl<'a> Payload<'a> {
 
     /// As [`checked`](Self::checked), also of a version to come.
     pub fn of_any_version(bytes: &'a [u8]) -> Option<Self> {
-        let (summed, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-        let is_right = u64::from_le_bytes(*checksum) == crc64(0, summed);
+        let (summed, checksum) = summed(bytes)?;
+        let is_right = checksum == crc64(0, summed);
         Self::parse(summed).filter(|payload| is_right && payload.version.is_possible())
     }
 
     /// As [`checked`](Self::checked), whatever its checksum.
     pub fn unchecked(bytes: &'a [u8]) -> Option<Self> {
+        Self::unchecked_of_any_version(bytes).filter(|payload| payload.version.is_known())
+    }
+
+    /// As [`of_any_version`](Self::of_any_version), whatever its checksum.
+    pub fn unchecked_of_any_version(bytes: &'a [u8]) -> Option<Self> {
         let (summed, _) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-        Self::parse(summed).filter(|payload| payload.version.is_known())
+        Self::parse(summed).filter(|payload| payload.version.is_possible())
     }
 
     fn parse(summed: &'a [u8]) -> Option<Self> {
         let (value, version) = summed.split_last_chunk::<VERSION_BYTES>()?;
         Some(Self { value, version: Version(u16::from_le_bytes(*version)) })
     }
+}
+
+/// What the checksum of a payload is of, and the checksum it has.
+pub fn summed(bytes: &[u8]) -> Option<(&[u8], u64)> {
+    let (summed, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+    Some((summed, u64::from_le_bytes(*checksum)))
 }
 
 /// Appends version and checksum to a value.

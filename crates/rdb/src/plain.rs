@@ -1,9 +1,10 @@
 //! Collections written element by element, by whoever stops in between: DUMP in slices.
 
-use darter_value::Item;
+use darter_value::{Item, Stream};
 
 use crate::compress::Compressor;
-use crate::types::{HASH, HASH_2_VALKEY, LIST, SET, SORTED_SET, Version};
+use crate::stream::{self, StreamAt};
+use crate::types::{HASH, HASH_2_VALKEY, LIST, SET, SORTED_SET, STREAM_2, Version};
 use crate::writer::{Output, push_count};
 
 /// The type of a collection in its plain form.
@@ -67,5 +68,23 @@ pub fn encode_field(
     if expiring {
         let deadline = deadline.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
         out.extend(deadline.to_le_bytes());
+    }
+}
+
+/// How far a stream is written. It must be the same from the first part to the last.
+#[derive(Clone, Debug)]
+pub struct StreamParts(StreamAt);
+
+impl StreamParts {
+    /// Appends what a stream begins with.
+    pub fn begin(out: &mut Vec<u8>, stream: &Stream) -> Self {
+        out.push(STREAM_2);
+        Self(stream::begin(&mut Output::new(out, &mut Compressor::off()), stream))
+    }
+
+    /// Appends the next node, or some of what its groups remember; where to go on, `None` at the end.
+    pub fn push_next(self, out: &mut Vec<u8>, stream: &Stream) -> Option<Self> {
+        let mut compressor = Compressor::off();
+        stream::write_part(&mut Output::new(out, &mut compressor), stream, self.0).map(Self)
     }
 }

@@ -52,6 +52,20 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// As [`new`](Self::new), from an [offset](Self::offset) on.
+    ///
+    /// # Panics
+    /// If that is past the end.
+    pub(crate) fn at(bytes: &'a [u8], offset: usize) -> Self {
+        assert!(offset <= bytes.len(), "past the end");
+        Self { bytes, at: offset }
+    }
+
+    /// How many bytes have been read.
+    pub(crate) const fn offset(&self) -> usize {
+        self.at
+    }
+
     /// The error of this place.
     pub(crate) const fn corrupt(&self) -> Corrupt {
         Corrupt { offset: self.at }

@@ -36,11 +36,26 @@ const LIMITS: NodeLimits = NodeLimits { bytes_max: 4096, entries_max: 100 };
 pub(crate) fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, Corrupt> {
     let mut stream = Stream::default();
     for _ in 0..reader.count()? {
-        let key = reader.string()?;
-        let node_id = id_of_key(&key).ok_or(reader.corrupt())?;
-        let bytes = reader.string()?;
-        read_node(&mut stream, node_id, &bytes)?;
+        read_next_node(reader, &mut stream)?;
     }
+    read_rest(reader, &mut stream, kind)?;
+    Ok(stream)
+}
+
+/// Reads a node, of as many as the count says that a stream begins with.
+pub(crate) fn read_next_node(reader: &mut Reader<'_>, stream: &mut Stream) -> Result<(), Corrupt> {
+    let key = reader.string()?;
+    let node_id = id_of_key(&key).ok_or(reader.corrupt())?;
+    let bytes = reader.string()?;
+    read_node(stream, node_id, &bytes)
+}
+
+/// Reads what comes behind the nodes.
+pub(crate) fn read_rest(
+    reader: &mut Reader<'_>,
+    stream: &mut Stream,
+    kind: u8,
+) -> Result<(), Corrupt> {
     let len = reader.number()?;
     let last_id = read_id(reader)?;
     let (mut entries_added, mut max_deleted_id) = (len, StreamId::MIN);
@@ -56,9 +71,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, Corrupt>
     }
     stream.log_mut().set_counters(last_id, entries_added, max_deleted_id);
     for _ in 0..reader.count()? {
-        read_group(reader, &mut stream, kind)?;
+        read_group(reader, stream, kind)?;
     }
-    Ok(stream)
+    Ok(())
 }
 
 /// Adds the entries of a node.

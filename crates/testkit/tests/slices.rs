@@ -66,13 +66,13 @@ fn fill(client: &mut Client, count: usize) {
     }
 }
 
-/// Whether another client was answered at a time when `line` had begun and had no answer yet.
-fn lets_others_in(long: &mut Client, other: &mut Client, line: &str) -> bool {
+/// Whether another client was answered at a time when the command of `words` had begun and had no answer yet.
+fn lets_others_in<W: AsRef<[u8]>>(long: &mut Client, other: &mut Client, words: &[W]) -> bool {
     let Value::Integer(id) = call(long, "CLIENT ID") else { panic!("an id") };
-    let name = line.split(' ').next().unwrap().to_lowercase();
+    let name = String::from_utf8_lossy(words[0].as_ref()).to_lowercase();
     // Maybe with a subcommand.
     let begun = format!(" cmd={name}");
-    long.send(&line.split(' ').collect::<Vec<_>>()).unwrap();
+    long.send(words).unwrap();
     loop {
         let Value::Bulk(clients) = call(other, &format!("CLIENT LIST ID {id}")) else {
             panic!("a list of clients")
@@ -111,6 +111,7 @@ fn others_are_served_while_a_long_reply_is_made() {
         "ZRANGESTORE stored zset 0 -1",
         "COPY hash stored REPLACE",
         "DUMP list",
+        "DUMP pending",
         "COPY pending stored REPLACE",
         "SRANDMEMBER set 50000",
         "HRANDFIELD hash 50000",
@@ -124,14 +125,118 @@ fn others_are_served_while_a_long_reply_is_made() {
         "BITCOUNT bits",
         "BITPOS bits 1",
     ] {
-        // The other client may have been too slow for once.
-        let was_let_in = (0..50).any(|_| {
-            let mut long = server.connect().unwrap();
-            let was_let_in = lets_others_in(&mut long, &mut other, line);
-            long.end();
-            was_let_in
-        });
-        assert!(was_let_in, "{line} kept the other client waiting");
+        let words: Vec<&str> = line.split(' ').collect();
+        assert!(is_let_in(&server, &mut other, &words), "{line} kept the other client waiting");
+    }
+    for key in ["list", "set", "zset", "hash", "stream"] {
+        let words = restoring("d", &dump(&mut other, key));
+        assert!(is_let_in(&server, &mut other, &words), "RESTORE of {key} kept the other waiting");
+    }
+}
+
+/// Whether the other client is let in at last; it may have been too slow for once.
+fn is_let_in<W: AsRef<[u8]>>(server: &Server, other: &mut Client, words: &[W]) -> bool {
+    (0..50).any(|_| {
+        let mut long = server.connect().unwrap();
+        let was_let_in = lets_others_in(&mut long, other, words);
+        long.end();
+        was_let_in
+    })
+}
+
+fn dump(client: &mut Client, key: &str) -> Vec<u8> {
+    let Value::Bulk(payload) = call(client, &format!("DUMP {key}")) else { panic!("a payload") };
+    payload
+}
+
+/// RESTORE over whatever is there.
+fn restoring(key: &str, payload: &[u8]) -> Vec<Vec<u8>> {
+    [b"RESTORE".as_slice(), key.as_bytes(), b"0", payload, b"REPLACE"].map(<[u8]>::to_vec).into()
+}
+
+const COLLECTIONS: [&str; 6] = ["list", "set", "zset", "hash", "stream", "pending"];
+
+#[test]
+fn what_is_restored_in_slices_is_what_was_dumped() {
+    for mode in [SERVER_MODES[0], SERVER_MODES[3]] {
+        let server = start(mode);
+        let mut client = server.connect().unwrap();
+        fill(&mut client, 60_000);
+        for key in COLLECTIONS {
+            let payload = dump(&mut client, key);
+            assert!(payload.len() > 300_000, "{key} is restored in slices");
+            let mut words = restoring("d", &payload);
+            assert_eq!(client.call(&words).unwrap(), Value::Simple("OK".into()), "{mode}: {key}");
+            assert_eq!(digest(&mut client, "d"), digest(&mut client, key), "{mode}: {key}");
+            for property in ["OBJECT ENCODING", "TYPE", "XINFO STREAM"] {
+                let [of, expected] =
+                    ["d", key].map(|key| call(&mut client, &format!("{property} {key}")));
+                assert_eq!(of, expected, "{mode}: {property} {key}");
+            }
+            words[2] = b"5000000".to_vec();
+            client.call(&words).unwrap();
+            let Value::Integer(ttl) = call(&mut client, "TTL d") else { panic!("seconds") };
+            assert!((4000..=5000).contains(&ttl), "{mode}: {key}");
+            // Over already: nothing is left.
+            words[2] = b"1".to_vec();
+            words.push(b"ABSTTL".to_vec());
+            client.call(&words).unwrap();
+            assert_eq!(call(&mut client, "EXISTS d"), Value::Integer(0), "{mode}: {key}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_restored_in_slices_changes_nothing() {
+    let server = start(ALONE);
+    let mut client = server.connect().unwrap();
+    fill(&mut client, 60_000);
+    call(&mut client, "SET d before");
+    let error = |client: &mut Client, words: &[Vec<u8>], expected: &str| {
+        let reply = client.call(words).unwrap();
+        assert_eq!(reply, Value::Error(expected.into()));
+        assert_eq!(call(client, "GET d"), Value::Bulk(b"before".to_vec()));
+    };
+    for key in COLLECTIONS {
+        let payload = dump(&mut client, key);
+        let mut words = restoring("d", &payload);
+        words.pop();
+        error(&mut client, &words, "BUSYKEY Target key name already exists.");
+        let mut flipped = payload.clone();
+        flipped[payload.len() / 2] ^= 1;
+        let wrong = "ERR DUMP payload version or checksum are wrong";
+        error(&mut client, &restoring("d", &flipped), wrong);
+        // Ends too early, with a checksum that is right.
+        let mut cut = payload[..payload.len() - 30].to_vec();
+        cut.extend_from_slice(&payload[payload.len() - 10..payload.len() - 8]);
+        cut.extend(darter_base::crc64::crc64(0, &cut).to_le_bytes());
+        error(&mut client, &restoring("d", &cut), "ERR Bad data format");
+    }
+}
+
+#[test]
+fn what_is_restored_in_slices_is_restored_again_from_the_log() {
+    let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
+    let options = ["--appendonly", "yes"].map(str::to_owned);
+    let server = Server::start(&ALONE.spec(&program).with_arguments(&options)).unwrap();
+    let mut client = server.connect().unwrap();
+    fill(&mut client, 60_000);
+    for key in COLLECTIONS {
+        let payload = dump(&mut client, key);
+        let copy = format!("copy-{key}");
+        let mut words = restoring(&copy, &payload);
+        words[2] = b"5000000".to_vec();
+        client.call(&words).unwrap();
+    }
+    assert_eq!(call(&mut client, "DEBUG LOADAOF"), Value::Simple("OK".into()));
+    for key in COLLECTIONS {
+        let copy = format!("copy-{key}");
+        let Value::Integer(ttl) = call(&mut client, &format!("TTL {copy}")) else {
+            panic!("seconds")
+        };
+        assert!((4000..=5000).contains(&ttl), "{key}");
+        call(&mut client, &format!("PERSIST {copy}"));
+        assert_eq!(digest(&mut client, &copy), digest(&mut client, key), "{key}");
     }
 }
 
@@ -280,6 +385,7 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
             "BITPOS bits 1 -2",
             "BITPOS bits 0 3",
             "DUMP list",
+            "DUMP pending",
             "DUMP set",
             "DUMP zset",
             "DUMP hash",

@@ -53,10 +53,7 @@ impl Copying {
             ObjectRef::SortedSet(set) if !set.is_packed() => set.len(),
             ObjectRef::Hash(hash) if !hash.is_packed() => hash.len(),
             ObjectRef::List(list) if !list.is_packed() => list.len(),
-            ObjectRef::Stream(stream) => {
-                let pending = stream.groups().map(|(_, group)| group.pending_len()).sum();
-                usize::try_from(stream.log().len()).unwrap_or(usize::MAX).saturating_add(pending)
-            }
+            ObjectRef::Stream(stream) => stream.elements_len(),
             ObjectRef::Large(string) => string.as_bytes().len() / BYTES_PER_ELEMENT,
             _ => 0,
         }

@@ -26,7 +26,7 @@ pub mod stream;
 pub mod view;
 
 pub use copying::Copying;
-pub use darter_structures::{BlockValue, Deadline, Item};
+pub use darter_structures::{BlockValue, Deadline, Item, KeyHasher};
 pub use element::Element;
 pub use hash::Hash;
 pub use large::LargeString;

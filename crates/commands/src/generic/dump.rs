@@ -7,14 +7,17 @@ use crate::set::rules;
 use darter_base::UnixMillis;
 use darter_base::number::format_i64;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, RdbVersions,
-    ReplyError, ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, Effects, Flags, Group, Handler, KeySpec,
+    RdbVersions, ReplyError, ReplyResult, ShardView,
 };
 use darter_rdb::{Built, Payload, Value, build, decode, encode_value, payload};
 use darter_resp::{Args, OwnedArgs};
 use darter_shard::{Expiry, Interest, Key, Keyspace, ValueRef};
 use darter_value::Hash;
+use long_restore::{elements_in, restore_in_slices};
 use std::sync::Arc;
+
+mod long_restore;
 
 /// A value in bytes.
 pub(super) static DUMP: Command = Command {
@@ -59,6 +62,7 @@ const RESTORE_FORM: Command = Command {
     ],
     history: &[("3.0.0", "`REPLACE`."), ("5.0.0", "`ABSTTL`, `IDLETIME` and `FREQ`.")],
     handler: Handler::Keyed(restore),
+    slices: Some(restore_in_slices),
     ..Command::BASE
 };
 
@@ -140,25 +144,88 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let options = Options::parse(call)?;
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    let exists = keyspace.peek(&key).is_some();
-    if exists && !options.replace {
+    admit(call, &mut keyspace, &key, options)?;
+    let bytes = call.args.at(3);
+    call.in_one_piece(elements_in(bytes))?;
+    let payload = match call.limits.rdb_versions {
+        _ if !call.limits.checks_payloads => Payload::unchecked(bytes),
+        RdbVersions::Any => Payload::of_any_version(bytes),
+        RdbVersions::Known => Payload::checked(bytes),
+    };
+    let payload = payload.ok_or(WRONG_PAYLOAD)?;
+    let value = decode(payload.value, payload.version).map_err(|_| malformed(payload))?;
+    if let Value::String(text) = &value
+        && text.len() as u64 > call.limits.string_bytes_max
+    {
+        return Err(ReplyError::MalformedValue(0));
+    }
+    let expired =
+        if call.is_recorded() { expired_fields(&value, call.now) } else { OwnedArgs::new() };
+    let built = build(value, rules(call), call.now);
+    match store(call, &mut keyspace, &key, options, built)? {
+        Outcome::Unchanged => {}
+        Outcome::Deleted => leave_deletion(call, key.bytes),
+        Outcome::Restored(expiry) => {
+            leave_restored(call, &mut keyspace, &key, options, expiry, expired.as_args());
+        }
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+/// The error of a payload that is none, or not whole.
+const WRONG_PAYLOAD: ReplyError =
+    ReplyError::Text("ERR DUMP payload version or checksum are wrong");
+
+fn malformed(payload: Payload<'_>) -> ReplyError {
+    ReplyError::MalformedValue(payload.value.first().copied().unwrap_or_default())
+}
+
+/// Refuses to restore over a key that is not to be replaced, and for less than no time.
+fn admit(
+    call: &Call<'_>,
+    keyspace: &mut Keyspace<'_>,
+    key: &Key<'_>,
+    options: Options,
+) -> Result<i64, ReplyError> {
+    if !options.replace && keyspace.peek(key).is_some() {
         return Err(ReplyError::Text("BUSYKEY Target key name already exists."));
     }
     let ttl = call.integer(2)?;
     if ttl < 0 {
         return Err(ReplyError::Text("ERR Invalid TTL value, must be >= 0"));
     }
-    let bytes = call.args.at(3);
-    let payload = match call.limits.rdb_versions {
-        _ if !call.limits.checks_payloads => Payload::unchecked(bytes),
-        RdbVersions::Any => Payload::of_any_version(bytes),
-        RdbVersions::Known => Payload::checked(bytes),
+    Ok(ttl)
+}
+
+/// What became of the key.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    /// It was not there and is not there.
+    Unchanged,
+    /// It is gone: its new value would have expired at once.
+    Deleted,
+    /// It has the new value, for good or until a point in time.
+    Restored(Expiry),
+}
+
+/// Sets `key` to a value that was read. Nothing happens on an error.
+fn store(
+    call: &Call<'_>,
+    keyspace: &mut Keyspace<'_>,
+    key: &Key<'_>,
+    options: Options,
+    built: Built,
+) -> Result<Outcome, ReplyError> {
+    let ttl = match admit(call, keyspace, key, options) {
+        Ok(ttl) => ttl,
+        Err(error) => {
+            discard(keyspace, built);
+            return Err(error);
+        }
     };
-    let payload =
-        payload.ok_or(ReplyError::Text("ERR DUMP payload version or checksum are wrong"))?;
-    let kind = payload.value.first().copied().unwrap_or_default();
-    let malformed = ReplyError::MalformedValue(kind);
-    let value = decode(payload.value, payload.version).map_err(|_| malformed)?;
+    let exists = keyspace.peek(key).is_some();
+    let gone = if exists { Outcome::Deleted } else { Outcome::Unchanged };
     let deadline = match (ttl, options.absolute) {
         (0, _) => None,
         (millis, true) => Some(NewDeadline::at(millis, call.now)),
@@ -166,50 +233,17 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     if deadline.is_some_and(|new| new.passed) {
         // The key would be gone at once.
-        if keyspace.tell(Interest::GENERIC, "del").remove(&key) {
-            leave_deletion(call, key.bytes);
-        }
-        call.reply.ok();
-        return Ok(());
+        keyspace.tell(Interest::GENERIC, "del").remove(key);
+        discard(keyspace, built);
+        return Ok(gone);
     }
     let expiry = deadline.map_or(Expiry::Clear, |new| Expiry::At(new.deadline));
-    if keyspace.peek(&key).is_some() {
+    if exists {
         // It is deleted first, as in Redis.
-        keyspace.note(Interest::CREATED, "new", &key);
+        keyspace.note(Interest::CREATED, "new", key);
     }
     keyspace.tell(Interest::GENERIC, "restore");
-    let expired =
-        if call.is_recorded() { expired_fields(&value, call.now) } else { OwnedArgs::new() };
-    let is_there = put(call, &mut keyspace, &key, value, expiry)?;
-    if is_there {
-        leave_restored(call, &mut keyspace, &key, options, expiry, expired.as_args());
-    } else if exists {
-        leave_deletion(call, key.bytes);
-    }
-    if let Some(seconds) = options.idle_seconds {
-        keyspace.set_idle_seconds(&key, seconds);
-    }
-    if let Some(frequency) = options.frequency {
-        keyspace.set_frequency(&key, frequency);
-    }
-    call.reply.ok();
-    Ok(())
-}
-
-/// Sets `key` to a value that was read; whether it is there then. Nothing happens on an error.
-fn put(
-    call: &Call<'_>,
-    keyspace: &mut Keyspace<'_>,
-    key: &Key<'_>,
-    value: Value,
-    expiry: Expiry,
-) -> Result<bool, ReplyError> {
-    if let Value::String(text) = &value
-        && text.len() as u64 > call.limits.string_bytes_max
-    {
-        return Err(ReplyError::MalformedValue(0));
-    }
-    match build(value, rules(call), call.now) {
+    match built {
         Built::Text(text) => {
             keyspace.set_string(key, &text, expiry);
         }
@@ -218,10 +252,22 @@ fn put(
         }
         Built::Nothing => {
             keyspace.tell(Interest::GENERIC, "del").remove(key);
-            return Ok(false);
+            return Ok(gone);
         }
     }
-    Ok(true)
+    if let Some(seconds) = options.idle_seconds {
+        keyspace.set_idle_seconds(key, seconds);
+    }
+    if let Some(frequency) = options.frequency {
+        keyspace.set_frequency(key, frequency);
+    }
+    Ok(Outcome::Restored(expiry))
+}
+
+fn discard(keyspace: &mut Keyspace<'_>, built: Built) {
+    if let Built::Object(object) = built {
+        keyspace.discard(object);
+    }
 }
 
 /// The fields of a hash that have expired.
@@ -247,33 +293,43 @@ fn leave_restored(
 ) {
     let (payload, now) = (call.args.at(3), call.now);
     call.leave(|effects| {
-        let deadline = match expiry {
-            Expiry::At(deadline) => format_i64(deadline.millis()),
-            Expiry::Clear | Expiry::Keep => format_i64(0),
-        };
-        let mut words = vec![b"RESTORE".as_slice(), key.bytes, deadline.as_bytes(), payload];
-        if options.replace {
-            words.push(b"REPLACE");
-        }
-        if matches!(expiry, Expiry::At(_)) {
-            words.push(b"ABSTTL");
-        }
-        let number = format_i64(match options {
-            Options { idle_seconds: Some(seconds), .. } => seconds.into(),
-            Options { frequency: Some(frequency), .. } => frequency.into(),
-            _ => 0,
-        });
-        if options.idle_seconds.is_some() {
-            words.extend([b"IDLETIME".as_slice(), number.as_bytes()]);
-        } else if options.frequency.is_some() {
-            words.extend([b"FREQ".as_slice(), number.as_bytes()]);
-        }
-        effects.add(&words);
+        add_restored(effects, (key.bytes, payload), options, expiry);
         let hash = keyspace.peek_collection::<Hash>(key).ok().flatten();
         let is_absent = |field: &&[u8]| hash.is_none_or(|hash| !hash.contains(field, now.0));
         let expired: OwnedArgs = expired.iter().filter(is_absent).collect();
         add_with_elements(effects, b"HDEL", key.bytes, expired.as_args());
     });
+}
+
+/// Adds that a key was restored from a payload, at whatever time that is done again.
+fn add_restored(
+    effects: &mut Effects,
+    (key, payload): (&[u8], &[u8]),
+    options: Options,
+    expiry: Expiry,
+) {
+    let deadline = match expiry {
+        Expiry::At(deadline) => format_i64(deadline.millis()),
+        Expiry::Clear | Expiry::Keep => format_i64(0),
+    };
+    let mut words = vec![b"RESTORE".as_slice(), key, deadline.as_bytes(), payload];
+    if options.replace {
+        words.push(b"REPLACE");
+    }
+    if matches!(expiry, Expiry::At(_)) {
+        words.push(b"ABSTTL");
+    }
+    let number = format_i64(match options {
+        Options { idle_seconds: Some(seconds), .. } => seconds.into(),
+        Options { frequency: Some(frequency), .. } => frequency.into(),
+        _ => 0,
+    });
+    if options.idle_seconds.is_some() {
+        words.extend([b"IDLETIME".as_slice(), number.as_bytes()]);
+    } else if options.frequency.is_some() {
+        words.extend([b"FREQ".as_slice(), number.as_bytes()]);
+    }
+    effects.add(&words);
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use crate::long_read::{ELEMENTS_PER_SLICE, read_steps};
 use darter_base::UnixMillis;
 use darter_base::crc64::crc64;
 use darter_command_table::{Call, ReplyError, Slice};
-use darter_rdb::{Plain, Version, encode_element, encode_field, encode_member, payload};
+use darter_rdb::{
+    Plain, StreamParts, Version, encode_element, encode_field, encode_member, payload,
+};
 use darter_resp::{Protocol, ReplyWriter};
 use darter_shard::{Key, Keyspace, ObjectRef, ValueRef};
-use darter_value::{Element, End, Hash, Item, List, Set, SetBoundary, SortedSet};
+use darter_value::{Element, End, Hash, Item, List, Set, SetBoundary, SortedSet, Stream};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ pub(super) fn elements_of(value: ValueRef<'_>) -> usize {
         ValueRef::Object(ObjectRef::Set(set)) => set.len(),
         ValueRef::Object(ObjectRef::SortedSet(set)) => set.len(),
         ValueRef::Object(ObjectRef::Hash(hash)) => hash.len(),
+        ValueRef::Object(ObjectRef::Stream(stream)) => stream.elements_len(),
         _ => 0,
     }
 }
@@ -37,8 +40,10 @@ struct LongDump {
     version: Version,
 }
 
+/// Bytes of a stream that are written in one slice, and then the rest of a node.
+const STREAM_BYTES_PER_SLICE: usize = 64 << 10;
+
 /// What is written next.
-#[derive(Clone, Copy)]
 enum At {
     Begun,
     /// Fields are counted, since some may have expired: how many there are so far, and whether some will.
@@ -54,6 +59,7 @@ enum At {
     Element(usize),
     SetMember(SetBoundary),
     Member(usize),
+    Stream(StreamParts),
     /// Nothing: the payload is whole, or there is no such key.
     End,
 }
@@ -67,7 +73,7 @@ impl LongDump {
     /// Writes on; what to go on with.
     fn go_on(&mut self, object: ObjectRef<'_>, now: UnixMillis) -> At {
         let out = &mut self.bytes;
-        match (object, self.at) {
+        match (object, std::mem::replace(&mut self.at, At::End)) {
             (ObjectRef::List(list), At::Begun) => {
                 Plain::List.encode_head(out, list.len());
                 At::Element(0)
@@ -103,9 +109,23 @@ impl LongDump {
                 });
                 next.map_or(At::End, |boundary| At::Field { boundary, expires })
             }
+            (ObjectRef::Stream(stream), At::Begun) => At::Stream(StreamParts::begin(out, stream)),
+            (ObjectRef::Stream(stream), At::Stream(from)) => parts(stream, from, out),
             _ => At::End,
         }
     }
+}
+
+fn parts(stream: &Stream, from: StreamParts, out: &mut Vec<u8>) -> At {
+    let bytes_max = out.len() + STREAM_BYTES_PER_SLICE;
+    let mut next = Some(from);
+    while let Some(at) = next {
+        if out.len() >= bytes_max {
+            return At::Stream(at);
+        }
+        next = at.push_next(out, stream);
+    }
+    At::End
 }
 
 fn elements(list: &List, from: usize, out: &mut Vec<u8>) -> At {

@@ -89,6 +89,12 @@ impl Stream {
         self.parts.groups.iter().map(|(name, group)| (&**name, group))
     }
 
+    /// Entries, and those that groups remember: how much work it is to walk over all.
+    pub fn elements_len(&self) -> usize {
+        let pending = self.groups().map(|(_, group)| group.pending_len()).sum();
+        usize::try_from(self.log().len()).unwrap_or(usize::MAX).saturating_add(pending)
+    }
+
     /// The groups whose names are `name` or come behind it, in order.
     pub fn groups_from(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Group)> {
         let bounds = (Bound::Included(name), Bound::Unbounded);

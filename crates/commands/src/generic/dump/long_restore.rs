@@ -1,0 +1,140 @@
+//! RESTORE of big collections, in slices.
+//!
+//! Until the last slice nothing is done but to check and read the payload, which concerns nobody else. The last one
+//! looks at the key again and sets it: the whole command happens then.
+
+use super::{Options, Outcome, WRONG_PAYLOAD, add_restored, malformed, store};
+use crate::kept_call::KeptCall;
+use crate::set::rules;
+use darter_base::crc16::slot_of;
+use darter_base::crc64::crc64;
+use darter_base::{ShardId, UnixMillis};
+use darter_command_table::{Call, Effects, Progress, RdbVersions, ReplyError, Slice};
+use darter_rdb::{Built, Gradual, Payload, payload};
+use darter_resp::{Output, ReplyWriter};
+use darter_shard::Shard;
+
+/// About as many bytes of a payload as one element of another command is worth.
+const BYTES_PER_ELEMENT: usize = 16;
+
+/// Bytes that are summed up in one slice: about a tenth of a millisecond.
+const BYTES_PER_SLICE: usize = 256 << 10;
+
+/// How much work a payload is, if it can be read in slices.
+pub(super) fn elements_in(bytes: &[u8]) -> usize {
+    match bytes.first() {
+        Some(kind) if Gradual::is_of(*kind) => bytes.len() / BYTES_PER_ELEMENT,
+        _ => 0,
+    }
+}
+
+/// Begins to read the payload at argument 3.
+pub(super) fn restore_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    Ok(Box::new(LongRestore {
+        options: Options::parse(call)?,
+        shard: call.router.shard_of(slot_of(call.args.at(1))),
+        stage: Stage::Summed { offset: 0, checksum: 0 },
+        call: KeptCall::of(call),
+    }))
+}
+
+struct LongRestore {
+    call: KeptCall,
+    options: Options,
+    shard: ShardId,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The payload is whole up to this offset, as far as its checksum so far tells.
+    Summed { offset: usize, checksum: u64 },
+    /// So much is read.
+    Read(Gradual),
+    /// It is over.
+    Over(Result<Outcome, ReplyError>),
+}
+
+impl LongRestore {
+    /// Does the next slice of `stage`; what comes then.
+    fn go_on(&self, stage: Stage, shard: &mut Shard) -> Result<Stage, ReplyError> {
+        let mut output = Output::new();
+        let call = self.call.with(&mut output);
+        let bytes = call.args.at(3);
+        match stage {
+            Stage::Summed { offset, checksum } if call.limits.checks_payloads => {
+                let (summed, expected) = payload::summed(bytes).ok_or(WRONG_PAYLOAD)?;
+                let next = summed.len().min(offset + BYTES_PER_SLICE);
+                let checksum = crc64(checksum, &summed[offset..next]);
+                if next < summed.len() {
+                    return Ok(Stage::Summed { offset: next, checksum });
+                }
+                if checksum != expected {
+                    return Err(WRONG_PAYLOAD);
+                }
+                begin(&call)
+            }
+            Stage::Summed { .. } => begin(&call),
+            Stage::Read(mut value) => {
+                let payload = Payload::unchecked_of_any_version(bytes).ok_or(WRONG_PAYLOAD)?;
+                match value.go_on(payload.value, rules(&call), call.now) {
+                    Ok(true) => Ok(Stage::Read(value)),
+                    Ok(false) => {
+                        let key = call.key(1);
+                        let keyspace = &mut shard.keyspace(call.db, call.now);
+                        let built = Built::Object(value.into_object());
+                        Ok(Stage::Over(store(&call, keyspace, &key, self.options, built)))
+                    }
+                    Err(_) => {
+                        shard.keyspace(call.db, call.now).discard(value.into_object());
+                        Err(malformed(payload))
+                    }
+                }
+            }
+            Stage::Over(_) => Ok(stage),
+        }
+    }
+}
+
+/// Begins to read the value, of a version that is accepted.
+fn begin(call: &Call<'_>) -> Result<Stage, ReplyError> {
+    let bytes = call.args.at(3);
+    let payload = match call.limits.rdb_versions {
+        RdbVersions::Any if call.limits.checks_payloads => Payload::unchecked_of_any_version(bytes),
+        RdbVersions::Any | RdbVersions::Known => Payload::unchecked(bytes),
+    };
+    let payload = payload.ok_or(WRONG_PAYLOAD)?;
+    let begun = Gradual::begin(payload.value, rules(call)).map_err(|_| malformed(payload))?;
+    Ok(Stage::Read(begun))
+}
+
+impl Slice for LongRestore {
+    fn begin(&self) -> Progress {
+        Progress::On(self.shard)
+    }
+
+    fn run(&mut self, shard: &mut Shard, _: UnixMillis) -> Progress {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over(Ok(Outcome::Unchanged)));
+        self.stage = self.go_on(stage, shard).unwrap_or_else(|error| Stage::Over(Err(error)));
+        if matches!(self.stage, Stage::Over(_)) { Progress::Done } else { Progress::On(self.shard) }
+    }
+
+    fn describe(&self, effects: &mut Effects) {
+        let mut output = Output::new();
+        let call = self.call.with(&mut output);
+        let (key, payload) = (call.args.at(1), call.args.at(3));
+        match &self.stage {
+            Stage::Over(Ok(Outcome::Restored(expiry))) => {
+                add_restored(effects.instead(), (key, payload), self.options, *expiry);
+            }
+            Stage::Over(Ok(Outcome::Deleted)) => effects.instead().add(&[b"DEL", key]),
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, reply: &mut ReplyWriter<'_>) {
+        match &self.stage {
+            Stage::Over(Err(error)) => reply.error(error.line()),
+            _ => reply.ok(),
+        }
+    }
+}
