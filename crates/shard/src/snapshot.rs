@@ -31,14 +31,18 @@ use crate::shard::{Common, Database, Shard, Table};
 use darter_base::{DbIndex, UnixMillis};
 use darter_rdb::Compressor;
 use darter_rdb::file::{self, Hint};
-use darter_structures::{Block, BlockRef, Marks, Position};
+use darter_structures::{Block, BlockRef, EntryView, Marks, Position};
 use darter_value::Object;
 use long::{LongValues, Part};
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::ControlFlow;
 
 /// Chunks are about this long, unless one value is longer.
 const CHUNK_BYTES: usize = 128 << 10;
+
+/// Bytes of keys and values that are written in one go, and one more value: about a millisecond of compressing.
+const BYTES_PER_SLICE: usize = 256 << 10;
 
 /// A snapshot under way in one shard.
 #[derive(Debug)]
@@ -71,6 +75,8 @@ struct Writer {
     keys: u64,
     has_hints: bool,
     compressor: Compressor,
+    /// Bytes of keys and values that the slice at hand has still to write.
+    left_bytes: usize,
     /// Whether nobody wants it any more: then the walk only takes the marks.
     is_abandoned: bool,
 }
@@ -103,7 +109,8 @@ impl Walk {
         self.boundary.is_some_and(|boundary| hash >= boundary)
     }
 
-    /// Visits one segment of the table, which is that of `db`. Long values are left.
+    /// Visits one segment of the table, which is that of `db`, or a part of it when that makes a chunk or is enough for
+    /// a slice. Long values are left.
     fn advance(
         &mut self,
         db: DbIndex,
@@ -116,11 +123,17 @@ impl Walk {
         let Some(boundary) = self.boundary else { return };
         let hasher = table.hasher().clone();
         self.boundary = table.for_each_unmarked_slice(boundary, Marks::PARITY, |entry| {
-            if !writer.is_abandoned && file::is_long(value_of(entry)) {
-                long.leave(self.origin, db, entry.key(), hasher.hash(entry.key()), false);
-            } else {
-                writer.write_whole(self.origin, entry, access, now);
+            if writer.is_abandoned {
+                return ControlFlow::Continue(());
             }
+            if file::is_long(value_of(entry)) {
+                long.leave(self.origin, db, entry.key(), hasher.hash(entry.key()), false);
+                return ControlFlow::Continue(());
+            }
+            writer.write_whole(self.origin, entry, access, now);
+            writer.left_bytes = writer.left_bytes.saturating_sub(EntryView::bytes(entry));
+            let is_enough = writer.left_bytes == 0 || writer.chunk.len() >= CHUNK_BYTES;
+            if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
     }
 }
@@ -337,6 +350,7 @@ impl Shard {
                 keys: 0,
                 has_hints: contents.has_hints,
                 compressor: if contents.compresses { Compressor::on() } else { Compressor::off() },
+                left_bytes: 0,
                 is_abandoned: false,
             },
         }));
@@ -364,10 +378,11 @@ impl Shard {
         const STEPS: usize = 4;
         let mut snapshot = self.common_mut().snapshot.take()?;
         let mut chunk = Chunk::default();
+        snapshot.writer.left_bytes = BYTES_PER_SLICE;
         for _ in 0..STEPS {
             self.advance(&mut snapshot, now);
             chunk = snapshot.take_chunk(&mut self.common_mut().garbage);
-            if chunk.is_last || !chunk.bytes.is_empty() {
+            if chunk.is_last || !chunk.bytes.is_empty() || snapshot.writer.left_bytes == 0 {
                 break;
             }
         }
@@ -390,7 +405,7 @@ impl Shard {
         true
     }
 
-    /// Writes a part of a long value, or visits one segment.
+    /// Writes a part of a long value, or visits one segment or a part of it.
     fn advance(&mut self, snapshot: &mut Snapshot, now: UnixMillis) {
         let (databases, common) = self.databases_and_common();
         let Snapshot { walks, flushed, long, writer } = snapshot;

@@ -171,6 +171,49 @@ fn a_snapshot_is_of_its_instant_whatever_happens_meanwhile() {
     }
 }
 
+#[test]
+fn a_slice_writes_a_bounded_part_of_a_segment() {
+    const VALUE_BYTES: usize = 20 << 10;
+    let mut random = Random::new(13);
+    for (per_slice, compresses) in [(0, false), (40, false), (40, true)] {
+        let mut shard = shard();
+        for _ in 0..300 {
+            disturb(&mut shard, &mut random);
+        }
+        let hasher = shard.hasher().clone();
+        for number in 0..400 {
+            let name = number.to_string();
+            let value = vec![b'x'; VALUE_BYTES];
+            let key = Key::new(&hasher, name.as_bytes());
+            shard.keyspace(DbIndex(0), NOW).set_string(&key, &value, Expiry::Clear);
+        }
+        let expected = contents_of(&mut shard);
+        shard.begin_snapshot(SnapshotContents { compresses, has_hints: false });
+        let (mut chunks, mut slices) = (Vec::new(), 0);
+        loop {
+            // A key that is about to change is written as well.
+            let disturbed = random.next() % (per_slice + 1);
+            for _ in 0..disturbed {
+                disturb(&mut shard, &mut random);
+            }
+            let chunk = shard.snapshot_slice(NOW).unwrap();
+            let written_max = CHUNK_BYTES + 2 * VALUE_BYTES;
+            assert!(per_slice != 0 || chunk.bytes.len() < written_max, "{}", chunk.bytes.len());
+            slices += 1;
+            chunks.extend(chunk.bytes);
+            if chunk.is_last {
+                break;
+            }
+            shard.check_invariants();
+        }
+        let slices_min = 400 * VALUE_BYTES / (BYTES_PER_SLICE + VALUE_BYTES) / 2;
+        assert!(slices > slices_min, "{slices} slices");
+        let found = contents_of_file(&chunks);
+        assert!(found.keys().eq(expected.keys()));
+        assert!(compresses || found == expected);
+    }
+}
+
 /// Lets `shard` have a long value of each type, in two databases.
 fn fill_with_long_values(shard: &mut Shard) {
     let hasher = shard.hasher().clone();

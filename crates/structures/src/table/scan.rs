@@ -30,6 +30,7 @@ use super::directory::SEGMENT_BUCKETS;
 use super::word::{Bucket, DEPTH_MAX, Marks, Tag, Word, canonical_bucket, first_bucket};
 use super::{Entry, EntryView, NEVER, Position, Table, prefetch_entries};
 use crate::prefetch::prefetch_read;
+use std::ops::ControlFlow;
 
 /// Scan cursors are below two to this power.
 pub const SCAN_CURSOR_BITS: u32 = DEPTH_MAX + DEPTH_BITS + BUCKET_BITS;
@@ -136,16 +137,24 @@ impl<E: Entry> Table<E> {
         boundary: u64,
         visit: impl FnMut(E::View<'t>),
     ) -> Option<u64> {
-        self.visit_segment(boundary, |_| true, visit)
+        let mut visit = visit;
+        let continues = |view| {
+            visit(view);
+            ControlFlow::Continue(())
+        };
+        self.visit_segment(boundary, |_| true, continues).unwrap_or(None)
     }
 
     /// As [`for_each_slice`](Self::for_each_slice), but entries that have `mark` are passed over, and lose
     /// it. It must be none of the entries' own.
+    ///
+    /// Where `visit` breaks, the step ends behind that entry: the boundary stays, and what was visited gets the
+    /// mark, so that the next step passes over it.
     pub fn for_each_unmarked_slice(
         &mut self,
         boundary: u64,
         mark: Marks,
-        visit: impl FnMut(E::View<'_>),
+        visit: impl FnMut(E::View<'_>) -> ControlFlow<()>,
     ) -> Option<u64> {
         debug_assert!(E::MARKS.and(mark) == Marks::NONE, "a mark of the table's owner");
         let mut has_marked = false;
@@ -153,40 +162,74 @@ impl<E: Entry> Table<E> {
             has_marked |= marks.contains(mark);
             !marks.contains(mark)
         };
-        let next = self.visit_segment(boundary, takes, visit);
-        if has_marked {
-            let index = self.directory.index_of(boundary);
-            self.unmark_segment(index, self.segment_hash(index), mark);
+        match self.visit_segment(boundary, takes, visit) {
+            Ok(next) => {
+                if has_marked {
+                    let index = self.directory.index_of(boundary);
+                    self.unmark_segment(index, self.segment_hash(index), mark);
+                }
+                next
+            }
+            Err(places) => {
+                self.mark_places(boundary, places, mark);
+                Some(boundary)
+            }
         }
-        next
     }
 
-    /// Visits the entries of a segment from `boundary` on whose marks `takes` lets pass; the next boundary.
+    /// Visits the entries of a segment from `boundary` on whose marks `takes` lets pass; the next boundary. Where `visit`
+    /// breaks, how many places of the segment are done.
     #[inline]
     fn visit_segment<'t>(
         &'t self,
         boundary: u64,
         mut takes: impl FnMut(Marks) -> bool,
-        mut visit: impl FnMut(E::View<'t>),
-    ) -> Option<u64> {
+        mut visit: impl FnMut(E::View<'t>) -> ControlFlow<()>,
+    ) -> Result<Option<u64>, usize> {
         if self.directory.is_empty() {
-            return None;
+            return Ok(None);
         }
         let index = self.directory.index_of(boundary);
         let segment_hash = self.segment_hash(index);
         let buckets = self.directory.buckets(index);
         prefetch_entries(buckets, Marks::NONE);
         let spilled = self.overflow.words(segment_hash).iter().copied();
-        for word in bucket::words(buckets).chain(spilled.filter(|word| !word.is_empty())) {
+        let places = buckets.iter().flat_map(|bucket| bucket.0).chain(spilled).enumerate();
+        for (place, word) in places.filter(|(_, word)| !word.is_empty()) {
             if !takes(word.marks()) {
                 continue;
             }
             let view = self.view_word(word);
-            if segment_hash >= boundary || self.hasher.hash(view.key()) >= boundary {
-                visit(view);
+            let is_ahead = segment_hash >= boundary || self.hasher.hash(view.key()) >= boundary;
+            if is_ahead && visit(view).is_break() {
+                return Err(place + 1);
             }
         }
-        self.directory.first_hash(self.directory.start_of(index) + self.directory.span_of(index))
+        let end = self.directory.start_of(index) + self.directory.span_of(index);
+        Ok(self.directory.first_hash(end))
+    }
+
+    /// Marks the entries of the segment that `boundary` falls into, but those with smaller hashes, in its first `places`.
+    fn mark_places(&mut self, boundary: u64, places: usize, mark: Marks) {
+        let index = self.directory.index_of(boundary);
+        let segment_hash = self.segment_hash(index);
+        let is_ahead: Vec<bool> = if segment_hash >= boundary {
+            Vec::new()
+        } else {
+            let words = self.directory.buckets(index).iter().flat_map(|bucket| bucket.0);
+            let words = words.chain(self.overflow.words(segment_hash).iter().copied());
+            let is_ahead = |word: Word| {
+                !word.is_empty() && self.hasher.hash(self.view_word(word).key()) >= boundary
+            };
+            words.take(places).map(is_ahead).collect()
+        };
+        let placed = self.directory.buckets_mut(index).iter_mut().flat_map(|bucket| &mut bucket.0);
+        let spilled = self.overflow.words_mut(segment_hash);
+        for (place, word) in placed.chain(spilled).take(places).enumerate() {
+            if !word.is_empty() && is_ahead.get(place).is_none_or(|is_ahead| *is_ahead) {
+                *word = word.with_marks(word.marks().or(mark));
+            }
+        }
     }
 
     fn unmark_segment(&mut self, index: usize, segment_hash: u64, mark: Marks) {
