@@ -62,6 +62,14 @@ fn what_is_saved_is_loaded_here_and_by_redis() {
         assert_eq!(call(&mut client, "DEBUG RELOAD"), ok(), "{mode}");
         assert_eq!(call(&mut client, "DEBUG DIGEST"), digest, "{mode}");
         assert_eq!(call(&mut client, "FCALL f 0"), Value::Integer(7));
+        // A file that nobody can read makes no room for itself.
+        let path = directory.path().join("dump.rdb");
+        let file = fs::read(&path).unwrap();
+        fs::write(&path, [b"REDIS0999", &file[9..]].concat()).unwrap();
+        let refused = call(&mut client, "DEBUG RELOAD NOSAVE");
+        assert!(matches!(refused, Value::Error(_)), "{mode}: {refused:?}");
+        assert_eq!(call(&mut client, "DEBUG DIGEST"), digest, "{mode}");
+        fs::write(&path, &file).unwrap();
         drop(again);
 
         let redis = Server::start(&in_directory(&oracle_spec(), directory.path(), &[])).unwrap();

@@ -206,10 +206,11 @@ fn reload(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult
     if saves && save_held(shared, view, now).is_err() {
         return Err(ServerError::SaveFailed.into());
     }
-    if flushes {
+    let looked = snapshot::look_at(shared);
+    if flushes && looked.is_ok() {
         snapshot::flush(view);
     }
-    if let Err(error) = snapshot::load(shared, view, present, now) {
+    if let Err(error) = looked.and_then(|()| snapshot::load(shared, view, present, now)) {
         tracing::warn!(%error, "DEBUG RELOAD");
         return Err(ServerError::ReloadFailed.into());
     }

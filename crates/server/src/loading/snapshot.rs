@@ -2,6 +2,7 @@
 
 use super::crew::{Crew, with_crew};
 use super::filler::Terms;
+use crate::config::Settings;
 use crate::delay::Delay;
 use crate::scripting::WorkerScripts;
 use crate::scripting::library::{added, compile};
@@ -11,7 +12,7 @@ use darter_base::number::{parse_i64, parse_u64};
 use darter_base::{DbIndex, UnixMillis, WorkerId};
 use darter_command_table::{CallLimits, RdbVersions, ReplyError, ShardView};
 use darter_persistence::Refused;
-use darter_rdb::file::{Reader, Record};
+use darter_rdb::file::{ReadError, Reader, Record};
 use darter_runtime::wall_clock;
 use darter_shard::FlushScope;
 use std::fmt;
@@ -99,6 +100,25 @@ pub fn load_from(crew: &mut Crew, source: impl io::Read) -> Result<u64, String> 
     read(crew, source).map(|reader| reader.offset())
 }
 
+/// Sees whether there is a file that begins as one that can be loaded, before anything makes room for it.
+///
+/// # Errors
+/// When there is none, or it is of another version.
+pub fn look_at(shared: &Shared) -> Result<(), LoadError> {
+    let settings = shared.config.current();
+    let path = settings.data_file();
+    let failed = |why: String| LoadError { path: path.clone(), why };
+    let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
+    begin(file, &settings).map(|_| ()).map_err(|error| failed(error.to_string()))
+}
+
+fn begin<R: io::Read>(source: R, settings: &Settings) -> Result<Reader<R>, ReadError> {
+    match settings.rdb_versions {
+        RdbVersions::Known => Reader::new(source),
+        RdbVersions::Any => Reader::of_any_version(source),
+    }
+}
+
 /// Deletes all data.
 pub fn flush(view: &mut ShardView<'_>) {
     for shard in view.each() {
@@ -109,11 +129,7 @@ pub fn flush(view: &mut ShardView<'_>) {
 /// Loads the data; the reader is behind them.
 fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
     let settings = crew.shared().config.current();
-    let reader = match settings.rdb_versions {
-        RdbVersions::Known => Reader::new(source),
-        RdbVersions::Any => Reader::of_any_version(source),
-    };
-    let reader = reader.map_err(|error| error.to_string())?;
+    let reader = begin(source, &settings).map_err(|error| error.to_string())?;
     let is_checked = settings.saving.has_checksum && crew.terms().limits.checks_payloads;
     let mut reader = if is_checked { reader } else { reader.without_checksum() };
     let mut reading = Reading {
