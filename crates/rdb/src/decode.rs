@@ -223,7 +223,8 @@ pub(crate) fn push_quicklist_node(
     let container = reader.number()?;
     let bytes = reader.string()?;
     match container {
-        NODE_PLAIN => texts.push(&bytes),
+        // Short elements are packed.
+        NODE_PLAIN if !bytes.is_empty() => texts.push(&bytes),
         NODE_PACKED => push_listpack(texts, &bytes)?,
         _ => return Err(reader.corrupt()),
     }
@@ -347,6 +348,8 @@ mod tests {
         }
         let Ok(Value::List(elements)) = read(&quicklist) else { panic!("a list") };
         assert_eq!(elements, texts(&["a", "-5", "a", "-5"]));
+        assert!(read(b"\x12\x01\x01\x01x").is_ok());
+        assert!(read(b"\x12\x01\x01\x00").is_err(), "an element alone in its node is long");
         let intset = b"\x02\x00\x00\x00\x02\x00\x00\x00\xfb\xff\x07\x00";
         let Ok(Value::Set(members)) = read(&packed(SET_INTSET, intset)) else { panic!("a set") };
         assert_eq!(members, texts(&["-5", "7"]));
