@@ -212,3 +212,47 @@ fn waiting_for_the_log_ends_when_it_is_on_the_disk() {
         assert!(matches!(answer.value, Value::Error(_)), "{mode}: {answer:?}");
     }
 }
+
+/// Files of the log with such an ending.
+fn files_with(directory: &Path, ending: &str) -> usize {
+    let names = std::fs::read_dir(directory.join("appendonlydir")).unwrap();
+    names
+        .filter(|name| name.as_ref().unwrap().file_name().to_str().unwrap().ends_with(ending))
+        .count()
+}
+
+/// Files that the manifest names as those that no longer count.
+fn history_of(directory: &Path) -> usize {
+    let manifest = directory.join("appendonlydir/appendonly.aof.manifest");
+    std::fs::read_to_string(manifest).unwrap().matches(" type h").count()
+}
+
+#[test]
+fn files_that_no_longer_count_are_kept_if_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let keeping = [ON, &["--aof-disable-auto-gc", "yes"]].concat();
+    let count = |ending| files_with(directory, ending);
+    let mut server = Server::start(&darter_in(SERVER_MODES[0], directory, &keeping)).unwrap();
+    let mut client = server.connect().unwrap();
+    for round in 1..=2 {
+        fill(&mut client);
+        rewrite(&server, &mut client);
+        assert_eq!((count(".base.rdb"), count(".incr.aof")), (round + 1, round + 1));
+        assert_eq!(history_of(directory), 2 * round);
+    }
+    // They change nothing at the start, which keeps them as well.
+    let filled = state(&mut client);
+    kill(&mut server);
+    let server = Server::start(&darter_in(SERVER_MODES[0], directory, &keeping)).unwrap();
+    let mut client = server.connect().unwrap();
+    assert_eq!(state(&mut client), filled);
+    assert_eq!((count(".base.rdb"), count(".incr.aof"), history_of(directory)), (3, 3, 4));
+    // They go as soon as they are not to be kept.
+    assert_eq!(call(&mut client, "CONFIG SET aof-disable-auto-gc no"), ok());
+    let is_alone = || (count(".base.rdb"), count(".incr.aof"), history_of(directory)) == (1, 1, 0);
+    assert!(eventually(is_alone));
+    assert_eq!(call(&mut client, "SET more v"), ok());
+    rewrite(&server, &mut client);
+    assert!(eventually(is_alone));
+}
