@@ -165,7 +165,8 @@ impl Log {
     ) -> Result<(), LogError> {
         let link = Link { log: self.id, at };
         let mut manifest = self.manifest.clone();
-        let first = manifest.incremental.iter().position(|entry| entry.link == Some(link));
+        // Of several that begin there, all but the last are empty.
+        let first = manifest.incremental.iter().rposition(|entry| entry.link == Some(link));
         let Some(first) = first else {
             let why = Why::Foreign(format!("no file begins at position {}", at.offset));
             return Err(LogError::new(self.place.directory(), Spot::Whole, why));

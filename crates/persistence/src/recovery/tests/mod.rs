@@ -95,6 +95,25 @@ fn a_log_is_read_as_it_was_written_and_goes_on() {
     assert_eq!(files, 3);
 }
 
+#[test]
+fn files_without_a_change_end_with_their_base() {
+    let directory = TempDir::new().unwrap();
+    let place = place(&directory);
+    let mut log = Log::create(place.clone(), LogId([1; 16])).unwrap();
+    let mut appender = log.begin_file(log.beginning()).unwrap();
+    for text in ["a", "ab", "abc"] {
+        base(&mut log, text, appender.position());
+        log.delete_history().unwrap();
+        assert_eq!(log.manifest().incremental.len(), 1);
+        appender = log.begin_file(appender.position()).unwrap();
+    }
+    base(&mut log, "abcd", appender.position());
+    log.delete_history().unwrap();
+    appender.append(&group("SET a 1")).unwrap();
+    assert_eq!(read(&place).unwrap().0, ["load abcd", "SET a 1"]);
+    assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 3);
+}
+
 /// A log of one file of chunks of `len` bytes, of which each begins when the ones before were synced, if they
 /// `are_synced`.
 fn chunks(place: &Place, count: usize, len: usize, are_synced: bool) -> PathBuf {
