@@ -194,6 +194,13 @@ impl Output {
         }
     }
 
+    /// All that is still to be sent, unless it lies in several pieces or there is nothing.
+    #[inline]
+    pub fn contiguous(&self) -> Option<&[u8]> {
+        let first = self.first_chunk();
+        (first.len() == self.len() && !first.is_empty()).then_some(first)
+    }
+
     /// Fills `slices` from the front with what is still to be sent, in order, and returns how many it
     /// filled; 0 only if there is nothing to be sent or no room.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {

@@ -22,6 +22,10 @@ impl Outgoing for Bytes {
         self.bytes.len() - self.sent
     }
 
+    fn contiguous(&self) -> Option<&[u8]> {
+        (!self.is_empty()).then(|| &self.bytes[self.sent..])
+    }
+
     fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         if self.is_empty() {
             return 0;

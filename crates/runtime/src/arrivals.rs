@@ -1,7 +1,6 @@
 //! The input of several connections at once, as [`Service::receive_all`] sees it.
 
 use crate::connection::Connection;
-use crate::network::lend_output;
 use crate::table::{Key, Table};
 use crate::{ConnectionId, Io, Progress, Service, Then, Turn};
 
@@ -11,7 +10,6 @@ pub struct Arrivals<'a, S: Service> {
     pub(crate) list: &'a mut [Arrival],
     pub(crate) connections: &'a mut Table<Connection<S>>,
     pub(crate) read_buffer: &'a [u8],
-    pub(crate) spares: &'a mut Vec<S::Output>,
     pub(crate) turn: &'a Turn,
     pub(crate) output_high_water_bytes: usize,
 }
@@ -52,7 +50,6 @@ impl<S: Service> Arrivals<'_, S> {
         let Arrival { key, begin, end, .. } = self.list[place];
         let connection =
             self.connections.get_mut(key).expect("connections are removed at the end of a tick");
-        lend_output(self.spares, &mut connection.output);
         let id = ConnectionId {
             worker: self.turn.worker,
             position: key.position,

@@ -1,7 +1,7 @@
 //! One connection: its socket, its buffers, and what it waits for.
 
 use crate::kept::Kept;
-use crate::socket::{Transfer, transmit};
+use crate::socket::{Transfer, transmit, transmit_pieces};
 use crate::{CloseReason, Outgoing, Service};
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
@@ -116,19 +116,16 @@ impl<S: Service> Connection<S> {
 
     /// Sends from the front of the output.
     pub(crate) fn send(&mut self) -> Sent {
+        if self.output.is_empty() {
+            return Sent::All;
+        }
         if self.send_blocked {
             return Sent::Blocked;
         }
         for _ in 0..SENDS_PER_TICK_MAX {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let filled = self.output.io_slices(&mut slices);
-            let slices = &slices[..filled];
-            let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-            if offered == 0 {
-                debug_assert!(self.output.is_empty(), "an output that is not empty has slices");
-                return Sent::All;
-            }
-            match transmit(&self.socket, slices) {
+            let (offered, transfer) = self.transmit();
+            debug_assert!(offered > 0, "an output that is not empty has pieces");
+            match transfer {
                 Transfer::Bytes(count) => {
                     self.sent_bytes += count as u64;
                     self.output.advance(count);
@@ -144,6 +141,18 @@ impl<S: Service> Connection<S> {
             }
         }
         Sent::More
+    }
+
+    /// One write from the front of the output: the bytes offered, and what came of it.
+    fn transmit(&self) -> (usize, Transfer) {
+        if let Some(bytes) = self.output.contiguous() {
+            return (bytes.len(), transmit(&self.socket, bytes));
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = self.output.io_slices(&mut slices);
+        let slices = &slices[..filled];
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        (offered, transmit_pieces(&self.socket, slices))
     }
 
     /// Whether `receive` can be called for a reason of its own.

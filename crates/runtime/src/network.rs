@@ -35,7 +35,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -167,7 +167,7 @@ impl<S: Service> Network<S> {
             Ok(session) => session,
             Err(refusal) => {
                 // Best effort by contract: the socket's buffer is empty, so a short text fits.
-                let _ = socket::transmit(&socket, &[IoSlice::new(&refusal.last_words)]);
+                let _ = socket::transmit(&socket, &refusal.last_words);
                 socket::discard_input(&socket, &mut self.read_buffer);
                 self.census.leave(self.turn.worker);
                 return;
@@ -378,6 +378,9 @@ impl<S: Service> Network<S> {
         buffer[..prefix].copy_from_slice(connection.kept.as_slice());
         let got = socket::receive(&connection.socket, &mut buffer[prefix..]);
         let Some(count) = self.note_read(key, got, READ_BYTES) else { return };
+        if let Some(connection) = self.connections.get_mut(key) {
+            lend_output(&mut self.spares, &mut connection.output);
+        }
         let end = begin + prefix + count;
         self.filled = end.next_multiple_of(ALIGN_BYTES).min(self.read_buffer.len());
         self.arrivals.push(Arrival { key, begin, prefix, end, progress: NOTHING_CONSUMED });
@@ -393,7 +396,6 @@ impl<S: Service> Network<S> {
             list: &mut arrivals,
             connections: &mut self.connections,
             read_buffer: &self.read_buffer,
-            spares: &mut self.spares,
             turn: &self.turn,
             output_high_water_bytes: self.high_water_bytes,
         });
@@ -586,7 +588,7 @@ impl<S: Service> Network<S> {
             return;
         }
         let before = connection.sent_bytes;
-        let sent = if connection.output.is_empty() { Sent::All } else { connection.send() };
+        let sent = connection.send();
         if connection.sent_bytes > before {
             connection.active_at_seconds = now_seconds;
             self.sends += 1;
@@ -642,9 +644,9 @@ impl<S: Service> Network<S> {
     }
 }
 
-/// Gives an empty output the memory of a spare one.
+/// Gives an output without memory that of a spare one.
 pub(crate) fn lend_output<O: Outgoing + Default>(spares: &mut Vec<O>, output: &mut O) {
-    if output.is_empty()
+    if output.memory_bytes() == 0
         && let Some(spare) = spares.pop()
     {
         *output = spare;

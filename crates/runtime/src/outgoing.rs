@@ -13,6 +13,9 @@ pub trait Outgoing {
         self.len() == 0
     }
 
+    /// All that is not sent yet, unless it lies in several pieces or there is nothing.
+    fn contiguous(&self) -> Option<&[u8]>;
+
     /// Fills `slices` from the front with what is not sent yet and returns how many were filled.
     /// Fills at least one unless empty; need not cover everything.
     fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;

@@ -51,14 +51,17 @@ pub(crate) fn receive_into_spare(socket: impl AsFd, buffer: &mut Vec<u8>) -> Tra
     }))
 }
 
-/// One write of `slices`, never raising SIGPIPE.
-pub(crate) fn transmit(socket: impl AsFd, slices: &[IoSlice<'_>]) -> Transfer {
+/// One write of `bytes`, never raising SIGPIPE.
+pub(crate) fn transmit(socket: impl AsFd, bytes: &[u8]) -> Transfer {
     let socket = socket.as_fd();
-    transfer(rustix::io::retry_on_intr(|| match slices {
-        [one] => send(socket, one, SendFlags::NOSIGNAL),
-        several => {
-            sendmsg(socket, several, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
-        }
+    transfer(rustix::io::retry_on_intr(|| send(socket, bytes, SendFlags::NOSIGNAL)))
+}
+
+/// One write of several pieces, never raising SIGPIPE.
+pub(crate) fn transmit_pieces(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> Transfer {
+    let socket = socket.as_fd();
+    transfer(rustix::io::retry_on_intr(|| {
+        sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
     }))
 }
 

@@ -17,6 +17,10 @@ impl Outgoing for Outbox {
         self.0.is_empty()
     }
 
+    fn contiguous(&self) -> Option<&[u8]> {
+        self.0.contiguous()
+    }
+
     fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.0.io_slices(slices)
     }

@@ -99,6 +99,9 @@ fn an_output_is_a_queue_of_bytes() {
             assert!(model.starts_with(output.first_chunk()));
             assert_eq!(output.first_chunk().is_empty(), model.is_empty());
             assert_eq!(gathered(&output, 1), output.first_chunk());
+            let contiguous = output.contiguous().unwrap_or_default();
+            assert_eq!(contiguous.is_empty(), model.is_empty() || output.chunks().nth(1).is_some());
+            assert!(contiguous.is_empty() || contiguous == model);
             assert!(model.starts_with(&gathered(&output, 3)));
             assert_eq!(gathered(&output, 10_000), model);
             assert!(output.memory_bytes() >= output.len());

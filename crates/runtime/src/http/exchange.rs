@@ -2,7 +2,6 @@
 
 use super::{HEAD_BYTES_MAX, HEADERS_MAX, HttpAnswer};
 use crate::socket::{Transfer, receive, transmit};
-use std::io::IoSlice;
 use std::os::fd::AsFd;
 
 /// Read at once.
@@ -52,7 +51,7 @@ impl Exchange {
     fn send(&mut self, socket: impl AsFd) -> Progress {
         let Some((bytes, sent)) = &mut self.answer else { return Progress::Waits };
         while *sent < bytes.len() {
-            match transmit(&socket, &[IoSlice::new(&bytes[*sent..])]) {
+            match transmit(&socket, &bytes[*sent..]) {
                 Transfer::Bytes(count) => *sent += count,
                 Transfer::Blocked => return Progress::Waits,
                 Transfer::Failed(_) => return Progress::Over,

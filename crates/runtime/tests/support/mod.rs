@@ -57,6 +57,13 @@ impl Outgoing for Pieces {
         self.pieces.iter().map(Vec::len).sum::<usize>() - self.sent
     }
 
+    fn contiguous(&self) -> Option<&[u8]> {
+        match &self.pieces[..] {
+            [only] => Some(&only[self.sent..]),
+            _ => None,
+        }
+    }
+
     fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         if self.is_empty() {
             return 0;
