@@ -8,7 +8,7 @@ use crate::title::TitleSetter;
 use crate::{crash, files, listeners, metrics};
 use darter_base::UnixMillis;
 use darter_runtime::{
-    EndSignal, EndsOnSignal, HttpEndpoint, ListenHandle, PeerAddress, RuntimeConfig,
+    DecideOnSignal, EndSignal, HttpEndpoint, ListenHandle, OnSignal, PeerAddress, RuntimeConfig,
     ShutdownHandle, Tunables,
 };
 use darter_server::config::{Settings, memory_limit};
@@ -127,7 +127,9 @@ fn serve(
     let pid_file = PidFile::write(&settings.process, is_in_background);
     show_identity(&settings, log);
     let config = RuntimeConfig {
-        ends_on_signal: EndsOnSignal(Arc::new(|signal| ends_on(signal, shared))),
+        on_signal: DecideOnSignal(Arc::new(|signal, is_ending| {
+            decide_on(signal, is_ending, shared)
+        })),
         ..runtime_config(&settings, worker_count)
     };
     let handle =
@@ -169,12 +171,13 @@ fn serve(
         show_ready(&settings);
         supervisor.ready();
     }
-    let result = handle.join();
-    // Probes are answered to the end.
-    drop(opened.metrics);
-    supervisor.stopping();
-    let closed = journal::close_at_the_end(shared);
-    let saved = saving::automatic::save_at_the_end(shared);
+    let (result, (closed, saved)) = handle.join_then(|| {
+        // Probes are answered to the end.
+        drop(opened.metrics);
+        supervisor.stopping();
+        let closed = journal::close_at_the_end(shared);
+        (closed, saving::automatic::save_at_the_end(shared))
+    });
     drop(pid_file);
     result?;
     closed?;
@@ -432,9 +435,15 @@ fn runtime_config(settings: &Settings, worker_count: u16) -> RuntimeConfig {
     }
 }
 
-/// Whether the server ends on a signal: as SHUTDOWN with the options that its parameter has, unless the data are
-/// to be saved before and cannot be.
-fn ends_on(signal: EndSignal, shared: &Shared) -> bool {
+/// What a signal does: it ends the server as SHUTDOWN with the options that its parameter has, unless the data are
+/// to be saved before and cannot be. Who asks by SIGINT while it is ending does not want to wait for that.
+fn decide_on(signal: EndSignal, is_ending: bool, shared: &Shared) -> OnSignal {
+    if is_ending && signal == EndSignal::Interrupt {
+        tracing::warn!("You insist... exiting now.");
+        saving::leftovers::delete_own(&shared.config.current());
+        return OnSignal::ExitAtOnce;
+    }
+    tracing::warn!("Received {} scheduling shutdown...", signal.name());
     let settings = shared.config.current();
     let request = match signal {
         EndSignal::Interrupt => settings.process.on_interrupt,
@@ -442,10 +451,10 @@ fn ends_on(signal: EndSignal, shared: &Shared) -> bool {
     };
     if shared.loading.is_under_way() {
         tracing::warn!("Received shutdown signal during loading, scheduling shutdown.");
-        return true;
+        return OnSignal::Shutdown;
     }
     tracing::info!("User requested shutdown...");
-    let ends = shared.saving.prepare_end(&settings, request);
+    let ends = shared.saving.prepare_end(&settings, &shared.journal, request);
     if !ends {
         tracing::warn!(
             "{} received but errors trying to shut down the server, check the logs for more \
@@ -453,7 +462,7 @@ fn ends_on(signal: EndSignal, shared: &Shared) -> bool {
             signal.name()
         );
     }
-    ends
+    if ends { OnSignal::Shutdown } else { OnSignal::Nothing }
 }
 
 /// What decides where the server listens and can change while it runs.

@@ -1,6 +1,6 @@
 //! What a runtime is started with, and what can be changed while it runs.
 
-use crate::{EndsOnSignal, Reactor};
+use crate::{DecideOnSignal, Reactor};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
@@ -33,11 +33,10 @@ pub struct RuntimeConfig {
     pub query_buffer_limit_bytes: usize,
     /// How long a shutdown waits for output to be taken, at most.
     pub shutdown_grace: Duration,
-    /// Whether SIGTERM and SIGINT shut the runtime down (a second SIGINT exits at once), and
-    /// SIGPIPE and SIGHUP are ignored.
+    /// Whether SIGTERM and SIGINT are answered, and SIGPIPE and SIGHUP ignored.
     pub handle_signals: bool,
-    /// Which of them do.
-    pub ends_on_signal: EndsOnSignal,
+    /// What they do.
+    pub on_signal: DecideOnSignal,
 }
 
 impl Default for RuntimeConfig {
@@ -54,7 +53,7 @@ impl Default for RuntimeConfig {
             query_buffer_limit_bytes: 1 << 30,
             shutdown_grace: Duration::from_secs(4),
             handle_signals: true,
-            ends_on_signal: EndsOnSignal::default(),
+            on_signal: DecideOnSignal::default(),
         }
     }
 }

@@ -60,12 +60,18 @@ impl<M: Send + 'static> RuntimeHandle<M> {
 
     /// Waits until all workers have ended, after a shutdown was begun by a signal or a handle. An
     /// error when one had panicked; all others were stopped then.
-    pub fn join(mut self) -> Result<(), WorkerPanicked> {
+    pub fn join(self) -> Result<(), WorkerPanicked> {
+        self.join_then(|| ()).0
+    }
+
+    /// The same, and then does something, during which signals are still heard.
+    pub fn join_then<R>(mut self, last: impl FnOnce() -> R) -> (Result<(), WorkerPanicked>, R) {
         let well = self.threads.join();
+        let result = last();
         if let Some(signals) = self.signals.take() {
             signals.stop();
         }
-        if well { Ok(()) } else { Err(WorkerPanicked) }
+        (if well { Ok(()) } else { Err(WorkerPanicked) }, result)
     }
 }
 
@@ -127,10 +133,11 @@ impl fmt::Debug for ListenHandle {
     }
 }
 
-/// Begins a shutdown. Any thread, any number of times.
+/// Begins a shutdown, or calls it off. Any thread, any number of times.
 #[derive(Clone)]
 pub struct ShutdownHandle {
     begin: Arc<dyn Fn() + Send + Sync>,
+    cancel: Arc<dyn Fn() -> bool + Send + Sync>,
     stop: Arc<dyn Fn() + Send + Sync>,
     has_begun: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -138,13 +145,14 @@ pub struct ShutdownHandle {
 impl ShutdownHandle {
     pub(crate) fn new<M: Send + 'static>(shared: &Arc<Shared<M>>) -> Self {
         let (for_begin, for_stop) = (Arc::clone(shared), Arc::clone(shared));
-        let for_has_begun = Arc::clone(shared);
+        let (for_cancel, for_has_begun) = (Arc::clone(shared), Arc::clone(shared));
         Self {
             begin: Arc::new(move || {
                 if for_begin.shutdown.begin() {
                     for_begin.wake_all();
                 }
             }),
+            cancel: Arc::new(move || for_cancel.shutdown.cancel()),
             stop: Arc::new(move || {
                 for_stop.shutdown.stop();
                 for_stop.wake_all();
@@ -158,6 +166,11 @@ impl ShutdownHandle {
     /// [`RuntimeConfig::shutdown_grace`].
     pub fn begin(&self) {
         (self.begin)();
+    }
+
+    /// Calls it off while services are being asked. False when there is none, or when it is too late.
+    pub fn cancel(&self) -> bool {
+        (self.cancel)()
     }
 
     /// Ends all workers in their current tick: unsent output is lost.

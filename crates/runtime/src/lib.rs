@@ -74,7 +74,7 @@ pub use runtime::{WorkerContext, start};
 pub use service::{
     CloseReason, Io, NextTick, OutputLimit, Progress, Refusal, Service, Stopping, Then,
 };
-pub use signals::{EndSignal, EndsOnSignal};
+pub use signals::{DecideOnSignal, EndSignal, OnSignal};
 pub use stopwatch::{Stopwatch, Ticks};
 
 /// The synchronization `mailbox` is written with; its model test puts loom's here.

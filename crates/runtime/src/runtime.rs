@@ -68,8 +68,7 @@ where
     let shutdown = ShutdownHandle::new(&shared);
     let mut threads = start_threads(config, choice, &shared, polls, &Arc::new(factory))?;
     let signals = if config.handle_signals {
-        let begin = shutdown.clone();
-        match SignalThread::start(config.ends_on_signal.clone(), move || begin.begin()) {
+        match SignalThread::start(config.on_signal.clone(), shutdown.clone()) {
             Ok(signals) => Some(signals),
             Err(error) => {
                 shutdown.stop();

@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT begin a shutdown.
 
+use crate::ShutdownHandle;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use std::fmt;
@@ -26,20 +27,38 @@ impl EndSignal {
     }
 }
 
-/// Whether a signal begins a shutdown. Asked on the thread of signals, whenever one comes.
-#[derive(Clone)]
-pub struct EndsOnSignal(pub Arc<dyn Fn(EndSignal) -> bool + Send + Sync>);
+/// What such a signal does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSignal {
+    /// Nothing.
+    Nothing,
+    /// It begins a shutdown, if none is under way.
+    Shutdown,
+    /// It ends the process with status 1.
+    ExitAtOnce,
+}
 
-impl Default for EndsOnSignal {
-    /// Every one does.
+/// Decides what a signal does. Asked on the thread of signals, whenever one comes, with whether a shutdown is
+/// under way.
+#[derive(Clone)]
+pub struct DecideOnSignal(pub Arc<dyn Fn(EndSignal, bool) -> OnSignal + Send + Sync>);
+
+impl Default for DecideOnSignal {
+    /// Every one begins a shutdown, and SIGINT during one exits at once.
     fn default() -> Self {
-        Self(Arc::new(|_| true))
+        Self(Arc::new(|signal, is_ending| {
+            if is_ending && signal == EndSignal::Interrupt {
+                OnSignal::ExitAtOnce
+            } else {
+                OnSignal::Shutdown
+            }
+        }))
     }
 }
 
-impl fmt::Debug for EndsOnSignal {
+impl fmt::Debug for DecideOnSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EndsOnSignal")
+        f.write_str("DecideOnSignal")
     }
 }
 
@@ -53,36 +72,22 @@ pub(crate) struct SignalThread {
 }
 
 impl SignalThread {
-    /// Calls `begin_shutdown` for each SIGTERM and SIGINT that `ends` says yes to. A second SIGINT ends the
-    /// process with status 1.
-    pub(crate) fn start(
-        ends: EndsOnSignal,
-        begin_shutdown: impl Fn() + Send + 'static,
-    ) -> io::Result<Self> {
+    /// Does what `decide` says with each SIGTERM and SIGINT.
+    pub(crate) fn start(decide: DecideOnSignal, shutdown: ShutdownHandle) -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         let handle = signals.handle();
         let named = thread::Builder::new().name("darter-signals".to_owned());
         let thread = named.spawn(move || {
-            let mut interrupted = false;
             for signal in signals.forever() {
-                match signal {
-                    SIGINT if interrupted => {
-                        tracing::warn!("second interrupt, exiting at once");
-                        std::process::exit(1);
-                    }
-                    SIGINT | SIGTERM => {
-                        let signal = if signal == SIGINT {
-                            interrupted = true;
-                            EndSignal::Interrupt
-                        } else {
-                            EndSignal::Terminate
-                        };
-                        tracing::warn!("Received {} scheduling shutdown...", signal.name());
-                        if (ends.0)(signal) {
-                            begin_shutdown();
-                        }
-                    }
-                    _ => {}
+                let signal = match signal {
+                    SIGINT => EndSignal::Interrupt,
+                    SIGTERM => EndSignal::Terminate,
+                    _ => continue,
+                };
+                match (decide.0)(signal, shutdown.has_begun()) {
+                    OnSignal::Nothing => {}
+                    OnSignal::Shutdown => shutdown.begin(),
+                    OnSignal::ExitAtOnce => std::process::exit(1),
                 }
             }
         })?;

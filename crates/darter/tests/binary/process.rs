@@ -75,6 +75,55 @@ fn a_signal_does_what_its_parameter_says() {
 }
 
 #[test]
+fn a_shutdown_can_be_aborted_until_it_is_too_late() {
+    let mut server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    assert_eq!(client.call("SHUTDOWN ABORT"), "-ERR No shutdown in progress.");
+    assert_eq!(client.call("DEBUG PAUSE-CRON 1"), "OK");
+    server.signal("TERM");
+    wait_for("the shutdown", || (client.call("SHUTDOWN ABORT") == "OK").then_some(()));
+    assert!(server.log().contains("Shutdown manually aborted"));
+    assert_eq!(client.call("SHUTDOWN ABORT"), "-ERR No shutdown in progress.");
+    assert_eq!(client.call("DEBUG PAUSE-CRON 0"), "OK");
+    assert_eq!(client.call("PING"), "PONG");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_interrupt_gives_the_last_save_up() {
+    let mut server = Server::start(&["--save", "900 1"]);
+    let mut client = server.client();
+    client.call("MSET a 1 b 2");
+    client.call("CONFIG SET rdb-key-save-delay 10000000");
+    let unfinished = server.path(&format!("temp-{}.rdb", server.pid()));
+    server.signal("INT");
+    wait_for("the save", || unfinished.exists().then_some(()));
+    server.signal("INT");
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(!unfinished.exists() && !server.path("dump.rdb").exists());
+}
+
+#[test]
+fn a_log_that_has_only_begun_is_waited_for() {
+    let mut server = Server::start(&[]);
+    let mut client = server.client();
+    client.call("MSET a 1 b 2");
+    client.call("CONFIG SET rdb-key-save-delay 10000000 appendonly yes");
+    let is_written = |client: &mut crate::support::Client| {
+        client.call("INFO persistence").contains("aof_rewrite_in_progress:1")
+    };
+    wait_for("the base", || is_written(&mut client).then_some(()));
+    server.signal("TERM");
+    wait_for("the refusal", || server.log().contains("Writing initial AOF").then_some(()));
+    assert_eq!(client.call("SHUTDOWN"), "-ERR Errors trying to SHUTDOWN. Check logs.");
+    client.call("CONFIG SET rdb-key-save-delay 0");
+    wait_for("its end", || (!is_written(&mut client)).then_some(()));
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn lists_of_processes_show_the_title() {
     let shown = |server: &Server| {
         let line = fs::read_to_string(format!("/proc/{}/cmdline", server.pid())).unwrap();

@@ -103,12 +103,16 @@ fn parse_shutdown<'a>(
 /// no replicas to wait for, so NOW changes nothing; with FORCE it does not matter if saving fails.
 fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let options = parse_shutdown(call.args.tail(1).iter())?;
-    if options.abort {
-        return Err(ServerError::NoShutdown.into());
-    }
     let Some(running) = call.shared.running.get() else {
         return Err(ServerError::ShutdownFailed.into());
     };
+    if options.abort {
+        if !running.shutdown.cancel() {
+            return Err(ServerError::NoShutdown.into());
+        }
+        tracing::info!("Shutdown manually aborted.");
+        return call.ok();
+    }
     tracing::info!("User requested shutdown...");
     let is_loading = call.shared.loading.is_under_way();
     // What is there by now must not take the place of all.
@@ -117,6 +121,9 @@ fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
     } else {
         AtTheEnd::of_words(options.save, options.no_save)
     };
+    if !options.force && call.shared.saving.writes_first_base(&call.shared.journal) {
+        return Err(ServerError::ShutdownFailed.into());
+    }
     let saves = at_the_end.saves(&call.shared.config.current());
     let is_saved = !saves || save_held(call.shared, view, call.turn.now).is_ok();
     if !is_saved && !options.force {

@@ -143,6 +143,11 @@ impl Journal {
         self.is_attached.load(Ordering::Relaxed)
     }
 
+    /// Whether who starts the server again finds the log: not before a new one has its base.
+    pub fn is_found(&self) -> bool {
+        self.is_found.load(Ordering::Relaxed)
+    }
+
     /// What is of interest to others, and to the log.
     #[inline]
     pub fn interest(&self, interest: Interest) -> Interest {

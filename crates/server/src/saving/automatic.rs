@@ -5,6 +5,7 @@ use super::{Purpose, Saving, file, save_held};
 use crate::config::Settings;
 use crate::config::settings::ShutdownRequest;
 use crate::job::Job;
+use crate::journal::Journal;
 use crate::mail::ShardPost;
 use crate::shared::{Shared, lock};
 use crate::worker::Core;
@@ -38,6 +39,8 @@ pub struct Begun {
 pub struct LastSave {
     at_the_end: AtomicU8,
     is_forced: AtomicBool,
+    /// Whether a signal said it.
+    is_by_signal: AtomicBool,
 }
 
 /// Whether the data are saved before the process ends.
@@ -74,10 +77,11 @@ impl AtTheEnd {
 }
 
 impl LastSave {
-    /// Sets what happens; `is_forced`: the process ends as if all were well even if saving fails.
+    /// Sets what happens, as a client says it; `is_forced`: the process ends as if all were well even if saving fails.
     pub fn set(&self, at_the_end: AtTheEnd, is_forced: bool) {
         self.at_the_end.store(at_the_end as u8, Ordering::Relaxed);
         self.is_forced.store(is_forced, Ordering::Relaxed);
+        self.is_by_signal.store(false, Ordering::Relaxed);
     }
 
     fn is_wanted(&self, settings: &Settings) -> bool {
@@ -89,8 +93,17 @@ impl LastSave {
 
 impl Saving {
     /// Notes that the process was told to end, by a signal; whether it may, as far as saving goes.
-    pub fn prepare_end(&self, settings: &Settings, request: ShutdownRequest) -> bool {
+    pub fn prepare_end(
+        &self,
+        settings: &Settings,
+        journal: &Journal,
+        request: ShutdownRequest,
+    ) -> bool {
         self.last_save.set(request.saves, request.is_forced);
+        self.last_save.is_by_signal.store(true, Ordering::Relaxed);
+        if self.writes_first_base(journal) && !request.is_forced {
+            return false;
+        }
         if request.is_forced || !self.last_save.is_wanted(settings) {
             return true;
         }
@@ -99,6 +112,17 @@ impl Saving {
             tracing::warn!(%error, "Error trying to save the DB, can't exit.");
         }
         possible.is_ok()
+    }
+
+    /// Whether a log that was switched on is not complete yet: who ends the server now finds no log when it starts
+    /// again. It says so in the log.
+    pub fn writes_first_base(&self, journal: &Journal) -> bool {
+        let writes = !journal.is_found()
+            && self.current().is_some_and(|save| save.purpose == Purpose::LogBase);
+        if writes {
+            tracing::warn!("Writing initial AOF, can't exit");
+        }
+        writes
     }
 
     /// What a save is to begin for without a client.
@@ -188,7 +212,12 @@ impl Core {
     }
 
     /// Whether the process may end, as far as saving goes: not while a save is under way that somebody waits for.
+    /// Signals wait for `DEBUG PAUSE-CRON 0`, as in Redis, where they are answered between commands.
     pub fn may_end(&self) -> Stopping {
+        let is_paused = self.shared.background_paused.load(Ordering::Relaxed);
+        if is_paused && self.shared.saving.last_save.is_by_signal.load(Ordering::Relaxed) {
+            return Stopping::Wait;
+        }
         if let Some(gathering) = self.begun_save.gathering.borrow_mut().as_mut() {
             // Who holds the shard it waits for may never give it back.
             gathering.release(&self.shared.cells, &ShardPost(&self.post));

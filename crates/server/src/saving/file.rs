@@ -134,7 +134,7 @@ impl Writing {
         let Self { shared, save, arrivals, shards, target, preface } = self;
         let delay_micros = || shared.config.current().saving.save_delay_micros;
         let mut delay = Delay::of(delay_micros());
-        let mut temporary = Temporary::begin(&target, &preface);
+        let mut temporary = Temporary::begin(temporary_path(&target.directory), &target, &preface);
         if temporary.is_err() {
             save.is_abandoned.store(true, Ordering::Relaxed);
         }
@@ -175,13 +175,13 @@ impl Writing {
     }
 }
 
-/// Writes a file of what `fill` hands to the function it is given.
+/// Writes a file of what `fill` hands to the function it is given. One at a time: whoever calls it holds all shards.
 pub(super) fn write_at_once(
     target: &Target,
     preface: &Preface,
     fill: impl FnOnce(&mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()>,
 ) -> io::Result<Seal> {
-    let mut file = Temporary::begin(target, preface)?;
+    let mut file = Temporary::begin(path_at_once(&target.directory), target, preface)?;
     fill(&mut |chunk| file.write_entries(chunk))?;
     file.complete()?;
     file.install(target)
@@ -229,8 +229,7 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn begin(target: &Target, preface: &Preface) -> io::Result<Self> {
-        let path = temporary_path(&target.directory);
+    fn begin(path: PathBuf, target: &Target, preface: &Preface) -> io::Result<Self> {
         let file = File::create(&path)?;
         let mut begun = Self {
             file,
@@ -320,6 +319,11 @@ fn temporary_path(directory: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     directory.join(format!("temp-{}-{count}.rdb", std::process::id()))
+}
+
+/// As Redis calls a file that everybody waits for.
+fn path_at_once(directory: &Path) -> PathBuf {
+    directory.join(format!("temp-{}.rdb", std::process::id()))
 }
 
 /// Whether the data can be saved as far as can be said without doing it.

@@ -10,6 +10,11 @@ pub fn delete(settings: &Settings) {
     delete_in(settings.log_place().directory(), is_dead);
 }
 
+/// Deletes the snapshot that this process is writing, which ends before it is finished.
+pub fn delete_own(settings: &Settings) {
+    delete_in(&settings.directory, |process| process == std::process::id());
+}
+
 fn delete_in(directory: &Path, is_dead: impl Fn(u32) -> bool) {
     // Without a directory there is nothing in it; what is wrong with it shows when it is used.
     let Ok(files) = fs::read_dir(directory) else { return };
@@ -30,9 +35,13 @@ fn delete_in(directory: &Path, is_dead: impl Fn(u32) -> bool) {
 /// The process that writes a file of this name, if it is one that will get another name when it is finished.
 fn writer_of(name: &str) -> Option<u32> {
     let middle = name.strip_prefix("temp-")?.strip_suffix(".rdb")?;
-    let process = match middle.strip_prefix("base-") {
-        Some(process) => process,
-        None => middle.split_once('-').filter(|(_, count)| count.parse::<u64>().is_ok())?.0,
+    let process = match (middle.strip_prefix("base-"), middle.split_once('-')) {
+        (Some(process), _) => process,
+        (None, Some((process, count))) => {
+            count.parse::<u64>().ok()?;
+            process
+        }
+        (None, None) => middle,
     };
     process.parse().ok()
 }
@@ -50,9 +59,16 @@ mod tests {
     fn names_of_unfinished_files_say_who_writes_them() {
         assert_eq!(writer_of("temp-12-0.rdb"), Some(12));
         assert_eq!(writer_of("temp-base-7.rdb"), Some(7));
-        for name in
-            ["temp-12.rdb", "temp-a-1.rdb", "temp-1-b.rdb", "dump.rdb", "temp-.rdb", "temp-1-2"]
-        {
+        assert_eq!(writer_of("temp-12.rdb"), Some(12));
+        for name in [
+            "temp-12-.rdb",
+            "temp-a.rdb",
+            "temp-a-1.rdb",
+            "temp-1-b.rdb",
+            "dump.rdb",
+            "temp-.rdb",
+            "temp-1-2",
+        ] {
             assert_eq!(writer_of(name), None, "{name}");
         }
     }

@@ -28,6 +28,7 @@ pub use putting_off::{PutOff, is_put_off, put_off};
 
 use self::automatic::LastSave;
 use crate::config::ConfigStore;
+use crate::delay::Delay;
 use crate::journal::Journal;
 use crate::loading::snapshot::Loaded;
 use crate::mail::Mail;
@@ -38,6 +39,7 @@ use darter_persistence::{BaseFormat, Seal};
 use darter_runtime::{ConnectionId, Stopwatch, Ticks};
 use darter_shard::{Chunk, Shard};
 use file::{Preface, Target, Writing};
+use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -517,6 +519,8 @@ fn write_held(
     now: UnixMillis,
 ) -> io::Result<Seal> {
     let contents = shared.config.current().snapshot_contents();
+    let delay_micros = || shared.config.current().saving.save_delay_micros;
+    let mut delay = Delay::of(delay_micros());
     file::write_at_once(target, preface, |sink| {
         for shard in view.each() {
             shard.begin_snapshot(contents);
@@ -525,6 +529,7 @@ fn write_held(
         for shard in view.each() {
             while let Some(chunk) = shard.snapshot_slice(now) {
                 if result.is_ok() {
+                    let Ok(()) = delay.pass::<Infallible>(chunk.keys, || Ok(delay_micros()));
                     result = sink(&chunk);
                 }
                 if result.is_err() {
