@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_structures::{Block, KeyHasher, good_size};
+use darter_structures::{Block, Defragmentation, Hand, KeyHasher, good_size};
 use darter_value::{Object, ObjectMut, ValueRef};
 
 use crate::access::{Access, AccessNotes};
@@ -40,6 +40,8 @@ pub struct Shard {
     common: Common,
     /// Bytes of the memory limit that are set aside for this shard; whoever keeps the limit keeps this.
     pub allotted_bytes: i64,
+    /// Where defragmentation goes on: a database, and a place in its table.
+    defragmented: (usize, Hand),
     /// The database active expiry goes on with.
     expire_from: usize,
     random: Random,
@@ -133,6 +135,7 @@ impl Shard {
             databases: (0..options.databases.max(1)).map(database).collect(),
             common: Common { access: Access::new(random.next()), ..Common::default() },
             allotted_bytes: 0,
+            defragmented: (0, Hand::default()),
             expire_from: 0,
             random,
         }
@@ -232,6 +235,22 @@ impl Shard {
         };
         tell(left, right);
         tell(right, left);
+    }
+
+    /// Moves what lies in under-used pages of the allocator, looking at `steps` slots of tables at most, of which it takes
+    /// off as many as it looked at, and fewer where values are large: a megabyte is moved, and some. Whether this ended a round
+    /// over all keys. Nothing that a client can see changes.
+    pub fn defragment(&mut self, steps: &mut usize, defragmentation: &mut Defragmentation) -> bool {
+        defragmentation.go_on();
+        let (from, mut hand) = self.defragmented;
+        for index in from..self.databases.len() {
+            if !self.databases[index].table.defragment(&mut hand, steps, defragmentation) {
+                self.defragmented = (index, hand);
+                return false;
+            }
+        }
+        self.defragmented = (0, Hand::default());
+        true
     }
 
     /// Deletes expired keys, opening at most `budget_segments` segments (some microseconds each) of the

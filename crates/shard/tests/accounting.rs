@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_shard::{Deadline, Expiry, FlushScope, Key, KeyHasher, Shard, ShardOptions};
-use darter_structures::good_size;
+use darter_structures::{Defragmentation, good_size};
 
 /// Good sizes of all allocations alive.
 static ALIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -40,7 +40,7 @@ fn used_bytes_is_what_the_allocator_gave() {
     let mut values: Vec<Vec<u8>> =
         [0, 1, 10, 40, 100, 300, 2000, 3000, 70_000, 400_000].map(|len| vec![b'v'; len]).to_vec();
     values.push(b"123456".to_vec());
-    let mut random = 1_u64;
+    let (mut random, mut moved) = (1_u64, 0);
     let before = ALIVE_BYTES.load(Ordering::Relaxed);
     let mut shard = Shard::new(ShardId(0), &options);
     for step in 0..60_000_u32 {
@@ -86,6 +86,11 @@ fn used_bytes_is_what_the_allocator_gave() {
             _ if step % 100 == 7 => {
                 shard.expire_slice(UnixMillis(i64::from(step)), 3);
             }
+            _ if step % 100 == 51 => {
+                let mut everything = Defragmentation::of_everything(random);
+                shard.defragment(&mut 3000, &mut everything);
+                moved += everything.moved;
+            }
             _ if step % 1000 == 13 => {
                 shard.flush(FlushScope::Database(db));
             }
@@ -95,6 +100,7 @@ fn used_bytes_is_what_the_allocator_gave() {
         assert_eq!(shard.used_bytes(), alive, "after step {step}");
     }
     assert!(shard.len() > 100);
+    assert!(moved > 10_000, "{moved}");
     drop(shard);
     assert_eq!(ALIVE_BYTES.load(Ordering::Relaxed), before);
 }

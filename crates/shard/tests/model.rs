@@ -7,6 +7,7 @@ use darter_shard::{
     Boundary, Deadline, Encoding, Expiry, FlushScope, Key, KeyHasher, Keyspace, Lifetime, Previous,
     Shard, ShardOptions, ValueRef, Version,
 };
+use darter_structures::Defragmentation;
 use darter_value::integer::IntegerText;
 
 const DATABASES: u16 = 3;
@@ -250,6 +251,7 @@ impl Exercise {
             }
             96 => self.walk(place),
             97 => self.shards[place.0].check_invariants(),
+            98 => self.defragment(place.0),
             _ => {}
         }
     }
@@ -394,6 +396,18 @@ impl Exercise {
                 }
             }
         }
+    }
+
+    /// Moves blocks and values, some or all; nothing that is looked at later has changed.
+    fn defragment(&mut self, shard: usize) {
+        let mut defragmentation = Defragmentation::of_everything(self.below(u64::MAX));
+        let mut steps = [10, 300, 100_000][self.size_below(3)];
+        let before = self.shards[shard].used_bytes();
+        let is_over = self.shards[shard].defragment(&mut steps, &mut defragmentation);
+        assert!(is_over || steps == 0);
+        let shard = &self.shards[shard];
+        assert_eq!(shard.used_bytes(), before);
+        shard.check_invariants();
     }
 
     fn swap(&mut self, (shard, left): (usize, u16)) {

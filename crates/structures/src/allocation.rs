@@ -44,6 +44,19 @@ pub(crate) unsafe fn release(address: NonNull<u8>, block_bytes: usize) {
     unsafe { dealloc(address.as_ptr(), block_layout(block_bytes)) }
 }
 
+/// Moves a block to another place.
+///
+/// # Safety
+/// `address` was returned by `allocate(block_bytes)` and is not used again.
+pub(crate) unsafe fn relocate(address: NonNull<u8>, block_bytes: usize) -> NonNull<u8> {
+    let to = allocate(block_bytes);
+    // SAFETY: both are of this size, and different allocations.
+    unsafe { ptr::copy_nonoverlapping(address.as_ptr(), to.as_ptr(), block_bytes) };
+    // SAFETY: by the caller.
+    unsafe { release(address, block_bytes) };
+    to
+}
+
 /// Copies `bytes` to offset `at` of a block.
 ///
 /// # Safety

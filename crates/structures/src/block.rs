@@ -43,8 +43,9 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use crate::allocation::{BLOCK_ALIGN, allocate, copy_in, release};
+use crate::allocation::{BLOCK_ALIGN, allocate, copy_in, release, relocate};
 use crate::deadline::Deadline;
+use crate::defragmentation::Defragmentation;
 use crate::size::good_size;
 use crate::table::{Entry, EntryView, Marks};
 
@@ -112,6 +113,9 @@ pub trait BlockValue: Sized {
         None
     }
 
+    /// Moves what of the value's own allocations `defragmentation` wants moved. Nothing else changes.
+    fn defragment(value: Self::Mut<'_>, defragmentation: &mut Defragmentation);
+
     /// Whether something inside this value has a deadline. O(1); may change as above.
     fn holds_deadlines(value: Self::Ref<'_>) -> bool {
         let _ = value;
@@ -152,6 +156,10 @@ impl BlockValue for Infallible {
     }
 
     fn is_collection(none: &Self) -> bool {
+        match *none {}
+    }
+
+    fn defragment(none: &mut Self, _: &mut Defragmentation) {
         match *none {}
     }
 }
@@ -778,6 +786,21 @@ unsafe impl<V: BlockValue> Entry for Block<V> {
     unsafe fn set_stamp(address: NonNull<u8>, stamp: u32) {
         // SAFETY: by the caller, this is a block of `V`.
         unsafe { write_stamp::<V>(address, stamp) };
+    }
+
+    unsafe fn defragment(
+        address: NonNull<u8>,
+        _: Marks,
+        defragmentation: &mut Defragmentation,
+    ) -> Option<NonNull<u8>> {
+        // Owned by the caller, who is told where it is afterwards.
+        let mut block = ManuallyDrop::new(Self { address, owns: PhantomData });
+        if let Some(value) = block.value_mut() {
+            V::defragment(value, defragmentation);
+        }
+        let bytes = block.view().good_bytes();
+        // SAFETY: allocated for this size; a word moves with its block, and the caller forgets the old place.
+        defragmentation.wants(address.as_ptr(), bytes).then(|| unsafe { relocate(address, bytes) })
     }
 
     #[inline]

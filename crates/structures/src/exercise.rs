@@ -11,14 +11,17 @@ use crate::block::{
     Block, BlockRef, BlockValue, Kind, Payload, PayloadRef, Word, WordMut, WordRef,
 };
 use crate::deadline::Deadline;
+use crate::defragmentation::Defragmentation;
 use crate::hasher::KeyHasher;
-use crate::table::{EntryView, Marks, Table};
+use crate::table::{EntryView, Hand, Marks, Table};
 
 mod integers;
+mod members;
 mod packed;
 mod ranked;
 
 pub use integers::integers;
+pub use members::members;
 pub use packed::packed;
 pub use ranked::ranked;
 
@@ -67,7 +70,7 @@ impl BlockValue for Probe {
     const KINDS: &'static [Kind] = &[Kind::of::<Boxed<0>>(), Kind::of::<Boxed<1>>()];
 
     type Ref<'a> = &'a Counted;
-    type Mut<'a> = &'a mut Counted;
+    type Mut<'a> = &'a mut Box<Counted>;
 
     fn into_word(self) -> Word {
         match self {
@@ -90,7 +93,7 @@ impl BlockValue for Probe {
         }
     }
 
-    fn by_mut(word: WordMut<'_>) -> &mut Counted {
+    fn by_mut(word: WordMut<'_>) -> &mut Box<Counted> {
         match word.place() {
             0 => &mut word.get::<Boxed<0>>().0,
             _ => &mut word.get::<Boxed<1>>().0,
@@ -103,6 +106,13 @@ impl BlockValue for Probe {
 
     fn heap_bytes(counted: &Counted) -> usize {
         counted.number as usize
+    }
+
+    fn defragment(counted: &mut Box<Counted>, defragmentation: &mut Defragmentation) {
+        if defragmentation.wants(&raw const **counted, size_of::<Counted>()) {
+            let moved = Box::new(Counted::new(counted.number, &counted.alive));
+            drop(std::mem::replace(counted, moved));
+        }
     }
 
     fn is_collection(counted: &Counted) -> bool {
@@ -309,6 +319,7 @@ pub fn table(bytes: &[u8]) {
         scan: Walk::default(),
         slices: Walk::default(),
         hand: 0,
+        defragmented: Hand::default(),
         alive: Arc::new(AtomicUsize::new(0)),
     };
     let mut growing = true;
@@ -325,6 +336,7 @@ pub fn table(bytes: &[u8]) {
             235..245 => exercise.pick(&mut input),
             245..249 => exercise.expire(&mut input),
             249 => growing = !growing,
+            251..254 => exercise.defragment(&mut input),
             250 if input.below(100) == 0 => exercise.drain(),
             _ => {}
         }
@@ -345,6 +357,7 @@ struct TableExercise {
     scan: Walk,
     slices: Walk,
     hand: u64,
+    defragmented: Hand,
     alive: Arc<AtomicUsize>,
 }
 
@@ -486,6 +499,29 @@ impl TableExercise {
             let due = |expected: &Expected| expected.deadline.is_some_and(|at| at.is_due(now_ms));
             assert!(!model.values().any(due), "said to be done too early");
         }
+    }
+
+    /// Moves everything that some slots hold, each entry and what it owns at most once.
+    fn defragment(&mut self, input: &mut Input<'_>) {
+        let mut defragmentation = Defragmentation::of_everything(input.number::<8>());
+        let bytes = self.table.bytes();
+        if input.below(2) == 0 {
+            let steps = usize::try_from(input.below(600)).expect("small");
+            self.table.defragment_some(steps, &mut defragmentation);
+            assert!(defragmentation.moved <= 2 * steps as u64);
+        } else {
+            let mut steps = usize::try_from(input.below(3000)).expect("small");
+            let begins = self.defragmented == Hand::default();
+            let is_over =
+                self.table.defragment(&mut self.defragmented, &mut steps, &mut defragmentation);
+            assert!(is_over || steps == 0);
+            if begins && is_over {
+                let is_probe = |expected: &&Expected| matches!(expected.content, Content::Probe(_));
+                let probes = self.model.values().filter(is_probe).count();
+                assert_eq!(defragmentation.moved, (self.model.len() + probes) as u64);
+            }
+        }
+        assert_eq!((self.table.bytes(), defragmentation.kept), (bytes, 0));
     }
 
     fn drain(&mut self) {

@@ -9,6 +9,7 @@
 //! * [`Member`]: one member of a big set or sorted set, in a single heap allocation.
 //! * [`RankedMembers`]: a big sorted set: a table of members and an ordered tree with ranks over them.
 //! * [`IntegerSet`]: a small set of integers.
+//! * [`Defragmentation`]: moving all of these together, so that the allocator can give memory back.
 //! * [`good_size`]: what an allocation really costs, for exact accounting.
 //! * [`KeyHasher`]: the seeded hash all tables of a process share.
 //!
@@ -21,6 +22,7 @@ mod allocation;
 pub mod allocator;
 pub mod block;
 pub mod deadline;
+pub mod defragmentation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod exercise;
 pub mod hasher;
@@ -37,6 +39,7 @@ pub use block::{
     WordRef,
 };
 pub use deadline::{Deadline, DeadlineOutOfRange};
+pub use defragmentation::Defragmentation;
 pub use hasher::KeyHasher;
 pub use integers::IntegerSet;
 pub use member::{Member, MemberRef};

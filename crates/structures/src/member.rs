@@ -25,8 +25,9 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::slice;
 
-use crate::allocation::{BLOCK_ALIGN, allocate, copy_in, release};
+use crate::allocation::{BLOCK_ALIGN, allocate, copy_in, release, relocate};
 use crate::block::BLOCK_PART_BYTES_MAX;
+use crate::defragmentation::Defragmentation;
 use crate::size::good_size;
 use crate::table::{Entry, EntryView, Marks};
 
@@ -222,6 +223,20 @@ unsafe impl<const SCORED: bool> Entry for Member<SCORED> {
         Self { address, marks }
     }
 
+    /// Scored members stay where they are: a tree points to them.
+    unsafe fn defragment(
+        address: NonNull<u8>,
+        marks: Marks,
+        defragmentation: &mut Defragmentation,
+    ) -> Option<NonNull<u8>> {
+        let bytes = MemberRef::<SCORED> { address, marks, borrows: PhantomData }.good_bytes();
+        if SCORED || !defragmentation.wants(address.as_ptr(), bytes) {
+            return None;
+        }
+        // SAFETY: allocated for this size, and the caller forgets the old place.
+        Some(unsafe { relocate(address, bytes) })
+    }
+
     #[inline]
     unsafe fn view<'a>(address: NonNull<u8>, marks: Marks) -> MemberRef<'a, SCORED> {
         MemberRef { address, marks, borrows: PhantomData }
@@ -262,6 +277,20 @@ mod tests {
             let by_word = unsafe { MemberRef::from_word(scored.view().word()) };
             assert_eq!((by_word.bytes(), by_word.score()), (&bytes[..], -0.25));
         }
+    }
+
+    #[test]
+    fn random_operations_match_the_model() {
+        crate::exercise::for_seeds(40, 40_000, crate::exercise::members);
+    }
+
+    #[test]
+    fn scored_members_are_not_moved() {
+        let mut table = Table::new(KeyHasher::new(1));
+        table.insert(table.hasher().hash(b"m"), Member::scored(b"m", 1.0), Marks::NONE);
+        let mut defragmentation = Defragmentation::of_everything(1);
+        table.defragment_some(100, &mut defragmentation);
+        assert_eq!((defragmentation.moved, defragmentation.kept), (0, 0));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Strings too big for the keyspace's blocks.
 
+use std::mem;
 use std::sync::Arc;
 
-use darter_structures::good_size;
+use darter_structures::{Defragmentation, good_size};
 
 use crate::object::Contents;
 use crate::view::{Encoding, Type};
@@ -104,6 +105,16 @@ impl Contents for LargeString {
 
     fn is_slow_to_drop(&self) -> bool {
         self.heap_bytes() > QUICK_DROP_BYTES_MAX
+    }
+
+    fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        // What a reply is being sent from stays.
+        let place = Arc::as_ptr(&self.bytes);
+        let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return };
+        defragmentation.visit_bytes(bytes);
+        if defragmentation.wants(place, size_of::<Vec<u8>>()) {
+            self.bytes = Arc::new(mem::take(bytes));
+        }
     }
 
     fn drop_slice(&mut self) -> bool {

@@ -1,6 +1,6 @@
 //! Values that live behind a pointer.
 
-use darter_structures::{BlockValue, Deadline, Kind, Word, WordMut, WordRef};
+use darter_structures::{BlockValue, Deadline, Defragmentation, Kind, Word, WordMut, WordRef};
 
 use crate::hash::Hash;
 use crate::large::LargeString;
@@ -25,6 +25,9 @@ pub trait Contents {
     /// found to be unneeded. O(1).
     fn is_slow_to_drop(&self) -> bool;
 
+    /// Moves what of its allocations `defragmentation` wants moved, some hundred at most. Nothing else changes.
+    fn defragment(&mut self, defragmentation: &mut Defragmentation);
+
     /// Drops a part of it, which takes some ten microseconds; whether to call again before dropping
     /// the rest. It is fit for nothing else from then on.
     fn drop_slice(&mut self) -> bool;
@@ -44,6 +47,16 @@ pub trait Collection: Contents + Default {
 
     /// Whether it has no element.
     fn is_empty(&self) -> bool;
+}
+
+/// Moves every allocation that defragmentation may ask for, in several visits where there are many; what it costs stays.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn move_everything(contents: &mut (impl Contents + ?Sized)) {
+    let bytes = contents.heap_bytes();
+    for seed in 0..3 {
+        contents.defragment(&mut Defragmentation::of_everything(seed));
+    }
+    assert_eq!(contents.heap_bytes(), bytes);
 }
 
 /// Declares [`Object`], what it is when it is borrowed, and how it passes on what is asked of it.
@@ -156,6 +169,10 @@ macro_rules! objects {
             #[inline]
             fn is_collection(object: ObjectRef<'_>) -> bool {
                 !matches!(object, ObjectRef::Large(_))
+            }
+
+            fn defragment(object: ObjectMut<'_>, defragmentation: &mut Defragmentation) {
+                match object { $(ObjectMut::$variant(contents) => contents.defragment(defragmentation),)* }
             }
 
             #[inline]

@@ -3,9 +3,10 @@
 //! A set is one of three forms, as in Redis: integers only, a packed list, or a table. It grows from one to
 //! the next as its [`Rules`] say, and does not go back by itself.
 
+use darter_structures::defragmentation::PARTS_PER_VISIT;
 use darter_structures::{
-    ForwardList, IntegerSet, Item, KeyHasher, Marks, Member, MemberRef, PackedOr, PackedOrMut,
-    PackedOrRef, Table, good_size,
+    Defragmentation, ForwardList, IntegerSet, Item, KeyHasher, Marks, Member, MemberRef, PackedOr,
+    PackedOrMut, PackedOrRef, Table, good_size,
 };
 
 use crate::integer::IntegerText;
@@ -332,6 +333,17 @@ impl Contents for Set {
         self.as_table().is_some_and(|table| table.segments_len() > 1)
     }
 
+    fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        match self.members.as_mut() {
+            PackedOrMut::Packed(list) => list.defragment(defragmentation),
+            // At most one allocation, of a few hundred bytes with the usual limits.
+            PackedOrMut::Big(Big::Integers(_)) => {}
+            PackedOrMut::Big(Big::Table(table)) => {
+                table.defragment_some(PARTS_PER_VISIT, defragmentation);
+            }
+        }
+    }
+
     fn drop_slice(&mut self) -> bool {
         match self.members.as_mut() {
             PackedOrMut::Big(Big::Table(table)) => table.drop_slice(),
@@ -476,6 +488,8 @@ mod tests {
                 let expected: BTreeSet<String> =
                     (0..count).map(|number| format!("{word}{}", number * 7 - 50)).collect();
                 let mut set = fixture.set(expected.iter().cloned());
+                assert_eq!(texts(&set), expected);
+                crate::object::move_everything(&mut set);
                 assert_eq!(texts(&set), expected);
                 assert_eq!(texts(&set.clone()), expected);
                 assert!(set.contains(Item::Bytes(format!("{word}-50").as_bytes())));

@@ -9,7 +9,9 @@ use std::ops::Range;
 use darter_base::float::{format_f64, parse_f64};
 use darter_base::number::NumberText;
 use darter_structures::ranked::{Ascending, Descending, RankedMembers};
-use darter_structures::{Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place, good_size};
+use darter_structures::{
+    Defragmentation, Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place, good_size,
+};
 
 use crate::integer::IntegerText;
 use crate::object::Contents;
@@ -349,6 +351,14 @@ impl Contents for SortedSet {
         !self.members.is_packed() && self.len() > darter_structures::ranked::DROP_SLICE_MEMBERS
     }
 
+    fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        match self.members.as_mut() {
+            PackedOrMut::Packed(list) => list.defragment(defragmentation),
+            // The tree points to the members.
+            PackedOrMut::Big(_) => {}
+        }
+    }
+
     fn drop_slice(&mut self) -> bool {
         match self.members.as_mut() {
             PackedOrMut::Packed(_) => false,
@@ -521,7 +531,8 @@ mod tests {
     fn both_forms_answer_alike() {
         with_rules(|rules| {
             for count in [1_u32, 100, 128, 129, 1000] {
-                let set = numbered(count, rules);
+                let mut set = numbered(count, rules);
+                crate::object::move_everything(&mut set);
                 let small = count <= 128;
                 assert_eq!(set.encoding() == Encoding::Listpack, small);
                 let all = listed(set.iter());

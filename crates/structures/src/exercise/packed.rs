@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Input;
+use crate::defragmentation::Defragmentation;
 use crate::packed::{Item, Packed, PackedList, Place};
 
 /// An entry of the model.
@@ -113,6 +114,11 @@ impl<const BACKWARDS: bool> Exercise<BACKWARDS> {
                 let removed = list.remove_range(place, count);
                 assert_eq!(removed, count.min(model.len() - index));
                 model.drain(index..index + removed);
+            }
+            246..250 => {
+                let mut defragmentation = Defragmentation::of_everything(0);
+                list.defragment(&mut defragmentation);
+                assert_eq!((defragmentation.moved, defragmentation.kept), (1, 0));
             }
             210..220 => {
                 let tail = list.split_off(place);

@@ -38,6 +38,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::slice;
 
+use crate::defragmentation::Defragmentation;
 use crate::size::good_size;
 
 mod entry;
@@ -562,6 +563,20 @@ unsafe fn write_header(address: NonNull<u8>, header: Header) {
 }
 
 impl<const BACKWARDS: bool> Packed<BACKWARDS> {
+    /// Moves the list if `defragmentation` wants it moved.
+    pub fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        let used = HEADER_BYTES + self.used_bytes();
+        if !defragmentation.wants(self.address.as_ptr(), used) {
+            return;
+        }
+        let to = allocate(self.used_bytes());
+        // SAFETY: header and entries are initialised here, and there is as much room in another allocation.
+        unsafe { ptr::copy_nonoverlapping(self.address.as_ptr(), to.as_ptr(), used) };
+        let from = std::mem::replace(&mut self.address, to);
+        // SAFETY: allocated for a list of this size, and nobody has the address any more.
+        unsafe { release(from, block_bytes(self.used_bytes())) };
+    }
+
     /// Gives up ownership for an address, a multiple of 8.
     fn into_address(self) -> NonNull<u8> {
         ManuallyDrop::new(self).address

@@ -4,6 +4,7 @@ use std::ptr::NonNull;
 
 use super::word::Marks;
 use crate::deadline::Deadline;
+use crate::defragmentation::Defragmentation;
 
 /// An owned pointer that a [`Table`](super::Table) can keep in a slot word, together with some of the
 /// word's six marks.
@@ -39,6 +40,18 @@ pub unsafe trait Entry: Sized {
     unsafe fn set_stamp(address: NonNull<u8>, stamp: u32) {
         let _ = (address, stamp);
     }
+
+    /// Moves what of the entry `defragmentation` wants moved; where the entry is now, if it moved itself. Nothing its view
+    /// tells changes.
+    ///
+    /// # Safety
+    /// The parts came from `into_parts`, ownership has not been taken back since, and nobody borrows the entry. If an
+    /// address is returned, the entry's parts are that and `marks` from then on.
+    unsafe fn defragment(
+        address: NonNull<u8>,
+        marks: Marks,
+        defragmentation: &mut Defragmentation,
+    ) -> Option<NonNull<u8>>;
 
     /// Borrows the entry these parts stand for. Of `marks` only the entry's own count.
     ///

@@ -3,8 +3,9 @@
 //! Entries lie where their hash says, so the order of the walk has nothing to do with their age, and a new
 //! entry waits for half a round on average before the hand comes to it. In return the order costs no memory.
 
-use super::word::{BUCKET_SLOTS, Marks};
+use super::word::{BUCKET_SLOTS, Marks, Word};
 use super::{Entry, NEVER, Position, Table};
+use crate::defragmentation::Defragmentation;
 use crate::prefetch::prefetch_read;
 
 /// Where a hand stands. Any hand is safe to go on with, whatever happened to the table meanwhile.
@@ -49,6 +50,52 @@ impl<E: Entry> Table<E> {
         steps: &mut usize,
         mut judge: impl FnMut(E::View<'_>) -> Judgement,
     ) -> Turned {
+        self.walk(hand, marks, steps, |table, position, word| {
+            match judge(table.view_word(word)) {
+                Judgement::Pass => {}
+                Judgement::Stamp(stamp) => table.set_stamp(position, stamp),
+                Judgement::Choose => return true,
+            }
+            false
+        })
+    }
+
+    /// Moves a hand over the entries and lets them and what they own be moved as `defragmentation` wants, looking at `steps`
+    /// slots at most, of which it takes off as many as it looked at, and no more once [enough](Defragmentation::is_spent) is
+    /// moved. Whether the hand came to the end, and stands at the beginning again.
+    pub fn defragment(
+        &mut self,
+        hand: &mut Hand,
+        steps: &mut usize,
+        defragmentation: &mut Defragmentation,
+    ) -> bool {
+        let turned = self.walk(hand, Marks::NONE, steps, |table, position, word| {
+            // SAFETY: the table owns the entry of a word in it, and is exclusively borrowed; the word is exchanged for
+            // one of the new place.
+            let moved = unsafe { E::defragment(word.address(), word.marks(), defragmentation) };
+            if let Some(address) = moved {
+                *table.word_mut(position) = Word::new(word.tag(), address, word.marks());
+            }
+            defragmentation.is_spent()
+        });
+        turned == Turned::Round
+    }
+
+    /// The same for as many as `steps` slots from a random place on.
+    pub fn defragment_some(&mut self, mut steps: usize, defragmentation: &mut Defragmentation) {
+        let is_small = self.directory.len() <= 1;
+        let hash = if is_small { 0 } else { defragmentation.begin() };
+        self.defragment(&mut Hand { hash, place: 0 }, &mut steps, defragmentation);
+    }
+
+    /// Calls `visit` for the entries that a hand comes to until it says stop.
+    fn walk(
+        &mut self,
+        hand: &mut Hand,
+        marks: Marks,
+        steps: &mut usize,
+        mut visit: impl FnMut(&mut Self, Position, Word) -> bool,
+    ) -> Turned {
         while !self.directory.is_empty() {
             let mut index = self.directory.start_of(self.directory.index_of(hand.hash));
             if marks.contains(Marks::DEADLINE) && hand.place == 0 {
@@ -80,10 +127,8 @@ impl<E: Entry> Table<E> {
                 if word.is_empty() || !word.marks().contains(marks) {
                     continue;
                 }
-                match judge(self.view_word(word)) {
-                    Judgement::Pass => {}
-                    Judgement::Stamp(stamp) => self.set_stamp(position, stamp),
-                    Judgement::Choose => return Turned::To(position),
+                if visit(self, position, word) {
+                    return Turned::To(position);
                 }
             }
             match self.directory.first_hash(index + self.directory.span_of(index)) {
@@ -163,6 +208,21 @@ mod tests {
             };
             drop(table.remove(position));
             assert_eq!(table.len(), left);
+        }
+        table.check_invariants();
+    }
+
+    #[test]
+    fn a_table_is_the_same_after_everything_was_moved() {
+        let mut table = table(5000);
+        let (bytes, mut hand) = (table.bytes(), Hand::default());
+        let mut defragmentation = Defragmentation::of_everything(1);
+        while !table.defragment(&mut hand, &mut 1000, &mut defragmentation) {}
+        assert_eq!((defragmentation.moved, defragmentation.kept), (5000, 0));
+        assert_eq!((table.bytes(), table.len()), (bytes, 5000));
+        for number in 0..5000_u64 {
+            let key = number.to_string();
+            assert!(table.find(table.hasher().hash(key.as_bytes()), key.as_bytes()).is_some());
         }
         table.check_invariants();
     }

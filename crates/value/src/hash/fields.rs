@@ -10,9 +10,10 @@
 
 use std::mem;
 
+use darter_structures::defragmentation::PARTS_PER_VISIT;
 use darter_structures::{
-    Block, BlockRef, BlockValue, Deadline, Drain, Item, KeyHasher, Kind, Marks, Payload,
-    PayloadRef, Position, Table, Word, WordMut, WordRef, good_size,
+    Block, BlockRef, BlockValue, Deadline, Defragmentation, Drain, Item, KeyHasher, Kind, Marks,
+    Payload, PayloadRef, Position, Table, Word, WordMut, WordRef, good_size,
 };
 
 use super::{FieldExpiry, FieldRef, FieldValue, PreviousField};
@@ -244,6 +245,11 @@ impl FieldTable {
 }
 
 impl FieldTable {
+    /// Moves some fields, from a random one on.
+    pub(super) fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        self.table_mut().defragment_some(PARTS_PER_VISIT, defragmentation);
+    }
+
     /// An empty one.
     pub(super) fn emptied(&self) -> Self {
         Self::new(self.table().hasher())
@@ -294,6 +300,10 @@ impl BlockValue for LargeString {
 
     fn is_collection(_: &Self) -> bool {
         false
+    }
+
+    fn defragment(string: &mut Self, defragmentation: &mut Defragmentation) {
+        crate::object::Contents::defragment(string, defragmentation);
     }
 }
 

@@ -5,7 +5,7 @@
 //! invisible to everything but [`Hash::len`], as in Valkey, until the shard's expiry hand removes them.
 
 use darter_structures::{
-    Deadline, ForwardList, Item, KeyHasher, PackedOr, PackedOrMut, PackedOrRef,
+    Deadline, Defragmentation, ForwardList, Item, KeyHasher, PackedOr, PackedOrMut, PackedOrRef,
 };
 
 use crate::element::Element;
@@ -368,6 +368,13 @@ impl Contents for Hash {
         match self.form.as_ref() {
             PackedOrRef::Packed(_) => false,
             PackedOrRef::Big(table) => table.is_slow_to_drop(),
+        }
+    }
+
+    fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        match self.form.as_mut() {
+            PackedOrMut::Packed(list) => list.defragment(defragmentation),
+            PackedOrMut::Big(table) => table.defragment(defragmentation),
         }
     }
 

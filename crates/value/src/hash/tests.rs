@@ -1,5 +1,6 @@
 use super::*;
 use crate::integer::IntegerText;
+use crate::object::move_everything;
 use crate::packing::bytes_of;
 use std::collections::BTreeMap;
 
@@ -113,6 +114,7 @@ fn exercise(seed: u64, fields: u64, limits: PackedLimits, expiring: bool) {
             }
         }
         if step % 50 == 0 {
+            move_everything(&mut hash);
             check(&hash, &model, now_ms);
             check(&hash.clone(), &model, now_ms);
         }

@@ -7,7 +7,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use darter_structures::{Item, PackedList, PackedOr, PackedOrMut, PackedOrRef};
+use darter_structures::{Defragmentation, Item, PackedList, PackedOr, PackedOrMut, PackedOrRef};
 
 use crate::element::Element;
 use crate::limits::NodeLimit;
@@ -236,6 +236,13 @@ impl Contents for List {
         match self.form.as_ref() {
             PackedOrRef::Packed(_) => false,
             PackedOrRef::Big(list) => list.is_slow_to_drop(),
+        }
+    }
+
+    fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        match self.form.as_mut() {
+            PackedOrMut::Packed(list) => list.defragment(defragmentation),
+            PackedOrMut::Big(list) => list.defragment(defragmentation),
         }
     }
 

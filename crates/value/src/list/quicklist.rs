@@ -18,7 +18,8 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 
-use darter_structures::{Item, PackedList, good_size};
+use darter_structures::defragmentation::PARTS_PER_VISIT;
+use darter_structures::{Defragmentation, Item, PackedList, good_size};
 
 use super::{End, remove_equal, walk};
 use crate::element::Element;
@@ -302,6 +303,21 @@ impl Quicklist {
 
     pub(super) fn is_slow_to_drop(&self) -> bool {
         self.nodes.len() > DROP_NODES || self.node_bytes > crate::large::QUICK_DROP_BYTES_MAX
+    }
+
+    /// Moves some nodes, from a random one on.
+    pub(super) fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        let nodes = self.nodes.len();
+        let from = match nodes {
+            0..=PARTS_PER_VISIT => 0,
+            _ => usize::try_from(defragmentation.begin() % nodes as u64).unwrap_or(0),
+        };
+        for node in self.nodes.range_mut(from..nodes.min(from + PARTS_PER_VISIT)) {
+            match node {
+                Node::Packed { list, .. } => list.defragment(defragmentation),
+                Node::Large(string) => string.defragment(defragmentation),
+            }
+        }
     }
 
     pub(super) fn drop_slice(&mut self) -> bool {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::integer::IntegerText;
+use crate::object::move_everything;
 
 fn bytes(element: Element<'_>) -> Vec<u8> {
     element.bytes(&mut IntegerText::new()).to_vec()
@@ -89,6 +90,9 @@ fn exercise(seed: u64, limit: NodeLimit) {
                 model.drain(range);
                 list.settle(limit);
             }
+        }
+        if model.len().is_multiple_of(3) {
+            move_everything(&mut list);
         }
         list.check_invariants();
         assert_eq!(contents(&list, End::Front), model);

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use darter_structures::good_size;
+use darter_structures::defragmentation::PARTS_PER_VISIT;
+use darter_structures::{Defragmentation, good_size};
 
 use super::entries::{Entries, EntriesReversed, Entry, Lookup};
 use super::group::Group;
@@ -400,6 +401,18 @@ impl Log {
             capacity => good_size(capacity * size_of::<Node>()),
         };
         ring + self.bytes
+    }
+
+    /// Moves some nodes, from a random one on.
+    pub(super) fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        let nodes = self.nodes.len();
+        let from = match nodes {
+            0..=PARTS_PER_VISIT => 0,
+            _ => usize::try_from(defragmentation.begin() % nodes as u64).unwrap_or(0),
+        };
+        for node in self.nodes.range_mut(from..nodes.min(from + PARTS_PER_VISIT)) {
+            node.defragment(defragmentation);
+        }
     }
 
     /// Drops some nodes; whether there were any.

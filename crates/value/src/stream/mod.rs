@@ -26,7 +26,7 @@ mod node;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use darter_structures::good_size;
+use darter_structures::{Defragmentation, good_size};
 
 use crate::object::{Collection, Contents, Object, ObjectMut, ObjectRef};
 use crate::view::{Encoding, Type};
@@ -273,6 +273,10 @@ impl Contents for Stream {
     fn is_slow_to_drop(&self) -> bool {
         const QUICK_DROP_BYTES_MAX: usize = 64 * 1024;
         self.heap_bytes() > QUICK_DROP_BYTES_MAX
+    }
+
+    fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        self.parts.log.defragment(defragmentation);
     }
 
     fn drop_slice(&mut self) -> bool {

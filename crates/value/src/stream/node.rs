@@ -29,7 +29,7 @@
 
 use crate::integer;
 use crate::packing::item_of;
-use darter_structures::{Item, good_size};
+use darter_structures::{Defragmentation, Item, good_size};
 
 use super::id::StreamId;
 
@@ -150,6 +150,11 @@ impl Node {
             left -= 1;
         }
         left == 0
+    }
+
+    /// Moves the data if `defragmentation` wants them moved.
+    pub(super) fn defragment(&mut self, defragmentation: &mut Defragmentation) {
+        defragmentation.visit_bytes(&mut self.data);
     }
 
     /// Bytes of heap. O(1).
