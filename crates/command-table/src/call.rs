@@ -111,11 +111,13 @@ pub struct MemoryLimit {
     pub bytes: u64,
     /// Which keys are evicted; `None`: none are, commands that may need memory are refused.
     pub policy: Option<EvictionPolicy>,
+    /// Whether it is less than `maxmemory`, because the process takes too much besides.
+    pub is_lowered: bool,
 }
 
 impl MemoryLimit {
     /// No limit.
-    pub const NONE: Self = Self { bytes: u64::MAX, policy: None };
+    pub const NONE: Self = Self { bytes: u64::MAX, policy: None, is_lowered: false };
 
     /// Whether there is a limit.
     #[inline]

@@ -37,6 +37,7 @@ pub mod place;
 pub mod pubsub;
 pub mod rates;
 pub mod request;
+pub mod residence;
 pub mod saving;
 pub mod scripting;
 pub mod session;

@@ -15,6 +15,9 @@
 //! Then every write makes some room, and so does the background work of every shard; a write that can make none
 //! is refused, unless another shard can.
 //!
+//! The limit that workers keep to is below `maxmemory` while `activedefrag` is on and the process takes much more than
+//! what is counted here: see [`residence`](crate::residence).
+//!
 //! Garbage counts as free already: it is gone soon, and evicting more for it would evict everything when a big
 //! value goes. A shard that makes room frees garbage first.
 
@@ -45,6 +48,9 @@ const SLACK_BYTES_MAX: i64 = 64 * 1024;
 const EXCESS_BYTES_MAX: i64 = 64 * 1024;
 /// Keys one write evicts at most. It has to make room for one value, which may be as big as many others.
 const KEYS_PER_WRITE: usize = 128;
+/// Keys one write evicts at most for what is short all over because the limit was lowered: it is as urgent as the rest
+/// of a batch that waits.
+const KEYS_PER_WRITE_IF_LOWERED: usize = 16;
 /// Keys the background work evicts in one go, some 50 microseconds.
 const KEYS_PER_SLICE: usize = 64;
 /// Pieces of garbage freed when room is made, some ten microseconds each.
@@ -184,7 +190,13 @@ impl Shared {
         now: UnixMillis,
         keys_max: usize,
     ) -> bool {
-        for _ in 0..keys_max {
+        for evicted in 0..keys_max {
+            if limit.is_lowered
+                && evicted >= KEYS_PER_WRITE_IF_LOWERED
+                && live_bytes(shard) <= shard.allotted_bytes
+            {
+                return true;
+            }
             if self.shortage(limit, shard) <= 0 || !shard.evict(policy, now) {
                 return false;
             }

@@ -87,9 +87,14 @@ impl SharedPause {
 }
 
 impl Core {
-    /// What commands depend on now. During a pause nothing expires.
+    /// What commands depend on now. During a pause nothing expires, and a limit may be lowered.
     pub fn call_limits(&self) -> CallLimits {
-        CallLimits { keeps_expired: self.pause.get().is_some(), ..self.shared.call_limits() }
+        let mut limits = self.shared.call_limits();
+        limits.keeps_expired = self.pause.get().is_some();
+        if self.defrag.get().is_on {
+            self.shared.residence.lower(&mut limits.memory);
+        }
+        limits
     }
 
     /// Whether the command has to wait for a pause to end.

@@ -12,6 +12,7 @@ use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
+use crate::residence::Residence;
 use crate::saving::Saving;
 use crate::scripting::Scripts;
 use crate::session_command::{SessionCommand, SessionRun};
@@ -95,6 +96,8 @@ pub struct Shared {
     pub identity: Identity,
     /// Who may use how much of the memory limit.
     pub(crate) allotments: Allotments,
+    /// What memory the process really takes.
+    pub(crate) residence: Residence,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: AtomicBool,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
@@ -215,6 +218,7 @@ impl Shared {
             journal: Journal::new(router.worker_count().into()),
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
+            residence: Residence::default(),
             active_expire: AtomicBool::new(true),
             skips_checksums: AtomicBool::new(false),
             stopwatch: Stopwatch::new(),
@@ -358,8 +362,13 @@ impl Shared {
             sums.tick_nanos += worker.tick_nanos.read();
         }
         self.rates.sample(at, sums);
+        self.note_peak(self.used_bytes());
+    }
+
+    /// Memory of keys, values and buffers, as of when workers last looked after their shards.
+    pub fn used_bytes(&self) -> u64 {
         let shards: u64 = self.shard_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
-        self.note_peak(shards + self.buffer_bytes());
+        shards + self.buffer_bytes()
     }
 }
 

@@ -105,6 +105,12 @@ pub struct WorkerStatistics {
     pub tick_nanos: Counter,
     /// Time spent on looking after shards, in the loop.
     pub tending_nanos: Counter,
+    /// Time spent on defragmentation.
+    pub defrag_nanos: Counter,
+    /// Allocations that it moved.
+    pub defrag_moved: Counter,
+    /// Allocations that it looked at and left.
+    pub defrag_kept: Counter,
     /// Time of commands that were parts of others, which is in the time of those as well.
     pub nested_nanos: Counter,
     /// Time spent on finding keys that have expired.
@@ -180,6 +186,9 @@ impl WorkerStatistics {
             ticks: Counter::default(),
             tick_nanos: Counter::default(),
             tending_nanos: Counter::default(),
+            defrag_nanos: Counter::default(),
+            defrag_moved: Counter::default(),
+            defrag_kept: Counter::default(),
             nested_nanos: Counter::default(),
             expiry_nanos: Counter::default(),
             expiry_stops: Counter::default(),
@@ -333,6 +342,9 @@ pub struct Totals {
     pub ticks: u64,
     pub tick_nanos: u64,
     pub tending_nanos: u64,
+    pub defrag_nanos: u64,
+    pub defrag_moved: u64,
+    pub defrag_kept: u64,
     pub nested_nanos: u64,
     pub expiry_nanos: u64,
     pub expiry_stops: u64,
@@ -384,6 +396,9 @@ impl Totals {
             ticks: self.ticks - earlier.ticks,
             tick_nanos: self.tick_nanos - earlier.tick_nanos,
             tending_nanos: self.tending_nanos - earlier.tending_nanos,
+            defrag_nanos: self.defrag_nanos - earlier.defrag_nanos,
+            defrag_moved: self.defrag_moved - earlier.defrag_moved,
+            defrag_kept: self.defrag_kept - earlier.defrag_kept,
             nested_nanos: self.nested_nanos - earlier.nested_nanos,
             expiry_nanos: self.expiry_nanos - earlier.expiry_nanos,
             expiry_stops: self.expiry_stops - earlier.expiry_stops,
@@ -425,6 +440,9 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.ticks += worker.ticks.read();
         self.tick_nanos += worker.tick_nanos.read();
         self.tending_nanos += worker.tending_nanos.read();
+        self.defrag_nanos += worker.defrag_nanos.read();
+        self.defrag_moved += worker.defrag_moved.read();
+        self.defrag_kept += worker.defrag_kept.read();
         self.nested_nanos += worker.nested_nanos.read();
         self.expiry_nanos += worker.expiry_nanos.read();
         self.expiry_stops += worker.expiry_stops.read();

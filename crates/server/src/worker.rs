@@ -11,6 +11,7 @@ use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::Pending;
 use crate::pubsub::Registry;
+use crate::residence::DefragSettings;
 use crate::saving::PutOff;
 use crate::saving::automatic::Begun;
 use crate::scripting::WorkerScripts;
@@ -36,12 +37,14 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+mod defragmenting;
 mod input;
 mod letters;
 mod running;
 mod tending;
 mod windows;
 
+use defragmenting::Sweep;
 use letters::go_on;
 use windows::Ahead;
 
@@ -76,6 +79,8 @@ pub struct Core {
     pub query_bytes_max: Cell<usize>,
     /// Unsent output that clients may have, as of this tick.
     pub output_limits: Cell<OutputLimits>,
+    /// `activedefrag`, as of this tick.
+    pub defrag: Cell<DefragSettings>,
     /// From which cost on a command is remembered, as of this tick.
     pub thresholds: Cell<Thresholds>,
     /// The version of the configuration that these are from.
@@ -146,6 +151,7 @@ pub struct Worker {
     /// ended the last time.
     sweep_due: Option<Instant>,
     waits_swept: u64,
+    sweep: Sweep,
 }
 
 impl Worker {
@@ -166,6 +172,7 @@ impl Worker {
                 limits: Cell::new(config.call_limits()),
                 query_bytes_max: Cell::new(config.query_buffer_limit_bytes),
                 output_limits: Cell::new(config.output_limits),
+                defrag: Cell::new(config.defrag),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
                 config_version: Cell::new(shared.config.version()),
                 restriction: Cell::new(shared.restriction()),
@@ -196,6 +203,7 @@ impl Worker {
             commands_counted: 0,
             sweep_due: None,
             waits_swept: 0,
+            sweep: Sweep::default(),
         }
     }
 }
@@ -213,6 +221,7 @@ impl Core {
         {
             self.config_version.set(version);
             let settings = self.shared.config.current();
+            self.defrag.set(settings.defrag);
             self.limits.set(self.call_limits());
             self.query_bytes_max.set(settings.query_buffer_limit_bytes);
             self.output_limits.set(settings.output_limits);
@@ -398,6 +407,7 @@ impl Service for Worker {
         if self.core.shared.takes_notice_of_excess() {
             self.make_room_everywhere(&turn);
         }
+        let defrag_due = self.tend_residence(&turn);
         let mut due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant >= due {
             let paused = self.core.shared.background_paused.load(Ordering::Relaxed);
@@ -414,7 +424,8 @@ impl Service for Worker {
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let mut wake = next_release.into_iter().chain(put_off_until).fold(due, Instant::min);
+        let sooner = next_release.into_iter().chain(put_off_until).chain(defrag_due);
+        let mut wake = sooner.fold(due, Instant::min);
         let pause_ends = self.core.pause.get().map(|pause| pause.until);
         if let Some(until) = pause_ends.into_iter().chain(wait_ends).min() {
             let millis = u64::try_from(until.0 - turn.now.0).unwrap_or(0);

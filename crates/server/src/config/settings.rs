@@ -1,6 +1,7 @@
 //! The typed settings: what the rest of the server reads.
 
 use crate::journal::JournalSettings;
+use crate::residence::DefragSettings;
 use crate::saving::automatic::AtTheEnd;
 use crate::saving::schedule::Schedule;
 use crate::session::Session;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub maxmemory_bytes: u64,
     /// What happens above that.
     pub eviction: EvictionSettings,
+    /// `activedefrag`.
+    pub defrag: DefragSettings,
     /// The log.
     pub log: LogSettings,
     /// The process.
@@ -141,10 +144,10 @@ impl Settings {
     }
 
     /// How much memory may be used.
-    fn memory_limit(&self) -> MemoryLimit {
+    pub fn memory_limit(&self) -> MemoryLimit {
         match self.maxmemory_bytes {
             0 => MemoryLimit::NONE,
-            bytes => MemoryLimit { bytes, policy: self.eviction.policy() },
+            bytes => MemoryLimit { bytes, policy: self.eviction.policy(), is_lowered: false },
         }
     }
 
@@ -193,6 +196,7 @@ impl Default for Settings {
             pinning: Pinning::Auto,
             maxmemory_bytes: 0,
             eviction: EvictionSettings::default(),
+            defrag: DefragSettings::default(),
             log: LogSettings::default(),
             process: ProcessSettings::default(),
             directory: PathBuf::new(),

@@ -167,6 +167,7 @@ static MEMORY: &[Field] = &[
     // What the allocator has in RAM is taken for what the process has.
     field("rss_overhead_ratio", |_| Ratio(1.0)),
     field("rss_overhead_bytes", |_| Signed(0)),
+    field("maxmemory_correction", |info| Count(info.shared.residence.correction().unsigned_abs())),
     field("mem_fragmentation_ratio", |info| Ratio(info.fragmentation_ratio())),
     field("mem_fragmentation_bytes", |info| {
         Signed(info.resident_bytes.cast_signed() - info.used_bytes().cast_signed())
@@ -181,7 +182,7 @@ static MEMORY: &[Field] = &[
     field("mem_aof_buffer", |info| Count(info.shared.journal.buffer_bytes())),
     field("mem_allocator", |info| Word(info.shared.identity.allocator)),
     field("mem_overhead_db_hashtable_rehashing", |_| Count(0)),
-    field("active_defrag_running", |_| Count(0)),
+    field("active_defrag_running", |info| Count(info.shared.residence.effort().into())),
     field("lazyfree_pending_objects", |info| Count(info.shards.garbage)),
     field("lazyfreed_objects", |info| Count(info.shards.freed_later)),
 ];
@@ -300,11 +301,11 @@ static STATS: &[Field] = &[
     field("total_forks", |_| Count(0)),
     field("migrate_cached_sockets", |_| Count(0)),
     field("slave_expires_tracked_keys", |_| Count(0)),
-    field("active_defrag_hits", |_| Count(0)),
-    field("active_defrag_misses", |_| Count(0)),
+    field("active_defrag_hits", |info| Count(info.totals.defrag_moved)),
+    field("active_defrag_misses", |info| Count(info.totals.defrag_kept)),
     field("active_defrag_key_hits", |_| Count(0)),
     field("active_defrag_key_misses", |_| Count(0)),
-    field("total_active_defrag_time", |_| Count(0)),
+    field("total_active_defrag_time", |info| Count(info.totals.defrag_nanos / 1_000_000)),
     field("current_active_defrag_time", |_| Count(0)),
     field("tracking_total_keys", |info| Count(info.shared.tracking.key_count() as u64)),
     field("tracking_total_items", |info| Count(info.shared.tracking.item_count() as u64)),

@@ -20,7 +20,7 @@ pub(crate) struct CpuTimes {
 }
 
 /// Memory of this process that is in RAM, in bytes.
-pub(super) fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     resident_bytes_of(&read("/proc/self/statm"))
 }
 

@@ -32,15 +32,23 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("lazyfree-lazy-user-del", "yes", "DEL frees in the background."),
     flag("lazyfree-lazy-user-flush", "yes", "FLUSHALL and FLUSHDB free in the background."),
     flag("activerehashing", "yes", "Tables grow in the background."),
-    flag("activedefrag", "no", "Moves values to give memory back to the system."),
+    flag("activedefrag", "no", "Moves values to give memory back, and keeps RSS near maxmemory.")
+        .sets(|to, value| to.defrag.is_on = value.is_yes()),
     memory("active-defrag-ignore-bytes", 1, LONG, "100mb", "Waste below which nothing is moved.")
-        .unit("bytes"),
+        .unit("bytes")
+        .sets(|to, value| to.defrag.ignored_bytes = value.number()),
     number("active-defrag-threshold-lower", 0, 1000, "10", "Waste from which values are moved.")
-        .unit("percent"),
+        .unit("percent")
+        .sets(|to, value| to.defrag.lower_percent = value.number()),
     number("active-defrag-threshold-upper", 0, 1000, "100", "Waste at which most effort is made.")
-        .unit("percent"),
-    number("active-defrag-cycle-min", 1, 99, "1", "Least processor time for it.").unit("percent"),
-    number("active-defrag-cycle-max", 1, 99, "25", "Most processor time for it.").unit("percent"),
+        .unit("percent")
+        .sets(|to, value| to.defrag.upper_percent = value.number()),
+    number("active-defrag-cycle-min", 1, 99, "1", "Least processor time for it.")
+        .unit("percent")
+        .sets(|to, value| to.defrag.effort_min = value.number()),
+    number("active-defrag-cycle-max", 1, 99, "25", "Most processor time for it.")
+        .unit("percent")
+        .sets(|to, value| to.defrag.effort_max = value.number()),
     number("active-defrag-cycle-us", 0, 100_000, "500", "Time of one round.").unit("microseconds"),
     number("active-defrag-max-scan-fields", 1, LONG, "1000", "Fields moved in one go."),
     flag("jemalloc-bg-thread", "yes", "The allocator of Redis cleans up in a thread."),
