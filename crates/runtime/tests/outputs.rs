@@ -85,7 +85,7 @@ impl Service for Echo {
     /// As a service does that first looks at the input of all, and then serves it.
     fn receive_all(&mut self, arrivals: &mut Arrivals<'_, Self>) {
         for place in 0..arrivals.len() {
-            let (_, io) = arrivals.at(place);
+            let ((), io) = arrivals.at(place);
             assert!(!io.input.is_empty());
         }
         for place in 0..arrivals.len() {
