@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let bad: [&[u8]; 14] = [
+        let bad: [&[u8]; 15] = [
             b"",
             b"\x00",
             b"\x63\x00",
@@ -398,6 +398,8 @@ mod tests {
             // No number.
             b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f",
             b"\x03\x01\x01a\xfd",
+            // A length of 1 written as a long one.
+            b"\x09\x0b\x01\xfe\x01\0\0\0a\x01\x001\xff",
             // Declares four thousand million elements.
             b"\x02\x80\xff\xff\xff\xff\x01a",
         ];

@@ -4,8 +4,8 @@
 //! count, 1 | length, field, length, unused, value, unused bytes | ... | ff
 //! ```
 //!
-//! A length is a byte up to 253, or fe and 4 bytes, little-endian. The count is 254 where there are as
-//! many or more.
+//! A length is a byte up to 253, or fe and 4 bytes, little-endian, which is for longer ones alone: servers differ in
+//! what they make of a short one there (CVE-2026-25243). The count is 254 where there are as many or more.
 
 use crate::reader::{Corrupt, Reader};
 
@@ -40,7 +40,11 @@ fn length(reader: &mut Reader<'_>) -> Result<Option<usize>, Corrupt> {
         END => None,
         WIDE => {
             let len = u32::from_le_bytes(reader.array()?);
-            Some(usize::try_from(len).map_err(|_| reader.corrupt())?)
+            let len = usize::try_from(len).map_err(|_| reader.corrupt())?;
+            if len < usize::from(WIDE) {
+                return Err(reader.corrupt());
+            }
+            Some(len)
         }
         short => Some(usize::from(short)),
     })

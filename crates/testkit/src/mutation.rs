@@ -1,9 +1,12 @@
-//! Driving a fuzz target's entry point with random and mutated inputs, for a bounded time.
+//! Driving a fuzz target's entry point with random and mutated inputs, for a bounded time or so many bytes.
 //!
 //! No coverage guides it, so it finds less than a real fuzzer does; but it runs with every test run,
 //! with another seed each time, so the entry points cannot rot and each run looks somewhere else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -13,6 +16,12 @@ pub const SEED_VARIABLE: &str = "DARTER_FUZZ_SEED";
 
 /// How long each entry point is driven, in milliseconds.
 pub const TIME_VARIABLE: &str = "DARTER_FUZZ_MILLIS";
+
+/// Drives each entry point until it was shown so many bytes, instead of for a time.
+pub const BYTES_VARIABLE: &str = "DARTER_FUZZ_BYTES";
+
+/// An input that takes so long hangs, however busy the machine is.
+const HANGING: Duration = Duration::from_secs(60);
 
 const MILLIS_DEFAULT: u64 = 1500;
 const INPUT_BYTES_MAX: usize = 4096;
@@ -45,21 +54,52 @@ fn drive_with(
 ) -> u64 {
     let seed = number(SEED_VARIABLE).unwrap_or_else(|| fastrand::u64(..));
     let time = Duration::from_millis(number(TIME_VARIABLE).unwrap_or(MILLIS_DEFAULT));
+    let bytes_wanted = number(BYTES_VARIABLE);
     eprintln!("{name}: {SEED_VARIABLE}={seed}");
     let mut random = Rng::with_seed(seed);
+    let watch = watch(format!("{name}, seed {seed}"));
     let deadline = Instant::now() + time;
-    let (mut count, mut bytes) = (0, 0);
-    while Instant::now() < deadline {
+    let (mut count, mut bytes, mut slowest) = (0_u64, 0_u64, Duration::ZERO);
+    let mut now = Instant::now();
+    while bytes_wanted.map_or(now < deadline, |wanted| bytes < wanted) {
         let input = input(&mut random);
+        let started = Instant::now();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| entry(&input))) {
             eprintln!("{name}: input {count} of seed {seed}: \"{}\"", input.escape_ascii());
             resume_unwind(panic);
         }
+        now = Instant::now();
+        slowest = slowest.max(now - started);
         count += 1;
-        bytes += input.len();
+        bytes += u64::try_from(input.len()).unwrap_or(u64::MAX);
+        if count.is_multiple_of(INPUTS_PER_SIGN) {
+            watch.send(count).expect("it waits for as long as this is there");
+        }
     }
-    eprintln!("{name}: {count} inputs of {bytes} bytes");
+    eprintln!("{name}: {count} inputs of {bytes} bytes, the slowest in {slowest:?}");
     count
+}
+
+/// Inputs between two signs of life.
+const INPUTS_PER_SIGN: u64 = 64;
+
+/// Ends the process when no sign of life comes for too long. It ends with what it gives.
+fn watch(what: String) -> Sender<u64> {
+    let (signs, watched) = mpsc::channel();
+    thread::spawn(move || {
+        let mut count = 0;
+        loop {
+            match watched.recv_timeout(HANGING) {
+                Ok(reached) => count = reached,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    eprintln!("{what}: input {count} or one of the next {INPUTS_PER_SIGN} hangs");
+                    process::abort();
+                }
+            }
+        }
+    });
+    signs
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -86,7 +126,9 @@ fn input(random: &mut Rng, seeds: &[&[u8]]) -> Vec<u8> {
 }
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut Rng) {
-    const TELLING: &[u8] = b"\r\n$*:+-_,#!=(%~>|0919\0\xff";
+    // What ends and begins things in RESP, and lengths in RDB at which something else begins.
+    const TELLING: &[u8] =
+        b"\r\n$*:+-_,#!=(%~>|0919\0\x01\x3f\x40\x7f\x80\x81\xc0\xc3\xe0\xf0\xfe\xff";
     if bytes.is_empty() {
         return;
     }

@@ -28,6 +28,9 @@ struct Options {
     /// Also transactions, and every command that the reference documents.
     #[arg(long)]
     documented: bool,
+    /// Go on with the next seed after a difference. At the end, only the commands of seeds without one are counted.
+    #[arg(long)]
+    keep_going: bool,
     /// The server that is right.
     #[arg(long, default_value = "redis-server")]
     reference: String,
@@ -68,19 +71,29 @@ fn fuzz(options: &Options, spec: &ServerSpec) -> Result<(), String> {
     let started = Instant::now();
     let limit = options.seconds.map(Duration::from_secs);
     let commands = if limit.is_some() { ROUND } else { options.commands };
-    let mut sent = 0;
+    let (mut sent, mut seeds, mut differences) = (0, 0_u64, 0_u64);
     loop {
         let run = if options.documented {
             run_documented(pair, seed, commands)
         } else {
             run(pair, seed, commands)
         };
-        sent += run.map_err(|mismatch| format!("{}: {mismatch}", spec.name))?;
+        match run {
+            Ok(commands) => (sent, seeds) = (sent + commands, seeds + 1),
+            Err(mismatch) if options.keep_going => {
+                println!("{}: {mismatch}", spec.name);
+                differences += 1;
+            }
+            Err(mismatch) => return Err(format!("{}: {mismatch}", spec.name)),
+        }
         if limit.is_none_or(|limit| started.elapsed() >= limit) {
             break;
         }
         seed += 1;
     }
-    println!("{}: {sent} commands up to seed {seed}, no difference", spec.name);
-    Ok(())
+    println!("{}: {sent} commands of {seeds} seeds up to {seed}, no difference", spec.name);
+    if differences == 0 {
+        return Ok(());
+    }
+    Err(format!("{}: {differences} seeds with a difference", spec.name))
 }

@@ -213,7 +213,7 @@ fn without_idle<'a>(entries: &'a Value) -> Option<Vec<[&'a Value; 3]>> {
 }
 
 /// Whether the two are the same if numbers are compared as such.
-fn same_but_for_numbers(reference: &Value, subject: &Value) -> bool {
+pub(super) fn same_but_for_numbers(reference: &Value, subject: &Value) -> bool {
     if let (Some(reference), Some(subject)) = (reference.elements(), subject.elements()) {
         return reference.len() == subject.len()
             && reference.iter().zip(subject).all(|(a, b)| same_but_for_numbers(a, b));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::compare::TOLERANCE_MS;
+use super::compare::{TOLERANCE_MS, same_but_for_numbers};
 use crate::request::words;
 use crate::transcript::notation::render;
 use crate::{Client, ClientError, Value};
@@ -32,14 +32,23 @@ impl Entry {
 
     fn matches(&self, other: &Self) -> bool {
         self.kind == other.kind
-            && self.value == other.value
-            && self.digest == other.digest
+            && self.has_same_value(other)
             && self.groups == other.groups
             && (same_encoding(&self.encoding, &other.encoding) && !self.is_hash()
                 || self.encoding == other.encoding)
             && (self.expires_at == -1) == (other.expires_at == -1)
             && latest(self.expires_at).abs_diff(latest(other.expires_at))
                 <= TOLERANCE_MS.unsigned_abs()
+    }
+
+    /// Scores may be printed in two ways, in digests as well; then they are equal as numbers.
+    fn has_same_value(&self, other: &Self) -> bool {
+        let is_sorted_set = self.kind.text() == Some(b"zset");
+        if self.value == other.value {
+            self.digest == other.digest
+        } else {
+            is_sorted_set && same_but_for_numbers(&self.value, &other.value)
+        }
     }
 }
 
