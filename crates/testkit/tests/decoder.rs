@@ -53,7 +53,7 @@ static ALLOCATOR: Counting = Counting;
 /// What decoding `len` bytes may take: some tables, and what LZF and the forms of small elements make of a byte (88,
 /// and about as many again). A count that is believed would be thousands of millions.
 const fn allowed(len: usize) -> usize {
-    const BASE: usize = 1 << 20;
+    const BASE: usize = 256 << 10;
     const PER_BYTE: usize = 1 << 10;
     BASE + len * PER_BYTE
 }
