@@ -47,7 +47,7 @@ fn hrandfield(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if call.args.len() == 2 {
         let mut keyspace = call.keyspace(view, &key);
         let hash = keyspace.read_collection::<Hash>(&key)?;
-        match hash.and_then(|hash| hash.random(random.next(), now_ms)) {
+        match hash.and_then(|hash| draw(hash, &mut random, now_ms)) {
             Some(field) => write_item(&mut call.reply, field.name),
             None => call.reply.null(),
         }
@@ -72,8 +72,7 @@ fn hrandfield(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         written += 1;
     };
     if count < 0 {
-        // It may find none when most of them have expired.
-        (0..wanted).map_while(|_| hash.random(random.next(), now_ms)).for_each(&mut write);
+        (0..wanted).map_while(|_| draw(hash, &mut random, now_ms)).for_each(&mut write);
     } else {
         sample(hash, wanted, now_ms, &mut random, write);
     }
@@ -128,6 +127,30 @@ fn draws(hash: &Hash, wanted: usize) -> bool {
     !hash.is_packed() && wanted.saturating_mul(DRAW_SHARE) <= hash.len()
 }
 
+/// How many fields have not expired. O(1) while none has, else O(N).
+fn living(hash: &Hash, now_ms: i64) -> usize {
+    if hash.next_deadline().is_none_or(|deadline| deadline.millis() > now_ms) {
+        return hash.len();
+    }
+    let mut count = 0;
+    hash.for_each(now_ms, |_| count += 1);
+    count
+}
+
+/// A field that has not expired, if there is one. O(1) unless most of them have, then O(N).
+fn draw<'h>(hash: &'h Hash, random: &mut Random, now_ms: i64) -> Option<FieldRef<'h>> {
+    hash.random(random.next(), now_ms).or_else(|| {
+        let mut chance = Chance::new(1, living(hash, now_ms), random.next());
+        let mut drawn = None;
+        hash.for_each(now_ms, |field| {
+            if drawn.is_none() && chance.takes() {
+                drawn = Some(field);
+            }
+        });
+        drawn
+    })
+}
+
 /// Hands `wanted` different fields to `emit`, at most as many as there are, every choice of them equally
 /// likely.
 fn sample<'h>(
@@ -137,8 +160,9 @@ fn sample<'h>(
     random: &mut Random,
     mut emit: impl FnMut(FieldRef<'h>),
 ) {
-    if !draws(hash, wanted) {
-        let mut chance = Chance::new(wanted, hash.len(), random.next());
+    let living = living(hash, now_ms);
+    if !draws(hash, wanted) || living < hash.len() {
+        let mut chance = Chance::new(wanted, living, random.next());
         hash.for_each(now_ms, |field| {
             if chance.takes() {
                 emit(field);
@@ -176,10 +200,11 @@ struct Sample {
 
 impl Read for Sample {
     type Collection = Hash;
-    type At = Option<(u64, Chance)>;
+    /// What chance there is becomes known in the first slice; before, it is what it comes from.
+    type At = Option<(u64, Result<Chance, u64>)>;
 
-    fn begin(&self, hash: &Hash, random: u64) -> Self::At {
-        Some((0, Chance::new(self.wanted, hash.len(), random)))
+    fn begin(&self, _: &Hash, random: u64) -> Self::At {
+        Some((0, Err(random)))
     }
 
     fn read(
@@ -190,7 +215,9 @@ impl Read for Sample {
         reply: &mut ReplyWriter<'_>,
         written: &mut usize,
     ) -> Option<Self::At> {
-        let (boundary, mut chance) = at?;
+        let (boundary, chance) = at?;
+        let mut chance =
+            chance.unwrap_or_else(|random| Chance::new(self.wanted, living(hash, now.0), random));
         let (mut passed, mut taken) = (0, 0);
         let next = read_steps(boundary, &mut passed, |from, passed| {
             hash.for_each_slice(from, now.0, |field| {
@@ -202,7 +229,7 @@ impl Read for Sample {
             })
         });
         *written += taken;
-        next.map(|boundary| Some((boundary, chance)))
+        next.map(|boundary| Some((boundary, Ok(chance))))
     }
 
     fn head(&self, reply: &mut ReplyWriter<'_>, count: usize) {
@@ -265,6 +292,29 @@ mod tests {
             HRANDFIELD h 1          => *1 $1 a
             ",
         );
+    }
+
+    #[test]
+    fn fields_that_have_expired_are_not_counted() {
+        for (gone, left) in [(5, 4), (500, 3)] {
+            let mut bench = Bench::new(1);
+            for field in 0..gone {
+                bench.run(&format!("HSETEX h PX 1 FIELDS 1 gone:{field} v"));
+            }
+            for field in 0..left {
+                bench.run(&format!("HSET h left:{field} v"));
+            }
+            bench.now.0 += 1000;
+            for count in [1, 2, left, left + 1] {
+                for _ in 0..20 {
+                    let names = names_in(&bench.run(&format!("HRANDFIELD h {count}")));
+                    assert_eq!(names.len(), count.min(left), "{count} of {left}");
+                    assert!(names.iter().all(|name| name.starts_with("left:")), "{names:?}");
+                }
+            }
+            assert_eq!(names_in(&bench.run("HRANDFIELD h -10")).len(), 10);
+            assert!(bench.run("HRANDFIELD h").starts_with(b"$6"), "one that is left");
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Grammar {
         };
         let mut command = documented.unwrap_or_else(|| self.ruled_command());
         let may_be_spoilt =
-            may_be_spoilt(&command) && !(self.in_transaction && has_more_arguments_now(&command));
+            may_be_spoilt(&command) && !(self.in_transaction && has_another_arity_now(&command));
         if self.rng.u8(0..12) == 0 && may_be_spoilt {
             self.spoil(&mut command);
         }
@@ -399,10 +399,12 @@ fn may_be_spoilt(command: &Command) -> bool {
     !pops_any && !is_lexical
 }
 
-/// Whether later versions take one argument more, so that what is refused when it is queued there runs here, and
-/// fails alone.
-fn has_more_arguments_now(command: &Command) -> bool {
-    ["ZRANK", "ZREVRANK"].iter().any(|name| command[0].eq_ignore_ascii_case(name.as_bytes()))
+/// Whether later versions take one argument more, or less, so that what is refused when it is queued there runs
+/// here, and fails alone.
+fn has_another_arity_now(command: &Command) -> bool {
+    ["COMMAND", "ZRANK", "ZREVRANK"]
+        .iter()
+        .any(|name| command[0].eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// A kind of command.

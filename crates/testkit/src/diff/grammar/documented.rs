@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Grammar, has_more_arguments_now};
+use super::{Grammar, has_another_arity_now};
 use crate::diff::documented::{Argument, Kind, Shape};
 use crate::request::Command;
 
@@ -54,7 +54,7 @@ impl Grammar {
         let shape = documented.shapes.get(self.rng.usize(0..documented.shapes.len().max(1)))?;
         let name = String::from_utf8_lossy(&shape.name.join(&b' ')).into_owned();
         let is_elsewhere = ELSEWHERE.contains(&&*name);
-        if self.one_in(12) && !(self.in_transaction && has_more_arguments_now(&shape.name)) {
+        if self.one_in(12) && !(self.in_transaction && has_another_arity_now(&shape.name)) {
             return self.with_wrong_arity(shape);
         }
         // What waits does so in a transaction only, where it does not.
