@@ -32,6 +32,8 @@ const ELSEWHERE: &[&str] = &[
     "XINFO HELP",
     "XINFO CONSUMERS",
     "XINFO STREAM",
+    // Since Redis 7.2 not to before an entry that was deleted.
+    "XSETID",
 ];
 
 /// What means nothing but over members of one score, about which own rules are, or makes ids from the clock.
