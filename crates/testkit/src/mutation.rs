@@ -21,7 +21,7 @@ pub const TIME_VARIABLE: &str = "DARTER_FUZZ_MILLIS";
 pub const BYTES_VARIABLE: &str = "DARTER_FUZZ_BYTES";
 
 /// An input that takes so long hangs, however busy the machine is.
-const HANGING: Duration = Duration::from_secs(60);
+const HANGING: Duration = Duration::from_mins(1);
 
 const MILLIS_DEFAULT: u64 = 1500;
 const INPUT_BYTES_MAX: usize = 4096;
