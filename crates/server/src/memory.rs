@@ -251,9 +251,13 @@ impl Shared {
 
     /// Whether memory is short and nothing can be evicted.
     pub fn is_out_of_memory(&self, limit: &MemoryLimit) -> bool {
-        limit.is_set()
-            && self.allotments.free(limit) < 0
-            && !(limit.policy.is_some() && self.allotments.can_evict())
+        let is_short = || limit.is_set() && self.allotments.free(limit) < 0;
+        if !is_short() || (limit.policy.is_some() && self.allotments.can_evict()) {
+            return false;
+        }
+        // Buffers may have been freed since they were looked at.
+        self.note_buffers();
+        is_short()
     }
 }
 
