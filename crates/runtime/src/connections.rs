@@ -149,6 +149,11 @@ impl<'a, S: Service> Connections<'a, S> {
         self.network.buffer_bytes()
     }
 
+    /// Memory of all connections' buffers. Kept up to date: O(1).
+    pub fn connection_bytes(&self) -> usize {
+        self.network.connection_bytes()
+    }
+
     /// Times a connection's output was sent, all of it or some, since the worker was started.
     pub fn sends(&self) -> u64 {
         self.network.sends

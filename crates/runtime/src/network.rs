@@ -745,6 +745,11 @@ impl<S: Service> Network<S> {
         true
     }
 
+    /// Memory of all connections' buffers.
+    pub(crate) const fn connection_bytes(&self) -> usize {
+        self.buffer_bytes
+    }
+
     /// Memory of all connections' buffers and of the worker's own.
     pub(crate) fn buffer_bytes(&self) -> usize {
         let spares: usize = self.spares.iter().map(Outgoing::memory_bytes).sum();

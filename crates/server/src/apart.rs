@@ -85,6 +85,7 @@ impl ServedApart {
             | Mail::Transferred { .. }
             | Mail::Saved { .. }
             | Mail::Synced
+            | Mail::LookAtClients
             | Mail::Answer { .. } => false,
         }
     }

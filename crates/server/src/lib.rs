@@ -16,6 +16,7 @@ pub mod apart;
 pub mod barrier;
 pub mod blocking;
 pub mod caller;
+pub mod client_memory;
 pub mod commands;
 pub mod config;
 mod delay;

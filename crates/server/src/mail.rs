@@ -43,6 +43,8 @@ pub enum Mail {
     Saved { to: ConnectionId, succeeded: bool },
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
+    /// All clients take too much memory, and it may be for the receiver to close some.
+    LookAtClients,
     /// The answer, to the client that asked.
     Answer { to: ConnectionId, answer: Answer },
 }

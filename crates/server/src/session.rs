@@ -103,7 +103,7 @@ pub struct Facts {
     pub lib_name: Vec<u8>,
     /// `CLIENT SETINFO LIB-VER`.
     pub lib_version: Vec<u8>,
-    /// `CLIENT NO-EVICT`: its buffers are not counted when clients are closed for memory.
+    /// `CLIENT NO-EVICT`: it stays when clients are closed for memory.
     pub no_evict: bool,
     /// `CLIENT NO-TOUCH`: its reads do not make keys look used.
     pub no_touch: bool,

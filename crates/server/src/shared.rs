@@ -1,5 +1,6 @@
 //! What all workers share: the cells, the command table, the configuration, the counters.
 
+use crate::client_memory::ClientMemory;
 use crate::config::rewrite::Rewriter;
 use crate::config::{ConfigStore, Settings};
 use crate::histogram::Histogram;
@@ -98,6 +99,8 @@ pub struct Shared {
     pub(crate) allotments: Allotments,
     /// What memory the process really takes.
     pub(crate) residence: Residence,
+    /// Which clients may be closed for memory.
+    pub(crate) client_memory: ClientMemory,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: AtomicBool,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
@@ -219,6 +222,7 @@ impl Shared {
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
             residence: Residence::default(),
+            client_memory: ClientMemory::new(router.worker_count().into()),
             active_expire: AtomicBool::new(true),
             skips_checksums: AtomicBool::new(false),
             stopwatch: Stopwatch::new(),
@@ -338,6 +342,11 @@ impl Shared {
     pub fn buffer_bytes(&self) -> u64 {
         let workers = self.statistics.iter();
         workers.map(|worker| worker.buffer_bytes.read() + worker.queued_bytes.read()).sum()
+    }
+
+    /// Memory of all clients, while `maxmemory-clients` is set.
+    pub fn client_bytes(&self) -> u64 {
+        self.statistics.iter().map(|worker| worker.client_bytes.read()).sum()
     }
 
     /// Notes what a shard uses.

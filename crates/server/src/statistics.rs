@@ -85,6 +85,8 @@ pub struct WorkerStatistics {
     pub connections_overflowed: Counter,
     /// Connections closed for more unsent output than `client-output-buffer-limit`.
     pub connections_unread: Counter,
+    /// Clients closed because all together took more memory than `maxmemory-clients`.
+    pub clients_evicted: Counter,
     /// Error replies.
     pub errors: Counter,
     /// Operations whose shard was out, left in its inbox.
@@ -125,6 +127,8 @@ pub struct WorkerStatistics {
     pub tick_commands_max: Maximum,
     /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
+    /// Memory of clients while `maxmemory-clients` is set, as of the latest tick, in bytes. A level.
+    pub client_bytes: Counter,
     /// Memory of commands that clients have queued since MULTI, in bytes. A level.
     pub queued_bytes: Counter,
     /// Clients that watch keys. A level.
@@ -176,6 +180,7 @@ impl WorkerStatistics {
             connections_closed: Counter::default(),
             connections_overflowed: Counter::default(),
             connections_unread: Counter::default(),
+            clients_evicted: Counter::default(),
             errors: Counter::default(),
             posted: Counter::default(),
             coordinated: Counter::default(),
@@ -196,6 +201,7 @@ impl WorkerStatistics {
             tick_nanos_max: Maximum::default(),
             tick_commands_max: Maximum::default(),
             buffer_bytes: Counter::default(),
+            client_bytes: Counter::default(),
             queued_bytes: Counter::default(),
             watching_clients: Counter::default(),
             blocked_clients: Counter::default(),
@@ -332,6 +338,7 @@ pub struct Totals {
     pub connections_closed: u64,
     pub connections_overflowed: u64,
     pub connections_unread: u64,
+    pub clients_evicted: u64,
     pub errors: u64,
     pub posted: u64,
     pub coordinated: u64,
@@ -386,6 +393,7 @@ impl Totals {
             connections_closed: self.connections_closed - earlier.connections_closed,
             connections_overflowed: self.connections_overflowed - earlier.connections_overflowed,
             connections_unread: self.connections_unread - earlier.connections_unread,
+            clients_evicted: self.clients_evicted - earlier.clients_evicted,
             errors: self.errors - earlier.errors,
             posted: self.posted - earlier.posted,
             coordinated: self.coordinated - earlier.coordinated,
@@ -430,6 +438,7 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.connections_closed += worker.connections_closed.read();
         self.connections_overflowed += worker.connections_overflowed.read();
         self.connections_unread += worker.connections_unread.read();
+        self.clients_evicted += worker.clients_evicted.read();
         self.errors += worker.errors.read();
         self.posted += worker.posted.read();
         self.coordinated += worker.coordinated.read();

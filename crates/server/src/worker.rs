@@ -37,6 +37,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+mod closing;
 mod defragmenting;
 mod input;
 mod letters;
@@ -44,6 +45,7 @@ mod running;
 mod tending;
 mod windows;
 
+use closing::ClientsLooked;
 use defragmenting::Sweep;
 use letters::go_on;
 use windows::Ahead;
@@ -79,6 +81,8 @@ pub struct Core {
     pub query_bytes_max: Cell<usize>,
     /// Unsent output that clients may have, as of this tick.
     pub output_limits: Cell<OutputLimits>,
+    /// Memory that all clients may take, as of this tick; `None`: any.
+    pub client_bytes_max: Cell<Option<u64>>,
     /// `activedefrag`, as of this tick.
     pub defrag: Cell<DefragSettings>,
     /// From which cost on a command is remembered, as of this tick.
@@ -152,6 +156,7 @@ pub struct Worker {
     sweep_due: Option<Instant>,
     waits_swept: u64,
     sweep: Sweep,
+    clients_looked: ClientsLooked,
 }
 
 impl Worker {
@@ -172,6 +177,7 @@ impl Worker {
                 limits: Cell::new(config.call_limits()),
                 query_bytes_max: Cell::new(config.query_buffer_limit_bytes),
                 output_limits: Cell::new(config.output_limits),
+                client_bytes_max: Cell::new(config.client_bytes_max()),
                 defrag: Cell::new(config.defrag),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
                 config_version: Cell::new(shared.config.version()),
@@ -204,6 +210,7 @@ impl Worker {
             sweep_due: None,
             waits_swept: 0,
             sweep: Sweep::default(),
+            clients_looked: ClientsLooked::default(),
         }
     }
 }
@@ -225,6 +232,7 @@ impl Core {
             self.limits.set(self.call_limits());
             self.query_bytes_max.set(settings.query_buffer_limit_bytes);
             self.output_limits.set(settings.output_limits);
+            self.client_bytes_max.set(settings.client_bytes_max());
             self.busy_script_nanos.set(settings.busy_script_nanos());
             self.thresholds.set(Thresholds::new(&settings.watch));
             self.shared.journal.follow(self.shared, &settings);
@@ -359,6 +367,7 @@ impl Service for Worker {
                 self.core.look_at_log_waits(connections);
             }
             Mail::Saved { to, succeeded } => self.core.saved(to, succeeded, connections),
+            Mail::LookAtClients => self.look_at_clients(connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
@@ -393,6 +402,7 @@ impl Service for Worker {
         let turn = *connections.turn();
         self.count_tick(connections);
         self.core.follow_settings();
+        self.limit_client_memory(connections);
         self.core.restriction.set(self.core.shared.restriction());
         self.core.shared.journal.write_out(&self.core.shared.stopwatch);
         if let Some(pause) = self.core.pause.get()

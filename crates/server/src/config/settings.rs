@@ -1,5 +1,6 @@
 //! The typed settings: what the rest of the server reads.
 
+use crate::client_memory::ClientMemoryLimit;
 use crate::journal::JournalSettings;
 use crate::residence::DefragSettings;
 use crate::saving::automatic::AtTheEnd;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub query_buffer_limit_bytes: usize,
     /// Unsent output of one connection above which it is closed.
     pub output_limits: OutputLimits,
+    /// Memory that all clients may take.
+    pub client_memory: ClientMemoryLimit,
     /// Password of the default user; empty: none.
     pub requirepass: Vec<u8>,
     /// Worker threads; `None`: one per processor.
@@ -151,6 +154,11 @@ impl Settings {
         }
     }
 
+    /// How much memory all clients may take, in bytes; `None`: any.
+    pub fn client_bytes_max(&self) -> Option<u64> {
+        self.client_memory.bytes(self.maxmemory_bytes)
+    }
+
     /// What requests of a client that has just connected may be made of.
     pub fn request_limits(&self) -> Limits {
         Limits { unauthenticated: self.has_password(), ..self.authenticated_limits() }
@@ -188,6 +196,7 @@ impl Default for Settings {
             proto_max_bulk_len: 0,
             query_buffer_limit_bytes: 0,
             output_limits: OutputLimits::default(),
+            client_memory: ClientMemoryLimit::default(),
             requirepass: Vec::new(),
             workers: None,
             shards: None,

@@ -49,6 +49,12 @@ impl Subscriptions {
         }
     }
 
+    /// Bytes of memory, without the names. O(1).
+    pub fn memory_bytes(&self) -> usize {
+        let sets = [&self.channels, &self.patterns, &self.shard_channels];
+        size_of::<Self>() + sets.map(HashSet::allocation_size).iter().sum::<usize>()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.channels.is_empty() && self.patterns.is_empty() && self.shard_channels.is_empty()

@@ -1,5 +1,7 @@
 //! How one client is tracked.
 
+use darter_structures::good_size;
+
 /// Whether the keys of the next command are remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Remember {
@@ -62,6 +64,12 @@ pub struct Tracking {
 }
 
 impl Tracking {
+    /// Bytes of memory. O(prefixes).
+    pub fn memory_bytes(&self) -> usize {
+        let prefixes = self.prefixes.iter().map(|prefix| good_size(prefix.len())).sum::<usize>();
+        size_of::<Self>() + self.prefixes.capacity() * size_of::<Box<[u8]>>() + prefixes
+    }
+
     /// What is remembered unless the client says more.
     pub fn remember(&self) -> Remember {
         match self.mode {

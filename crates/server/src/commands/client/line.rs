@@ -79,6 +79,26 @@ pub fn age_seconds(session: &Session, now: UnixMillis) -> i64 {
     ((now.0 - session.facts.connected_at.0) / 1000).max(0)
 }
 
+/// Memory that a client takes: its buffers, what it has queued, watches and subscribes to. Names of channels and patterns
+/// belong to all who subscribe to them.
+pub fn memory_bytes(session: &Session, info: &ConnectionInfo) -> usize {
+    let facts = &*session.facts;
+    let subscriptions = facts.subscriptions.as_ref().map_or(0, |held| held.memory_bytes());
+    let tracking = facts.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes());
+    info.memory_bytes
+        + size_of::<Session>()
+        + size_of_val(facts)
+        + transaction_bytes(session)
+        + subscriptions
+        + tracking
+}
+
+/// What of that is queued commands and watched keys.
+fn transaction_bytes(session: &Session) -> usize {
+    let queued = session.transaction.as_ref().map_or(0, |queue| queue.bytes());
+    queued + session.facts.watches.memory_bytes()
+}
+
 /// The line, without its end. The fields and their order are Valkey 9's. What Darter does not have
 /// (a static reply buffer, arguments kept apart) is 0. Redis keeps the first 16 KiB of output
 /// apart (`obl`) and limits what is beyond (`omem`, in `oll` blocks): so many bytes are shown there.
@@ -92,14 +112,12 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
     // Redis counts what is queued, or that nothing is.
     let transaction = session.transaction.as_ref();
     let queued = transaction.map_or("-1".to_owned(), |queue| queue.commands().len().to_string());
-    let transaction_bytes =
-        transaction.map_or(0, |queue| queue.bytes()) + facts.watches.memory_bytes();
     let mut line = String::with_capacity(320);
     let written = write!(
         line,
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
          flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={queued} watch={watched} qbuf={qbuf} \
-         qbuf-free=0 argv-mem=0 multi-mem={transaction_bytes} rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
+         qbuf-free=0 argv-mem=0 multi-mem={transaction} rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
          tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir={redirect} resp={resp} \
          lib-name={lib_name} lib-ver={lib_version} tot-net-in={received} tot-net-out={sent} \
          tot-cmds={commands}",
@@ -121,7 +139,8 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         direct = info.unsent_bytes - info.limited_bytes(),
         listed = info.limited_bytes().div_ceil(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES),
         limited = info.limited_bytes(),
-        memory = info.memory_bytes + size_of::<Session>() + size_of_val(facts) + transaction_bytes,
+        transaction = transaction_bytes(session),
+        memory = memory_bytes(session, info),
         watched = facts.watches.len(),
         lib_name = lossy(&facts.lib_name),
         lib_version = lossy(&facts.lib_version),

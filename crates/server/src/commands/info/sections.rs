@@ -288,7 +288,7 @@ static STATS: &[Field] = &[
     field("expired_time_cap_reached_count", |info| Count(info.totals.expiry_stops)),
     field("expire_cycle_cpu_milliseconds", |info| Count(info.totals.expiry_nanos / 1_000_000)),
     field("evicted_keys", |info| Count(info.shards.evicted)),
-    field("evicted_clients", |_| Count(0)),
+    field("evicted_clients", |info| Count(info.totals.clients_evicted)),
     field("evicted_scripts", |info| Count(info.scripts.evicted)),
     field("total_eviction_exceeded_time", |_| Count(0)),
     field("current_eviction_exceeded_time", |_| Count(0)),

@@ -1,5 +1,6 @@
 //! What clients may do and hold.
 
+use crate::client_memory::ClientMemoryLimit;
 use crate::config::parameter::{
     INT, LONG, Parameter, Rewrite, choice, flag, memory, number, of_kind, text, words,
 };
@@ -43,8 +44,9 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "maxmemory-clients",
         Kind::MemoryOrPercent { percent_max: 100 },
         "0",
-        "Memory of all clients' buffers above which some are closed.",
-    ),
+        "Memory of all clients above which the largest are closed; 0: none. A percentage is one of maxmemory. At least 128kb.",
+    )
+    .sets(|to, value| to.client_memory = ClientMemoryLimit::of_number(value.number())),
     text("aclfile", "", "File of users.")
         .at_start()
         .rewrite(Rewrite::Line)

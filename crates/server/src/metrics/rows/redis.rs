@@ -416,6 +416,11 @@ pub(in crate::metrics) static STATISTICS: &[Row] = &[
         Info("expired_keys"),
     ),
     Row::counter("redis_evicted_keys_total", "Keys deleted to make room.", Info("evicted_keys")),
+    Row::counter(
+        "redis_evicted_clients_total",
+        "Clients closed because all together took too much memory.",
+        Info("evicted_clients"),
+    ),
     Row::counter("redis_keyspace_hits_total", "Reads that found their key.", Info("keyspace_hits")),
     Row::counter("redis_keyspace_misses_total", "Reads that did not.", Info("keyspace_misses")),
     Row::gauge(
