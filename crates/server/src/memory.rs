@@ -159,7 +159,7 @@ impl Shared {
         if shard.garbage_len() > 0 {
             shard.collect_garbage(GARBAGE_PER_WRITE);
         }
-        let Some(policy) = limit.policy else { return false };
+        let Some(policy) = limit.policy else { return self.is_room_after_all(limit, shard) };
         self.evict(limit, &policy, shard, now, KEYS_PER_WRITE);
         if self.shortage(limit, shard) <= 0 {
             return true;
@@ -167,13 +167,21 @@ impl Shared {
         // What this write cannot free, other shards free, or later ones.
         self.note_evictable(&policy, shard);
         if !self.allotments.can_evict() {
-            return false;
+            return self.is_room_after_all(limit, shard);
         }
         let missing = live_bytes(shard) - shard.allotted_bytes;
         if missing > 0 {
             self.allotments.take(shard, missing);
         }
         true
+    }
+
+    /// Whether there is room in a shard although there seemed to be none: buffers may have been freed since they were
+    /// looked at, which is every hundred milliseconds.
+    fn is_room_after_all(&self, limit: &MemoryLimit, shard: &mut Shard) -> bool {
+        self.note_buffers();
+        self.settle(limit, shard);
+        self.shortage(limit, shard) <= 0
     }
 
     /// Bytes that a shard has to free before it may grow.

@@ -140,3 +140,20 @@ fn before_authentication_little_output_may_be_unread() {
         });
     }
 }
+
+#[test]
+fn memory_that_buffers_gave_back_can_be_used_at_once() {
+    const LIMIT_BYTES: u64 = 24 << 20;
+    for server in servers() {
+        let mut client = client_with_value(&server);
+        client.call(&["CONFIG", "SET", "maxmemory", &LIMIT_BYTES.to_string()]).unwrap();
+        let sleepers: Vec<Client> = (0..40).map(|_| sleeper(&server)).collect();
+        wait_for("there is no room", || {
+            matches!(client.call(&["SET", "k", "v"]).unwrap(), Value::Error(_))
+        });
+        drop(sleepers);
+        wait_for("it is given back", || field(&mut client, "memory", "used_memory") < LIMIT_BYTES);
+        let reply = client.call(&["SET", "k", "v"]).unwrap();
+        assert_eq!(reply, Value::Simple(b"OK".to_vec()));
+    }
+}
