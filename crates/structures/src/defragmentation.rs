@@ -9,6 +9,7 @@
 //! of what it has each time it is visited, another one at every visit.
 
 use crate::allocator;
+use std::ops::Range;
 
 /// Parts of a big structure that one visit looks at: a few microseconds.
 pub const PARTS_PER_VISIT: usize = 256;
@@ -86,6 +87,15 @@ impl Defragmentation {
             moved.extend_from_slice(bytes);
             *bytes = moved;
         }
+    }
+
+    /// Which of the `parts` of a structure a visit looks at: all if they are few, else some from a random one on.
+    pub fn some_of(&mut self, parts: usize) -> Range<usize> {
+        let from = match parts {
+            0..=PARTS_PER_VISIT => 0,
+            _ => usize::try_from(self.begin() % parts as u64).unwrap_or(0),
+        };
+        from..parts.min(from + PARTS_PER_VISIT)
     }
 
     /// Where a visit of a big structure begins: a random number.

@@ -18,7 +18,6 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 
-use darter_structures::defragmentation::PARTS_PER_VISIT;
 use darter_structures::{Defragmentation, Item, PackedList, good_size};
 
 use super::{End, remove_equal, walk};
@@ -307,12 +306,7 @@ impl Quicklist {
 
     /// Moves some nodes, from a random one on.
     pub(super) fn defragment(&mut self, defragmentation: &mut Defragmentation) {
-        let nodes = self.nodes.len();
-        let from = match nodes {
-            0..=PARTS_PER_VISIT => 0,
-            _ => usize::try_from(defragmentation.begin() % nodes as u64).unwrap_or(0),
-        };
-        for node in self.nodes.range_mut(from..nodes.min(from + PARTS_PER_VISIT)) {
+        for node in self.nodes.range_mut(defragmentation.some_of(self.nodes.len())) {
             match node {
                 Node::Packed { list, .. } => list.defragment(defragmentation),
                 Node::Large(string) => string.defragment(defragmentation),

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use darter_structures::defragmentation::PARTS_PER_VISIT;
 use darter_structures::{Defragmentation, good_size};
 
 use super::entries::{Entries, EntriesReversed, Entry, Lookup};
@@ -405,12 +404,7 @@ impl Log {
 
     /// Moves some nodes, from a random one on.
     pub(super) fn defragment(&mut self, defragmentation: &mut Defragmentation) {
-        let nodes = self.nodes.len();
-        let from = match nodes {
-            0..=PARTS_PER_VISIT => 0,
-            _ => usize::try_from(defragmentation.begin() % nodes as u64).unwrap_or(0),
-        };
-        for node in self.nodes.range_mut(from..nodes.min(from + PARTS_PER_VISIT)) {
+        for node in self.nodes.range_mut(defragmentation.some_of(self.nodes.len())) {
             node.defragment(defragmentation);
         }
     }
