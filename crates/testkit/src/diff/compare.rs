@@ -133,7 +133,9 @@ pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool
             same_elements(reference, subject)
         }
         // A set in its natural order, and texts that C ends at a NUL.
-        "SORT" | "SORT_RO" if is_unordered_sort(command) => same_elements(reference, subject),
+        "SORT" | "SORT_RO" if is_unordered_sort(command) => {
+            same_elements(reference, subject) || same_until_nul(reference, subject)
+        }
         // Each server writes the forms it has; what is in them is compared with the contents.
         "DUMP" => {
             reference.text().is_some() && subject.text().is_some()
@@ -185,10 +187,9 @@ pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool
         "XGROUP" if is_subcommand(command, "CREATECONSUMER") => {
             (reference.integer(), subject.integer()) == (Some(1), Some(0))
         }
-        // For the same reason there may be more of them.
-        "XINFO" if is_subcommand(command, "GROUPS") => {
-            without_consumers(reference).is_some_and(|it| Some(it) == without_consumers(subject))
-        }
+        "XINFO" if is_subcommand(command, "GROUPS") => same_groups(reference, subject),
+        // Which of those equally far away come first, or at all, is each server's own.
+        _ if name.starts_with("GEO") => same_distances(reference, subject),
         "HELLO" => !reference.is_error() && !subject.is_error(),
         _ => false,
     }
@@ -231,22 +232,60 @@ fn without_idle<'a>(entries: &'a Value) -> Option<Vec<[&'a Value; 3]>> {
     entries.elements()?.iter().map(parts).collect()
 }
 
-/// Groups without their numbers of consumers.
-fn without_consumers(groups: &Value) -> Option<Vec<Value>> {
-    let parts = |group: &Value| match group {
-        Value::Map(pairs) => {
-            let is_compared = |name: &Value| name.text() != Some(b"consumers");
-            let pairs = pairs.iter().filter(|(name, _)| is_compared(name));
-            Some(Value::Map(pairs.cloned().collect()))
-        }
+/// Groups alike but for what is as in later versions: a consumer comes into being even when it gets nothing, and
+/// how far a group lags behind is not known if it may be before an entry that was deleted.
+fn same_groups(reference: &Value, subject: &Value) -> bool {
+    let same_field = |(reference, subject): (&(Value, Value), &(Value, Value))| {
+        let (name, reference) = reference;
+        let is_unknown_lag = name.text() == Some(b"lag") && subject.1.is_null();
+        *name == subject.0
+            && (*reference == subject.1
+                || name.text() == Some(b"consumers")
+                || is_unknown_lag && reference.integer().is_some())
+    };
+    let same_group = |(reference, subject): (&Value, &Value)| {
+        fields(reference).zip(fields(subject)).is_some_and(|(reference, subject)| {
+            reference.len() == subject.len() && reference.iter().zip(&subject).all(same_field)
+        })
+    };
+    reference.elements().zip(subject.elements()).is_some_and(|(reference, subject)| {
+        reference.len() == subject.len() && reference.iter().zip(subject).all(same_group)
+    })
+}
+
+/// Names and values, of a map or of an array that stands for one.
+fn fields(value: &Value) -> Option<Vec<(Value, Value)>> {
+    match value {
+        Value::Map(pairs) => Some(pairs.clone()),
         Value::Array(words) => {
-            let is_compared = |pair: &&[Value]| pair[0].text() != Some(b"consumers");
-            let pairs = words.chunks_exact(2).filter(is_compared);
-            Some(Value::Array(pairs.flatten().cloned().collect()))
+            Some(words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
         }
         _ => None,
+    }
+}
+
+/// Members that may be others, but whose distances, which are there, are the same.
+fn same_distances(reference: &Value, subject: &Value) -> bool {
+    let distance = |place: &Value| place.elements()?.get(1)?.text().map(<[u8]>::to_vec);
+    let distances = |places: &Value| -> Option<Vec<_>> {
+        places.elements()?.iter().map(|place| distance(place)).collect()
     };
-    groups.elements()?.iter().map(parts).collect()
+    distances(reference).is_some_and(|it| Some(it) == distances(subject))
+}
+
+/// Whether the elements, one by one, are the same texts to C.
+fn same_until_nul(reference: &Value, subject: &Value) -> bool {
+    let until_nul = |value: &Value| {
+        let text = value.text()?;
+        Some(text.split(|&byte| byte == 0).next()?.to_vec())
+    };
+    reference.elements().zip(subject.elements()).is_some_and(|(reference, subject)| {
+        reference.len() == subject.len()
+            && reference
+                .iter()
+                .zip(subject)
+                .all(|(a, b)| a == b || until_nul(a).is_some_and(|it| Some(it) == until_nul(b)))
+    })
 }
 
 /// Whether the two are the same if numbers are compared as such.
@@ -287,6 +326,11 @@ mod tests {
         let integer = Value::Integer;
         let array = |texts: &[&str]| Value::Array(texts.iter().map(|text| bulk(text)).collect());
         let error = Value::Error(b"ERR".to_vec());
+        let place = |name: &str, far: &str| Value::Array(vec![array(&[name, far])]);
+        let group = |lag: Value, consumers| {
+            let words = vec![bulk("consumers"), integer(consumers), bulk("lag"), lag];
+            Value::Array(vec![Value::Array(words)])
+        };
         for (command, reference, subject, expected) in [
             ("GET k", bulk("a"), bulk("a"), true),
             ("GET k", bulk("a"), bulk("b"), false),
@@ -309,6 +353,15 @@ mod tests {
             ("ZSCORE k m", bulk("1.2000000000000001e+18"), bulk("1200000000000000300"), false),
             ("ZRANGE k 0 -1", array(&["a", "0.10000000000000001"]), array(&["a", "0.1"]), true),
             ("ZRANGE k 0 -1", array(&["a", "0.1"]), array(&["b", "0.1"]), false),
+            ("SORT k ALPHA LIMIT 0 1", array(&["\0b"]), array(&[""]), true),
+            ("SORT k ALPHA LIMIT 0 1", array(&["b"]), array(&[""]), false),
+            ("SORT k LIMIT 0 1", array(&["\0b"]), array(&[""]), false),
+            ("XINFO GROUPS k", group(integer(1), 0), group(Value::NullBulk, 1), true),
+            ("XINFO GROUPS k", group(Value::NullBulk, 0), group(integer(1), 0), false),
+            ("XINFO GROUPS k", group(integer(1), 0), group(integer(2), 0), false),
+            ("GEOSEARCH k", place("a", "1.5"), place("b", "1.5"), true),
+            ("GEOSEARCH k", place("a", "1.5"), place("a", "1.6"), false),
+            ("GEOSEARCH k", array(&["a"]), array(&["b"]), false),
             ("GETEX k EX 0", Value::NullBulk, error.clone(), true),
             ("GETEX k EX 0", bulk("a"), error, false),
         ] {

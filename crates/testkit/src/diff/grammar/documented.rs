@@ -73,7 +73,11 @@ impl Grammar {
 
     /// Too few words, or too many where there is such a thing.
     fn with_wrong_arity(&mut self, shape: &Shape) -> Option<Command> {
-        let least = usize::try_from(shape.arity.unsigned_abs()).ok()?;
+        let mut least = usize::try_from(shape.arity.unsigned_abs()).ok()?;
+        // One argument more may be put in, and then it would wait.
+        if shape.is_blocking && !self.in_transaction {
+            least -= 1;
+        }
         let mut count = self.rng.usize(shape.name.len()..=least);
         if count == least {
             if shape.arity < 0 {
