@@ -264,13 +264,13 @@ fn fields(value: &Value) -> Option<Vec<(Value, Value)>> {
     }
 }
 
-/// Members that may be others, but whose distances, which are there, are the same.
+/// Members that may be others, but of which the same is said: how far away they are, or where.
 fn same_distances(reference: &Value, subject: &Value) -> bool {
-    let distance = |place: &Value| place.elements()?.get(1)?.text().map(<[u8]>::to_vec);
-    let distances = |places: &Value| -> Option<Vec<_>> {
-        places.elements()?.iter().map(|place| distance(place)).collect()
-    };
-    distances(reference).is_some_and(|it| Some(it) == distances(subject))
+    let said =
+        |place: &Value| Some(place.elements()?.get(1..)?.to_vec()).filter(|it| !it.is_empty());
+    let all_said =
+        |places: &Value| -> Option<Vec<_>> { places.elements()?.iter().map(said).collect() };
+    all_said(reference).is_some_and(|it| Some(it) == all_said(subject))
 }
 
 /// Whether the elements, one by one, are the same texts to C.

@@ -73,17 +73,17 @@ impl Grammar {
 
     /// Too few words, or too many where there is such a thing.
     fn with_wrong_arity(&mut self, shape: &Shape) -> Option<Command> {
-        let mut least = usize::try_from(shape.arity.unsigned_abs()).ok()?;
-        // One argument more may be put in, and then it would wait.
-        if shape.is_blocking && !self.in_transaction {
-            least -= 1;
-        }
+        let least = usize::try_from(shape.arity.unsigned_abs()).ok()?;
         let mut count = self.rng.usize(shape.name.len()..=least);
         if count == least {
             if shape.arity < 0 {
                 return None;
             }
             count += self.rng.usize(1..3);
+        }
+        // One argument more or less may follow, and then it would wait.
+        if shape.is_blocking && !self.in_transaction && count.abs_diff(least) == 1 {
+            return None;
         }
         let mut command = shape.name.clone();
         command.resize_with(count, || self.number(0, 9));
