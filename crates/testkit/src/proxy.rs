@@ -27,6 +27,8 @@ pub enum Fault {
     TornMset,
     /// EXEC runs one command after the other.
     TornTransaction,
+    /// A script whose arguments are commands, each after the number of its words, runs one after the other.
+    TornScript,
     /// WATCH watches nothing.
     BlindWatch,
     /// Now and then what is pushed is not there.
@@ -158,6 +160,10 @@ impl Connection {
                 self.queue.get_or_insert_default().push(command.clone());
                 Ok(b"+QUEUED\r\n".to_vec())
             }
+            (Fault::TornScript, [b"EVAL", _, count, rest @ ..]) => {
+                let key_count = std::str::from_utf8(count).ok().and_then(|text| text.parse().ok());
+                self.run_torn_script(rest.get(key_count.unwrap_or(0)..).unwrap_or_default())
+            }
             (Fault::BlindWatch, [b"WATCH", ..]) => self.forward(&[b"UNWATCH"]),
             (Fault::LostPushes, [b"RPUSH", ..]) if self.chance() => Ok(b":1\r\n".to_vec()),
             (Fault::DoubledPushes, [b"RPUSH", ..]) if self.chance() => {
@@ -173,10 +179,29 @@ impl Connection {
 
     fn run_torn(&mut self) -> Result<Vec<u8>, ClientError> {
         let queue = self.queue.take().unwrap_or_default();
-        let mut replies = format!("*{}\r\n", queue.len()).into_bytes();
-        for command in queue {
-            let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-            replies.extend(self.forward(&words)?);
+        let queue: Vec<Vec<&[u8]>> =
+            queue.iter().map(|command| command.iter().map(Vec::as_slice).collect()).collect();
+        self.run_one_by_one(queue.iter().map(Vec::as_slice))
+    }
+
+    fn run_torn_script(&mut self, mut arguments: &[&[u8]]) -> Result<Vec<u8>, ClientError> {
+        let mut commands = Vec::new();
+        while let [count, rest @ ..] = arguments {
+            let count = std::str::from_utf8(count).ok().and_then(|text| text.parse().ok());
+            let (command, others) = rest.split_at(count.unwrap_or(0).min(rest.len()));
+            commands.push(command);
+            arguments = others;
+        }
+        self.run_one_by_one(commands.into_iter())
+    }
+
+    fn run_one_by_one<'a>(
+        &mut self,
+        commands: impl ExactSizeIterator<Item = &'a [&'a [u8]]>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let mut replies = format!("*{}\r\n", commands.len()).into_bytes();
+        for words in commands {
+            replies.extend(self.forward(words)?);
             thread::yield_now();
         }
         Ok(replies)

@@ -46,6 +46,11 @@ fn torn_transactions_are_found() {
 }
 
 #[test]
+fn torn_scripts_are_found() {
+    assert!(matches!(run_behind(Fault::TornScript), Failure::Disorder { .. }));
+}
+
+#[test]
 fn watches_that_watch_nothing_are_found() {
     assert!(matches!(run_behind(Fault::BlindWatch), Failure::Disorder { .. }));
 }

@@ -29,7 +29,7 @@ pub enum Action {
     Increment { key: usize, became: i64 },
     /// DEL: how many of the keys, each named once, were there.
     Delete { keys: Vec<usize>, found: i64 },
-    /// MULTI, these, EXEC. None of them is a transaction.
+    /// MULTI, these, EXEC, or a script. None of them is a transaction.
     Transaction(Vec<Self>),
 }
 

@@ -309,25 +309,33 @@ impl Player {
         let group = self.rng.usize(0..self.plan.groups).min(self.rng.usize(0..self.plan.groups));
         let kind = match self.rng.u8(0..100) {
             0..=9 => self.all_or_none(),
-            10..=14 => {
-                let parts = (0..self.rng.usize(1..=8)).map(|_| self.simple());
-                Kind::Transaction(parts.collect())
+            10..=19 => {
+                let parts = (0..self.rng.usize(1..=8)).map(|_| self.simple()).collect();
+                self.as_one(parts)
             }
             _ => self.simple(),
         };
         Sent { group, commands: kind.commands(self.round, group), kind }
     }
 
-    /// A transaction over all keys of a group, one command each: all written with one value, or all
-    /// read.
+    /// A transaction or a script over all keys of a group, one command each: all written with one value, or
+    /// all read.
     fn all_or_none(&mut self) -> Kind {
         let mut keys: Vec<usize> = (0..GROUP_KEYS).collect();
         self.rng.shuffle(&mut keys);
-        if self.rng.bool() {
+        let parts = if self.rng.bool() {
             let value = self.fresh();
-            Kind::Transaction(keys.into_iter().map(|key| Kind::Write(vec![(key, value)])).collect())
+            keys.into_iter().map(|key| Kind::Write(vec![(key, value)])).collect()
         } else {
-            Kind::Transaction(keys.into_iter().map(|key| Kind::Read(vec![key])).collect())
+            keys.into_iter().map(|key| Kind::Read(vec![key])).collect()
+        };
+        self.as_one(parts)
+    }
+
+    fn as_one(&mut self, parts: Vec<Kind>) -> Kind {
+        match self.rng.u8(0..4) {
+            0 | 1 => Kind::Transaction(parts),
+            choice => Kind::Script { parts, names_keys: choice == 2 },
         }
     }
 
