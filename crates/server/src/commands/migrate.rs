@@ -172,9 +172,12 @@ fn migrate(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
     }
     let Some(dialogue) = dialogue else {
         let timeout = u64::try_from(timeout).ok().filter(|millis| *millis > 0);
+        // What is no number is 0 to Redis.
+        let port = parse_i64(args.at(2)).unwrap_or(0);
+        let port = u16::try_from(port).map_err(|_| ServerError::MigrationUnreachable)?;
         return Ok(Flow::Connect(Box::new(Target {
             host: String::from_utf8_lossy(args.at(1)).into_owned(),
-            port: parse_i64(args.at(2)).and_then(|port| port.try_into().ok()).unwrap_or(0),
+            port,
             timeout: timeout.map_or(TIMEOUT_DEFAULT, Duration::from_millis),
         })));
     };

@@ -134,7 +134,8 @@ pub fn equivalent(command: &Command, reference: &Value, subject: &Value) -> bool
         return true;
     }
     // Scores have the fewest digits that tell them from others, as in Redis 8 and Valkey.
-    if name.starts_with('Z') && same_but_for_numbers(reference, subject) {
+    if (name.starts_with('Z') || name.starts_with("BZ")) && same_but_for_numbers(reference, subject)
+    {
         return true;
     }
     match &*name {

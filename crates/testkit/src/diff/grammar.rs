@@ -76,9 +76,11 @@ impl Grammar {
         } else {
             None
         };
-        let mut command = documented.unwrap_or_else(|| self.ruled_command());
-        let may_be_spoilt =
-            may_be_spoilt(&command) && !(self.in_transaction && has_another_arity_now(&command));
+        let (mut command, may_be_spoilt_at_all) =
+            documented.unwrap_or_else(|| (self.ruled_command(), true));
+        let may_be_spoilt = may_be_spoilt_at_all
+            && may_be_spoilt(&command)
+            && !(self.in_transaction && has_another_arity_now(&command));
         if self.rng.u8(0..12) == 0 && may_be_spoilt {
             self.spoil(&mut command);
         }

@@ -50,14 +50,15 @@ struct Counts {
 }
 
 impl Grammar {
-    /// A command out of those the reference documents, if there are any.
-    pub(super) fn documented_command(&mut self) -> Option<Command> {
+    /// A command out of those the reference documents, if there are any, and whether it may be spoilt further.
+    pub(super) fn documented_command(&mut self) -> Option<(Command, bool)> {
         let documented = Arc::clone(&self.documented);
         let shape = documented.shapes.get(self.rng.usize(0..documented.shapes.len().max(1)))?;
         let name = String::from_utf8_lossy(&shape.name.join(&b' ')).into_owned();
         let is_elsewhere = ELSEWHERE.contains(&&*name);
         if self.one_in(12) && !(self.in_transaction && has_another_arity_now(&shape.name)) {
-            return self.with_wrong_arity(shape);
+            // Made right by accident, it might wait, or let a key expire.
+            return Some((self.with_wrong_arity(shape)?, false));
         }
         // What waits does so in a transaction only, where it does not.
         if is_elsewhere || (shape.is_blocking && !self.in_transaction) {
@@ -68,7 +69,7 @@ impl Grammar {
         for argument in &shape.arguments {
             self.maybe_argument(argument, shape, &mut counts, &mut command);
         }
-        Some(command)
+        Some((command, true))
     }
 
     /// Too few words, or too many where there is such a thing.
@@ -80,10 +81,6 @@ impl Grammar {
                 return None;
             }
             count += self.rng.usize(1..3);
-        }
-        // One argument more or less may follow, and then it would wait.
-        if shape.is_blocking && !self.in_transaction && count.abs_diff(least) == 1 {
-            return None;
         }
         let mut command = shape.name.clone();
         command.resize_with(count, || self.number(0, 9));
