@@ -8,9 +8,12 @@ use crate::operands::collections;
 use crate::reply::write_item;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    ReplyResult, ShardView, Slice,
 };
 use darter_shard::{Expiry, Interest};
+use darter_value::hyperloglog::Registers;
+use darter_value::integer::IntegerText;
+use darter_value::packing::bytes_of;
 use darter_value::{Item, Rules, Set};
 use std::ops::Range;
 
@@ -82,32 +85,68 @@ operation!(
     "O(N) where N is the number of members of all sets."
 );
 
-/// How many members several sets share.
-pub(super) static SINTERCARD: Command = Command {
-    name: "SINTERCARD",
+/// What counts members without answering them has in common.
+const CARD: Command = Command {
     group: Group::Set,
-    since: "7.0.0",
-    summary: "The number of members that are in all of several sets, counted up to a limit.",
-    complexity: "O(N*M) where N is the size of the smallest set and M the number of sets.",
     arity: Arity::AtLeast(3),
     flags: Flags::READONLY,
     acl: Category::SET,
     keys: &[KeySpec::counted(1, Access::READ_ONLY.and(Access::ACCESS))],
+    ..Command::BASE
+};
+
+/// How many members several sets share.
+pub(super) static SINTERCARD: Command = Command {
+    name: "SINTERCARD",
+    since: "7.0.0",
+    summary: "The number of members that are in all of several sets, counted up to a limit.",
+    complexity: "O(N*M) where N is the size of the smallest set and M the number of sets.",
     args: &[
         Arg::integer("numkeys"),
         Arg::key("key").multiple(),
         Arg::integer("limit").token("LIMIT").optional(),
     ],
-    handler: Handler::Keyed(sintercard),
-    slices: Some(|call| {
-        let (keys, limit) = counted_keys(call)?;
-        Ok(combine_in_slices(call, keys, Operation::Intersect, Goal::Count { limit }))
-    }),
-    ..Command::BASE
+    handler: Handler::Keyed(|call, view| card(call, view, Operation::Intersect)),
+    slices: Some(|call| card_in_slices(call, Operation::Intersect)),
+    ..CARD
+};
+
+/// How many members are in any of several sets.
+pub(super) static SUNIONCARD: Command = Command {
+    name: "SUNIONCARD",
+    since: "8.10.0",
+    summary: "The number of members that are in any of several sets, or an estimate of it, counted up \
+              to a limit.",
+    complexity: "O(N) where N is the number of members of all sets.",
+    args: &[
+        Arg::integer("numkeys"),
+        Arg::key("key").multiple(),
+        Arg::word("approx", "APPROX").optional(),
+        Arg::integer("limit").token("LIMIT").optional(),
+    ],
+    handler: Handler::Keyed(|call, view| card(call, view, Operation::Unite)),
+    slices: Some(|call| card_in_slices(call, Operation::Unite)),
+    ..CARD
+};
+
+/// How many members of a set are in no other.
+pub(super) static SDIFFCARD: Command = Command {
+    name: "SDIFFCARD",
+    since: "8.10.0",
+    summary: "The number of members of a set that are in none of several others, counted up to a limit.",
+    complexity: "O(N) where N is the number of members of all sets.",
+    args: &[
+        Arg::integer("numkeys"),
+        Arg::key("key").multiple(),
+        Arg::integer("limit").token("LIMIT").optional(),
+    ],
+    handler: Handler::Keyed(|call, view| card(call, view, Operation::Subtract)),
+    slices: Some(|call| card_in_slices(call, Operation::Subtract)),
+    ..CARD
 };
 
 /// Which members a command is about.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Intersect,
     Unite,
@@ -119,7 +158,14 @@ pub(super) enum Operation {
 pub(super) enum Goal {
     Answer,
     Store,
-    Count { limit: usize },
+    /// Counts them; more than the limit is the limit.
+    Count {
+        limit: usize,
+    },
+    /// Estimates how many there are. Of unions alone.
+    Estimate {
+        limit: usize,
+    },
 }
 
 impl Operation {
@@ -132,11 +178,18 @@ impl Operation {
         }
     }
 
-    fn run(self, sets: &[Option<&Set>], rules: Rules<'_>, emit: impl FnMut(Item<'_>)) {
+    /// Hands the members to `emit`. May leave off when there were `limit`.
+    fn run(
+        self,
+        sets: &[Option<&Set>],
+        limit: usize,
+        rules: Rules<'_>,
+        emit: impl FnMut(Item<'_>),
+    ) {
         match self {
-            Self::Intersect => intersect(sets, usize::MAX, rules.hasher, emit),
-            Self::Unite => unite(sets, rules, emit),
-            Self::Subtract => subtract(sets, rules, emit),
+            Self::Intersect => intersect(sets, limit, rules.hasher, emit),
+            Self::Unite => unite(sets, limit, rules, emit),
+            Self::Subtract => subtract(sets, limit, rules, emit),
         }
     }
 
@@ -185,7 +238,7 @@ fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) -
     let rules = Rules { limits: &limits, hasher: call.hasher };
     let deferred = call.reply.begin_deferred();
     let mut count = 0;
-    operation.run(&sets, rules, |member| {
+    operation.run(&sets, usize::MAX, rules, |member| {
         write_item(&mut call.reply, member);
         count += 1;
     });
@@ -201,7 +254,7 @@ fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) ->
         let mut result = Set::default();
         // A set of integers, for as long as the members are.
         result.expect(b"0", 0, rules);
-        operation.run(&sets, rules, |member| {
+        operation.run(&sets, usize::MAX, rules, |member| {
             result.add(member, rules);
         });
         result.compact_integers(rules);
@@ -219,32 +272,71 @@ fn store(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) ->
     Ok(())
 }
 
-fn sintercard(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let (keys, limit) = counted_keys(call)?;
+fn card(call: &mut Call<'_>, view: &mut ShardView<'_>, operation: Operation) -> ReplyResult {
+    let (keys, goal) = counted_keys(call, operation)?;
     let sets = operands(call, view, keys)?;
-    call.in_one_piece(Operation::Intersect.cost(&sets))?;
-    let mut shared = 0;
-    intersect(&sets, limit, call.hasher, |_| shared += 1);
-    call.reply.integer(shared);
+    call.in_one_piece(operation.cost(&sets))?;
+    let count = match goal {
+        Goal::Estimate { limit } => estimate(&sets, limit),
+        Goal::Count { limit } => {
+            let mut count = 0;
+            let limits = call.limits.encodings;
+            let rules = Rules { limits: &limits, hasher: call.hasher };
+            operation.run(&sets, limit, rules, |_| count += 1);
+            limit.min(count)
+        }
+        Goal::Answer | Goal::Store => unreachable!("these count"),
+    };
+    call.reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
     Ok(())
 }
 
-/// The keys of SINTERCARD and its LIMIT.
-fn counted_keys(call: &Call<'_>) -> Result<(Range<usize>, usize), ReplyError> {
+fn card_in_slices(call: &Call<'_>, operation: Operation) -> Result<Box<dyn Slice>, ReplyError> {
+    let (keys, goal) = counted_keys(call, operation)?;
+    Ok(combine_in_slices(call, keys, operation, goal))
+}
+
+/// How many members are in any of `sets`, about; more than `limit` is `limit`.
+fn estimate(sets: &[Option<&Set>], limit: usize) -> usize {
+    let mut seen = Registers::new();
+    let mut text = IntegerText::new();
+    for set in sets.iter().flatten() {
+        set.for_each(|member| seen.add(bytes_of(member, &mut text)));
+        if estimate_of(&seen, limit) == limit {
+            break;
+        }
+    }
+    estimate_of(&seen, limit)
+}
+
+/// How many members were seen, about, up to a limit.
+pub(super) fn estimate_of(seen: &Registers, limit: usize) -> usize {
+    usize::try_from(seen.count()).unwrap_or(usize::MAX).min(limit)
+}
+
+/// The keys of SINTERCARD, SUNIONCARD and SDIFFCARD, and what their options ask for.
+fn counted_keys(call: &Call<'_>, operation: Operation) -> Result<(Range<usize>, Goal), ReplyError> {
     let count = key_count(call, 1)?;
     if count > call.args.len() - 2 {
         return Err(ReplyError::Text("ERR Number of keys can't be greater than number of args"));
     }
     let mut limit = usize::MAX;
+    let mut is_estimate = false;
     let mut index = 2 + count;
     while index < call.args.len() {
+        if operation == Operation::Unite && call.is_word(index, "APPROX") {
+            is_estimate = true;
+            index += 1;
+            continue;
+        }
         if !call.is_word(index, "LIMIT") || index + 1 == call.args.len() {
             return Err(ReplyError::Syntax);
         }
         limit = parse_limit(call, index + 1)?;
         index += 2;
     }
-    Ok((2..2 + count, limit))
+    let goal = if is_estimate { Goal::Estimate { limit } } else { Goal::Count { limit } };
+    Ok((2..2 + count, goal))
 }
 
 /// The LIMIT of SINTERCARD and ZINTERCARD; 0 means none.
@@ -343,6 +435,31 @@ mod tests {
             SINTERCARD 2 a b FOO    => -ERR syntax error
             SINTERCARD 2 a b LIMIT -1 => -ERR LIMIT can't be negative
             SINTERCARD 2 a b LIMIT x => -ERR LIMIT can't be negative
+            ",
+        );
+    }
+
+    #[test]
+    fn unions_and_differences_are_counted_up_to_a_limit() {
+        transcript(
+            r"
+            SADD a 1 2 3 x          => :4
+            SADD b 2 3 4            => :3
+            SUNIONCARD 2 a b        => :5
+            SUNIONCARD 2 a b LIMIT 3 => :3
+            SUNIONCARD 2 a b LIMIT 0 => :5
+            SUNIONCARD 2 a b APPROX => :5
+            SUNIONCARD 2 a b LIMIT 3 APPROX => :3
+            SUNIONCARD 6 a b a b none a => :5
+            SUNIONCARD 6 a b a b none a LIMIT 2 => :2
+            SUNIONCARD 1 none APPROX => :0
+            SDIFFCARD 2 a b         => :2
+            SDIFFCARD 2 b a         => :1
+            SDIFFCARD 2 a b LIMIT 1 => :1
+            SDIFFCARD 2 a a         => :0
+            SDIFFCARD 2 none a      => :0
+            SDIFFCARD 1 a           => :4
+            SDIFFCARD 2 a b APPROX  => -ERR syntax error
             ",
         );
     }

@@ -67,22 +67,34 @@ pub(super) fn intersect_slice<'s>(
     next
 }
 
-/// Hands the members that are in any of `sets` to `emit`, each once.
-pub(super) fn unite(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl FnMut(Item<'_>)) {
+/// Hands the members that are in any of `sets` to `emit`, each once. Leaves off some time after the first `limit`.
+pub(super) fn unite(
+    sets: &[Option<&Set>],
+    limit: usize,
+    rules: Rules<'_>,
+    mut emit: impl FnMut(Item<'_>),
+) {
     let sets: Vec<&Set> = sets.iter().copied().flatten().collect();
     if sets.len() > UNION_BY_LOOKUP_MAX {
         let mut union = Set::default();
         for set in sets {
-            set.for_each(|member| {
-                union.add(member, rules);
-            });
+            let mut boundary = Some(SetBoundary::START);
+            while let Some(from) = boundary.take_if(|_| union.len() < limit) {
+                boundary = set.for_each_slice(from, |member| {
+                    union.add(member, rules);
+                });
+            }
         }
         return union.for_each(emit);
     }
+    let mut emitted = 0;
     for index in 0..sets.len() {
         let mut boundary = Some(SetBoundary::START);
-        while let Some(from) = boundary {
-            boundary = unite_slice(&sets, index, from, rules.hasher, &mut emit);
+        while let Some(from) = boundary.take_if(|_| emitted < limit) {
+            boundary = unite_slice(&sets, index, from, rules.hasher, |member| {
+                emitted += 1;
+                emit(member);
+            });
         }
     }
 }
@@ -120,8 +132,14 @@ pub(super) fn subtract_slice<'s>(
     next
 }
 
-/// Hands the members of the first of `sets` that are in no other to `emit`.
-pub(super) fn subtract(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl FnMut(Item<'_>)) {
+/// Hands the members of the first of `sets` that are in no other to `emit`. May leave off some time after the first
+/// `limit`.
+pub(super) fn subtract(
+    sets: &[Option<&Set>],
+    limit: usize,
+    rules: Rules<'_>,
+    mut emit: impl FnMut(Item<'_>),
+) {
     let [Some(first), others @ ..] = sets else { return };
     let mut others: Vec<&Set> = others.iter().copied().flatten().collect();
     if others.iter().any(|other| std::ptr::eq(*other, *first)) {
@@ -135,8 +153,12 @@ pub(super) fn subtract(sets: &[Option<&Set>], rules: Rules<'_>, mut emit: impl F
         // Big ones first: they are more likely to have a member.
         others.sort_by_key(|set| std::cmp::Reverse(set.len()));
         let mut boundary = Some(SetBoundary::START);
-        while let Some(from) = boundary {
-            boundary = subtract_slice(first, &others, from, rules.hasher, &mut emit);
+        let mut emitted = 0;
+        while let Some(from) = boundary.take_if(|_| emitted < limit) {
+            boundary = subtract_slice(first, &others, from, rules.hasher, |member| {
+                emitted += 1;
+                emit(member);
+            });
         }
         return;
     }
@@ -246,12 +268,12 @@ mod tests {
                     .collect();
                 let any: BTreeSet<_> = models.iter().copied().flatten().cloned().collect();
                 assert_eq!(texts(|emit| intersect(&operands, usize::MAX, &hasher, emit)), both);
-                assert_eq!(texts(|emit| subtract(&operands, rules, emit)), only);
-                assert_eq!(texts(|emit| unite(&operands, rules, emit)), any);
+                assert_eq!(texts(|emit| subtract(&operands, usize::MAX, rules, emit)), only);
+                assert_eq!(texts(|emit| unite(&operands, usize::MAX, rules, emit)), any);
                 let limited = texts(|emit| intersect(&operands, 7, &hasher, emit));
                 assert_eq!(limited.len(), both.len().min(7));
                 let repeated = operands.repeat(2);
-                assert_eq!(texts(|emit| unite(&repeated, rules, emit)), any);
+                assert_eq!(texts(|emit| unite(&repeated, usize::MAX, rules, emit)), any);
             }
         }
     }

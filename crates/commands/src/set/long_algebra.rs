@@ -1,6 +1,6 @@
 //! Set algebra over big sets, in slices.
 
-use super::algebra::{Goal, Operation};
+use super::algebra::{Goal, Operation, estimate_of};
 use super::combine::{UNION_BY_LOOKUP_MAX, by_size, intersect_slice, subtract_slice, unite_slice};
 use crate::joint::{Operands, Work, work_in_slices};
 use crate::reply::write_item;
@@ -9,6 +9,9 @@ use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_shard::{
     EncodingLimits, Expiry, Interest, Key, KeyHasher, Keyspace, WrongType, collection_of,
 };
+use darter_value::hyperloglog::Registers;
+use darter_value::integer::IntegerText;
+use darter_value::packing::bytes_of;
 use darter_value::{Item, Rules, Set, SetBoundary};
 use std::ops::Range;
 
@@ -33,6 +36,7 @@ pub(super) fn combine_in_slices(
         slices: TABLE_SLICES / lookups,
         at: (0, SetBoundary::START),
         union: Set::default(),
+        seen: matches!(goal, Goal::Estimate { .. }).then(Registers::new),
         found: Found::default(),
     };
     work_in_slices(call, keys, destination, work)
@@ -49,6 +53,8 @@ struct Algebra {
     at: (usize, SetBoundary),
     /// Members of any of many sets. To be gone through like one more operand when all are in.
     union: Set,
+    /// What an estimate is made of.
+    seen: Option<Registers>,
     found: Found,
 }
 
@@ -76,7 +82,7 @@ impl Found {
             Goal::Store => {
                 self.set.add(member, rules);
             }
-            Goal::Count { .. } => {}
+            Goal::Count { .. } | Goal::Estimate { .. } => {}
         }
     }
 }
@@ -89,11 +95,18 @@ impl Algebra {
         let mut output = Output::new();
         let mut reply = ReplyWriter::new(&mut output, protocol);
         let mut left = match goal {
-            Goal::Count { limit } => limit - found.count,
+            Goal::Count { limit } => limit.saturating_sub(found.count),
             _ => usize::MAX,
         };
         let present: Vec<&Set> = sets.iter().copied().flatten().collect();
         let (index, from) = self.at;
+        if let Some(seen) = &mut self.seen {
+            let Some(set) = present.get(index) else { return false };
+            let mut text = IntegerText::new();
+            let next = set.for_each_slice(from, |member| seen.add(bytes_of(member, &mut text)));
+            self.at = next.map_or((index + 1, SetBoundary::START), |boundary| (index, boundary));
+            return self.at.0 < present.len();
+        }
         let emit = |member: Item<'_>| found.take(member, goal, rules, &mut reply);
         let (next, sets_len) = match self.operation {
             Operation::Intersect => match by_size(sets) {
@@ -132,6 +145,9 @@ impl Algebra {
             Some(boundary) => (index, boundary),
             None => (index + 1, SetBoundary::START),
         };
+        if let Goal::Count { limit } = goal {
+            left = limit.saturating_sub(self.found.count);
+        }
         self.at.0 < sets_len && left > 0
     }
 }
@@ -141,6 +157,7 @@ impl Work for Algebra {
         let rules = Rules { limits: &self.limits, hasher: &self.hasher };
         self.at = (0, SetBoundary::START);
         self.union = Set::default();
+        self.seen = self.seen.take().map(|_| Registers::new());
         self.found = Found::default();
         // A set of integers, for as long as the members are.
         self.found.set.expect(b"0", 0, rules);
@@ -151,7 +168,13 @@ impl Work for Algebra {
             .values()
             .map(|value| value.map(collection_of).transpose())
             .collect::<Result<_, WrongType>>()?;
-        Ok((0..self.slices).all(|_| self.go_on(&sets, protocol)))
+        if !(0..self.slices).all(|_| self.go_on(&sets, protocol)) {
+            return Ok(false);
+        }
+        Ok(match (self.goal, &self.seen) {
+            (Goal::Estimate { limit }, Some(seen)) => estimate_of(seen, limit) < limit,
+            _ => true,
+        })
     }
 
     fn store(&mut self, keyspace: &mut Keyspace<'_>, key: &Key<'_>) {
@@ -167,8 +190,13 @@ impl Work for Algebra {
                 reply.set(self.found.count);
                 reply.output().append(self.found.elements.take());
             }
-            Goal::Store | Goal::Count { .. } => {
-                reply.integer(i64::try_from(self.found.count).unwrap_or(i64::MAX));
+            Goal::Store | Goal::Count { .. } | Goal::Estimate { .. } => {
+                let count = match (self.goal, &self.seen) {
+                    (Goal::Count { limit }, _) => self.found.count.min(limit),
+                    (Goal::Estimate { limit }, Some(seen)) => estimate_of(seen, limit),
+                    _ => self.found.count,
+                };
+                reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }
     }

@@ -19,6 +19,7 @@ pub static COMMANDS: &[&Command] = &[
     &members::SADD,
     &members::SCARD,
     &algebra::SDIFF,
+    &algebra::SDIFFCARD,
     &algebra::SDIFFSTORE,
     &algebra::SINTER,
     &algebra::SINTERCARD,
@@ -32,6 +33,7 @@ pub static COMMANDS: &[&Command] = &[
     &members::SREM,
     &scan::SSCAN,
     &algebra::SUNION,
+    &algebra::SUNIONCARD,
     &algebra::SUNIONSTORE,
 ];
 

@@ -1,6 +1,6 @@
 //! All registers at once, a byte each: the union of several.
 
-use super::{Corrupt, Form, HEADER_BYTES, REGISTERS, dense, estimate, form_of, sparse};
+use super::{Corrupt, Form, HEADER_BYTES, REGISTERS, dense, estimate, form_of, hash, sparse};
 
 /// The union of HyperLogLogs.
 #[derive(Clone, Debug)]
@@ -13,6 +13,13 @@ impl Registers {
     /// Of nothing.
     pub fn new() -> Self {
         Self { values: Box::new([0; REGISTERS]) }
+    }
+
+    /// Shows `element` to it.
+    pub fn add(&mut self, element: &[u8]) {
+        let (index, value) = hash::register_of(element);
+        let register = &mut self.values[index];
+        *register = value.max(*register);
     }
 
     /// Adds what a HyperLogLog has seen. On an error this is no union of anything.
