@@ -13,6 +13,8 @@ pub enum ArgKind {
     Double,
     /// A glob pattern.
     Pattern,
+    /// A pattern that keys are made from, those of the key-spec with this index.
+    KeyPattern(u8),
     /// A point in time since the epoch.
     UnixTime,
     /// A literal word.
@@ -31,7 +33,7 @@ impl ArgKind {
             Self::String => "string",
             Self::Integer => "integer",
             Self::Double => "double",
-            Self::Pattern => "pattern",
+            Self::Pattern | Self::KeyPattern(_) => "pattern",
             Self::UnixTime => "unix-time",
             Self::PureToken => "pure-token",
             Self::OneOf(_) => "oneof",
@@ -45,6 +47,8 @@ impl ArgKind {
 pub struct Arg {
     /// Its name in documentation.
     pub name: &'static str,
+    /// What a hint shows for it.
+    pub display_text: &'static str,
     /// What it is.
     pub kind: ArgKind,
     /// The word that introduces it, if any.
@@ -63,6 +67,7 @@ impl Arg {
     const fn new(name: &'static str, kind: ArgKind) -> Self {
         Self {
             name,
+            display_text: name,
             kind,
             token: None,
             since: None,
@@ -102,6 +107,11 @@ impl Arg {
         Self::new(name, ArgKind::Pattern)
     }
 
+    /// A pattern that keys are made from, those of the key-spec with this index.
+    pub const fn key_pattern(name: &'static str, spec: u8) -> Self {
+        Self::new(name, ArgKind::KeyPattern(spec))
+    }
+
     /// A point in time since the epoch; the name says in which unit.
     pub const fn unix_time(name: &'static str) -> Self {
         Self::new(name, ArgKind::UnixTime)
@@ -120,6 +130,13 @@ impl Arg {
     /// All of `parts`, in order.
     pub const fn block(name: &'static str, parts: &'static [Self]) -> Self {
         Self::new(name, ArgKind::Block(parts))
+    }
+
+    /// Shown as `text` where its name would not tell what to write.
+    #[must_use]
+    pub const fn shown(mut self, text: &'static str) -> Self {
+        self.display_text = text;
+        self
     }
 
     /// Introduced by the word `token`.

@@ -249,6 +249,8 @@ pub struct Command {
     pub subcommands: &'static [&'static Self],
     /// Whether calls of its subcommands are counted as its own.
     pub counts_subcommands: bool,
+    /// Called by servers and those who test them, not by applications.
+    pub is_internal: bool,
     /// Set when the command is discouraged.
     pub deprecated: Option<Deprecation>,
     /// Changes over versions: (version, change).
@@ -288,6 +290,7 @@ impl Command {
         args: &[],
         subcommands: &[],
         counts_subcommands: false,
+        is_internal: false,
         deprecated: None,
         history: &[],
         tips: &[],

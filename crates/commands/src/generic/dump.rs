@@ -69,6 +69,7 @@ const RESTORE_FORM: Command = Command {
 /// What a cluster's node sends to one that imports the slot of the key.
 pub(super) static RESTORE_ASKING: Command = Command {
     name: "RESTORE-ASKING",
+    is_internal: true,
     group: Group::Server,
     since: "3.0.0",
     summary: "RESTORE between the nodes of a cluster, for a key whose slot is on its way.",

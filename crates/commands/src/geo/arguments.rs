@@ -8,7 +8,7 @@ use darter_value::geo::Point;
 /// The units, for documentation.
 pub(super) const UNIT: Arg = Arg::one_of(
     "unit",
-    &[Arg::word("m", "m"), Arg::word("km", "km"), Arg::word("ft", "ft"), Arg::word("mi", "mi")],
+    &[Arg::word("m", "M"), Arg::word("km", "KM"), Arg::word("ft", "FT"), Arg::word("mi", "MI")],
 );
 
 /// Longitude and latitude at `index` and behind it.

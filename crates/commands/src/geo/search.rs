@@ -32,7 +32,10 @@ const COUNT: Arg = Arg::block(
 .optional();
 const STORE_TO: Arg = Arg::one_of(
     "store",
-    &[Arg::key_by("storekey", 1).token("STORE"), Arg::key_by("storedistkey", 2).token("STOREDIST")],
+    &[
+        Arg::key_by("storekey", 1).shown("key").token("STORE"),
+        Arg::key_by("storedistkey", 2).shown("key").token("STOREDIST"),
+    ],
 )
 .optional();
 const FROM: Arg = Arg::one_of(
@@ -53,7 +56,7 @@ const BY: Arg = Arg::one_of(
             "polygon",
             &[
                 Arg::integer("num-vertices").token("BYPOLYGON"),
-                Arg::block("vertex", &[Arg::double("longitude"), Arg::double("latitude")])
+                Arg::block("vertices", &[Arg::double("longitude"), Arg::double("latitude")])
                     .multiple(),
             ],
         )

@@ -26,7 +26,7 @@ pub(super) static HSETEX: Command = Command {
     keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::UPDATE))],
     args: &[
         Arg::key("key"),
-        Arg::one_of("condition", &[Arg::word("nx", "NX"), Arg::word("xx", "XX")]).optional(),
+        Arg::one_of("key-condition", &[Arg::word("nx", "NX"), Arg::word("xx", "XX")]).optional(),
         Arg::one_of("fields-condition", &[Arg::word("fnx", "FNX"), Arg::word("fxx", "FXX")])
             .optional(),
         Arg::one_of(

@@ -13,6 +13,7 @@ use darter_value::hyperloglog::{self, Corrupt, Form};
 /// Looks inside a HyperLogLog.
 pub(super) static PFDEBUG: Command = Command {
     name: "PFDEBUG",
+    is_internal: true,
     group: Group::HyperLogLog,
     since: "2.8.9",
     summary: "Shows the registers, the runs or the form of a HyperLogLog, or makes it dense.",
@@ -29,6 +30,7 @@ pub(super) static PFDEBUG: Command = Command {
 /// Checks the estimates.
 pub(super) static PFSELFTEST: Command = Command {
     name: "PFSELFTEST",
+    is_internal: true,
     group: Group::HyperLogLog,
     since: "2.8.9",
     summary: "Checks that HyperLogLogs of both forms agree and estimate well.",

@@ -23,8 +23,11 @@ pub(super) static XGROUP: Command = Command {
 };
 
 const ID_ARG: Arg = Arg::one_of("id-selector", &[Arg::string("id"), Arg::word("new-id", "$")]);
-const ENTRIES_READ_ARG: Arg =
-    Arg::integer("entriesread").token("ENTRIESREAD").since("7.0.0").optional();
+const ENTRIES_READ_ARG: Arg = Arg::integer("entriesread")
+    .shown("entries-read")
+    .token("ENTRIESREAD")
+    .since("7.0.0")
+    .optional();
 
 static CREATE: Command = Command {
     name: "CREATE",

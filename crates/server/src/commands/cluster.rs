@@ -418,9 +418,9 @@ static SETSLOT: SessionCommand = refused(Command {
         Arg::one_of(
             "subcommand",
             &[
-                Arg::string("importing").token("IMPORTING"),
-                Arg::string("migrating").token("MIGRATING"),
-                Arg::string("node").token("NODE"),
+                Arg::string("importing").shown("node-id").token("IMPORTING"),
+                Arg::string("migrating").shown("node-id").token("MIGRATING"),
+                Arg::string("node").shown("node-id").token("NODE"),
                 Arg::word("stable", "STABLE"),
             ],
         ),
@@ -474,6 +474,7 @@ static SLOTS: SessionCommand = refused(Command {
 
 static SYNCSLOTS: SessionCommand = refused(Command {
     name: "SYNCSLOTS",
+    is_internal: true,
     since: "9.0.0",
     summary: "What nodes say to each other when slots move.",
     arity: Arity::AtLeast(3),

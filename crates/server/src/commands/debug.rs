@@ -67,6 +67,7 @@ const WITH_DATA: Flags = keys::FLAGS.without(Flags::LOADING);
 pub static DEBUG: SessionCommand = SessionCommand::alone(
     Command {
         name: "DEBUG",
+        is_internal: true,
         summary: "A container for commands for tests.",
         complexity: "Depends on subcommand.",
         // Redis's one command shows in INFO as one, and so in what reads that.

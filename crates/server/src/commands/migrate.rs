@@ -46,7 +46,7 @@ static MIGRATE: SessionCommand = SessionCommand::keyed(
         args: &[
             Arg::string("host"),
             Arg::integer("port"),
-            Arg::one_of("key-selector", &[Arg::key("key"), Arg::word("empty-string", "\"\"")]),
+            Arg::one_of("key-selector", &[Arg::key("key"), Arg::word("empty-string", "")]),
             Arg::integer("destination-db"),
             Arg::integer("timeout"),
             Arg::word("copy", "COPY").optional().since("3.0.0"),
@@ -54,14 +54,14 @@ static MIGRATE: SessionCommand = SessionCommand::keyed(
             Arg::one_of(
                 "authentication",
                 &[
-                    Arg::string("auth").token("AUTH").since("4.0.7"),
+                    Arg::string("auth").shown("password").token("AUTH").since("4.0.7"),
                     Arg::block("auth2", &[Arg::string("username"), Arg::string("password")])
                         .token("AUTH2")
                         .since("6.0.0"),
                 ],
             )
             .optional(),
-            Arg::key_by("keys", 1).token("KEYS").multiple().optional().since("3.0.6"),
+            Arg::key_by("keys", 1).shown("key").token("KEYS").multiple().optional().since("3.0.6"),
         ],
         history: &[
             ("3.0.0", "Added the `COPY` and `REPLACE` options."),

@@ -109,6 +109,7 @@ static SYNC: SessionCommand = SessionCommand::alone(
 static REPLCONF: SessionCommand = SessionCommand::alone(
     Command {
         name: "REPLCONF",
+        is_internal: true,
         since: "3.0.0",
         summary: "What a replica tells of itself. Not possible yet.",
         arity: Arity::AtLeast(1),

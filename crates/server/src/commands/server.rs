@@ -48,16 +48,25 @@ pub static SHUTDOWN: SessionCommand = SessionCommand::all_shards_if(
             .and(Flags::STALE)
             .and(Flags::NO_MULTI)
             .and(Flags::ALLOW_BUSY),
-        args: &[
-            Arg::one_of(
-                "save-selector",
-                &[Arg::word("nosave", "NOSAVE"), Arg::word("save", "SAVE")],
-            )
-            .optional(),
-            Arg::word("now", "NOW").optional().since("7.0.0"),
-            Arg::word("force", "FORCE").optional().since("7.0.0"),
-            Arg::word("abort", "ABORT").optional().since("7.0.0"),
-        ],
+        args: &[Arg::one_of(
+            "abort-selector",
+            &[
+                Arg::block(
+                    "save-selector-block",
+                    &[
+                        Arg::one_of(
+                            "save-selector",
+                            &[Arg::word("nosave", "NOSAVE"), Arg::word("save", "SAVE")],
+                        )
+                        .optional(),
+                        Arg::word("now", "NOW").optional().since("7.0.0"),
+                        Arg::word("force", "FORCE").optional().since("7.0.0"),
+                    ],
+                ),
+                Arg::word("abort", "ABORT").since("7.0.0"),
+            ],
+        )
+        .optional()],
         history: &[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")],
         handler: Handler::Session,
         ..Command::BASE

@@ -26,10 +26,14 @@ const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements and M 
 const ACL: Category =
     Category::SET.and(Category::SORTED_SET).and(Category::LIST).and(Category::DANGEROUS);
 
-const BY: Arg = Arg::pattern("by-pattern").token("BY").optional();
+const BY: Arg = Arg::key_pattern("by-pattern", 1).shown("pattern").token("BY").optional();
 const LIMIT: Arg =
     Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")]).token("LIMIT").optional();
-const GET: Arg = Arg::pattern("get-pattern").token("GET").optional().multiple_with_token();
+const GET: Arg = Arg::key_pattern("get-pattern", 1)
+    .shown("pattern")
+    .token("GET")
+    .optional()
+    .multiple_with_token();
 const ORDER: Arg =
     Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).optional();
 const SORTING: Arg = Arg::word("sorting", "ALPHA").optional();

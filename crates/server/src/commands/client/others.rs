@@ -8,23 +8,22 @@ use crate::session_command::{SessionCall, SessionCommand, SessionResult};
 use crate::survey::Question;
 use darter_command_table::{Arg, Arity, Command, Flags};
 
+const TYPES: &[Arg] = &[
+    Arg::word("normal", "NORMAL"),
+    Arg::word("master", "MASTER"),
+    Arg::word("primary", "PRIMARY"),
+    Arg::word("slave", "SLAVE"),
+    Arg::word("replica", "REPLICA"),
+    Arg::word("pubsub", "PUBSUB"),
+];
+
 /// The options both LIST and KILL have, for documentation.
 const OPTIONS: &[Arg] = &[
-    Arg::one_of(
-        "client-type",
-        &[
-            Arg::word("normal", "NORMAL"),
-            Arg::word("master", "MASTER"),
-            Arg::word("replica", "REPLICA"),
-            Arg::word("pubsub", "PUBSUB"),
-        ],
-    )
-    .token("TYPE")
-    .optional(),
+    Arg::one_of("client-type", TYPES).token("TYPE").optional(),
     Arg::integer("client-id").token("ID").optional().multiple(),
     Arg::string("username").token("USER").optional(),
-    Arg::string("addr").token("ADDR").optional(),
-    Arg::string("laddr").token("LADDR").optional(),
+    Arg::string("addr").shown("ip:port").token("ADDR").optional(),
+    Arg::string("laddr").shown("ip:port").token("LADDR").optional(),
     Arg::one_of("skipme", &[Arg::word("yes", "YES"), Arg::word("no", "NO")])
         .token("SKIPME")
         .optional(),
@@ -37,6 +36,18 @@ const OPTIONS: &[Arg] = &[
     Arg::integer("db").token("DB").optional(),
     Arg::string("capa").token("CAPA").optional(),
     Arg::string("ip").token("IP").optional(),
+    Arg::one_of("not-client-type", TYPES).token("NOT-TYPE").optional(),
+    Arg::integer("not-client-id").token("NOT-ID").optional().multiple(),
+    Arg::string("not-username").token("NOT-USER").optional(),
+    Arg::string("not-addr").shown("ip:port").token("NOT-ADDR").optional(),
+    Arg::string("not-laddr").shown("ip:port").token("NOT-LADDR").optional(),
+    Arg::string("not-name").token("NOT-NAME").optional(),
+    Arg::string("not-flags").token("NOT-FLAGS").optional(),
+    Arg::string("not-lib-name").token("NOT-LIB-NAME").optional(),
+    Arg::string("not-lib-ver").token("NOT-LIB-VER").optional(),
+    Arg::integer("not-db").token("NOT-DB").optional(),
+    Arg::string("not-capa").token("NOT-CAPA").optional(),
+    Arg::string("not-ip").token("NOT-IP").optional(),
 ];
 
 /// Tells about the connection.
@@ -87,7 +98,10 @@ pub static KILL: SessionCommand = SessionCommand::alone(
         flags: BASE.flags.and(Flags::ADMIN),
         args: &[Arg::one_of(
             "filter",
-            &[Arg::string("old-format"), Arg::block("new-format", OPTIONS).multiple()],
+            &[
+                Arg::string("old-format").shown("ip:port"),
+                Arg::one_of("new-format", OPTIONS).multiple(),
+            ],
         )],
         ..BASE
     },

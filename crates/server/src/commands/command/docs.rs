@@ -41,7 +41,8 @@ fn docs(call: &mut SessionCall<'_>) -> SessionResult {
 fn write(reply: &mut ReplyWriter<'_>, entry: &Entry) {
     let command = entry.command;
     let count = 4
-        + 3 * usize::from(command.deprecated.is_some())
+        + usize::from(command.deprecated.is_some() || command.is_internal)
+        + 2 * usize::from(command.deprecated.is_some())
         + usize::from(!command.history.is_empty())
         + usize::from(!command.args.is_empty())
         + usize::from(!entry.subcommands.is_empty());
@@ -52,9 +53,13 @@ fn write(reply: &mut ReplyWriter<'_>, entry: &Entry) {
         pair(reply, name, text);
     }
     pair(reply, "complexity", command.complexity);
-    if let Some(deprecated) = command.deprecated {
+    let flags = [(command.deprecated.is_some(), "deprecated"), (command.is_internal, "syscmd")];
+    let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, name)| name);
+    if flags.clone().next().is_some() {
         reply.bulk(b"doc_flags");
-        write_names(reply, ["deprecated"].into_iter());
+        write_names(reply, flags);
+    }
+    if let Some(deprecated) = command.deprecated {
         pair(reply, "deprecated_since", deprecated.since);
         pair(reply, "replaced_by", deprecated.replaced_by);
     }
@@ -106,7 +111,7 @@ fn write_arg(reply: &mut ReplyWriter<'_>, arg: &Arg) {
     let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, name)| name);
     // Either the parts or the text shown for it.
     let count = 3
-        + usize::from(matches!(arg.kind, ArgKind::Key(_)))
+        + usize::from(matches!(arg.kind, ArgKind::Key(_) | ArgKind::KeyPattern(_)))
         + usize::from(arg.token.is_some())
         + usize::from(arg.since.is_some())
         + usize::from(flags.clone().next().is_some());
@@ -114,9 +119,9 @@ fn write_arg(reply: &mut ReplyWriter<'_>, arg: &Arg) {
     pair(reply, "name", arg.name);
     pair(reply, "type", arg.kind.name());
     if parts.is_none() {
-        pair(reply, "display_text", arg.name);
+        pair(reply, "display_text", arg.display_text);
     }
-    if let ArgKind::Key(spec) = arg.kind {
+    if let ArgKind::Key(spec) | ArgKind::KeyPattern(spec) = arg.kind {
         reply.bulk(b"key_spec_index");
         reply.integer(spec.into());
     }

@@ -85,7 +85,7 @@ static HISTOGRAM: SessionCommand = SessionCommand::alone(
         summary: "How long commands take, as cumulative distributions.",
         complexity: "O(N) where N is the number of commands with latency information",
         arity: Arity::AtLeast(2),
-        args: &[Arg::string("COMMAND").optional().multiple()],
+        args: &[Arg::string("command").optional().multiple()],
         ..BASE
     },
     histogram,
