@@ -160,8 +160,8 @@ pub trait Slice: Send {
     /// Writes the reply, or what is left of it; nothing runs afterwards.
     fn finish(&mut self, reply: &mut ReplyWriter<'_>);
 
-    /// Bytes of the reply that it keeps.
-    fn kept_bytes(&self) -> usize {
+    /// Bytes of the reply that are to be written yet: what it keeps, and what it knows to come at least.
+    fn coming_bytes(&self) -> usize {
         0
     }
 

@@ -86,7 +86,7 @@ pub(crate) trait Work: Send {
     fn finish(&mut self, reply: &mut ReplyWriter<'_>);
 
     /// Bytes of the reply that it keeps.
-    fn kept_bytes(&self) -> usize;
+    fn coming_bytes(&self) -> usize;
 }
 
 /// A key and its shard.
@@ -241,8 +241,8 @@ impl<W: Work> Slice for Joint<W> {
         }
     }
 
-    fn kept_bytes(&self) -> usize {
-        self.work.kept_bytes()
+    fn coming_bytes(&self) -> usize {
+        self.work.coming_bytes()
     }
 
     fn leave(&mut self) -> Vec<LeftWatch> {

@@ -173,7 +173,7 @@ impl<R: Read> Slice for LongRead<R> {
         reply.output().append(self.elements.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.elements.len()
     }
 

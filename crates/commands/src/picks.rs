@@ -20,6 +20,9 @@ const PICKS_PER_SLICE: u64 = 2048;
 /// First picks kept in case the collection goes.
 const SPARES: usize = 16;
 
+/// The shortest element, as it is written.
+const EMPTY_PICK: &[u8] = b"$0\r\n\r\n";
+
 /// Picks in one piece, as a part of a transaction or a script: its reply is there as a whole before any of it
 /// is sent, so this is what bounds it.
 const PICKS_IN_ONE_PIECE_MAX: usize = 10_000_000;
@@ -200,8 +203,12 @@ impl<P: Pick> Slice for Picks<P> {
         reply.output().append(self.elements.take());
     }
 
-    fn kept_bytes(&self) -> usize {
-        self.elements.len()
+    fn coming_bytes(&self) -> usize {
+        if self.error.is_some() {
+            return 0;
+        }
+        let missing = usize::try_from(self.count - self.picked).unwrap_or(usize::MAX);
+        self.elements.len().saturating_add(missing.saturating_mul(EMPTY_PICK.len()))
     }
 }
 

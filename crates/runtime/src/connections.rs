@@ -34,9 +34,18 @@ impl ConnectionInfo {
     /// Unsent output that does not count against [`Service::output_limit`].
     pub const OUTPUT_ALLOWANCE_BYTES: usize = crate::network::OUTPUT_ALLOWANCE_BYTES;
 
+    /// What is beyond counts in blocks of this size.
+    pub const OUTPUT_BLOCK_BYTES: usize = crate::network::OUTPUT_BLOCK_BYTES;
+
+    /// Output that counts against [`Service::output_limit`] when so many bytes are unsent: what is beyond the
+    /// allowance, in whole blocks.
+    pub fn limited_bytes_of(unsent_bytes: usize) -> usize {
+        crate::network::limited_bytes(unsent_bytes, Self::OUTPUT_ALLOWANCE_BYTES)
+    }
+
     /// Unsent output that counts against [`Service::output_limit`].
     pub fn limited_bytes(&self) -> usize {
-        self.unsent_bytes.saturating_sub(Self::OUTPUT_ALLOWANCE_BYTES)
+        Self::limited_bytes_of(self.unsent_bytes)
     }
 }
 
@@ -89,6 +98,14 @@ impl<'a, S: Service> Connections<'a, S> {
     /// [`crate::CloseReason::Requested`], never from within this call. False when it is gone.
     pub fn close(&mut self, id: ConnectionId, after_flush: bool) -> bool {
         self.network.key(id).is_some_and(|key| self.network.close(key, after_flush))
+    }
+
+    /// Closes a connection now, as one is closed whose output is above its limit. `closed` is called with
+    /// [`crate::CloseReason::OutputLimit`], never from within this call.
+    pub fn close_above_limit(&mut self, id: ConnectionId) {
+        if let Some(key) = self.network.key(id) {
+            self.network.doom(key, crate::CloseReason::OutputLimit);
+        }
     }
 
     /// Takes in a connection that this side made, a connected TCP or unix socket: from now on it is

@@ -56,6 +56,8 @@ const READ_BUFFER_BYTES: usize = PREFIX_BYTES_MAX + 2 * READ_BYTES;
 /// Output any connection may have, not counted against its limit (what Redis's static reply buffer
 /// holds).
 pub(crate) const OUTPUT_ALLOWANCE_BYTES: usize = 16 << 10;
+/// What is beyond counts in blocks of this size (those Redis chains its replies in).
+pub(crate) const OUTPUT_BLOCK_BYTES: usize = 16 << 10;
 /// Where input of the next connection may begin: cache lines are not shared.
 const ALIGN_BYTES: usize = 64;
 
@@ -278,7 +280,7 @@ impl<S: Service> Network<S> {
                     connection.withheld = true;
                     self.withheld.push(key);
                 }
-                if connection.output.len() > OUTPUT_ALLOWANCE_BYTES {
+                if connection.output.len() > service.output_allowance() {
                     self.limit_output(service, key);
                 }
                 self.send(key);
@@ -561,6 +563,7 @@ impl<S: Service> Network<S> {
                 connection.kept.free();
             }
             Then::Close => self.doom(key, CloseReason::Requested),
+            Then::CloseAboveLimit => self.doom(key, CloseReason::OutputLimit),
         }
     }
 
@@ -767,6 +770,12 @@ impl<S: Service> Network<S> {
     }
 }
 
+/// What of `unsent` bytes counts against a limit.
+pub(crate) fn limited_bytes(unsent: usize, allowance: usize) -> usize {
+    let blocks = unsent.saturating_sub(allowance).div_ceil(OUTPUT_BLOCK_BYTES);
+    blocks.saturating_mul(OUTPUT_BLOCK_BYTES)
+}
+
 /// Limits of unsent output.
 impl<S: Service> Network<S> {
     /// Closes a connection whose output is above its limit: the hard one, or the soft one for longer
@@ -777,7 +786,7 @@ impl<S: Service> Network<S> {
         let now_seconds = self.now_seconds;
         let Some(connection) = self.connections.get_mut(key) else { return };
         let limit = service.output_limit(&connection.session);
-        let bytes = connection.output.len().saturating_sub(OUTPUT_ALLOWANCE_BYTES);
+        let bytes = limited_bytes(connection.output.len(), service.output_allowance());
         if limit.soft_bytes == 0 || bytes < limit.soft_bytes {
             connection.above_soft_since = None;
         } else if connection.above_soft_since.is_none() {

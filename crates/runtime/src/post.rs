@@ -80,8 +80,9 @@ impl<M: Send + 'static> Post<M> {
         }
     }
 
-    /// Wakes those that got letters since the last call and sleep.
-    pub(crate) fn kick_receivers(&self) {
+    /// Wakes those that got letters since the last call and sleep. This is done in each tick; for who cannot
+    /// let them wait for its end.
+    pub fn kick_receivers(&self) {
         let mut receivers = self.round.receivers.borrow_mut();
         for worker in receivers.drain(..) {
             self.round.listed[worker.index()].set(false);

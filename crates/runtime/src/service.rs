@@ -82,12 +82,17 @@ pub trait Service: Sized + 'static {
         Stopping::Ready
     }
 
-    /// How much unsent output a connection may have. Asked before its output is sent when there are more
-    /// than 16 KiB ([`crate::ConnectionInfo::OUTPUT_ALLOWANCE_BYTES`]), and once a second while it is
-    /// above the soft limit.
+    /// How much unsent output a connection may have. Asked before its output is sent when there is more
+    /// than [`Service::output_allowance`], and once a second while it is above the soft limit. What is
+    /// beyond the allowance counts in blocks ([`crate::ConnectionInfo::OUTPUT_BLOCK_BYTES`]).
     fn output_limit(&self, session: &Self::Session) -> OutputLimit {
         let _ = session;
         OutputLimit::default()
+    }
+
+    /// Unsent output that counts against no limit.
+    fn output_allowance(&self) -> usize {
+        crate::ConnectionInfo::OUTPUT_ALLOWANCE_BYTES
     }
 
     /// Output of some connections is about to be sent.
@@ -166,6 +171,8 @@ pub enum Then {
     CloseAfterFlush,
     /// Nothing: close now, unsent output is lost.
     Close,
+    /// The same, for being answered with more than [`Service::output_limit`] allows.
+    CloseAboveLimit,
 }
 
 /// Limits of a connection's unsent output, above which it is closed. 0: none.

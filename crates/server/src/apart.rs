@@ -86,6 +86,7 @@ impl ServedApart {
             | Mail::Saved { .. }
             | Mail::Synced
             | Mail::LookAtClients
+            | Mail::StandStill(_)
             | Mail::Answer { .. } => false,
         }
     }

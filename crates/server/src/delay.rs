@@ -51,7 +51,8 @@ impl Delay {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests ask for it, by a parameter")]
-fn sleep(duration: Duration) {
+/// Stops the thread.
+#[expect(clippy::disallowed_methods, reason = "tests ask for it, by parameters or DEBUG SLEEP")]
+pub(crate) fn sleep(duration: Duration) {
     std::thread::sleep(duration);
 }

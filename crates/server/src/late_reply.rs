@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A reply in parts, not all of them known.
 #[derive(Debug, Default)]
 pub struct LateReply {
-    /// How long the command's shards are kept before the reply is sent.
+    /// How long everything stands still before the reply is sent, the command's shards kept.
     pub held_for: Duration,
     /// What the reply begins with; it may be the header of an array with some of its values.
     begun: Output,

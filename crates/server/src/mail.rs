@@ -11,6 +11,7 @@ use darter_runtime::{ConnectionId, Dialogue, Post};
 use darter_shard::Shard;
 use darter_txn::{Carrier, Letter};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A letter in a worker's mailbox.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub enum Mail {
     Saved { to: ConnectionId, succeeded: bool },
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
+    /// Everything stands still until then.
+    StandStill(Instant),
     /// All clients take too much memory, and it may be for the receiver to close some.
     LookAtClients,
     /// The answer, to the client that asked.

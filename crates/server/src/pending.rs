@@ -17,7 +17,7 @@ use crate::worker::Core;
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Progress, Slice};
 use darter_resp::{Output, ReplyWriter};
-use darter_runtime::{ConnectionId, ConnectionInfo, Ticks, Turn};
+use darter_runtime::{ConnectionId, Ticks, Turn};
 use darter_shard::Shard;
 use darter_txn::{Gathering, Held, Step, Ticket, Window};
 use std::fmt;
@@ -37,7 +37,7 @@ pub enum Pending {
     Sliced(Box<Sliced>),
     /// Asking all workers.
     Survey(Box<Collection>),
-    /// Keeping shards from others for a while.
+    /// Keeping shards from others while everything stands still.
     Holding(Box<Holding>),
     /// Held back by a pause.
     Paused,
@@ -106,8 +106,16 @@ impl fmt::Debug for Sliced {
     }
 }
 
-/// What the limit of a client's output does not count, twice, so that what is above here is above there.
-const OUTPUT_ALLOWANCE_BYTES: usize = 2 * ConnectionInfo::OUTPUT_ALLOWANCE_BYTES;
+/// What became of a command in slices when it had its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// It goes on later.
+    More,
+    /// It has answered.
+    Done,
+    /// Its reply is more than the client may have unsent, and nothing more of it was written.
+    Exceeds,
+}
 
 /// Slices of one command run in one go before other connections have their turn.
 const SLICES_PER_TURN: usize = 4;
@@ -166,6 +174,8 @@ pub enum After {
     Resumes,
     /// The connection closes once its output is sent.
     Closes,
+    /// The connection closes at once: its reply is more than it may have unsent.
+    Exceeds,
 }
 
 /// Commands for which shards that had to be waited for are kept: enough to pay for the hand-over, few
@@ -196,7 +206,7 @@ pub fn run_gathered(
     let (reply, after) = match result {
         Ok(Flow::Later(reply)) if !reply.held_for.is_zero() => {
             core.serve(&mut view, turn.now);
-            core.holders.borrow_mut().push((turn.instant + reply.held_for, id));
+            core.begin_standing_still(reply.held_for, id, turn);
             let holding = Holding { request: request.to_owned(), gathering, since: begun, reply };
             session.pending = Some(Pending::Holding(Box::new(holding)));
             return After::Waits;
@@ -272,7 +282,7 @@ impl Sliced {
         session: &Session,
         turn: &Turn,
         output: &mut Output,
-    ) -> bool {
+    ) -> Advance {
         let ticket = Ticket(session.client_id);
         for _ in 0..SLICES_PER_TURN {
             let shards = match self.next {
@@ -283,7 +293,7 @@ impl Sliced {
             let mut gathering = self.gathering.take().unwrap_or_else(|| Gathering::new(shards));
             if gathering.advance(&core.shared.cells, core.worker, ticket) == Step::Waiting {
                 self.gathering = Some(gathering);
-                return false;
+                return Advance::More;
             }
             let begun = core.shared.stopwatch.now();
             let mut view = gathering.view(&core.shared.cells);
@@ -316,29 +326,40 @@ impl Sliced {
             core.serve(&mut view, turn.now);
             gathering.release(&core.shared.cells, &ShardPost(&core.post));
         }
-        let unsent_before = output.len();
-        let mut reply = ReplyWriter::new(output, session.protocol);
-        let is_done = self.next == Progress::Done || self.is_above_limit(core, session);
+        let is_above_limit = self.is_above_limit(core, session);
+        let is_done = self.next == Progress::Done || is_above_limit;
         if is_done {
             for left in self.slice.leave() {
                 core.leave_watch(left, turn.now);
             }
-            self.slice.finish(&mut reply);
-        } else {
-            self.slice.write_ready(&mut reply);
         }
-        self.reply_bytes += output.len() - unsent_before;
+        if !is_above_limit {
+            let unsent_before = output.len();
+            let mut reply = ReplyWriter::new(output, session.protocol);
+            if is_done {
+                self.slice.finish(&mut reply);
+            } else {
+                self.slice.write_ready(&mut reply);
+            }
+            self.reply_bytes += output.len() - unsent_before;
+        }
         if is_done {
             core.note(session, self.request.as_request(), self.nanos, self.reply_bytes, turn);
         }
-        is_done
+        match (is_above_limit, is_done) {
+            (true, _) => Advance::Exceeds,
+            (false, true) => Advance::Done,
+            (false, false) => Advance::More,
+        }
     }
 
-    /// Whether what it keeps of its reply is more than the client may have unsent. Then that is all it gets
-    /// to see of it, and the client is closed for having it.
+    /// Whether its reply is more than the client may have unsent. All of it counts, the part that was sent already as
+    /// well: what a limit allows does not depend on how fast a client reads, and Redis has such a reply as a
+    /// whole before it sends any of it, none of it in its static buffer if its length is known last.
     fn is_above_limit(&self, core: &Core, session: &Session) -> bool {
         let limit = core.output_limits.get().of(session).hard_bytes;
-        limit > 0 && self.slice.kept_bytes() >= limit.saturating_add(OUTPUT_ALLOWANCE_BYTES)
+        let bytes = self.reply_bytes.saturating_add(self.slice.coming_bytes());
+        limit > 0 && bytes >= limit && session.hears_pending()
     }
 
     /// Whether a reservation is under way.
@@ -384,11 +405,13 @@ impl Pending {
                     .as_mut()
                     .expect("a sliced command that was granted a shard had reserved it")
                     .accept(held);
-                let done = sliced.advance(core, session, turn, output);
-                let waits = sliced.waits();
-                if !done {
-                    session.pending = Some(Self::Sliced(sliced));
+                match sliced.advance(core, session, turn, output) {
+                    Advance::Exceeds => return After::Exceeds,
+                    Advance::Done => return After::Resumes,
+                    Advance::More => {}
                 }
+                let waits = sliced.waits();
+                session.pending = Some(Self::Sliced(sliced));
                 if waits { After::Waits } else { After::Resumes }
             }
             Some(Self::Blocked(mut blocked)) if blocked.gathering.is_some() => {

@@ -25,6 +25,8 @@ pub struct Session {
     pub protocol: Protocol,
     /// Whether it may run commands that need authentication.
     pub authenticated: bool,
+    /// Whether it ever was: RESET takes that back, and its output is not limited as a stranger's is.
+    pub ever_authenticated: bool,
     /// Whether it has subscriptions.
     pub subscribes: bool,
     /// Whether it may run few commands only: it has subscriptions and speaks RESP2.
@@ -139,6 +141,7 @@ impl Session {
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             authenticated: !limits.unauthenticated,
+            ever_authenticated: !limits.unauthenticated,
             subscribes: false,
             confined: false,
             is_heard: false,
@@ -272,6 +275,11 @@ impl Session {
             self.replies = Replies::On;
         }
         result
+    }
+
+    /// Whether the answer to a command that is under way is wanted.
+    pub fn hears_pending(&self) -> bool {
+        self.replies == Replies::On && !self.mutes_pending
     }
 
     /// Notes that a command may be answered that began before: it may have changed something since answers were sent

@@ -105,6 +105,8 @@ pub struct Shared {
     pub active_expire: AtomicBool,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
     pub skips_checksums: AtomicBool,
+    /// Whether all output counts against its limit, from the first byte (`DEBUG CLIENT-ENFORCE-REPLY-LIST`).
+    pub lists_replies: AtomicBool,
     /// What run times are measured with.
     pub stopwatch: Stopwatch,
     /// Commands that were slow or large.
@@ -225,6 +227,7 @@ impl Shared {
             client_memory: ClientMemory::new(router.worker_count().into()),
             active_expire: AtomicBool::new(true),
             skips_checksums: AtomicBool::new(false),
+            lists_replies: AtomicBool::new(false),
             stopwatch: Stopwatch::new(),
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),

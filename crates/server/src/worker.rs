@@ -25,8 +25,8 @@ use darter_base::{ShardId, WorkerId};
 use darter_command_table::CallLimits;
 use darter_resp::Output;
 use darter_runtime::{
-    Arrivals, Background, CloseReason, ConnectionId, Connections, Io, NextTick, OutputLimit,
-    PeerInfo, Post, Progress, Refusal, Service, Stopping, Turn, Turns, WorkerContext,
+    Arrivals, Background, CloseReason, ConnectionId, ConnectionInfo, Connections, Io, NextTick,
+    OutputLimit, PeerInfo, Post, Progress, Refusal, Service, Stopping, Turn, Turns, WorkerContext,
 };
 use darter_shard::{Interest, Shard};
 use darter_txn::Window;
@@ -42,6 +42,7 @@ mod defragmenting;
 mod input;
 mod letters;
 mod running;
+mod standing;
 mod tending;
 mod windows;
 
@@ -113,8 +114,10 @@ pub struct Core {
     pub given_back: RefCell<BTreeMap<ShardId, Vec<WatchedKey>>>,
     /// Its clients' connections by client id.
     pub clients: RefCell<HashMap<u64, ConnectionId>>,
-    /// Clients that keep shards from others, and until when.
-    pub holders: RefCell<Vec<(Instant, ConnectionId)>>,
+    /// Until when it is to stand still.
+    pub stands_until: Cell<Option<Instant>>,
+    /// Its client that keeps all shards from others meanwhile.
+    pub holder: Cell<Option<ConnectionId>>,
     /// Clients whose commands wait for a save.
     pub put_off: RefCell<PutOff>,
     /// Keys on their way to other servers.
@@ -193,7 +196,8 @@ impl Worker {
                 trackers: RefCell::default(),
                 given_back: RefCell::default(),
                 clients: RefCell::default(),
-                holders: RefCell::default(),
+                stands_until: Cell::default(),
+                holder: Cell::default(),
                 put_off: RefCell::default(),
                 begun_save: Begun::default(),
                 migrations: RefCell::default(),
@@ -328,6 +332,11 @@ impl Service for Worker {
         self.core.output_limits.get().of(session)
     }
 
+    fn output_allowance(&self) -> usize {
+        let lists = self.core.shared.lists_replies.load(Ordering::Relaxed);
+        if lists { 0 } else { ConnectionInfo::OUTPUT_ALLOWANCE_BYTES }
+    }
+
     fn mail(&mut self, mail: Mail, connections: &mut Connections<'_, Self>) {
         match mail {
             Mail::Shard(letter) => self.letter(letter, connections),
@@ -349,6 +358,7 @@ impl Service for Worker {
                 self.core.deliver_redirected(to, &what, connections);
             }
             Mail::SetIdleExempt { id, exempt } => connections.set_idle_exempt(id, exempt),
+            Mail::StandStill(until) => self.core.stands_until.set(Some(until)),
             Mail::Resume(id) => {
                 connections.resume(id);
             }
@@ -401,6 +411,9 @@ impl Service for Worker {
     fn tick(&mut self, connections: &mut Connections<'_, Self>) -> NextTick {
         let turn = *connections.turn();
         self.count_tick(connections);
+        if self.stand_still(&turn, connections) {
+            return NextTick::Now;
+        }
         self.core.follow_settings();
         self.limit_client_memory(connections);
         self.core.restriction.set(self.core.shared.restriction());
@@ -412,7 +425,6 @@ impl Service for Worker {
         }
         self.core.give_watches_back(turn.now);
         let wait_ends = self.core.end_overdue_waits(turn.now, connections);
-        let next_release = self.release_held(&turn, connections);
         let put_off_until = self.core.resume_put_off(&turn);
         if self.core.shared.takes_notice_of_excess() {
             self.make_room_everywhere(&turn);
@@ -434,7 +446,7 @@ impl Service for Worker {
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let sooner = next_release.into_iter().chain(put_off_until).chain(defrag_due);
+        let sooner = put_off_until.into_iter().chain(defrag_due);
         let mut wake = sooner.fold(due, Instant::min);
         let pause_ends = self.core.pause.get().map(|pause| pause.until);
         if let Some(until) = pause_ends.into_iter().chain(wait_ends).min() {

@@ -110,6 +110,34 @@ fn a_client_above_its_hard_limit_is_closed_and_counted() {
     }
 }
 
+/// How much a client may have unread counts for the reply as a whole, also where it is sent while it is made.
+#[test]
+fn a_client_whose_reply_is_above_its_hard_limit_is_closed_however_fast_it_reads() {
+    const KEY_BYTES: usize = 100;
+    for server in servers() {
+        let mut watcher = server.connect().unwrap();
+        watcher.call(&["DEBUG", "POPULATE", "1000", &"k".repeat(KEY_BYTES)]).unwrap();
+        watcher.call(&["HSET", "hash", "field", "value"]).unwrap();
+        watcher.call(&["CONFIG", "RESETSTAT"]).unwrap();
+        let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0"];
+        watcher.call(&limit).unwrap();
+        // Its length is known last, so that none of it is below the 16 KiB that do not count.
+        let replies: [&[&str]; 2] = [&["KEYS", "kkk*"], &["HRANDFIELD", "hash", "-999999999"]];
+        for (closed, command) in (1..).zip(replies) {
+            let mut client = server.connect().unwrap();
+            client.send(command).unwrap();
+            assert!(client.read_reply().is_err(), "{command:?}");
+            wait_for("it is counted", || {
+                field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == closed
+            });
+        }
+        // Who does not want the reply has none.
+        let mut client = server.connect().unwrap();
+        client.send_bytes(b"CLIENT REPLY SKIP\r\nKEYS kkk*\r\nPING\r\n").unwrap();
+        assert_eq!(client.read_reply().unwrap().value, Value::Simple(b"PONG".to_vec()));
+    }
+}
+
 #[test]
 fn a_client_that_stays_above_its_soft_limit_is_closed() {
     for server in servers() {
@@ -138,6 +166,34 @@ fn before_authentication_little_output_may_be_unread() {
         wait_for("it is counted", || {
             field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == 1
         });
+    }
+}
+
+#[test]
+fn output_can_be_made_to_count_from_the_first_byte() {
+    for server in servers() {
+        let mut watcher = server.connect().unwrap();
+        watcher.call(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+        watcher.call(&["AUTH", "secret"]).unwrap();
+        let enforce = |watcher: &mut Client, enabled| {
+            watcher.call(&["DEBUG", "CLIENT-ENFORCE-REPLY-LIST", enabled]).unwrap();
+        };
+        enforce(&mut watcher, "1");
+        // A block of 16 KiB is above the limit of 1 KiB, though little of it is used.
+        let mut client = server.connect().unwrap();
+        client.send(&["GET", "k"]).unwrap();
+        client.read_end().unwrap();
+        wait_for("it is counted", || {
+            field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == 1
+        });
+        // Who has been authenticated once is no stranger.
+        let mut known = server.connect().unwrap();
+        known.call(&["AUTH", "secret"]).unwrap();
+        known.call(&["RESET"]).unwrap();
+        assert!(matches!(known.call(&["GET", "k"]).unwrap(), Value::Error(_)));
+        enforce(&mut watcher, "0");
+        let mut client = server.connect().unwrap();
+        assert!(matches!(client.call(&["GET", "k"]).unwrap(), Value::Error(_)));
     }
 }
 

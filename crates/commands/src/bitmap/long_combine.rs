@@ -66,7 +66,7 @@ impl Work for Combining {
         reply.integer(i64::try_from(self.len).unwrap_or(i64::MAX));
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         0
     }
 }

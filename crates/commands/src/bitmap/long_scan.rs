@@ -87,7 +87,7 @@ impl Work for Counting {
         reply.integer(self.count.cast_signed());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         0
     }
 }
@@ -122,7 +122,7 @@ impl Work for Finding {
         reply.integer(self.found.map_or(-1, u64::cast_signed));
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         0
     }
 }

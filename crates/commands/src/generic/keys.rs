@@ -81,6 +81,10 @@ impl Slice for Walk {
         reply.array(self.count);
         reply.output().append(self.names.take());
     }
+
+    fn coming_bytes(&self) -> usize {
+        self.names.len()
+    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl Work for LongCopy {
         reply.integer(i64::from(self.copied));
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         0
     }
 }

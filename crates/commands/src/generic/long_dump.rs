@@ -228,7 +228,7 @@ impl Work for LongDump {
         reply.bulk_shared(&Arc::new(std::mem::take(&mut self.bytes)));
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.bytes.len()
     }
 }

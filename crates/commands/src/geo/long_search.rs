@@ -129,7 +129,7 @@ impl Work for LongSearch {
         reply.output().append(self.reply.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.reply.len()
     }
 }

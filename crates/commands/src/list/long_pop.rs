@@ -111,7 +111,7 @@ impl Work for LongPop {
         reply.output().append(self.elements.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.elements.len()
     }
 }

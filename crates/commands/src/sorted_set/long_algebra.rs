@@ -205,7 +205,7 @@ impl Work for Algebra {
         }
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.elements.len()
     }
 }

@@ -184,7 +184,7 @@ impl Work for Removal {
         reply.output().append(self.elements.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.elements.len()
     }
 }

@@ -235,7 +235,7 @@ impl Work for LongInfo {
         reply.output().append(self.reply.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.reply.len()
     }
 }

@@ -150,7 +150,7 @@ impl Work for LongClaim {
         reply.output().append(self.gone.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.taken.len() + self.gone.len()
     }
 }

@@ -70,7 +70,7 @@ impl Work for Listing {
         reply.output().append(self.entries.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.entries.len()
     }
 }

@@ -116,7 +116,7 @@ impl Work for Reading {
         }
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.streams.iter().map(|asked| asked.entries.len()).sum()
     }
 }

@@ -162,7 +162,7 @@ impl Work for LongReading {
         reply.output().append(self.entries.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.entries.len()
     }
 }

@@ -68,6 +68,7 @@ fn authenticate(
         return Err(ReplyError::WrongPass);
     }
     call.session.authenticated = true;
+    call.session.ever_authenticated = true;
     call.session.limits = settings.authenticated_limits();
     Ok(())
 }

@@ -242,12 +242,11 @@ static LOADAOF: SessionCommand = SessionCommand::all_shards(
 )
 .within();
 
-/// Keeps all data from everybody for a while. Redis stands still; here only commands on keys do,
-/// and those that need every shard.
+/// The whole server stands still.
 static SLEEP: SessionCommand = SessionCommand::all_shards(
     Command {
         name: "SLEEP",
-        summary: "Keeps all data from everybody for a while.",
+        summary: "Stops the server for so many seconds.",
         args: &[Arg::double("seconds")],
         flags: WITH_DATA,
         ..BASE
@@ -361,16 +360,17 @@ static PAUSE_CRON: SessionCommand = SessionCommand::alone(
 )
 .within();
 
-/// Accepted for Valkey's tests; replies are kept in one way here.
+/// Counts all output against its limit, or what is beyond the first 16 KiB again.
 static CLIENT_ENFORCE_REPLY_LIST: SessionCommand = SessionCommand::alone(
     Command {
         name: "CLIENT-ENFORCE-REPLY-LIST",
-        summary: "Accepted without effect: replies are kept in one way.",
+        summary: "Counts output against its limit from the first byte, or no longer.",
         args: &[Arg::integer("enabled")],
         ..BASE
     },
     |call| {
-        only_argument(call)?;
+        let enabled = only_number(call)? != 0;
+        call.shared.lists_replies.store(enabled, Ordering::Relaxed);
         call.ok()
     },
 )
@@ -536,7 +536,8 @@ const HELP_LINES: &[&str] = &[
     "    Change the replication IDs of the instance.",
     "    Dangerous: should be used only for testing the replication subsystem.",
     "CLIENT-ENFORCE-REPLY-LIST <0|1>",
-    "    Accepted without effect.",
+    "    When set to 1, all output counts against its limit, in blocks of 16 KiB from",
+    "    the first byte. When set to 0, the first 16 KiB do not.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Like CONFIG REWRITE but writes all configuration options, including",
     "    keywords not listed in original configuration file or default values.",
@@ -576,7 +577,7 @@ const HELP_LINES: &[&str] = &[
     "    accessed (otherwise the behavior). Setting it to 1 reenables back the",
     "    default.",
     "SLEEP <seconds>",
-    "    Keep all data from every client for <seconds>. Decimals allowed.",
+    "    Stop the server for <seconds>. Decimals allowed.",
     "STRINGMATCH-LEN <len> <pattern>",
     "    Return whether <pattern> matches a text of <len> letters a.",
 ];

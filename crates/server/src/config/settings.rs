@@ -623,7 +623,7 @@ pub struct OutputLimit {
     pub soft_seconds: u64,
 }
 
-/// What a client that has yet to authenticate may leave unread, whatever is configured: 1 KiB beyond
+/// What a client that has never authenticated may leave unread, whatever is configured: 1 KiB beyond
 /// what every client may, as in Redis.
 const UNAUTHENTICATED_OUTPUT: darter_runtime::OutputLimit =
     darter_runtime::OutputLimit { hard_bytes: 1024, soft_bytes: 0, soft_seconds: 0 };
@@ -698,7 +698,7 @@ impl OutputLimits {
 
     /// The limit of a client.
     pub fn of(&self, session: &Session) -> darter_runtime::OutputLimit {
-        if session.limits.unauthenticated {
+        if session.limits.unauthenticated && !session.ever_authenticated {
             return UNAUTHENTICATED_OUTPUT;
         }
         if session.subscribes { self.pubsub.for_runtime() } else { self.normal.for_runtime() }

@@ -145,8 +145,8 @@ impl Core {
         connections: &mut Connections<'_, Worker>,
     ) {
         let hard = self.output_limits.get().pubsub.hard_bytes;
-        let unsent = unsent.saturating_sub(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES);
-        if hard > 0 && unsent as u64 >= hard && connections.close(id, false) {
+        let limited = ConnectionInfo::limited_bytes_of(unsent);
+        if hard > 0 && limited as u64 >= hard && connections.close(id, false) {
             self.statistics().connections_unread.add(1);
             tracing::warn!(
                 ?id,

@@ -7,10 +7,9 @@ use crate::pending::{After, Pending};
 use crate::request::Request;
 use crate::saving::automatic::OWN_TICKET;
 use darter_command_table::ReplyError;
-use darter_runtime::{ConnectionId, Connections, Turn};
+use darter_runtime::{ConnectionId, Connections};
 use darter_shard::Shard;
 use darter_txn::Letter;
-use std::time::Instant;
 
 impl Worker {
     pub(super) fn letter(
@@ -94,40 +93,6 @@ impl Worker {
         });
         connections.resume(job.origin);
     }
-
-    /// Ends the holding of shards whose time is over; when the next one's will be.
-    pub(super) fn release_held(
-        &self,
-        turn: &Turn,
-        connections: &mut Connections<'_, Self>,
-    ) -> Option<Instant> {
-        if self.core.holders.borrow().is_empty() {
-            return None;
-        }
-        let mut over = Vec::new();
-        self.core.holders.borrow_mut().retain(|(until, id)| {
-            let is_over = *until <= turn.instant;
-            if is_over {
-                over.push(*id);
-            }
-            !is_over
-        });
-        for id in over {
-            let after = connections.with(id, |session, output| {
-                self.core.answer(session, output, |session, output| match session.pending.take() {
-                    Some(Pending::Holding(holding)) => {
-                        holding.finish(&self.core, session, output, id, turn)
-                    }
-                    other => {
-                        session.pending = other;
-                        After::Waits
-                    }
-                })
-            });
-            go_on(after, id, connections);
-        }
-        self.core.holders.borrow().iter().map(|(until, _)| *until).min()
-    }
 }
 
 /// Does with a connection what became of its pending command; nothing if the connection is gone.
@@ -143,6 +108,7 @@ pub(super) fn go_on(
         Some(After::Closes) => {
             connections.close(id, true);
         }
+        Some(After::Exceeds) => connections.close_above_limit(id),
         Some(After::Blocks) => {
             connections.suspend(id);
         }

@@ -6,7 +6,7 @@ use crate::caller::Caller;
 use crate::commands::pubsub::subscribe::must_read_letters;
 use crate::mail::Mail;
 use crate::outbox::Outbox;
-use crate::pending::{After, Coordinated, Pending, Sliced, run_gathered};
+use crate::pending::{Advance, After, Coordinated, Pending, Sliced, run_gathered};
 use crate::place::Place;
 use crate::request::Request;
 use crate::session::Session;
@@ -93,6 +93,7 @@ impl Worker {
                 After::Resumes => Then::Read,
                 After::Waits | After::Blocks => Then::Await,
                 After::Closes => Then::CloseAfterFlush,
+                After::Exceeds => Then::CloseAboveLimit,
             },
             Ok(Flow::Yield) => {
                 self.core.post.send(self.core.worker, Mail::Resume(io.id));
@@ -188,9 +189,9 @@ impl Worker {
         match after {
             After::Resumes => Then::Read,
             After::Blocks => Then::Suspend,
-            After::Waits if matches!(session.pending, Some(Pending::Holding(_))) => Then::Suspend,
             After::Waits => Then::Await,
             After::Closes => Then::CloseAfterFlush,
+            After::Exceeds => Then::CloseAboveLimit,
         }
     }
 
@@ -209,8 +210,10 @@ impl Worker {
         let Some(Pending::Sliced(mut sliced)) = session.pending.take() else {
             unreachable!("only sliced commands ask for another turn")
         };
-        if sliced.advance(&self.core, session, io.turn, &mut io.output.0) {
-            return Then::Read;
+        match sliced.advance(&self.core, session, io.turn, &mut io.output.0) {
+            Advance::Exceeds => return Then::CloseAboveLimit,
+            Advance::Done => return Then::Read,
+            Advance::More => {}
         }
         let then = if sliced.waits() { Then::Await } else { Then::Again };
         session.pending = Some(Pending::Sliced(sliced));

@@ -108,7 +108,7 @@ impl Work for LongSort {
         reply.output().append(self.reply.take());
     }
 
-    fn kept_bytes(&self) -> usize {
+    fn coming_bytes(&self) -> usize {
         self.reply.len()
     }
 }

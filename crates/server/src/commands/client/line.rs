@@ -101,7 +101,7 @@ fn transaction_bytes(session: &Session) -> usize {
 
 /// The line, without its end. The fields and their order are Valkey 9's. What Darter does not have
 /// (a static reply buffer, arguments kept apart) is 0. Redis keeps the first 16 KiB of output
-/// apart (`obl`) and limits what is beyond (`omem`, in `oll` blocks): so many bytes are shown there.
+/// apart (`obl`) and limits what is beyond (`omem`, in `oll` blocks of 16 KiB): it is shown as such.
 pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> String {
     let facts = &*session.facts;
     let held = facts.subscriptions.as_ref();
@@ -136,8 +136,8 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         psub = subscriptions(Kind::Pattern),
         ssub = subscriptions(Kind::ShardChannel),
         qbuf = info.kept_input_bytes,
-        direct = info.unsent_bytes - info.limited_bytes(),
-        listed = info.limited_bytes().div_ceil(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES),
+        direct = info.unsent_bytes.min(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES),
+        listed = info.limited_bytes() / ConnectionInfo::OUTPUT_BLOCK_BYTES,
         limited = info.limited_bytes(),
         transaction = transaction_bytes(session),
         memory = memory_bytes(session, info),
