@@ -41,6 +41,9 @@ pub struct Call<'a> {
     pub effects: Option<&'a mut Effects>,
 }
 
+/// A time at which nothing has expired.
+pub const BEFORE_EVERYTHING: UnixMillis = UnixMillis(0);
+
 /// Configuration that commands check arguments against.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
@@ -65,14 +68,16 @@ pub struct CallLimits {
     /// How much memory may be used.
     pub memory: MemoryLimit,
     /// Whether keys that have expired stay until somebody writes them: while changes are held back, nothing is
-    /// to happen that a replica would have to be told.
+    /// to happen that a replica would have to be told; and in import mode.
     pub keeps_expired: bool,
+    /// `import-mode`: what has a deadline in the past is kept until it is deleted by who imports it.
+    pub imports: bool,
     /// Whether the checksums of payloads are looked at: but for tests they are.
     pub checks_payloads: bool,
     /// Whether data are being saved, so that changes of long values may have to be put off.
     pub is_saving: bool,
-    /// The time of day while recorded commands are run again: a command is given a time then at which nothing is
-    /// due, so that it finds what it found when it was recorded.
+    /// The time of day while commands are given one at which nothing is due ([`BEFORE_EVERYTHING`]): recorded ones that
+    /// are run again, so that they find what they found, and those of who imports data.
     pub replayed_at: Option<UnixMillis>,
 }
 
@@ -92,6 +97,16 @@ impl CallLimits {
     pub const fn are_plain(&self) -> bool {
         // One branch for all.
         !(self.interest.any() | self.memory.is_set() | self.keeps_expired | self.is_saving)
+    }
+
+    /// The same at `now` for who imports data ([`BEFORE_EVERYTHING`]). A command runs in one piece, since its slices would
+    /// be given the time that it is.
+    #[must_use]
+    pub const fn of_importer(mut self, now: UnixMillis) -> Self {
+        self.slices = false;
+        self.keeps_expired = false;
+        self.replayed_at = Some(now);
+        self
     }
 
     /// The same for a command that is a part of another one: it runs in one piece, and whoever runs the whole
@@ -163,9 +178,15 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// When this is, for what is only remembered: `now`, but while recorded commands are run again.
+    /// When this is, for what is reckoned or remembered: `now`, which says what has expired, but for commands that are
+    /// given a time at which nothing has.
     pub fn time_of_day(&self) -> UnixMillis {
         self.limits.replayed_at.unwrap_or(self.now)
+    }
+
+    /// Up to when a new deadline has passed already, so that what would get it is deleted instead. In import mode none has.
+    pub const fn passed_until(&self) -> UnixMillis {
+        if self.limits.imports { UnixMillis(i64::MIN) } else { self.now }
     }
 
     /// Leaves the command to its slices if it would go through so many `elements`. To be asked before anything

@@ -20,7 +20,9 @@ pub mod table;
 pub mod wait;
 
 pub use arg::{Arg, ArgKind};
-pub use call::{Call, CallLimits, ELEMENTS_IN_ONE_PIECE, MemoryLimit, RdbVersions, ShardView};
+pub use call::{
+    BEFORE_EVERYTHING, Call, CallLimits, ELEMENTS_IN_ONE_PIECE, MemoryLimit, RdbVersions, ShardView,
+};
 pub use category::Category;
 pub use command::{
     Arity, BeginSlices, Command, Deprecation, Group, Handler, LeftWatch, Progress, Slice,

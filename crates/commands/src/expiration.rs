@@ -86,18 +86,18 @@ impl Time<'_> {
             .unit
             .to_millis(time)
             .filter(|millis| *millis > 0)
-            .and_then(|millis| millis.checked_add(self.base.millis(call.now)))
+            .and_then(|millis| millis.checked_add(self.base.millis(call.time_of_day())))
             .ok_or(invalid)?;
-        Ok(NewDeadline::at(millis, call.now))
+        Ok(NewDeadline::at(millis, call.passed_until()))
     }
 }
 
 impl NewDeadline {
     /// The deadline at `millis` since the epoch. One beyond what the keyspace can note (the year
     /// 10889) becomes the latest it can, and one before the epoch the epoch.
-    pub(crate) fn at(millis: i64, now: UnixMillis) -> Self {
+    pub(crate) fn at(millis: i64, passed_until: UnixMillis) -> Self {
         let deadline = Deadline::new(millis.max(0)).unwrap_or(Deadline::MAX);
-        Self { deadline, passed: millis <= now.0 }
+        Self { deadline, passed: millis <= passed_until.0 }
     }
 }
 

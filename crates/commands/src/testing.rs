@@ -103,6 +103,7 @@ impl Bench {
                 slices: false,
                 by_script: false,
                 keeps_expired: false,
+                imports: false,
                 is_saving: false,
                 checks_payloads: true,
                 replayed_at: None,

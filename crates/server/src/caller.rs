@@ -186,7 +186,8 @@ impl<'a> Caller<'a> {
         let cause = Cause { entry, args, db, by, together: self.together };
         work_observed_for(shared, interest, view, cause, |view, effects| {
             keeping_expired(&self.limits, view, |view| {
-                slice.run_whole(view, self.turn.now, effects);
+                let now = self.session.sees_at(&self.limits, self.turn.now);
+                slice.run_whole(view, now, effects);
             });
         });
         slice.finish(&mut ReplyWriter::new(output, self.session.protocol));
@@ -199,7 +200,7 @@ impl<'a> Caller<'a> {
             args: request.args,
             reply: ReplyWriter::new(output, self.session.protocol),
             db: self.session.db,
-            now: self.turn.now,
+            now: self.session.sees_at(&self.limits, self.turn.now),
             limits: &self.limits,
             hasher: &self.core.shared.hasher,
             router: self.core.shared.router(),

@@ -13,8 +13,8 @@ use crate::watch::{Cost, Thresholds};
 use crate::worker::Worker;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
-    Call, CallLimits, Command, Effects, Entry, Flags, Handler, ReplyError, ReplyResult, ShardView,
-    WaitSlot,
+    BEFORE_EVERYTHING, Call, CallLimits, Command, Effects, Entry, Flags, Handler, ReplyError,
+    ReplyResult, ShardView, WaitSlot,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter, Span};
 use darter_runtime::{Arrivals, ConnectionId, Io, Post, Ticks, crash};
@@ -36,6 +36,8 @@ pub struct Client {
     pub author: Author,
     /// Whether its commands are no accesses, as far as eviction is concerned (CLIENT NO-TOUCH).
     pub leaves_no_trace: bool,
+    /// Whether it imports data: in import mode nothing has expired for it.
+    pub imports: bool,
 }
 
 /// The connections whose commands are in a window, by their place.
@@ -166,7 +168,8 @@ impl Client {
     pub fn of(session: &Session, id: ConnectionId) -> Self {
         let author = Author { id, remember: session.remember };
         let leaves_no_trace = session.facts.no_touch;
-        Self { db: session.db, protocol: session.protocol, author, leaves_no_trace }
+        let imports = session.facts.imports;
+        Self { db: session.db, protocol: session.protocol, author, leaves_no_trace, imports }
     }
 }
 
@@ -341,6 +344,14 @@ pub fn run_command(
         ReplyWriter::new(output, client.protocol).error(ReplyError::OutOfMemory.line());
         return Err(ReplyError::OutOfMemory);
     }
+    let importers;
+    let (limits, now) = if limits.imports && client.imports {
+        importers = limits.of_importer(now);
+        view.each().for_each(|shard| shard.begin_replay(now));
+        (&importers, BEFORE_EVERYTHING)
+    } else {
+        (limits, now)
+    };
     // A write has to know what is there.
     let keeps_expired = limits.keeps_expired && command.flags.has(Flags::READONLY);
     for shard in view.each() {
@@ -359,6 +370,9 @@ pub fn run_command(
     for shard in view.each() {
         shard.ignore_accesses(false);
         shard.keep_expired(false);
+        if limits.imports {
+            shard.end_replay();
+        }
         if limits.memory.is_set() {
             shared.settle_after(&limits.memory, shard);
         }

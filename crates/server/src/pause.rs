@@ -90,7 +90,7 @@ impl Core {
     /// What commands depend on now. During a pause nothing expires, and a limit may be lowered.
     pub fn call_limits(&self) -> CallLimits {
         let mut limits = self.shared.call_limits();
-        limits.keeps_expired = self.pause.get().is_some();
+        limits.keeps_expired |= self.pause.get().is_some();
         if self.defrag.get().is_on {
             self.shared.residence.lower(&mut limits.memory);
         }

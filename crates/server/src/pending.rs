@@ -303,6 +303,7 @@ impl Sliced {
             let Request { entry, args, .. } = self.request.as_request();
             let cause = Cause { entry, args, db: session.db, by, together: None };
             let slice = &mut self.slice;
+            let now = session.sees_at(&limits, turn.now);
             self.next = work_observed_for(
                 core.shared,
                 limits.interest,
@@ -311,9 +312,9 @@ impl Sliced {
                 |view, effects| {
                     let next = keeping_expired(&limits, view, |view| {
                         if is_together {
-                            slice.run_together(view, turn.now)
+                            slice.run_together(view, now)
                         } else {
-                            slice.run(view.first(), turn.now)
+                            slice.run(view.first(), now)
                         }
                     });
                     if let Some(effects) = effects.filter(|_| next == Progress::Done) {

@@ -7,7 +7,7 @@ use crate::pubsub::Subscriptions;
 use crate::tracking::{Invalidated, Remember, Tracking};
 use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
-use darter_command_table::{Entry, Flags};
+use darter_command_table::{BEFORE_EVERYTHING, CallLimits, Entry, Flags};
 use darter_resp::{Limits, Output, Protocol, RequestParser};
 use darter_runtime::{Dialogue, Io, PeerAddress, PeerInfo};
 
@@ -109,6 +109,8 @@ pub struct Facts {
     pub no_evict: bool,
     /// `CLIENT NO-TOUCH`: its reads do not make keys look used.
     pub no_touch: bool,
+    /// `CLIENT IMPORT-SOURCE`: in import mode nothing has expired for it.
+    pub imports: bool,
     /// `READONLY`.
     pub reads_from_replicas: bool,
     /// `CLIENT CAPA redirect`.
@@ -164,6 +166,7 @@ impl Session {
                 lib_version: Vec::new(),
                 no_evict: false,
                 no_touch: false,
+                imports: false,
                 reads_from_replicas: false,
                 takes_redirects: false,
                 watches: Watches::default(),
@@ -175,6 +178,11 @@ impl Session {
                 has_read_letters: false,
             }),
         }
+    }
+
+    /// The time for its commands on keys, as far as it says what has expired.
+    pub fn sees_at(&self, limits: &CallLimits, now: UnixMillis) -> UnixMillis {
+        if limits.imports && self.facts.imports { BEFORE_EVERYTHING } else { now }
     }
 
     /// As it was when it connected, but for what the client library told of itself. `limits` are
@@ -189,6 +197,7 @@ impl Session {
         self.facts.name.clear();
         self.facts.no_evict = false;
         self.facts.no_touch = false;
+        self.facts.imports = false;
         self.facts.reads_from_replicas = false;
     }
 

@@ -20,7 +20,6 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("ACL LOAD", &[]),
     ("ACL SAVE", &[]),
     ("ACL SETUSER", &["somebody"]),
-    ("CLIENT IMPORT-SOURCE", &["ON"]),
     ("FAILOVER", &[]),
     ("MODULE LOAD", &["path"]),
     ("MODULE LOADEX", &["path"]),

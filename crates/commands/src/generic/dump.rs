@@ -229,8 +229,11 @@ fn store(
     let gone = if exists { Outcome::Deleted } else { Outcome::Unchanged };
     let deadline = match (ttl, options.absolute) {
         (0, _) => None,
-        (millis, true) => Some(NewDeadline::at(millis, call.now)),
-        (millis, false) => Some(NewDeadline::at(millis.saturating_add(call.now.0), call.now)),
+        (millis, true) => Some(NewDeadline::at(millis, call.passed_until())),
+        (millis, false) => {
+            let millis = millis.saturating_add(call.time_of_day().0);
+            Some(NewDeadline::at(millis, call.passed_until()))
+        }
     };
     if deadline.is_some_and(|new| new.passed) {
         // The key would be gone at once.

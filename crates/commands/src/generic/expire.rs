@@ -132,7 +132,7 @@ fn set_deadline(
     // Times in the past are legal here: the key expires at once.
     let millis = unit
         .to_millis(time)
-        .and_then(|millis| millis.checked_add(base.millis(call.now)))
+        .and_then(|millis| millis.checked_add(base.millis(call.time_of_day())))
         .ok_or(ReplyError::InvalidExpireTime(call.command.name))?
         .max(0);
     let key = call.key(1);
@@ -149,7 +149,7 @@ fn set_deadline(
         call.reply.integer(0);
         return Ok(());
     }
-    let NewDeadline { deadline, passed } = NewDeadline::at(millis, call.now);
+    let NewDeadline { deadline, passed } = NewDeadline::at(millis, call.passed_until());
     if passed {
         keyspace.expire_now(&key);
         leave_deletion(call, key.bytes);

@@ -109,7 +109,7 @@ fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit, base: Base)
         Lifetime::Absent => -2,
         Lifetime::Unlimited => -1,
         Lifetime::Until(at) => {
-            let millis = (at.0 - base.millis(call.now)).max(0);
+            let millis = (at.0 - base.millis(call.time_of_day())).max(0);
             match unit {
                 // To the nearest second.
                 Unit::Seconds => (millis + 500) / 1000,

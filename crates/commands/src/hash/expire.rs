@@ -123,9 +123,9 @@ fn set_deadlines(
     let millis = unit
         .to_millis(time)
         .filter(|millis| *millis >= 0)
-        .and_then(|millis| millis.checked_add(base.millis(call.now)))
+        .and_then(|millis| millis.checked_add(base.millis(call.time_of_day())))
         .ok_or(ReplyError::InvalidExpireTime(call.command.name))?;
-    let new = NewDeadline::at(millis, call.now);
+    let new = NewDeadline::at(millis, call.passed_until());
     let key = call.key(1);
     let (now, hasher) = (call.now.0, call.hasher);
     let mut keyspace = call.keyspace(view, &key);

@@ -127,7 +127,7 @@ pub(super) fn deadline(call: &Call<'_>, time: Time<'_>) -> Result<NewDeadline, R
         .unit
         .to_millis(number)
         .filter(|millis| *millis >= 0)
-        .and_then(|millis| millis.checked_add(time.base.millis(call.now)))
+        .and_then(|millis| millis.checked_add(time.base.millis(call.time_of_day())))
         .ok_or(invalid)?;
-    Ok(NewDeadline::at(millis, call.now))
+    Ok(NewDeadline::at(millis, call.passed_until()))
 }

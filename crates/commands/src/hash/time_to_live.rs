@@ -77,7 +77,7 @@ fn times(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit, base: Base) 
             None => -2,
             Some(None) => -1,
             Some(Some(deadline)) => {
-                let millis = (deadline.millis() - base.millis(call.now)).max(0);
+                let millis = (deadline.millis() - base.millis(call.time_of_day())).max(0);
                 match unit {
                     Unit::Millis => millis,
                     Unit::Seconds => (millis + 500) / 1000,

@@ -83,7 +83,7 @@ fn xadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         None => StreamId::MIN,
         Some(stream) => stream.log().last_id(),
     };
-    let entry_id = resolve(new_id, last_id, call.now)?;
+    let entry_id = resolve(new_id, last_id, call.time_of_day())?;
     let pairs = Pairs { args: call.args, next: fields_at };
     let pairs_left = pairs.clone();
     let encodings = call.limits.encodings;

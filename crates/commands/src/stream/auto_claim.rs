@@ -82,7 +82,7 @@ impl<'a> AutoClaim<'a> {
         let claim = Claim {
             consumer_name: call.args.at(3),
             idle_min_ms,
-            delivered_at_ms: call.now.0,
+            delivered_at_ms: call.time_of_day().0,
             deliveries: None,
             force: false,
             only_ids,

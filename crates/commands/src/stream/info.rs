@@ -109,6 +109,7 @@ fn consumers(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     let stream = keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
     let group = stream.group(name).ok_or_else(|| no_group_in(key.bytes, name))?;
+    let now_ms = call.time_of_day().0;
     let reply = &mut call.reply;
     reply.array(group.consumers().len());
     for consumer in group.consumers() {
@@ -116,8 +117,8 @@ fn consumers(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         reply.bulk(b"name");
         reply.bulk(consumer.name());
         field(reply, "pending", consumer.pending_len().cast_signed() as i64);
-        field(reply, "idle", (call.now.0 - consumer.seen_at_ms).max(0));
-        field(reply, "inactive", consumer.active_at_ms.map_or(-1, |at| call.now.0 - at));
+        field(reply, "idle", (now_ms - consumer.seen_at_ms).max(0));
+        field(reply, "inactive", consumer.active_at_ms.map_or(-1, |at| now_ms - at));
     }
     Ok(())
 }

@@ -137,7 +137,7 @@ impl Work for LongClaim {
             let mut unused = Output::new();
             let call = self.call.with(&mut unused);
             let names = [1, 2, 3].map(|index| call.args.at(index));
-            self.edit.describe(effects.instead(), names, call.now.0);
+            self.edit.describe(effects.instead(), names, call.time_of_day().0);
         }
     }
 

@@ -128,7 +128,8 @@ fn xpending(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         None => write_summary(&mut call.reply, group),
         Some(filter) => {
             call.in_one_piece(filter.listed_max(group))?;
-            write_list(&mut call.reply, group, &filter, call.now.0);
+            let now_ms = call.time_of_day().0;
+            write_list(&mut call.reply, group, &filter, now_ms);
         }
     }
     Ok(())

@@ -76,6 +76,8 @@ pub struct Settings {
     pub maxmemory_bytes: u64,
     /// What happens above that.
     pub eviction: EvictionSettings,
+    /// `import-mode`: nothing expires or is evicted.
+    pub imports: bool,
     /// `activedefrag`.
     pub defrag: DefragSettings,
     /// The log.
@@ -139,7 +141,8 @@ impl Settings {
             slices: true,
             by_script: false,
             memory: self.memory_limit(),
-            keeps_expired: false,
+            keeps_expired: self.imports,
+            imports: self.imports,
             is_saving: false,
             checks_payloads: true,
             replayed_at: None,
@@ -150,7 +153,11 @@ impl Settings {
     pub fn memory_limit(&self) -> MemoryLimit {
         match self.maxmemory_bytes {
             0 => MemoryLimit::NONE,
-            bytes => MemoryLimit { bytes, policy: self.eviction.policy(), is_lowered: false },
+            bytes => {
+                // What is being imported is not to be lost.
+                let policy = self.eviction.policy().filter(|_| !self.imports);
+                MemoryLimit { bytes, policy, is_lowered: false }
+            }
         }
     }
 
@@ -205,6 +212,7 @@ impl Default for Settings {
             pinning: Pinning::Auto,
             maxmemory_bytes: 0,
             eviction: EvictionSettings::default(),
+            imports: false,
             defrag: DefragSettings::default(),
             log: LogSettings::default(),
             process: ProcessSettings::default(),

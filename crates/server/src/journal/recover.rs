@@ -13,9 +13,11 @@ use crate::scripting::WorkerScripts;
 use crate::scripting::change::LibraryChange;
 use crate::session_command::SessionRun;
 use crate::shared::Shared;
+use darter_base::DbIndex;
 use darter_base::number::parse_u64;
-use darter_base::{DbIndex, UnixMillis};
-use darter_command_table::{CallLimits, Entry, Handler, RdbVersions, ReplyError, ShardView};
+use darter_command_table::{
+    BEFORE_EVERYTHING, CallLimits, Entry, Handler, RdbVersions, ReplyError, ShardView,
+};
 use darter_persistence::{Log, LogError, Options, Recipient, Recovered, Refused, Resumed, Tail};
 use darter_resp::Args;
 use darter_runtime::wall_clock;
@@ -24,9 +26,6 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-
-/// When what the log says is done again: nothing has expired then, for the log says what has.
-const BEFORE_EVERYTHING: UnixMillis = UnixMillis(0);
 
 /// Why the log was not recovered.
 #[derive(Debug)]
@@ -107,6 +106,7 @@ fn recover_into(
     }
     let terms = Terms {
         present: Present::Refused,
+        // The log says what has expired.
         now: BEFORE_EVERYTHING,
         limits: CallLimits {
             slices: false,

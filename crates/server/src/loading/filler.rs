@@ -105,7 +105,8 @@ impl Filler {
         args: Args<'_>,
     ) -> Result<(), String> {
         let author = Author { id: ConnectionId::NOBODY, remember: Remember::default() };
-        let client = Client { db, protocol: Protocol::Resp2, author, leaves_no_trace: false };
+        let (leaves_no_trace, imports) = (false, false);
+        let client = Client { db, protocol: Protocol::Resp2, author, leaves_no_trace, imports };
         let result = run_handler(
             entry.command,
             args,

@@ -92,9 +92,9 @@ impl Worker {
         let sweeps_waiters = self.sweeps_waiters(turn);
         let shared = self.core.shared;
         let limits = self.core.limits.get();
-        // A pause holds everything that changes data back, expiry too.
+        // A pause holds everything that changes data back, expiry too; and what is imported is kept.
         let is_paused = self.core.pause.get().is_some();
-        let expires = shared.active_expire.load(Ordering::Relaxed) && !is_paused;
+        let expires = shared.active_expire.load(Ordering::Relaxed) && !is_paused && !limits.imports;
         let keeps_limit = limits.memory.is_set() && !is_paused;
         if keeps_limit {
             shared.note_buffers();

@@ -56,6 +56,7 @@ pub fn flags(session: &Session) -> String {
     add(session.facts.reads_from_replicas, 'r');
     add(session.facts.no_evict, 'e');
     add(session.facts.no_touch, 'T');
+    add(session.facts.imports, 'I');
     if letters.is_empty() {
         letters.push('N');
     }

@@ -1,6 +1,7 @@
-//! How the connection is treated: NO-EVICT, NO-TOUCH, REPLY.
+//! How the connection is treated: NO-EVICT, NO-TOUCH, IMPORT-SOURCE, REPLY.
 
 use super::BASE;
+use crate::commands::error::ServerError;
 use crate::session::Replies;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
@@ -48,6 +49,27 @@ pub static NO_TOUCH: SessionCommand = SessionCommand::alone(
     },
     |call| {
         call.session.facts.no_touch = is_on(call.args.at(2))?;
+        call.ok()
+    },
+)
+.within();
+
+/// Makes the connection one that imports data, for which nothing has expired.
+pub static IMPORT_SOURCE: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "IMPORT-SOURCE",
+        since: "8.1.0",
+        summary: "Makes the connection one that imports data, for which nothing has expired.",
+        arity: Arity::Exactly(3),
+        args: ON_OR_OFF,
+        ..BASE
+    },
+    |call| {
+        let is_on = is_on(call.args.at(2));
+        if !call.shared.config.current().imports && is_on != Ok(false) {
+            return Err(ServerError::NotInImportMode.into());
+        }
+        call.session.facts.imports = is_on?;
         call.ok()
     },
 )

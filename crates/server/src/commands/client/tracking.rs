@@ -1,8 +1,8 @@
 //! Client-side caching: TRACKING, TRACKINGINFO, GETREDIR, CACHING. How clients hear of keys is told in
-//! [`crate::tracking`]. IMPORT-SOURCE, which belongs to a mode the server does not have, is here as well.
+//! [`crate::tracking`].
 
 use super::BASE;
-use super::modes::{ON_OR_OFF, is_on};
+use super::modes::is_on;
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::tracking::state::{Mode, Remember, Tracking};
@@ -250,25 +250,4 @@ fn caching(call: &mut SessionCall<'_>) -> SessionResult {
         _ => return Err(ReplyError::Syntax),
     };
     call.ok()
-}
-
-/// Makes the connection one that imports data.
-pub static IMPORT_SOURCE: SessionCommand = SessionCommand::alone(
-    Command {
-        name: "IMPORT-SOURCE",
-        since: "8.1.0",
-        summary: "Makes the connection one that imports data. There is no import mode.",
-        arity: Arity::Exactly(3),
-        args: ON_OR_OFF,
-        ..BASE
-    },
-    import_source,
-)
-.within();
-
-fn import_source(call: &mut SessionCall<'_>) -> SessionResult {
-    match is_on(call.args.at(2)) {
-        Ok(false) => call.ok(),
-        _ => Err(ServerError::NotInImportMode.into()),
-    }
 }

@@ -82,5 +82,6 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .hidden(),
     number("client-default-resp", 2, 3, "2", "Protocol of a new client.").at_start().hidden(),
     flag("extended-redis-compatibility", "no", "Valkey's stricter imitation of Redis."),
-    flag("import-mode", "no", "Keeps expired keys while data are imported."),
+    flag("import-mode", "no", "Keeps expired keys and evicts none while data are imported.")
+        .sets(|to, value| to.imports = value.is_yes()),
 ];
