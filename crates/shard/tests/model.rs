@@ -243,7 +243,7 @@ impl Exercise {
             }
             95 => {
                 let random = self.below(u64::MAX);
-                let picked = self.keyspace(place).random_key(random).map(<[u8]>::to_vec);
+                let picked = self.keyspace(place).random_key(random, false).map(<[u8]>::to_vec);
                 match picked {
                     Some(name) => assert!(self.model_of(place).contains_key(&name)),
                     None => assert!(self.model_of(place).is_empty()),

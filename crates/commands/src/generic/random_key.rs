@@ -4,6 +4,9 @@ use darter_command_table::{
     Arity, Call, Category, Command, Flags, Group, Handler, ReplyResult, ShardView,
 };
 
+/// Keys that are looked at before one is taken that has expired, while these stay; as many as in Redis.
+const EXPIRED_KEYS_TRIED_MAX: u32 = 100;
+
 /// Some key.
 pub(super) static RANDOMKEY: Command = Command {
     name: "RANDOMKEY",
@@ -20,7 +23,9 @@ pub(super) static RANDOMKEY: Command = Command {
 };
 
 fn randomkey(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let mut attempts = 0;
     loop {
+        attempts += 1;
         let total: usize = view.each().map(|shard| shard.keyspace(call.db, call.now).len()).sum();
         if total == 0 {
             call.reply.null();
@@ -36,11 +41,11 @@ fn randomkey(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
                 place -= keyspace.len();
                 continue;
             }
-            if let Some(name) = keyspace.random_key(random) {
+            if let Some(name) = keyspace.random_key(random, attempts >= EXPIRED_KEYS_TRIED_MAX) {
                 call.reply.bulk(name);
                 return Ok(());
             }
-            // All of its keys turned out to be expired, and are gone now: look again.
+            // All of its keys turned out to be expired, and are gone now, or this one was and stays: look again.
             break;
         }
     }

@@ -12,9 +12,6 @@ pub use darter_structures::table::SCAN_CURSOR_BITS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boundary(u64);
 
-/// Keys that [`Keyspace::random_key`] looks at before it takes one that has expired, while these stay.
-const EXPIRED_KEYS_TRIED_MAX: u32 = 100;
-
 impl Boundary {
     /// Before the first key.
     pub const START: Self = Self(0);
@@ -69,19 +66,21 @@ impl Keyspace<'_> {
     }
 
     /// Some key, each about as likely as any other, chosen by `random`; `None` when there is none.
-    /// Expired ones met on the way are deleted. While these stay, one of them is taken when there seems to be
-    /// no other, as in Redis.
-    pub fn random_key(&mut self, random: u64) -> Option<&[u8]> {
+    /// Expired ones met on the way are deleted. While these stay, one of them is `None` as well, unless
+    /// `takes_expired`.
+    pub fn random_key(&mut self, random: u64, takes_expired: bool) -> Option<&[u8]> {
         let mut random = random;
-        let mut attempts = 0;
         let position = loop {
             let position = self.database.table.random(random)?;
             let entry = self.database.table.view(position);
-            attempts += 1;
-            if !is_due(entry, self.now)
-                || (self.common.keeps_expired && attempts == EXPIRED_KEYS_TRIED_MAX)
-            {
+            if !is_due(entry, self.now) {
                 break position;
+            }
+            if self.common.keeps_expired {
+                if takes_expired {
+                    break position;
+                }
+                return None;
             }
             let name = Box::<[u8]>::from(entry.key());
             self.expire(position, &Key::new(self.database.table.hasher(), &name));
@@ -100,7 +99,7 @@ mod tests {
     use darter_structures::{Deadline, KeyHasher};
 
     #[test]
-    fn expired_keys_that_stay_come_up_when_there_is_no_other() {
+    fn expired_keys_that_stay_come_up_when_they_are_taken() {
         let hasher = KeyHasher::new(1);
         let mut shard =
             Shard::new(ShardId(0), &ShardOptions { databases: 1, hasher: hasher.clone() });
@@ -109,12 +108,13 @@ mod tests {
         keyspace.set_string(&key, b"v", Expiry::At(Deadline::new(1).unwrap()));
         shard.keep_expired(true);
         let mut later = shard.keyspace(DbIndex(0), UnixMillis(2));
-        assert_eq!(later.random_key(7), Some(&b"k"[..]));
+        assert_eq!(later.random_key(7, false), None);
+        assert_eq!(later.random_key(7, true), Some(&b"k"[..]));
         assert!(later.read(&key).is_none() && !later.exists(&key));
         assert_eq!((later.len(), shard.statistics().expired), (1, 0));
         shard.keep_expired(false);
         let mut later = shard.keyspace(DbIndex(0), UnixMillis(2));
-        assert_eq!(later.random_key(7), None);
+        assert_eq!(later.random_key(7, true), None);
         assert_eq!((later.len(), shard.statistics().expired), (0, 1));
     }
 }

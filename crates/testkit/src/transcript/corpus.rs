@@ -65,8 +65,10 @@ pub fn run(
             // Such a file switches protocols itself and would do the same again.
             continue;
         }
+        // It need not know the options of a file that has no case for it.
+        let has_cases = transcript.cases.iter().any(|case| case.oracles.include(target));
         let own = match &transcript.server_options[..] {
-            [] => None,
+            options if options.is_empty() || !has_cases => None,
             options => Some(start(&spec.with_arguments(options))?),
         };
         let address = own.as_ref().unwrap_or(&shared).address();
