@@ -21,6 +21,7 @@ pub mod commands;
 pub mod config;
 mod delay;
 pub mod dispatch;
+pub mod fieldsets;
 pub mod histogram;
 pub mod job;
 pub mod journal;

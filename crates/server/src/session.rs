@@ -1,5 +1,6 @@
 //! The state of one client.
 
+use crate::fieldsets::Fieldsets;
 use crate::journal::Journal;
 use crate::outbox::Outbox;
 use crate::pending::Pending;
@@ -127,6 +128,8 @@ pub struct Facts {
     pub late_invalidations: Vec<Invalidated>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
+    /// The fieldsets it has prepared (`HIMPORT`).
+    pub fieldsets: Fieldsets,
     /// The connection to another server that the command under way asked for.
     pub dialogue: Option<Box<Dialogue>>,
 }
@@ -173,6 +176,7 @@ impl Session {
                 connected_at: now,
                 subscriptions: None,
                 tracking: None,
+                fieldsets: Fieldsets::default(),
                 dialogue: None,
                 late_invalidations: Vec::new(),
                 has_read_letters: false,
@@ -199,6 +203,7 @@ impl Session {
         self.facts.no_touch = false;
         self.facts.imports = false;
         self.facts.reads_from_replicas = false;
+        self.facts.fieldsets = Fieldsets::default();
     }
 
     /// Whether its commands run in windows that connections share.

@@ -18,6 +18,12 @@ pub enum ServerError {
     DiscardWithoutMulti,
     /// A command that cannot be queued.
     NotInTransaction(String),
+    /// `HIMPORT PREPARE` with a field that is there twice.
+    DuplicateField,
+    /// `HIMPORT SET` with a fieldset that was not prepared.
+    NoFieldset,
+    /// `HIMPORT SET` with more values than fields, or fewer.
+    FieldsetMismatch,
     /// `MONITOR` in a transaction.
     MonitorInTransaction,
     /// `HELLO` with a number that is no protocol.
@@ -288,6 +294,9 @@ impl fmt::Display for ServerError {
                     "ERR Command '{command}' not allowed inside a transaction"
                 );
             }
+            Self::DuplicateField => "ERR duplicate field name in fieldset",
+            Self::NoFieldset => "ERR no such fieldset",
+            Self::FieldsetMismatch => "ERR value count does not match fieldset field count",
             Self::MonitorInTransaction => "ERR MONITOR isn't allowed for DENY BLOCKING client",
             Self::UnsupportedProtocol => "NOPROTO unsupported protocol version",
             Self::ProtocolNotAnInteger => "ERR Protocol version is not an integer or out of range",

@@ -16,6 +16,7 @@ pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod error;
+pub mod hash_import;
 pub mod info;
 pub mod latency;
 pub mod lolwut;
@@ -47,6 +48,7 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     latency::COMMANDS,
     lolwut::COMMANDS,
     debug::COMMANDS,
+    hash_import::COMMANDS,
     memory::COMMANDS,
     migrate::COMMANDS,
     module::COMMANDS,

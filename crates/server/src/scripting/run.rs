@@ -254,6 +254,8 @@ fn run_found(
     let (db, protocol) = (call.session.db, call.session.protocol);
     let name = found.name();
     let arguments = RunArguments { keys, args: call.args.tail(3 + keys.len()), name };
+    // A run has fieldsets of its own, which end with it.
+    let fieldsets = std::mem::take(&mut call.session.facts.fieldsets);
     let own = Together::default();
     let caller = Caller::new(core, call.session, call.id, call.turn)
         .nested(call.together.unwrap_or(&own))
@@ -272,6 +274,7 @@ fn run_found(
     let own_errors = engine.take_errors();
     own.tell(core.shared, call.id);
     call.session.db = db;
+    call.session.facts.fieldsets = fieldsets;
     if restarts {
         return Ok(Flow::Defer);
     }

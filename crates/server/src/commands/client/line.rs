@@ -80,7 +80,7 @@ pub fn age_seconds(session: &Session, now: UnixMillis) -> i64 {
     ((now.0 - session.facts.connected_at.0) / 1000).max(0)
 }
 
-/// Memory that a client takes: its buffers, what it has queued, watches and subscribes to. Names of channels and patterns
+/// Memory that a client takes: its buffers, what it has queued, watches, subscribes to and has prepared. Names of channels and patterns
 /// belong to all who subscribe to them.
 pub fn memory_bytes(session: &Session, info: &ConnectionInfo) -> usize {
     let facts = &*session.facts;
@@ -92,6 +92,7 @@ pub fn memory_bytes(session: &Session, info: &ConnectionInfo) -> usize {
         + transaction_bytes(session)
         + subscriptions
         + tracking
+        + facts.fieldsets.memory_bytes()
 }
 
 /// What of that is queued commands and watched keys.
