@@ -101,26 +101,27 @@ fn linsert(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let (pivot, element) = (item_of(call.args.at(3)), call.args.at(4));
     let limit = call.limits.encodings.list;
-    let len = call.keyspace(view, &key).tell(Interest::LIST, "linsert").edit(
-        &key,
-        |list: &mut List| {
-            list.prepare(element.len(), 1, limit);
-            let (mut index, mut found) = (0, false);
-            list.walk(End::Front, 0, |own| {
-                if own.equals(pivot) {
-                    found = true;
-                    return ControlFlow::Break(());
-                }
-                index += 1;
-                ControlFlow::Continue(())
-            });
-            if !found {
-                return Edit::unchanged(-1);
+    let mut keyspace = call.keyspace(view, &key);
+    let len = keyspace.tell(Interest::LIST, "linsert").edit(&key, |list: &mut List| {
+        list.prepare(element.len(), 1, limit);
+        let (mut index, mut found) = (0, false);
+        list.walk(End::Front, 0, |own| {
+            if own.equals(pivot) {
+                found = true;
+                return ControlFlow::Break(());
             }
-            list.insert(index + behind, element, limit);
-            Edit::changed(list.len().cast_signed() as i64)
-        },
-    )?;
+            index += 1;
+            ControlFlow::Continue(())
+        });
+        if !found {
+            return Edit::unchanged(-1);
+        }
+        list.insert(index + behind, element, limit);
+        Edit::changed(list.len().cast_signed() as i64)
+    })?;
+    if len.is_some_and(|len| len > 0) {
+        keyspace.signal(&key);
+    }
     call.reply.integer(len.unwrap_or(0));
     Ok(())
 }

@@ -4,6 +4,7 @@ mod edit;
 mod end;
 mod long_pop;
 mod moving;
+mod moving_many;
 mod pop;
 mod position;
 mod push;
@@ -19,6 +20,7 @@ pub static COMMANDS: &[&Command] = &[
     &edit::LSET,
     &moving::LMOVE,
     &moving::RPOPLPUSH,
+    &moving_many::LMOVEM,
     &pop::LMPOP,
     &pop::LPOP,
     &pop::RPOP,
@@ -32,6 +34,7 @@ pub static COMMANDS: &[&Command] = &[
     &range::LRANGE,
     &range::LTRIM,
     &waiting::BLMOVE,
+    &waiting::BLMOVEM,
     &waiting::BLMPOP,
     &waiting::BLPOP,
     &waiting::BRPOP,

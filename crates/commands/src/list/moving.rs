@@ -102,10 +102,12 @@ pub(super) fn move_element(
         Edit::changed(())
     })?;
     if !is_same {
-        call.keyspace(view, &destination).edit_or_create(&destination, |list: &mut List| {
+        let mut keyspace = call.keyspace(view, &destination);
+        keyspace.edit_or_create(&destination, |list: &mut List| {
             put(list, &element);
             Edit::uncounted(())
         })?;
+        keyspace.signal(&destination);
     }
     // As in Redis, what comes is told before what goes.
     call.keyspace(view, &destination).note(Interest::LIST, end::push_event(to), &destination);

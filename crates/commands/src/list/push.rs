@@ -99,6 +99,10 @@ fn push(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End, create: bool) -
     } else {
         keyspace.edit(&key, add)?.unwrap_or(0)
     };
+    if len > elements.len() {
+        // BLMOVEM may wait for a list that is there to grow.
+        keyspace.signal(&key);
+    }
     call.reply.integer(len.cast_signed() as i64);
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! BLPOP, BRPOP, BLMPOP, BLMOVE and BRPOPLPUSH: the commands of [`super::pop`] and [`super::moving`] that wait
-//! for an element.
+//! BLPOP, BRPOP, BLMPOP, BLMOVE, BLMOVEM and BRPOPLPUSH: the commands of [`super::pop`], [`super::moving`] and
+//! [`super::moving_many`] that wait for elements.
 
 use super::moving::{self, move_element};
+use super::moving_many::{HOW_MANY, ManyMoves};
 use super::pop::{ManyPop, remove};
 use super::{end, push};
 use crate::many_keys::each_key_until;
@@ -102,6 +103,31 @@ pub(super) static BLMOVE: Command = Command {
     ..Command::BASE
 };
 
+/// Moves elements.
+pub(super) static BLMOVEM: Command = Command {
+    name: "BLMOVEM",
+    group: Group::List,
+    since: "8.10.0",
+    summary: "Moves up to a number of elements, or exactly as many, from an end of a list to an end of \
+              another one, and returns them; waits until there are enough.",
+    complexity: "O(N) where N is the number of elements moved.",
+    arity: Arity::AtLeast(6),
+    flags: FLAGS.and(Flags::DENYOOM),
+    acl: Category::LIST,
+    keys: moving::KEYS,
+    args: &[
+        Arg::key("source"),
+        Arg::key_by("destination", 1),
+        Arg::one_of("wherefrom", end::CHOICES),
+        Arg::one_of("whereto", end::CHOICES),
+        Arg::double("timeout"),
+        HOW_MANY,
+    ],
+    waits: MOVES,
+    handler: Handler::Keyed(blmovem),
+    ..Command::BASE
+};
+
 /// Moves the last element of a list.
 pub(super) static BRPOPLPUSH: Command = Command {
     name: "BRPOPLPUSH",
@@ -172,6 +198,16 @@ fn blmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 fn blmove(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let ends = (end::parse(call, 3)?, end::parse(call, 4)?);
     move_or_wait(call, view, ends, 5)
+}
+
+fn blmovem(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let moves = ManyMoves::parse(call, 6)?;
+    let until = call.until_seconds(5)?;
+    if moves.run(call, view)? == 0 {
+        // Also while there are some, but not enough: whatever makes a list longer has it tried again.
+        call.wait_or(|| wait_for_list(until, 1..2), ReplyWriter::null_array);
+    }
+    Ok(())
 }
 
 fn move_or_wait(

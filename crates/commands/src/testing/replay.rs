@@ -15,6 +15,9 @@ const FORMS: &str = "
     BITOP {bitop} {k} {k} {k}
     BITOP NOT {k} {k}
     BLMOVE {k} {k} {end} {end} 1
+    BLMOVEM {k} {k} {end} {end} 1
+    BLMOVEM {k} {k} {end} {end} 1 COUNT {n} OBO
+    BLMOVEM {k} {k} {end} {end} 1 EXACTLY {n} BULK
     BLMPOP 1 2 {k} {k} {end} COUNT {n}
     BLPOP {k} {k} 1
     BRPOP {k} 1
@@ -78,6 +81,9 @@ const FORMS: &str = "
     INCREX {k} PERSIST
     LINSERT {k} BEFORE {v} {v}
     LMOVE {k} {k} {end} {end}
+    LMOVEM {k} {k} {end} {end}
+    LMOVEM {k} {k} {end} {end} COUNT {n} BULK
+    LMOVEM {k} {k} {end} {end} EXACTLY {n} OBO
     LMPOP 2 {k} {k} {end} COUNT {n}
     LPOP {k} {n}
     LPOP {k}

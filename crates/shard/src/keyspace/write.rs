@@ -202,7 +202,7 @@ impl Keyspace<'_> {
     }
 
     /// Lets those who wait for `key` be tried: it has what it did not have before, although it was there
-    /// before (XADD).
+    /// before (XADD, a list that grows).
     pub fn signal(&mut self, key: &Key<'_>) {
         if !self.database.waiters.is_empty() && self.database.waiters.note(key) {
             self.common.ready.push_back((self.database.index, key.hash));

@@ -320,9 +320,17 @@ impl Consumer {
         let kind = word(&[b"BLPOP", b"BLPOP", b"BLMPOP"]);
         let first = self.rng.usize(..self.plan.keys);
         if moves {
+            let how_many = self.rng.usize(..3);
+            let name_of_command: &[u8] = if how_many == 0 { b"BLMOVE" } else { b"BLMOVEM" };
             let words: [&[u8]; 3] = [b"LEFT", b"RIGHT", &timeout];
-            let mut command = vec![b"BLMOVE".to_vec(), name(first), moved(first)];
+            let mut command = vec![name_of_command.to_vec(), name(first), moved(first)];
             command.extend(words.map(<[u8]>::to_vec));
+            if how_many > 0 {
+                let selector: &[u8] = if how_many == 1 { b"COUNT" } else { b"EXACTLY" };
+                let count = self.rng.usize(1..4).to_string();
+                let words: [&[u8]; 3] = [selector, count.as_bytes(), b"BULK"];
+                command.extend(words.map(<[u8]>::to_vec));
+            }
             return command;
         }
         let count = self.rng.usize(1..=4);
@@ -343,9 +351,21 @@ fn meaning(command: &Command, reply: &Value) -> Option<Came> {
     if matches!(reply, Value::NullArray | Value::NullBulk) {
         return Some(Came::default());
     }
+    // What was moved lies in the other list, where it is found in the end.
     if command[0] == b"BLMOVE" {
-        // It lies in the other list, where it is found in the end.
         return Some(Came { elements: Vec::new(), stop: reply.text()? == STOP });
+    }
+    if command[0] == b"BLMOVEM" {
+        let moved = reply.elements()?;
+        let is_enough = command.get(6).is_none_or(|selector| {
+            let asked_for =
+                command.get(7).and_then(|count| std::str::from_utf8(count).ok()?.parse().ok());
+            asked_for.is_some_and(|count: usize| {
+                if selector == b"EXACTLY" { moved.len() == count } else { moved.len() <= count }
+            })
+        });
+        let stop = moved.iter().any(|element| element.text() == Some(STOP));
+        return (is_enough && !moved.is_empty()).then_some(Came { elements: Vec::new(), stop });
     }
     let [key, rest] = reply.elements()? else { return None };
     let key = std::str::from_utf8(key.text()?).ok()?.strip_prefix("queue-")?.parse().ok()?;
