@@ -1,6 +1,8 @@
 //! Up to which size a collection is kept in its compact form: configuration, handed to whatever adds
 //! elements.
 
+use crate::stream::IdempotenceLimits;
+
 /// The limits of one type's compact form. A limit beyond 32 bits counts as the largest number of 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackedLimits {
@@ -19,7 +21,7 @@ pub enum NodeLimit {
     Count(u32),
 }
 
-/// The limits of every type.
+/// The limits of every type, and what else of values is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodingLimits {
     /// `hash-max-listpack-entries`, `hash-max-listpack-value`.
@@ -38,6 +40,8 @@ pub struct EncodingLimits {
     pub stream_node_bytes_max: u32,
     /// `stream-node-max-entries`; 0: no limit.
     pub stream_node_entries_max: u32,
+    /// `stream-idmp-duration`, `stream-idmp-maxsize`.
+    pub idempotence: IdempotenceLimits,
 }
 
 /// The size of a node whose elements are limited by number.
@@ -94,6 +98,7 @@ impl Default for EncodingLimits {
             hll_sparse_bytes_max: 3000,
             stream_node_bytes_max: 4096,
             stream_node_entries_max: 100,
+            idempotence: IdempotenceLimits { duration_s: 100, ids_max: 100 },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::effects::push_trimmed;
 use super::id::{self, NewId};
+use super::idempotence::{IDEMPOTENCE_ARG, Message};
 use super::references::REFERENCES_ARG;
 use super::trim::{Options, TRIM_ARG};
 use darter_base::UnixMillis;
@@ -30,6 +31,7 @@ pub(super) static XADD: Command = Command {
         Arg::key("key"),
         Arg::word("nomkstream", "NOMKSTREAM").since("6.2.0").optional(),
         REFERENCES_ARG,
+        IDEMPOTENCE_ARG,
         TRIM_ARG.optional(),
         Arg::one_of("id-selector", &[Arg::word("auto-id", "*"), Arg::string("id")]),
         Arg::block("data", &[Arg::string("field"), Arg::string("value")]).multiple(),
@@ -39,6 +41,7 @@ pub(super) static XADD: Command = Command {
         ("6.2.0", "`NOMKSTREAM`, `MINID` and `LIMIT`."),
         ("7.0.0", "Ids of the form `ms-*`."),
         ("8.2.0", "`KEEPREF`, `DELREF` and `ACKED`."),
+        ("8.6.0", "`IDMPAUTO` and `IDMP`."),
     ],
     handler: Handler::Keyed(xadd),
     ..Command::BASE
@@ -74,6 +77,8 @@ fn xadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     }
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
+    let pairs = Pairs { args: call.args, next: fields_at };
+    let message = options.source.map(|source| Message::new(call.args, source, pairs.clone()));
     // An id that does not fit is found before anything is created.
     let last_id = match keyspace.peek_collection::<Stream>(&key)? {
         None if options.no_stream => {
@@ -81,29 +86,55 @@ fn xadd(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             return Ok(());
         }
         None => StreamId::MIN,
-        Some(stream) => stream.log().last_id(),
+        Some(stream) => {
+            // What was recorded was not known then, whatever is known now.
+            let known = match &message {
+                Some(message) if call.limits.replayed_at.is_none() => {
+                    message.entry_in(stream, call.now)
+                }
+                _ => None,
+            };
+            if let Some(entry_id) = known {
+                keyspace.edit(&key, |stream: &mut Stream| {
+                    if let Some(idempotence) = stream.idempotence_mut() {
+                        idempotence.count_duplicate();
+                    }
+                    Edit::unchanged(())
+                })?;
+                id::write(&mut call.reply, entry_id);
+                return Ok(());
+            }
+            stream.log().last_id()
+        }
     };
     let entry_id = resolve(new_id, last_id, call.time_of_day())?;
-    let pairs = Pairs { args: call.args, next: fields_at };
     let pairs_left = pairs.clone();
     let encodings = call.limits.encodings;
     let limits = NodeLimits {
         bytes_max: encodings.stream_node_bytes_max,
         entries_max: encodings.stream_node_entries_max,
     };
+    let now = call.time_of_day();
     keyspace.tell(Interest::STREAM, "xadd");
     let trimmed = keyspace.edit_or_create(&key, |stream: &mut Stream| {
         stream.log_mut().append(entry_id, pairs, limits);
+        if let Some(message) = &message {
+            message.record(stream, entry_id, encodings.idempotence, now);
+        }
         Edit::changed(options.trim(stream))
     })?;
     if trimmed.count > 0 {
         keyspace.note(Interest::STREAM, "xtrim", &key);
     }
+    // One that may be sent again has no exact id.
     if !matches!(new_id, NewId::Exact(_)) || !options.trims_the_same_again() {
         call.leave(|effects| {
             let mut words = OwnedArgs::new();
             words.push(b"XADD");
             words.push(key.bytes);
+            if let Some(message) = &message {
+                message.push(&mut words);
+            }
             push_trimmed(&mut words, trimmed, options.references);
             words.push(&id::text(entry_id));
             for (field, value) in pairs_left {

@@ -2,10 +2,12 @@
 
 use super::group::subcommand_syntax;
 use super::id;
+use super::idempotence::{REPORT_FIELDS, write_report};
 use super::info_full::{Full, write_in_slices};
 use super::reply::write_entry;
 use super::sources::no_group_in;
 use crate::reply::write_help;
+use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group as CommandGroup, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
@@ -84,6 +86,7 @@ static STREAM: Command = Command {
                    `entries-read` and `lag` fields.",
         ),
         ("7.2.0", "The `active-time` field; `seen-time` is of the last attempt."),
+        ("8.6.0", "The fields about idempotent ids, of a stream that has any."),
     ],
     handler: Handler::Keyed(stream),
     slices: Some(|call| Ok(write_in_slices(call, parse_full(call)?.unwrap_or(FULL_COUNT)))),
@@ -160,14 +163,14 @@ fn stream(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     let stream = keyspace.read_collection::<Stream>(&key)?.ok_or(ReplyError::NoSuchKey)?;
     if let Some(count) = parse_full(call)? {
-        let mut full = Full::new(count);
+        let mut full = Full::new(count, call.now);
         call.in_one_piece(full.elements(stream))?;
         while full.step(stream, &mut call.reply) {}
         return Ok(());
     }
     let reply = &mut call.reply;
     let log = stream.log();
-    write_head(reply, log, false);
+    write_head(reply, stream, call.now, false);
     field(reply, "groups", stream.groups().len().cast_signed() as i64);
     let ends = [
         ("first-entry", log.entries(StreamId::MIN, StreamId::MAX).next()),
@@ -184,8 +187,16 @@ fn stream(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 }
 
 /// What both forms of XINFO STREAM begin with.
-pub(super) fn write_head(reply: &mut ReplyWriter<'_>, log: &Log, is_full: bool) {
-    reply.map(if is_full { 9 } else { 10 });
+pub(super) fn write_head(
+    reply: &mut ReplyWriter<'_>,
+    stream: &Stream,
+    now: UnixMillis,
+    is_full: bool,
+) {
+    let log = stream.log();
+    let idempotence = stream.idempotence();
+    let fields = if is_full { 9 } else { 10 };
+    reply.map(fields + if idempotence.is_some() { REPORT_FIELDS } else { 0 });
     field(reply, "length", log.len().cast_signed());
     // There is no radix tree: one node for each key of one is what an operator expects to see.
     let nodes = log.nodes_len().cast_signed() as i64;
@@ -195,6 +206,9 @@ pub(super) fn write_head(reply: &mut ReplyWriter<'_>, log: &Log, is_full: bool) 
     id_field(reply, "max-deleted-entry-id", log.max_deleted_id());
     field(reply, "entries-added", log.entries_added().cast_signed());
     id_field(reply, "recorded-first-entry-id", log.first_id());
+    if let Some(known) = idempotence {
+        write_report(reply, known, now);
+    }
 }
 
 /// How far a group has read.

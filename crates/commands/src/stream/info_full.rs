@@ -5,6 +5,7 @@ use super::info::{field, write_head, write_progress};
 use super::reply::write_entry;
 use crate::joint::{Operands, Work, work_in_slices};
 use crate::long_read::ELEMENTS_PER_SLICE;
+use darter_base::UnixMillis;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_shard::{Key, Keyspace};
@@ -14,6 +15,7 @@ use darter_value::stream::{Consumer, Group, Log, Stream, StreamId};
 pub(super) struct Full {
     /// How much of each list is shown.
     count: usize,
+    now: UnixMillis,
     at: At,
 }
 
@@ -49,8 +51,8 @@ const BEGINNING: Place = Place { from: StreamId::MIN, written: 0 };
 
 impl Full {
     /// Shows `count` of each list; 0: all.
-    pub(super) const fn new(count: usize) -> Self {
-        Self { count: if count == 0 { usize::MAX } else { count }, at: At::Head }
+    pub(super) const fn new(count: usize, now: UnixMillis) -> Self {
+        Self { count: if count == 0 { usize::MAX } else { count }, now, at: At::Head }
     }
 
     /// How many elements are to be shown.
@@ -68,7 +70,7 @@ impl Full {
         let mut left = ELEMENTS_PER_SLICE;
         self.at = match std::mem::replace(&mut self.at, At::End) {
             At::Head => {
-                write_head(reply, stream.log(), true);
+                write_head(reply, stream, self.now, true);
                 reply.bulk(b"entries");
                 let len = usize::try_from(stream.log().len()).unwrap_or(usize::MAX);
                 reply.array(len.min(self.count));
@@ -207,19 +209,21 @@ impl Full {
 
 /// Begins to write the reply about the stream at argument 2.
 pub(super) fn write_in_slices(call: &Call<'_>, count: usize) -> Box<dyn Slice> {
-    let work = LongInfo { count, full: Full::new(count), reply: Output::new() };
+    let now = call.now;
+    let work = LongInfo { count, now, full: Full::new(count, now), reply: Output::new() };
     work_in_slices(call, 2..3, None, work)
 }
 
 struct LongInfo {
     count: usize,
+    now: UnixMillis,
     full: Full,
     reply: Output,
 }
 
 impl Work for LongInfo {
     fn begin(&mut self) {
-        self.full = Full::new(self.count);
+        self.full = Full::new(self.count, self.now);
         self.reply.take();
     }
 

@@ -8,6 +8,7 @@ mod delete;
 mod effects;
 mod group;
 mod id;
+mod idempotence;
 mod info;
 mod info_full;
 mod length;
@@ -38,6 +39,8 @@ pub static COMMANDS: &[&Command] = &[
     &delete::XDEL,
     &delete::XDELEX,
     &group::XGROUP,
+    &idempotence::XCFGSET,
+    &idempotence::XIDMPRECORD,
     &info::XINFO,
     &length::XLEN,
     &pending::XPENDING,

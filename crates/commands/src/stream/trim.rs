@@ -2,6 +2,7 @@
 
 use super::effects::push_trimmed;
 use super::id;
+use super::idempotence::Source;
 use super::references::{REFERENCES_ARG, parse_word};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -45,6 +46,7 @@ pub(super) struct Options {
     pub(super) trim: Option<Trim>,
     pub(super) references: References,
     pub(super) no_stream: bool,
+    pub(super) source: Option<Source>,
     /// The first argument that is none of them.
     pub(super) end: usize,
 }
@@ -59,6 +61,11 @@ impl Options {
         let mut index = 2;
         let args_len = call.args.len();
         while index < args_len {
+            if for_add && let Some((source, last)) = Source::parse(call, index, options.source)? {
+                options.source = Some(source);
+                index = last + 1;
+                continue;
+            }
             let has_operand = index + 1 < args_len;
             let is_len = call.is_word(index, "MAXLEN");
             if (is_len || call.is_word(index, "MINID")) && has_operand {
@@ -102,6 +109,9 @@ impl Options {
         if for_add && index < args_len {
             // What is no option must be an id, and a bad one is reported before bad combinations.
             id::parse_new(call.args.at(index))?;
+            if options.source.is_some() {
+                Source::check_entry_id(call, call.args.at(index))?;
+            }
         }
         let Some(keep) = keep else {
             if limit.is_some_and(|limit| limit > 0) {

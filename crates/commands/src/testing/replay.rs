@@ -152,6 +152,8 @@ const FORMS: &str = "
     XADD {k} * {f} {v} {f} {v}
     XADD {k} {n}-* {f} {v}
     XADD {k} {id} {f} {v}
+    XADD {k} IDMP {f} {n} * {f} {v}
+    XADD {k} IDMPAUTO {f} MAXLEN ~ {n} * {f} {v}
     XADD {k} MAXLEN ~ {n} * {f} {v}
     XADD {k} NOMKSTREAM MAXLEN {n} * {f} {v}
     XADD {k} {refs} MINID ~ {id} LIMIT 5 * {f} {v}
@@ -174,6 +176,8 @@ const FORMS: &str = "
     XREADGROUP GROUP {g} {c} NOACK STREAMS {k} >
     XREADGROUP GROUP {g} {c} BLOCK 10 STREAMS {k} {k} > >
     XREADGROUP GROUP {g} {c} STREAMS {k} 0
+    XCFGSET {k} IDMP-DURATION 1 IDMP-MAXSIZE 3
+    XIDMPRECORD {k} {f} {n} {id}
     XSETID {k} {id} ENTRIESADDED 100 MAXDELETEDID {id}
     XTRIM {k} MAXLEN ~ {n}
     XTRIM {k} MINID {id} {refs}

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!  Stream ─► Log ─► [node] [node] [node] ...        nodes in the order of ids, entries within
-//!        └─► groups: name ─► Group ─┬─ pending: id ─► consumer, time, count of deliveries
-//!                                   └─ consumers, each with the ids that are pending with it
+//!        ├─► groups: name ─► Group ─┬─ pending: id ─► consumer, time, count of deliveries
+//!        │                          └─ consumers, each with the ids that are pending with it
+//!        └─► idempotence: what producers have added, if any wanted that to be remembered
 //! ```
 //!
 //! * [`Log`] is the entries and what is remembered of those that are gone ([`log`]).
 //! * A [`node`] is some hundred entries in one allocation.
 //! * A [`Group`] is one consumer group ([`group`]); it knows ids, and nothing of entries.
+//! * [`Idempotence`] knows messages that may be sent again ([`idempotence`]).
 //!
 //! Invariants, checked by [`Stream::check_invariants`]: the log's own; every pending id of a group is
 //! pending with exactly one of its consumers; the sums for the memory accounting are right. A group may
@@ -20,6 +22,7 @@
 mod entries;
 pub mod group;
 pub mod id;
+pub mod idempotence;
 pub mod log;
 mod node;
 
@@ -34,6 +37,7 @@ use crate::view::{Encoding, Type};
 pub use entries::{Entries, EntriesReversed, Entry, Lookup};
 pub use group::{Consumer, Group, Pending};
 pub use id::StreamId;
+pub use idempotence::{Idempotence, IdempotenceLimits};
 pub use log::{Keep, Log, NodeLimits, References, Removed, Trim, Trimmed};
 pub use node::Fields;
 
@@ -49,6 +53,7 @@ struct Parts {
     groups: BTreeMap<Box<[u8]>, Group>,
     /// Good sizes of all groups and their names.
     groups_bytes: usize,
+    idempotence: Option<Box<Idempotence>>,
 }
 
 /// About what an entry of an ordered map costs beyond what is in it: its share of the tree's nodes, which
@@ -66,6 +71,8 @@ pub(crate) struct Copied {
     part: Option<Group>,
     /// The pending entry to go on with.
     next: Option<StreamId>,
+    /// The record of what producers have added to go on with.
+    next_record: u64,
 }
 
 impl Stream {
@@ -89,10 +96,27 @@ impl Stream {
         self.parts.groups.iter().map(|(name, group)| (&**name, group))
     }
 
-    /// Entries, and those that groups remember: how much work it is to walk over all.
+    /// What producers have added, if any wanted that to be remembered.
+    pub fn idempotence(&self) -> Option<&Idempotence> {
+        self.parts.idempotence.as_deref()
+    }
+
+    /// Likewise for writing.
+    pub fn idempotence_mut(&mut self) -> Option<&mut Idempotence> {
+        self.parts.idempotence.as_deref_mut()
+    }
+
+    /// Likewise; from now on it is remembered, within `limits` if nothing was said before.
+    pub fn remember(&mut self, limits: IdempotenceLimits) -> &mut Idempotence {
+        self.parts.idempotence.get_or_insert_with(|| Box::new(Idempotence::new(limits)))
+    }
+
+    /// Entries, and those that groups and producers remember: how much work it is to walk over all.
     pub fn elements_len(&self) -> usize {
-        let pending = self.groups().map(|(_, group)| group.pending_len()).sum();
-        usize::try_from(self.log().len()).unwrap_or(usize::MAX).saturating_add(pending)
+        let pending: usize = self.groups().map(|(_, group)| group.pending_len()).sum();
+        let records = self.idempotence().map_or(0, Idempotence::len);
+        let len = usize::try_from(self.log().len()).unwrap_or(usize::MAX);
+        len.saturating_add(pending).saturating_add(records)
     }
 
     /// The groups whose names are `name` or come behind it, in order.
@@ -131,7 +155,8 @@ impl Stream {
 
     /// A stream for a copy of this one, without entries or groups.
     pub(crate) fn emptied(&self) -> Self {
-        let parts = Parts { log: self.parts.log.emptied(), ..Parts::default() };
+        let idempotence = self.idempotence().map(|known| Box::new(known.emptied()));
+        let parts = Parts { log: self.parts.log.emptied(), idempotence, ..Parts::default() };
         Self { parts: Box::new(parts) }
     }
 
@@ -147,9 +172,16 @@ impl Stream {
         let from = copy.parts.log.nodes_len();
         if from < self.parts.log.nodes_len() {
             let has_more = self.parts.log.copy_nodes(from, nodes, &mut copy.parts.log);
-            return has_more || !self.parts.groups.is_empty();
+            return has_more || !self.parts.groups.is_empty() || self.idempotence().is_some();
         }
-        let Some((name, group)) = self.parts.groups.iter().nth(copied.groups) else { return false };
+        let Some((name, group)) = self.parts.groups.iter().nth(copied.groups) else {
+            let (Some(known), Some(copy)) = (self.idempotence(), copy.idempotence_mut()) else {
+                return false;
+            };
+            let next = known.copy_on(copied.next_record, entries, copy);
+            copied.next_record = next.unwrap_or(copied.next_record);
+            return next.is_some();
+        };
         let part = copied.part.get_or_insert_with(|| group.without_pending());
         let start = copied.next.take().unwrap_or(StreamId::MIN);
         for (passed, (id, pending)) in group.pending_in(start..=StreamId::MAX).enumerate() {
@@ -163,7 +195,7 @@ impl Stream {
         if let Some(part) = copied.part.take() {
             copy.add_group(name, part);
         }
-        copied.groups < self.parts.groups.len()
+        copied.groups < self.parts.groups.len() || self.idempotence().is_some()
     }
 
     /// Lends the group called `name` for writing, together with the log.
@@ -206,7 +238,7 @@ impl Stream {
 
     /// Trims the log as `trim` says.
     pub fn trim(&mut self, trim: Trim, references: References) -> Trimmed {
-        let Parts { log, groups, groups_bytes } = &mut *self.parts;
+        let Parts { log, groups, groups_bytes, .. } = &mut *self.parts;
         match references {
             References::Keep => log.trim(trim, None),
             References::Acknowledged => log.trim(
@@ -240,6 +272,9 @@ impl Stream {
             bytes += group_bytes(name, group);
         }
         assert_eq!(bytes, self.parts.groups_bytes);
+        if let Some(known) = self.idempotence() {
+            known.check_invariants();
+        }
     }
 }
 
@@ -267,7 +302,10 @@ impl Contents for Stream {
     }
 
     fn heap_bytes(&self) -> usize {
-        good_size(size_of::<Parts>()) + self.parts.log.heap_bytes() + self.parts.groups_bytes
+        good_size(size_of::<Parts>())
+            + self.parts.log.heap_bytes()
+            + self.parts.groups_bytes
+            + self.idempotence().map_or(0, Idempotence::heap_bytes)
     }
 
     fn is_slow_to_drop(&self) -> bool {
@@ -281,6 +319,9 @@ impl Contents for Stream {
 
     fn drop_slice(&mut self) -> bool {
         if self.parts.log.drop_slice() {
+            return true;
+        }
+        if self.idempotence_mut().is_some_and(Idempotence::drop_slice) {
             return true;
         }
         let Parts { groups, groups_bytes, .. } = &mut *self.parts;

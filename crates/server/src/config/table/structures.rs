@@ -43,4 +43,9 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .sets(|to, value| to.encodings.stream_node_bytes_max = limit(value)),
     number("stream-node-max-entries", 0, LONG, "100", "Entries of a stream's nodes.")
         .sets(|to, value| to.encodings.stream_node_entries_max = limit(value)),
+    number("stream-idmp-duration", 1, 86_400, "100", "How long idempotent ids of XADD are known.")
+        .unit("seconds")
+        .sets(|to, value| to.encodings.idempotence.duration_s = limit(value)),
+    number("stream-idmp-maxsize", 1, 10_000, "100", "Idempotent ids of one producer of a stream.")
+        .sets(|to, value| to.encodings.idempotence.ids_max = limit(value)),
 ];
