@@ -115,7 +115,7 @@ fn the_largest_clients_are_closed_when_the_limit_sinks() {
         wait_for("all are closed", || clients(&mut watcher).0.len() == 1);
         assert_eq!(clients(&mut watcher).0[0].0, "protected");
         wait_for("all are counted", || evicted(&mut watcher) == 6);
-        assert!(server.log().contains("Evicting client: id="), "{}", spec.name);
+        wait_for("the log tells of it", || server.log().contains("Evicting client: id="));
         ok(&mut watcher, &["CONFIG", "SET", "maxmemory-clients", "0"]);
         let mut another = client_of(&server, "another", MB);
         wait_for("it is not closed", || clients(&mut watcher).0.iter().any(|one| one.1 > MB / 2));
