@@ -56,6 +56,7 @@ fn examine(options: &Options, spec: &ServerSpec) -> Result<(), String> {
         consumers: options.consumers.max(1),
         producers: options.producers.max(1),
         keys: options.keys.max(1),
+        moves_several: options.server == "darter",
         ..Plan::default()
     };
     let started = Instant::now();

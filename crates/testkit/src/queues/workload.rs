@@ -25,6 +25,8 @@ pub struct Plan {
     /// How often in a thousand a consumer goes while it waits. Every other round nobody does, so that order
     /// can be checked.
     pub deaths_per_mille: u32,
+    /// Whether elements are moved several at a time as well (BLMOVEM, which redis-server 7.0 does not have).
+    pub moves_several: bool,
 }
 
 impl Default for Plan {
@@ -36,6 +38,7 @@ impl Default for Plan {
             producers: 3,
             consumers: 8,
             deaths_per_mille: 30,
+            moves_several: true,
         }
     }
 }
@@ -320,7 +323,7 @@ impl Consumer {
         let kind = word(&[b"BLPOP", b"BLPOP", b"BLMPOP"]);
         let first = self.rng.usize(..self.plan.keys);
         if moves {
-            let how_many = self.rng.usize(..3);
+            let how_many = if self.plan.moves_several { self.rng.usize(..3) } else { 0 };
             let name_of_command: &[u8] = if how_many == 0 { b"BLMOVE" } else { b"BLMOVEM" };
             let words: [&[u8]; 3] = [b"LEFT", b"RIGHT", &timeout];
             let mut command = vec![name_of_command.to_vec(), name(first), moved(first)];
