@@ -80,8 +80,8 @@ pub fn age_seconds(session: &Session, now: UnixMillis) -> i64 {
     ((now.0 - session.facts.connected_at.0) / 1000).max(0)
 }
 
-/// Memory that a client takes: its buffers, what it has queued, watches, subscribes to and has prepared. Names of channels and patterns
-/// belong to all who subscribe to them.
+/// Memory that a client takes: its buffers, what it has queued, watches, subscribes to and has prepared. Names of
+/// channels and patterns belong to all who subscribe to them.
 pub fn memory_bytes(session: &Session, info: &ConnectionInfo) -> usize {
     let facts = &*session.facts;
     let subscriptions = facts.subscriptions.as_ref().map_or(0, |held| held.memory_bytes());
