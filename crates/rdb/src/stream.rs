@@ -176,6 +176,7 @@ fn read_group(reader: &mut Reader<'_>, stream: &mut Stream, kind: u8) -> Result<
             group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
         }
     }
+    group.recognise_nobody();
     if !unclaimed.is_empty() || !stream.add_group(&name, group) {
         return Err(reader.corrupt());
     }
@@ -263,12 +264,12 @@ pub(crate) fn write_part(out: &mut Output<'_>, stream: &Stream, at: StreamAt) ->
             if let Some(next) = next {
                 return Some(StreamAt::Pending(name, next));
             }
-            push_count(out.bytes(), group.consumers().len());
+            push_count(out.bytes(), group.holders().count());
             Some(StreamAt::Consumer(name, 0, None))
         }
         StreamAt::Consumer(name, index, mut from) => {
             let mut left = PENDING_PER_PART;
-            for (index, consumer) in stream.group(&name)?.consumers().enumerate().skip(index) {
+            for (index, consumer) in stream.group(&name)?.holders().enumerate().skip(index) {
                 if left == 0 {
                     return Some(StreamAt::Consumer(name, index, None));
                 }

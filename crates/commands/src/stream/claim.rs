@@ -172,7 +172,9 @@ fn xclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let mut edit = GroupEdit::new(call);
     let reply = &mut call.reply;
-    note_consumer(&mut keyspace, &key, group_name, claim.consumer_name);
+    if !claim.gives_back() {
+        note_consumer(&mut keyspace, &key, group_name, claim.consumer_name);
+    }
     let changes = keyspace.edit(&key, |stream: &mut Stream| {
         let changes = stream.edit_group(group_name, |group, log| {
             let mut changes = 0;
@@ -210,8 +212,16 @@ fn xclaim(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 }
 
 impl Claim<'_> {
+    /// Whether it is what XNACK leaves in the log: entries were given back.
+    pub(super) const fn gives_back(&self) -> bool {
+        self.consumer_name.is_empty() && self.delivered_at_ms == 0 && self.force && self.only_ids
+    }
+
     /// The number of the consumer, who is added if not there, and whether it was added.
     pub(super) fn consumer(&self, group: &mut Group) -> (u32, bool) {
+        if self.gives_back() {
+            return (group.nobody(), false);
+        }
         let (consumer, added) = group.add_consumer(self.consumer_name, self.now_ms);
         group.consumer_mut(consumer).seen_at_ms = self.now_ms;
         (consumer, added)

@@ -320,7 +320,7 @@ fn xidmprecord(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 #[cfg(test)]
 mod tests {
     use super::id_of;
-    use crate::testing::transcript;
+    use crate::testing::{Bench, shown, transcript};
 
     #[test]
     fn a_message_that_is_sent_again_is_added_once() {
@@ -415,5 +415,43 @@ mod tests {
             XIDMPRECORD s p 1 x     => -ERR Invalid stream ID specified as stream command argument
             "#,
         );
+    }
+
+    #[test]
+    fn what_is_recorded_knows_the_same_messages() {
+        let mut bench = Bench::new(1);
+        let mut replica = bench.replica(2);
+        replica.limits.replayed_at = Some(bench.now);
+        let lines = [
+            "XADD s IDMP p 1 * f v",
+            "XADD s IDMP p 1 * f v",
+            "XADD s IDMPAUTO p MAXLEN 0 * f v",
+            "XCFGSET t IDMP-MAXSIZE 3",
+            "XADD t * f v",
+            "XCFGSET t IDMP-MAXSIZE 3",
+            "XCFGSET t IDMP-MAXSIZE 3",
+            "XADD t IDMP p 1 * f v",
+        ];
+        let mut left = Vec::new();
+        for line in lines {
+            bench.run(line);
+            let (recorded, _) = bench.take_recorded();
+            left.push(recorded.len());
+            replica.replay(&recorded);
+        }
+        assert_eq!(left, [1, 0, 1, 0, 1, 1, 0, 1]);
+        (replica.now, replica.limits.replayed_at) = (bench.now, None);
+        for line in [
+            "XADD s IDMP p 1 * f v",
+            "XADD s IDMPAUTO p * f v",
+            "XADD t IDMP p 1 * f v",
+            "XINFO STREAM t",
+            "XINFO STREAM s FULL",
+        ] {
+            // A message that was sent again leaves nothing, so how often that was is not the same.
+            let [expected, reply] = [&mut bench, &mut replica].map(|it| shown(&it.run(line)));
+            let counted = |text: &str| text.split(" $15 iids-duplicates").next().map(str::to_owned);
+            assert_eq!(counted(&expected), counted(&reply), "{line}");
+        }
     }
 }

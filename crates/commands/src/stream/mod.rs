@@ -17,6 +17,7 @@ mod long_group;
 mod long_pending;
 mod long_read;
 mod long_read_group;
+mod negative_acknowledge;
 mod pending;
 mod range;
 mod read;
@@ -43,6 +44,7 @@ pub static COMMANDS: &[&Command] = &[
     &idempotence::XIDMPRECORD,
     &info::XINFO,
     &length::XLEN,
+    &negative_acknowledge::XNACK,
     &pending::XPENDING,
     &range::XRANGE,
     &range::XREVRANGE,

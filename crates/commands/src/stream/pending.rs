@@ -186,6 +186,7 @@ pub(super) fn write_pending(
     reply.array(4);
     id::write(reply, id);
     reply.bulk(group.consumer(pending.consumer).name());
-    reply.integer(now_ms.saturating_sub(pending.delivered_at_ms).max(0));
+    let idle_ms = now_ms.saturating_sub(pending.delivered_at_ms).max(0);
+    reply.integer(if group.is_unowned(pending) { -1 } else { idle_ms });
     reply.integer(pending.deliveries.cast_signed());
 }

@@ -2,6 +2,10 @@
 
 use darter_command_table::{Arg, Call, ReplyError};
 use darter_value::stream::{References, Removed};
+use std::ops::Range;
+
+const IDS_MISMATCH: ReplyError =
+    ReplyError::Text("ERR The `numids` parameter must match the number of arguments");
 
 /// The documentation of the three words.
 pub(super) const REFERENCES_ARG: Arg = Arg::one_of(
@@ -41,19 +45,24 @@ pub(super) fn parse_with_ids(
         }
         index += 1;
     }
-    if !call.is_word(index, "IDS") || index + 1 >= call.args.len() {
+    let ids = parse_ids(call, index)?;
+    if ids.end != call.args.len() {
+        return Err(IDS_MISMATCH);
+    }
+    Ok((references.unwrap_or_default(), ids.start))
+}
+
+/// Where the ids of `IDS numids id [id ...]` at argument `index` are.
+pub(super) fn parse_ids(call: &Call<'_>, index: usize) -> Result<Range<usize>, ReplyError> {
+    let start = index + 2;
+    if !call.is_word(index, "IDS") || start > call.args.len() {
         return Err(ReplyError::Syntax);
     }
     let count = call
         .integer_within(index + 1, 1, i64::MAX)
         .map_err(|_| ReplyError::Text("ERR Number of IDs must be a positive integer"))?;
-    let ids = index + 2;
-    if usize::try_from(count) != Ok(call.args.len() - ids) {
-        return Err(ReplyError::Text(
-            "ERR The `numids` parameter must match the number of arguments",
-        ));
-    }
-    Ok((references.unwrap_or_default(), ids))
+    let end = usize::try_from(count).ok().and_then(|count| start.checked_add(count));
+    end.filter(|end| *end <= call.args.len()).map(|end| start..end).ok_or(IDS_MISMATCH)
 }
 
 /// What is answered for one id.

@@ -178,6 +178,8 @@ const FORMS: &str = "
     XREADGROUP GROUP {g} {c} STREAMS {k} 0
     XCFGSET {k} IDMP-DURATION 1 IDMP-MAXSIZE 3
     XIDMPRECORD {k} {f} {n} {id}
+    XNACK {k} {g} FAIL IDS 2 {id} {id}
+    XNACK {k} {g} SILENT IDS 2 {id} {id} RETRYCOUNT {n} FORCE
     XSETID {k} {id} ENTRIESADDED 100 MAXDELETEDID {id}
     XTRIM {k} MAXLEN ~ {n}
     XTRIM {k} MINID {id} {refs}

@@ -148,8 +148,11 @@ fn push_group(out: &mut Vec<u8>, key: &[u8], name: &[u8], group: &Group) {
     let read = format_i64(group.entries_read.map_or(-1, u64::cast_signed));
     let words = [b"XGROUP", b"CREATE".as_slice(), key, name, last_id.as_bytes(), b"ENTRIESREAD"];
     encode_into(out, 7, words.into_iter().chain([read.as_bytes()]));
-    for consumer in group.consumers() {
-        push(out, &[b"XGROUP", b"CREATECONSUMER", key, name, consumer.name()]);
+    for consumer in group.holders() {
+        // Nobody is none that could be made; what is pending with it names it.
+        if group.consumer_number(consumer.name()).is_some() {
+            push(out, &[b"XGROUP", b"CREATECONSUMER", key, name, consumer.name()]);
+        }
         for id in consumer.pending_in(StreamId::MIN..=StreamId::MAX) {
             let Some(pending) = group.pending(id) else { continue };
             let (at, count) = (format_i64(pending.delivered_at_ms), format_u64(pending.deliveries));

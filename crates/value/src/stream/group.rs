@@ -12,7 +12,8 @@ use super::map_entry_bytes;
 /// A consumer group.
 ///
 /// Invariants: an id is in `pending` if and only if it is pending with the consumer named there; a
-/// consumer's number is its index in `consumers`, and the numbers of none are in `free`.
+/// consumer's number is its index in `consumers`, and the numbers of none are in `free`; nobody has no name, is not in
+/// `names`, and is not there at the same time as a consumer with an empty name.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Up to which entry the group has read.
@@ -22,6 +23,8 @@ pub struct Group {
     pending: BTreeMap<StreamId, Pending>,
     names: BTreeMap<Arc<[u8]>, u32>,
     consumers: Vec<Option<Consumer>>,
+    /// The number of nobody, if anything ever was pending with it.
+    nobody: Option<u32>,
     free: Vec<u32>,
     /// Good sizes of all names.
     names_bytes: usize,
@@ -58,6 +61,7 @@ impl Group {
             pending: BTreeMap::new(),
             names: BTreeMap::new(),
             consumers: Vec::new(),
+            nobody: None,
             free: Vec::new(),
             names_bytes: 0,
         }
@@ -89,28 +93,70 @@ impl Group {
         self.names.get(name).copied()
     }
 
-    /// The number of the consumer called `name`, who is added if not there, and whether it was added.
+    /// The number of the consumer called `name`, who is added if not there, and whether it was added. Who has an
+    /// empty name gets what nobody had: files, and other commands than XNACK, could not tell the two apart.
     pub fn add_consumer(&mut self, name: &[u8], now_ms: i64) -> (u32, bool) {
         if let Some(number) = self.consumer_number(name) {
             return (number, false);
         }
         let name: Arc<[u8]> = name.into();
         self.names_bytes += name_bytes(&name);
+        let number = match self.nobody {
+            Some(number) if name.is_empty() => {
+                self.nobody = None;
+                self.consumer_mut(number).seen_at_ms = now_ms;
+                number
+            }
+            _ => self.place_consumer(Arc::clone(&name), now_ms),
+        };
+        self.names.insert(name, number);
+        (number, true)
+    }
+
+    /// The number of nobody, with whom is pending what consumers have given back.
+    pub fn nobody(&mut self) -> u32 {
+        if let Some(number) = self.nobody.or_else(|| self.consumer_number(b"")) {
+            return number;
+        }
+        let number = self.place_consumer(Arc::from([]), 0);
+        self.nobody = Some(number);
+        number
+    }
+
+    /// Takes the consumer with an empty name for nobody, if all that is pending with it was given back: files know
+    /// consumers only.
+    pub fn recognise_nobody(&mut self) {
+        let Some(number) = self.consumer_number(b"") else { return };
+        let consumer = self.consumer(number);
+        let is_given_back =
+            |id| self.pending.get(id).is_some_and(|pending| pending.delivered_at_ms == 0);
+        if consumer.pending.is_empty() || !consumer.pending.iter().all(is_given_back) {
+            return;
+        }
+        let name = Arc::clone(&consumer.name);
+        self.names.remove(&name);
+        self.names_bytes -= name_bytes(&name);
+        self.nobody = Some(number);
+    }
+
+    /// Whether no consumer has what is pending so.
+    pub fn is_unowned(&self, pending: &Pending) -> bool {
+        self.nobody == Some(pending.consumer)
+    }
+
+    fn place_consumer(&mut self, name: Arc<[u8]>, now_ms: i64) -> u32 {
         let consumer = Some(Consumer {
-            name: Arc::clone(&name),
+            name,
             seen_at_ms: now_ms,
             active_at_ms: None,
             pending: BTreeSet::new(),
         });
-        let number = if let Some(number) = self.free.pop() {
+        if let Some(number) = self.free.pop() {
             self.consumers[number as usize] = consumer;
-            number
-        } else {
-            self.consumers.push(consumer);
-            u32::try_from(self.consumers.len() - 1).expect("fewer consumers than bytes")
-        };
-        self.names.insert(name, number);
-        (number, true)
+            return number;
+        }
+        self.consumers.push(consumer);
+        u32::try_from(self.consumers.len() - 1).expect("fewer consumers than bytes")
     }
 
     /// Removes a consumer together with what is pending with it; how much that was. `None` if there is
@@ -142,6 +188,13 @@ impl Group {
     /// Every consumer, in the order of names.
     pub fn consumers(&self) -> impl ExactSizeIterator<Item = &Consumer> {
         self.names.values().map(|number| self.consumer(*number))
+    }
+
+    /// As [`consumers`](Self::consumers), and nobody, if anything is pending with it, for files, which know consumers
+    /// only: it is one with an empty name there.
+    pub fn holders(&self) -> impl Iterator<Item = &Consumer> {
+        let nobody = self.nobody.map(|number| self.consumer(number));
+        nobody.filter(|nobody| nobody.pending_len() > 0).into_iter().chain(self.consumers())
     }
 
     /// How many ids are pending.
@@ -216,9 +269,16 @@ impl Group {
                 assert_eq!(self.pending.get(id).map(|pending| pending.consumer), Some(*number));
             }
         }
+        if let Some(number) = self.nobody {
+            let nobody = self.consumer(number);
+            assert!(nobody.name.is_empty() && !self.names.contains_key(&[][..]));
+            pending_len += nobody.pending.len();
+            let has = |id| self.pending.get(id).is_some_and(|pending| self.is_unowned(pending));
+            assert!(nobody.pending.iter().all(has));
+        }
         assert_eq!(pending_len, self.pending.len());
         let there = self.consumers.iter().flatten().count();
-        assert_eq!(there, self.names.len());
+        assert_eq!(there, self.names.len() + usize::from(self.nobody.is_some()));
         assert_eq!(self.consumers.len(), there + self.free.len());
         let bytes: usize = self.names.keys().map(name_bytes).sum();
         assert_eq!(bytes, self.names_bytes);
