@@ -753,10 +753,13 @@ impl<S: Service> Network<S> {
         self.buffer_bytes
     }
 
-    /// Memory of all connections' buffers and of the worker's own.
+    /// Memory of all connections' buffers and of the worker's own, without what the end of the tick frees with connections
+    /// that are being closed.
     pub(crate) fn buffer_bytes(&self) -> usize {
         let spares: usize = self.spares.iter().map(Outgoing::memory_bytes).sum();
-        self.buffer_bytes + self.read_buffer.len() + spares
+        let doomed = self.doomed.iter().filter_map(|key| self.connections.get(*key));
+        let ending: usize = doomed.map(|connection| connection.accounted_bytes).sum();
+        self.buffer_bytes - ending + self.read_buffer.len() + spares
     }
 
     /// Marks a connection for removal at the end of the tick. The first reason counts.

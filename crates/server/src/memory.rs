@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 pub struct Allotments {
     /// Bytes allotted to shards, all together.
     allotted: AtomicI64,
-    /// Bytes of all buffers when somebody last looked.
+    /// Bytes of all buffers, each worker's as of its latest tick.
     buffers: AtomicI64,
     /// By shard: whether it had keys that may be evicted when somebody last looked.
     evictable: Box<[AtomicBool]>,
@@ -159,7 +159,7 @@ impl Shared {
         if shard.garbage_len() > 0 {
             shard.collect_garbage(GARBAGE_PER_WRITE);
         }
-        let Some(policy) = limit.policy else { return self.is_room_after_all(limit, shard) };
+        let Some(policy) = limit.policy else { return self.shortage(limit, shard) <= 0 };
         self.evict(limit, &policy, shard, now, KEYS_PER_WRITE);
         if self.shortage(limit, shard) <= 0 {
             return true;
@@ -167,21 +167,13 @@ impl Shared {
         // What this write cannot free, other shards free, or later ones.
         self.note_evictable(&policy, shard);
         if !self.allotments.can_evict() {
-            return self.is_room_after_all(limit, shard);
+            return false;
         }
         let missing = live_bytes(shard) - shard.allotted_bytes;
         if missing > 0 {
             self.allotments.take(shard, missing);
         }
         true
-    }
-
-    /// Whether there is room in a shard although there seemed to be none: buffers may have been freed since they were
-    /// looked at, which is every hundred milliseconds.
-    fn is_room_after_all(&self, limit: &MemoryLimit, shard: &mut Shard) -> bool {
-        self.note_buffers();
-        self.settle(limit, shard);
-        self.shortage(limit, shard) <= 0
     }
 
     /// Bytes that a shard has to free before it may grow.
@@ -229,7 +221,6 @@ impl Shared {
     /// After a change of the configuration, over all shards.
     pub fn follow_memory_settings(&self, limits: &CallLimits, view: &mut ShardView<'_>) {
         let settings = self.config.current();
-        self.note_buffers();
         for shard in view.each() {
             shard.note_accesses(settings.eviction.access_notes());
             shard.forget_candidates();
@@ -251,21 +242,16 @@ impl Shared {
         self.allotments.evictable[shard.id().index()].store(can_evict, Ordering::Relaxed);
     }
 
-    /// Notes how much all buffers take. Workers do so before they look after their shards.
-    pub fn note_buffers(&self) {
-        let bytes = signed(self.buffer_bytes());
-        self.allotments.buffers.store(bytes, Ordering::Relaxed);
+    /// Notes that a worker's buffers take so many bytes more than at its tick before, or less. What is evicted depends on it at
+    /// once: keys must not go for buffers that have been freed.
+    pub fn note_buffers(&self, change: i64) {
+        self.allotments.buffers.fetch_add(change, Ordering::Relaxed);
     }
 
     /// Whether memory is short and nothing can be evicted.
     pub fn is_out_of_memory(&self, limit: &MemoryLimit) -> bool {
-        let is_short = || limit.is_set() && self.allotments.free(limit) < 0;
-        if !is_short() || (limit.policy.is_some() && self.allotments.can_evict()) {
-            return false;
-        }
-        // Buffers may have been freed since they were looked at.
-        self.note_buffers();
-        is_short()
+        let can_evict = limit.policy.is_some() && self.allotments.can_evict();
+        limit.is_set() && !can_evict && self.allotments.free(limit) < 0
     }
 }
 

@@ -154,6 +154,8 @@ pub struct Worker {
     buffers_due: Option<Instant>,
     /// Commands that this worker had run when its loop went round the last time.
     commands_counted: u64,
+    /// What of its buffers counts towards the memory limit, in bytes.
+    buffers_noted: u64,
     /// When queues are looked through for places that are worth nothing, and the number of waits that had
     /// ended the last time.
     sweep_due: Option<Instant>,
@@ -211,6 +213,7 @@ impl Worker {
             background_due: None,
             buffers_due: None,
             commands_counted: 0,
+            buffers_noted: 0,
             sweep_due: None,
             waits_swept: 0,
             sweep: Sweep::default(),
@@ -416,6 +419,7 @@ impl Service for Worker {
         }
         self.core.follow_settings();
         self.limit_client_memory(connections);
+        self.note_buffers(connections);
         self.core.restriction.set(self.core.shared.restriction());
         self.core.shared.journal.write_out(&self.core.shared.stopwatch);
         if let Some(pause) = self.core.pause.get()

@@ -213,3 +213,30 @@ fn memory_that_buffers_gave_back_can_be_used_at_once() {
         assert_eq!(reply, Value::Simple(b"OK".to_vec()));
     }
 }
+
+#[test]
+fn no_key_is_evicted_for_buffers_that_were_given_back() {
+    const ROOM_BYTES: u64 = 4 << 20;
+    const VALUES: usize = 100;
+    for server in servers() {
+        let mut client = client_with_value(&server);
+        let before = field(&mut client, "memory", "used_memory");
+        let sleepers: Vec<Client> = (0..40).map(|_| sleeper(&server)).collect();
+        wait_for("every sleeper's socket is full", || {
+            unread(&mut client).iter().filter(|bytes| **bytes > 0).count() == 40
+        });
+        let limit = field(&mut client, "memory", "used_memory") + ROOM_BYTES;
+        client.call(&["CONFIG", "SET", "maxmemory-policy", "allkeys-random"]).unwrap();
+        client.call(&["CONFIG", "SET", "maxmemory", &limit.to_string()]).unwrap();
+        drop(sleepers);
+        wait_for("their buffers are freed", || {
+            field(&mut client, "memory", "used_memory") < before + ROOM_BYTES
+        });
+        let value = vec![b'x'; 100_000];
+        for index in 0..VALUES {
+            let key = format!("key:{index}");
+            client.call(&["SET".as_bytes(), key.as_bytes(), &value]).unwrap();
+        }
+        assert_eq!(field(&mut client, "stats", "evicted_keys"), 0, "limit {limit}");
+    }
+}

@@ -61,7 +61,20 @@ impl Worker {
         statistics.tick_nanos.add(nanos);
         statistics.tick_nanos_max.note(nanos);
         statistics.sends.set(connections.sends());
-        statistics.buffer_bytes.set(connections.buffer_bytes() as u64);
+    }
+
+    /// Has what buffers take now count towards the memory limit.
+    pub(super) fn note_buffers(&mut self, connections: &Connections<'_, Self>) {
+        let statistics = self.core.statistics();
+        let buffers = connections.buffer_bytes() as u64;
+        let bytes = buffers + statistics.queued_bytes.read();
+        if bytes != self.buffers_noted {
+            // Both are far below the largest.
+            self.core.shared.note_buffers(bytes.wrapping_sub(self.buffers_noted).cast_signed());
+            self.buffers_noted = bytes;
+        }
+        // Last: who reads that there is room finds it.
+        statistics.buffer_bytes.set(buffers);
     }
 
     /// Looks after the shards this worker is home to. `true` when there is more to do at once.
@@ -96,9 +109,6 @@ impl Worker {
         let is_paused = self.core.pause.get().is_some();
         let expires = shared.active_expire.load(Ordering::Relaxed) && !is_paused && !limits.imports;
         let keeps_limit = limits.memory.is_set() && !is_paused;
-        if keeps_limit {
-            shared.note_buffers();
-        }
         let mut more = false;
         // One slice of one shard: what comes of several would be a wait of their sum.
         let mut has_saved = false;
