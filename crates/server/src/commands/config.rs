@@ -88,11 +88,17 @@ fn is_secret_of_set(args: Args<'_>, index: usize) -> bool {
         && row_named(args.at(index - 1)).is_some_and(|row| row.parameter.secret)
 }
 
-/// Whether a parameter is set that shards have to know of at once: how much they may use, what they note of
-/// accesses, and whether what they do is recorded.
+/// Whether a parameter is set that shards have to know of at once: how much they may use, whether keys may be evicted for it,
+/// what they note of accesses, and whether what they do is recorded.
 fn concerns_shards(args: Args<'_>) -> bool {
-    const NAMES: [&[u8]; 5] =
-        [b"maxmemory", b"maxmemory-policy", b"lfu-log-factor", b"lfu-decay-time", b"appendonly"];
+    const NAMES: [&[u8]; 6] = [
+        b"maxmemory",
+        b"maxmemory-policy",
+        b"import-mode",
+        b"lfu-log-factor",
+        b"lfu-decay-time",
+        b"appendonly",
+    ];
     let names = args.tail(2).iter().step_by(2);
     names.into_iter().any(|name| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
