@@ -31,6 +31,8 @@ pub type GiveBack = fn(Args<'_>, Args<'_>) -> (&'static Command, OwnedArgs);
 pub struct Wait {
     /// Until when; `None`: for ever.
     pub until: Option<UnixMillis>,
+    /// When it is to be run again although no key became ready; `None`: never.
+    pub again_at: Option<UnixMillis>,
     /// What one of its keys has to hold for it to be run again.
     pub wanted: Wanted,
     /// The arguments that are those keys.

@@ -200,7 +200,7 @@ impl Core {
         }
     }
 
-    /// Ends the waits whose time is up; when the next one's will be.
+    /// Ends the waits whose time is up, and tries those again that asked for it; when the next one's will be.
     pub fn end_overdue_waits(
         &self,
         now: UnixMillis,
@@ -209,7 +209,10 @@ impl Core {
         loop {
             let due = self.deadlines.borrow_mut().take_due(now);
             let Some(id) = due else { break };
-            self.unblock(id, End::TimedOut, connections);
+            let goes_on = connections.with(id, |session, _| self.goes_on_waiting(session, id, now));
+            if goes_on != Some(true) {
+                self.unblock(id, End::TimedOut, connections);
+            }
         }
         self.deadlines.borrow().next()
     }

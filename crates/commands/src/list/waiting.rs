@@ -156,7 +156,7 @@ const MOVES: Option<Waits> = Some(Waits { when: |_| true, give_back: None });
 
 fn wait_for_list(until: Option<UnixMillis>, keys: Range<usize>) -> Wait {
     let wanted = Wanted { kind: Type::List, anything: false };
-    Wait { until, wanted, keys, meant: Vec::new() }
+    Wait { until, again_at: None, wanted, keys, meant: Vec::new() }
 }
 
 fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {

@@ -76,7 +76,7 @@ pub(super) static BZMPOP: Command = Command {
 
 fn wait_for_set(until: Option<UnixMillis>, keys: Range<usize>) -> Wait {
     let wanted = Wanted { kind: Type::SortedSet, anything: false };
-    Wait { until, wanted, keys, meant: Vec::new() }
+    Wait { until, again_at: None, wanted, keys, meant: Vec::new() }
 }
 
 fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {

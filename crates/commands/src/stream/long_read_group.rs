@@ -1,11 +1,12 @@
 //! XREADGROUP of very many entries of one stream, in slices.
 
+use super::due::Due;
 use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
 use super::long_group::exchange;
 use super::read_group::{Wanted, no_group_to_read, parse_wanted};
-use super::reply::write_entry;
+use super::reply::{Delivered, write_delivered, write_entry};
 use super::sources::Request;
 use crate::joint::{Operands, Work, work_in_slices};
 use crate::kept_call::KeptCall;
@@ -25,6 +26,7 @@ pub(super) fn read_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyErr
         copy: None,
         consumer: 0,
         edit: GroupEdit::recorded(),
+        has_claimed: false,
         written: 0,
         entries: Output::new(),
         answers: false,
@@ -42,6 +44,8 @@ struct LongReading {
     /// The consumer's number in it.
     consumer: u32,
     edit: GroupEdit,
+    /// Whether what is to be claimed was.
+    has_claimed: bool,
     /// Entries written.
     written: usize,
     /// The same as written.
@@ -58,18 +62,22 @@ struct Reading<'a> {
     count: usize,
     no_ack: bool,
     now_ms: i64,
+    /// What is claimed, if anything is.
+    due: Option<Due>,
 }
 
 impl<'a> Reading<'a> {
     fn parse(call: &Call<'a>) -> Result<Self, ReplyError> {
         let request = Request::parse(call, true)?;
         let (group_name, consumer_name) = request.group.ok_or(ReplyError::Syntax)?;
+        let now_ms = call.time_of_day().0;
         Ok(Self {
             names: [request.key(call, 0).bytes, group_name, consumer_name],
             wanted: parse_wanted(request.id(call, 0))?,
             count: if request.count == 0 { usize::MAX } else { request.count },
             no_ack: request.no_ack,
-            now_ms: call.time_of_day().0,
+            now_ms,
+            due: request.claim_idle_ms.map(|idle_ms| Due { idle_ms, now_ms }),
         })
     }
 }
@@ -79,6 +87,7 @@ impl Work for LongReading {
         self.copied_to = Some(StreamId::MIN);
         self.copy = None;
         self.edit = GroupEdit::recorded();
+        self.has_claimed = false;
         self.written = 0;
         self.entries.take();
         self.answers = false;
@@ -180,6 +189,14 @@ impl LongReading {
         reading: &Reading<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> bool {
+        if let Some(due) = reading.due.filter(|_| !self.has_claimed) {
+            let found = due.find(copy, log, reading.count);
+            due.take(copy, self.consumer, log, &found, reply, &mut self.edit);
+            self.written = found.len();
+            self.has_claimed = true;
+        }
+        let delivered = reading.due.map(|_| Delivered::default());
+        self.answers |= self.written > 0;
         let Some(start) = copy.last_id.next() else { return false };
         let end = reading.count.min(self.written + ELEMENTS_PER_SLICE);
         let mut entries = log.entries(start, StreamId::MAX).peekable();
@@ -189,7 +206,7 @@ impl LongReading {
             let entry_id = entry.id();
             copy.entries_read = log.entries_read_with(copy, entry_id);
             copy.last_id = entry_id;
-            write_entry(reply, &entry);
+            write_delivered(reply, &entry, delivered);
             if !reading.no_ack {
                 self.deliver(copy, entry_id, 1, reading.now_ms);
                 copy.consumer_mut(self.consumer).active_at_ms = Some(reading.now_ms);

@@ -5,6 +5,7 @@ mod add;
 mod auto_claim;
 mod claim;
 mod delete;
+mod due;
 mod effects;
 mod group;
 mod id;

@@ -145,6 +145,8 @@ fn xnack(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if released > 0 {
         // Redis 7.0 and Valkey read the log too: there it is a consumer with an empty name who has them.
         edit.leave(call, key.bytes, group_name, b"", 0);
+        // Who waits with CLAIM may have it at once.
+        call.keyspace(view, &key).signal(&key);
     }
     call.reply.integer(released.cast_signed());
     Ok(())

@@ -54,6 +54,11 @@ impl Results {
         reply.bulk(key);
     }
 
+    /// Whether there are none so far.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.begun.is_none()
+    }
+
     /// Ends the results; whether there were any.
     pub(super) fn finish(self, reply: &mut ReplyWriter<'_>) -> bool {
         let Some(begun) = self.begun else { return false };
@@ -101,7 +106,7 @@ fn xread(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             });
             ids.collect()
         };
-        request.wait_or_null(call, false, meant);
+        request.wait_or_null(call, false, None, meant);
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! XREADGROUP.
 
+use super::due::Due;
 use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
 use super::long_group;
 use super::long_read_group::read_in_slices;
 use super::read::Results;
-use super::reply::write_entry;
+use super::reply::{Delivered, write_delivered, write_entry};
 use super::sources::{Request, keys_from, may_block, no_group, parse_after, with_stream};
 use darter_command_table::{
     Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group as CommandGroup,
@@ -33,6 +34,7 @@ pub(super) static XREADGROUP: Command = Command {
         Arg::block("group-block", &[Arg::string("group"), Arg::string("consumer")]).token("GROUP"),
         Arg::integer("count").token("COUNT").optional(),
         Arg::integer("milliseconds").token("BLOCK").optional(),
+        Arg::integer("min-idle-time").token("CLAIM").optional(),
         Arg::word("noack", "NOACK").optional(),
         Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("id").multiple()])
             .token("STREAMS"),
@@ -61,6 +63,8 @@ struct Reading<'a> {
     count: usize,
     no_ack: bool,
     now_ms: i64,
+    /// What is claimed, if anything is.
+    due: Option<Due>,
 }
 
 fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
@@ -85,19 +89,30 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         })?));
     }
     let mut results = Results::default();
+    // In how many milliseconds there may be something to be claimed.
+    let mut next_in_ms = None;
     for (index, wanted) in wanted.into_iter().enumerate() {
         let Some(wanted) = wanted else { continue };
         let key = request.key(call, index);
         let mut keyspace = call.keyspace(view, &key);
         let now_ms = call.time_of_day().0;
-        let reading =
-            Reading { consumer_name, wanted, count: request.count, no_ack: request.no_ack, now_ms };
+        let due = match wanted {
+            Wanted::New => request.claim_idle_ms.map(|idle_ms| Due { idle_ms, now_ms }),
+            Wanted::History(_) => None,
+        };
+        let (count, no_ack) = (request.count, request.no_ack);
+        let reading = Reading { consumer_name, wanted, count, no_ack, now_ms, due };
         let mut edit = GroupEdit::new(call);
         let (reply, results) = (&mut call.reply, &mut results);
         note_consumer(&mut keyspace, &key, group_name, consumer_name);
         let changed = keyspace.edit(&key, |stream: &mut Stream| {
             let changed = stream.edit_group(group_name, |group, log| {
-                reading.run(group, log, reply, || key.bytes, results, &mut edit)
+                let changed = reading.run(group, log, reply, || key.bytes, results, &mut edit);
+                if let Some(due) = due.filter(|_| results.is_empty()) {
+                    let in_ms = due.next_in_ms(group, log);
+                    next_in_ms = Some(next_in_ms.map_or(in_ms, |before: i64| before.min(in_ms)));
+                }
+                changed
             });
             let changed = changed.unwrap_or(false);
             Edit::counted(u64::from(changed), changed)
@@ -107,7 +122,8 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         }
     }
     if !results.finish(&mut call.reply) {
-        request.wait_or_null(call, true, Vec::new);
+        let again_at = next_in_ms.and_then(|in_ms| call.now.checked_add(in_ms));
+        request.wait_or_null(call, true, again_at, Vec::new);
     }
     Ok(())
 }
@@ -186,36 +202,51 @@ impl Reading<'_> {
                 true
             }
             Wanted::New => {
+                let count = self.count_max();
+                let claimed = self.due.map_or_else(Vec::new, |due| due.find(group, log, count));
                 let start = group.last_id.next();
                 let mut entries = start.map(|start| log.entries(start, StreamId::MAX).peekable());
-                if entries.as_mut().is_none_or(|entries| entries.peek().is_none()) {
+                let has_new = entries.as_mut().is_some_and(|entries| entries.peek().is_some());
+                if !has_new && claimed.is_empty() {
                     return added;
                 }
                 results.begin_stream(reply, key());
-                self.write_new(group, consumer, log, reply, edit);
+                let deferred = reply.begin_deferred();
+                if let Some(due) = self.due {
+                    due.take(group, consumer, log, &claimed, reply, edit);
+                }
+                let count = count - claimed.len();
+                let written = self.write_new(group, consumer, log, count, reply, edit);
+                reply.end_array(deferred, claimed.len() + written);
                 true
             }
         }
     }
 
-    /// Writes what the group has not read, which becomes pending with the consumer.
+    /// Most entries of a stream.
+    const fn count_max(&self) -> usize {
+        if self.count == 0 { usize::MAX } else { self.count }
+    }
+
+    /// Writes at most `count` entries that the group has not read, which become pending with the consumer; how many
+    /// there were.
     fn write_new(
         &self,
         group: &mut Group,
         consumer: u32,
         log: &Log,
+        count: usize,
         reply: &mut ReplyWriter<'_>,
         edit: &mut GroupEdit,
-    ) {
-        let count = if self.count == 0 { usize::MAX } else { self.count };
-        let start = group.last_id.next().unwrap_or(StreamId::MAX);
-        let deferred = reply.begin_deferred();
+    ) -> usize {
+        let Some(start) = group.last_id.next() else { return 0 };
+        let delivered = self.due.map(|_| Delivered::default());
         let mut written = 0;
         for entry in log.entries(start, StreamId::MAX).take(count) {
             let entry_id = entry.id();
             group.entries_read = log.entries_read_with(group, entry_id);
             group.last_id = entry_id;
-            write_entry(reply, &entry);
+            write_delivered(reply, &entry, delivered);
             if !self.no_ack {
                 let pending = Pending { consumer, delivered_at_ms: self.now_ms, deliveries: 1 };
                 group.set_pending(entry_id, pending);
@@ -224,8 +255,10 @@ impl Reading<'_> {
             }
             written += 1;
         }
-        edit.note_position(group);
-        reply.end_array(deferred, written);
+        if written > 0 {
+            edit.note_position(group);
+        }
+        written
     }
 
     /// Writes what is pending with the consumer behind `after`; null for entries that are gone.
@@ -238,12 +271,13 @@ impl Reading<'_> {
         reply: &mut ReplyWriter<'_>,
         edit: &mut GroupEdit,
     ) {
-        let count = if self.count == 0 { usize::MAX } else { self.count };
         let ids: Vec<StreamId> = match after.next() {
             None => Vec::new(),
-            Some(start) => {
-                group.consumer(consumer).pending_in(start..=StreamId::MAX).take(count).collect()
-            }
+            Some(start) => group
+                .consumer(consumer)
+                .pending_in(start..=StreamId::MAX)
+                .take(self.count_max())
+                .collect(),
         };
         reply.array(ids.len());
         let mut entries = log.lookup();

@@ -2,6 +2,7 @@
 
 use super::id;
 use darter_base::UnixMillis;
+use darter_base::number::parse_i64;
 use darter_command_table::{
     Access, Begin, Call, Find, KeySpec, ReplyError, ShardView, Wait, until_nul,
 };
@@ -32,6 +33,8 @@ pub(super) struct Request<'a> {
     /// Group and consumer.
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     pub(super) no_ack: bool,
+    /// For how long an entry must have been pending to be claimed, in milliseconds; `None`: none is.
+    pub(super) claim_idle_ms: Option<i64>,
     /// Argument of the first key; the ids follow the keys.
     keys_at: usize,
     /// Number of streams.
@@ -47,6 +50,7 @@ impl<'a> Request<'a> {
             until: None,
             group: None,
             no_ack: false,
+            claim_idle_ms: None,
             keys_at: 0,
             len: 0,
         };
@@ -82,6 +86,25 @@ impl<'a> Request<'a> {
                 }
                 request.group = Some((call.args.at(index + 1), call.args.at(index + 2)));
                 index += 2;
+            } else if call.is_word(index, "CLAIM") && operands >= 1 {
+                if !for_group {
+                    return Err(ReplyError::Text(
+                        "ERR The CLAIM option is only supported by XREADGROUP. You called XREAD \
+                         instead.",
+                    ));
+                }
+                index += 1;
+                request.claim_idle_ms = Some(match parse_i64(call.args.at(index)) {
+                    None => {
+                        return Err(ReplyError::Text("ERR min-idle-time is not an integer"));
+                    }
+                    Some(..0) => {
+                        return Err(ReplyError::Text(
+                            "ERR min-idle-time must be a positive integer",
+                        ));
+                    }
+                    Some(idle_ms) => idle_ms,
+                });
             } else if call.is_word(index, "NOACK") {
                 if !for_group {
                     return Err(ReplyError::Text(
@@ -105,11 +128,13 @@ impl<'a> Request<'a> {
     }
 
     /// Waits for one of the streams if BLOCK says so, else answers that there is nothing. What arguments
-    /// meant is `meant`; `anything` for a waiter that has to be told when a stream goes.
+    /// meant is `meant`; `anything` for a waiter that has to be told when a stream goes; at `again_at` it is to look
+    /// again by itself.
     pub(super) fn wait_or_null(
         &self,
         call: &mut Call<'a>,
         anything: bool,
+        again_at: Option<UnixMillis>,
         meant: impl FnOnce() -> Vec<(usize, Vec<u8>)>,
     ) {
         if !self.blocks {
@@ -117,6 +142,7 @@ impl<'a> Request<'a> {
         }
         let wait = || Wait {
             until: self.until,
+            again_at,
             wanted: Wanted { kind: Type::Stream, anything },
             keys: self.keys(),
             meant: meant(),
@@ -155,7 +181,7 @@ pub(super) fn may_block(args: Args<'_>) -> bool {
         }
         index += if is(index, "GROUP") {
             3
-        } else if is(index, "COUNT") {
+        } else if is(index, "COUNT") || is(index, "CLAIM") {
             2
         } else {
             1

@@ -176,6 +176,7 @@ const FORMS: &str = "
     XREADGROUP GROUP {g} {c} NOACK STREAMS {k} >
     XREADGROUP GROUP {g} {c} BLOCK 10 STREAMS {k} {k} > >
     XREADGROUP GROUP {g} {c} STREAMS {k} 0
+    XREADGROUP GROUP {g} {c} CLAIM {n} COUNT {n} STREAMS {k} >
     XCFGSET {k} IDMP-DURATION 1 IDMP-MAXSIZE 3
     XIDMPRECORD {k} {f} {n} {id}
     XNACK {k} {g} FAIL IDS 2 {id} {id}

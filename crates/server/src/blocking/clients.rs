@@ -16,7 +16,7 @@ use darter_command_table::{ReplyError, ShardView, Wait};
 use darter_resp::{OwnedArgs, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Turn};
 use darter_shard::{Key, Shard};
-use darter_txn::{Ending, Gathering, Held, Step, Ticket};
+use darter_txn::{Ending, Gathering, Held, Step, Ticket, Trial};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -25,8 +25,10 @@ use std::sync::atomic::Ordering;
 pub struct BlockedClient {
     /// What the queues have of it.
     pub waiter: Arc<Blocked>,
-    /// When its time is up, as it is noted among the deadlines.
+    /// When its time is up.
     until: Option<UnixMillis>,
+    /// When it is looked at again, as it is noted among the deadlines.
+    noted: Option<UnixMillis>,
     /// How long it ran before it began to wait.
     nanos: u64,
     /// Its size on the wire, in bytes.
@@ -67,7 +69,8 @@ impl Core {
                 needs = Some(router.shard_of(slot_of(args.as_args().at(index))));
             }
         });
-        let waiter = Blocked::new(id, client, request.entry, args, wait.keys.clone(), needs);
+        let waiter =
+            Blocked::new(id, client, request.entry, args, wait.keys.clone(), needs, wait.again_at);
         let waiter = Arc::new(waiter);
         for index in wait.keys {
             let bytes = waiter.args.as_args().at(index);
@@ -76,13 +79,17 @@ impl Core {
             shard.wait(client.db, &key, wait.wanted, Arc::<Blocked>::clone(&waiter));
         }
         self.statistics().blocked_clients.add(1);
-        if let Some(until) = wait.until {
+        if wait.until.is_some() {
             self.statistics().timed_clients.add(1);
-            self.deadlines.borrow_mut().add(until, session.client_id, id);
+        }
+        let noted = earlier(wait.until, wait.again_at);
+        if let Some(at) = noted {
+            self.deadlines.borrow_mut().add(at, session.client_id, id);
         }
         session.pending = Some(Pending::Blocked(Box::new(BlockedClient {
             waiter,
             until: wait.until,
+            noted,
             nanos,
             request_bytes: request.bytes,
             gathering: None,
@@ -92,9 +99,11 @@ impl Core {
     /// Forgets a client that waits no longer. It may have places in queues still.
     fn end_blocking(&self, session_id: u64, blocked: &BlockedClient) {
         self.statistics().blocked_clients.remove(1);
-        if let Some(until) = blocked.until {
+        if blocked.until.is_some() {
             self.statistics().timed_clients.remove(1);
-            self.deadlines.borrow_mut().remove(until, session_id);
+        }
+        if let Some(at) = blocked.noted {
+            self.deadlines.borrow_mut().remove(at, session_id);
         }
         self.shared.waits_ended.fetch_add(1, Ordering::Relaxed);
     }
@@ -119,14 +128,8 @@ impl Core {
         let Some(Pending::Blocked(blocked)) = &mut session.pending else { return Ending::Over };
         let ending = blocked.waiter.claim.end();
         if ending != Ending::Ended {
-            if ending == Ending::Busy
-                && end == End::TimedOut
-                && let Some(until) = blocked.until
-            {
-                let later = UnixMillis(turn.now.0.saturating_add(BUSY_MILLIS));
-                self.deadlines.borrow_mut().remove(until, session.client_id);
-                self.deadlines.borrow_mut().add(later, session.client_id, id);
-                blocked.until = Some(later);
+            if ending == Ending::Busy && end == End::TimedOut {
+                self.note_deadline(session.client_id, blocked, Some(soon(turn.now)), id);
             }
             return ending;
         }
@@ -148,6 +151,50 @@ impl Core {
         let reply_bytes = output.len() - unsent_before;
         self.note_finished(session, &blocked, result, (blocked.nanos, reply_bytes), turn);
         ending
+    }
+
+    /// Looks at a client that is due to be looked at, and whose time may not be up: it is tried again if it asked for
+    /// that by now. Whether it goes on waiting.
+    pub fn goes_on_waiting(
+        &self,
+        session: &mut Session,
+        id: ConnectionId,
+        now: UnixMillis,
+    ) -> bool {
+        let client_id = session.client_id;
+        let Some(Pending::Blocked(blocked)) = &mut session.pending else { return false };
+        let is_later = |at: Option<UnixMillis>| at.is_none_or(|at| at > now);
+        if !is_later(blocked.until) {
+            return false;
+        }
+        // Somebody else may be trying it, or its worker be collecting its shards.
+        if !is_later(blocked.waiter.again_at())
+            && blocked.waiter.claim.begin_trial() == Trial::Begun
+            && blocked.waiter.claim.postpone()
+        {
+            self.advance_retry(client_id, blocked, None, now);
+        }
+        let again_at = blocked.waiter.again_at();
+        let again_at = if is_later(again_at) { again_at } else { Some(soon(now)) };
+        self.note_deadline(client_id, blocked, earlier(blocked.until, again_at), id);
+        true
+    }
+
+    /// Notes when a client is to be looked at again, in place of what was noted.
+    fn note_deadline(
+        &self,
+        client_id: u64,
+        blocked: &mut BlockedClient,
+        at: Option<UnixMillis>,
+        id: ConnectionId,
+    ) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        if let Some(before) = std::mem::replace(&mut blocked.noted, at) {
+            deadlines.remove(before, client_id);
+        }
+        if let Some(at) = at {
+            deadlines.add(at, client_id, id);
+        }
     }
 
     /// Counts and remembers a command that has waited.
@@ -271,6 +318,15 @@ impl BlockedClient {
 
 /// What a client hears that somebody unblocked with an error.
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+/// When a client is looked at again that could not be dealt with.
+const fn soon(now: UnixMillis) -> UnixMillis {
+    UnixMillis(now.0.saturating_add(BUSY_MILLIS))
+}
+
+fn earlier(one: Option<UnixMillis>, other: Option<UnixMillis>) -> Option<UnixMillis> {
+    one.into_iter().chain(other).min()
+}
 
 /// The arguments as they are to be when the command is run again.
 fn with_meanings(request: Request<'_>, wait: &Wait) -> OwnedArgs {

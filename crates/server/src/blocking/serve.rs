@@ -188,7 +188,8 @@ fn run(waiter: &Arc<Blocked>, view: &mut ShardView<'_>, serving: &Serving<'_>) -
         Some(&mut slot),
         None,
     );
-    if slot.wait.is_some() {
+    if let Some(wait) = slot.wait {
+        waiter.set_again_at(wait.again_at, view);
         return None;
     }
     let nanos = stopwatch.nanos_between(begun, stopwatch.now());

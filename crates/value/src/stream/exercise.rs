@@ -46,8 +46,8 @@ impl Choices<'_> {
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What a group should hold: for each pending id, who has it.
-type Delivered = BTreeMap<StreamId, u8>;
+/// What a group should hold: for each pending id, who has it, and since when.
+type Delivered = BTreeMap<StreamId, (u8, i64)>;
 
 /// Runs the operations that `bytes` stands for on a stream and on maps, which must agree throughout.
 pub fn stream(bytes: &[u8]) {
@@ -160,14 +160,23 @@ fn step(
             let name = vec![b'g', choices.below(3)];
             let id = pick(choices, model);
             let consumer_name = choices.below(4);
+            let delivered_at_ms = i64::from(choices.below(5));
+            let latest_ms = i64::from(choices.below(7)) - 1;
+            let asks = choices.below(3) == 0;
+            let ids = delivered.get_mut(&name);
             let edited = stream.edit_group(&name, |group, _| {
                 let (consumer, _) = group.add_consumer(&[consumer_name], 5);
-                group.set_pending(id, Pending { consumer, delivered_at_ms: 1, deliveries: 1 });
+                group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries: 1 });
+                let ids = ids.expect("the model has the same groups");
+                ids.insert(id, (consumer_name, delivered_at_ms));
+                if asks {
+                    let mut due: Vec<_> = ids.iter().map(|(id, (_, at))| (*at, *id)).collect();
+                    due.retain(|(at, _)| *at <= latest_ms);
+                    due.sort_unstable();
+                    assert!(group.delivered_by(latest_ms).eq(due.iter().map(|(_, id)| *id)));
+                }
             });
             assert_eq!(edited.is_some(), delivered.contains_key(&name));
-            if let Some(ids) = delivered.get_mut(&name) {
-                ids.insert(id, consumer_name);
-            }
         }
         _ => {
             let name = vec![b'g', choices.below(3)];
@@ -177,14 +186,14 @@ fn step(
             let Some(ids) = delivered.get_mut(&name) else { return };
             stream.edit_group(&name, |group, _| {
                 if whole {
-                    let expected = ids.values().filter(|name| **name == consumer_name).count();
+                    let expected = ids.values().filter(|(name, _)| *name == consumer_name).count();
                     assert_eq!(group.remove_consumer(&[consumer_name]).unwrap_or(0), expected);
                 } else {
                     assert_eq!(group.acknowledge(id), ids.contains_key(&id));
                 }
             });
             if whole {
-                ids.retain(|_, name| *name != consumer_name);
+                ids.retain(|_, (name, _)| *name != consumer_name);
             } else {
                 ids.remove(&id);
             }
@@ -227,9 +236,9 @@ fn check(
         let group = stream.group(name).expect("the model has it");
         let pending = group.pending_in(StreamId::MIN..=StreamId::MAX).map(|(id, pending)| {
             let name = group.consumer(pending.consumer).name();
-            (id, name.first().copied().unwrap_or_default())
+            (id, (name.first().copied().unwrap_or_default(), pending.delivered_at_ms))
         });
-        assert!(pending.eq(ids.iter().map(|(id, name)| (*id, *name))));
+        assert!(pending.eq(ids.iter().map(|(id, held)| (*id, *held))));
     }
     assert_eq!(stream.groups().len(), delivered.len());
 }

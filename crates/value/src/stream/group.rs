@@ -13,7 +13,8 @@ use super::map_entry_bytes;
 ///
 /// Invariants: an id is in `pending` if and only if it is pending with the consumer named there; a
 /// consumer's number is its index in `consumers`, and the numbers of none are in `free`; nobody has no name, is not in
-/// `names`, and is not there at the same time as a consumer with an empty name.
+/// `names`, and is not there at the same time as a consumer with an empty name; `by_time`, once it is there, has every
+/// pending id, by when it was delivered.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Up to which entry the group has read.
@@ -21,6 +22,8 @@ pub struct Group {
     /// How many entries that is, deleted ones included, if that is known.
     pub entries_read: Option<u64>,
     pending: BTreeMap<StreamId, Pending>,
+    /// Made for the first who asks: most groups are never read with XREADGROUP CLAIM.
+    by_time: Option<BTreeSet<(i64, StreamId)>>,
     names: BTreeMap<Arc<[u8]>, u32>,
     consumers: Vec<Option<Consumer>>,
     /// The number of nobody, if anything ever was pending with it.
@@ -59,6 +62,7 @@ impl Group {
             last_id,
             entries_read,
             pending: BTreeMap::new(),
+            by_time: None,
             names: BTreeMap::new(),
             consumers: Vec::new(),
             nobody: None,
@@ -81,6 +85,7 @@ impl Group {
         });
         Self {
             pending: BTreeMap::new(),
+            by_time: None,
             names: self.names.clone(),
             consumers: consumers.collect(),
             free: self.free.clone(),
@@ -167,7 +172,11 @@ impl Group {
         self.names_bytes -= name_bytes(&consumer.name);
         self.free.push(number);
         for id in &consumer.pending {
-            self.pending.remove(id);
+            if let Some(pending) = self.pending.remove(id)
+                && let Some(by_time) = &mut self.by_time
+            {
+                by_time.remove(&(pending.delivered_at_ms, *id));
+            }
         }
         Some(consumer.pending.len())
     }
@@ -217,9 +226,24 @@ impl Group {
         range.into_iter().flat_map(|range| self.pending.range(range)).map(|(id, p)| (*id, p))
     }
 
+    /// Pending ids delivered at `latest_ms` or before, those that wait longest first. The first call for a group puts
+    /// them all in that order, which takes O(P log(P)); from then on it is kept.
+    pub fn delivered_by(&mut self, latest_ms: i64) -> impl Iterator<Item = StreamId> {
+        let by_time = self.by_time.get_or_insert_with(|| {
+            self.pending.iter().map(|(id, pending)| (pending.delivered_at_ms, *id)).collect()
+        });
+        by_time.range(..=(latest_ms, StreamId::MAX)).map(|(_, id)| *id)
+    }
+
     /// Makes `id` pending as `pending` says, whoever had it before. The consumer must exist.
     pub fn set_pending(&mut self, id: StreamId, pending: Pending) {
         let before = self.pending.insert(id, pending);
+        if let Some(by_time) = &mut self.by_time {
+            if let Some(before) = before {
+                by_time.remove(&(before.delivered_at_ms, id));
+            }
+            by_time.insert((pending.delivered_at_ms, id));
+        }
         if let Some(before) = before
             && before.consumer != pending.consumer
         {
@@ -234,6 +258,9 @@ impl Group {
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(pending) = self.pending.remove(&id) else { return false };
         self.consumer_mut(pending.consumer).pending.remove(&id);
+        if let Some(by_time) = &mut self.by_time {
+            by_time.remove(&(pending.delivered_at_ms, id));
+        }
         true
     }
 
@@ -242,7 +269,9 @@ impl Group {
         let pending_bytes = map_entry_bytes(size_of::<StreamId>() + size_of::<Pending>())
             + map_entry_bytes(size_of::<StreamId>());
         let name_bytes = map_entry_bytes(size_of::<Arc<[u8]>>() + size_of::<u32>());
+        let by_time_len = self.by_time.as_ref().map_or(0, BTreeSet::len);
         self.pending.len() * pending_bytes
+            + by_time_len * map_entry_bytes(size_of::<(i64, StreamId)>())
             + self.names.len() * name_bytes
             + self.names_bytes
             + self.consumers.capacity() * size_of::<Option<Consumer>>()
@@ -255,6 +284,9 @@ impl Group {
         for _ in 0..IDS_IN_SLICE {
             let Some((id, pending)) = self.pending.pop_first() else { return false };
             self.consumer_mut(pending.consumer).pending.remove(&id);
+            if let Some(by_time) = &mut self.by_time {
+                by_time.pop_first();
+            }
         }
         true
     }
@@ -277,6 +309,13 @@ impl Group {
             assert!(nobody.pending.iter().all(has));
         }
         assert_eq!(pending_len, self.pending.len());
+        if let Some(by_time) = &self.by_time {
+            assert_eq!(by_time.len(), self.pending.len());
+            let is_known = |(at, id): &(i64, StreamId)| {
+                self.pending.get(id).is_some_and(|pending| pending.delivered_at_ms == *at)
+            };
+            assert!(by_time.iter().all(is_known));
+        }
         let there = self.consumers.iter().flatten().count();
         assert_eq!(there, self.names.len() + usize::from(self.nobody.is_some()));
         assert_eq!(self.consumers.len(), there + self.free.len());
