@@ -271,11 +271,10 @@ impl Claim<'_> {
         reply: &mut ReplyWriter<'_>,
     ) {
         // Forcing makes it pending with one delivery first.
-        let deliveries_before = before.map_or(1, |pending| pending.deliveries);
         let deliveries = match self.deliveries {
             Some(deliveries) => deliveries,
-            None if self.only_ids => deliveries_before,
-            None => deliveries_before.saturating_add(1),
+            None if self.only_ids => before.map_or(1, |pending| pending.deliveries),
+            None => before.map_or(2, |pending| pending.deliveries_after_one_more()),
         };
         let delivered_at_ms = self.delivered_at_ms;
         group.set_pending(entry.id(), Pending { consumer, delivered_at_ms, deliveries });

@@ -13,6 +13,9 @@ pub(super) struct Due {
     pub(super) now_ms: i64,
 }
 
+/// How often at most a group is looked at in which nothing is pending.
+const LOOK_AGAIN_MS: i64 = 100;
+
 impl Due {
     /// At most `count` entries that may be claimed, those that wait longest first. Those that are gone from the stream
     /// stay pending.
@@ -43,21 +46,22 @@ impl Due {
             let idle_ms = self.now_ms.saturating_sub(before.delivered_at_ms).max(0);
             let delivered = Delivered { idle_ms, deliveries: before.deliveries };
             write_delivered(reply, &entry, Some(delivered));
-            let deliveries = before.deliveries.saturating_add(1);
+            let deliveries = before.deliveries_after_one_more();
             group.set_pending(*id, Pending { consumer, delivered_at_ms: self.now_ms, deliveries });
             group.consumer_mut(consumer).active_at_ms = Some(self.now_ms);
             edit.note_pending(group, *id);
         }
     }
 
-    /// In how many milliseconds an entry may be claimed next, if none may now: one that is pending already, or one that
-    /// is delivered to somebody else meanwhile.
+    /// In how many milliseconds an entry may be claimed next, if none may now. Where none is pending, one may be delivered
+    /// to somebody else meanwhile; who claims at once then looks now and then.
     pub(super) fn next_in_ms(&self, group: &mut Group, log: &Log) -> i64 {
         let mut entries = log.lookup();
         let first = group.delivered_by(i64::MAX).find(|id| entries.find(*id).is_some());
-        let first = first.and_then(|id| group.pending(id));
-        let idle_ms =
-            first.map_or(0, |pending| self.now_ms.saturating_sub(pending.delivered_at_ms));
+        let Some(pending) = first.and_then(|id| group.pending(id)) else {
+            return self.idle_ms.max(LOOK_AGAIN_MS);
+        };
+        let idle_ms = self.now_ms.saturating_sub(pending.delivered_at_ms);
         self.idle_ms.saturating_sub(idle_ms).max(1)
     }
 }

@@ -244,7 +244,7 @@ impl LongReading {
             self.written += 1;
             if let Some(entry) = entries.find(id) {
                 write_entry(reply, &entry);
-                let deliveries = pending.deliveries.saturating_add(1);
+                let deliveries = pending.deliveries_after_one_more();
                 self.deliver(copy, id, deliveries, reading.now_ms);
             } else {
                 reply.array(2);

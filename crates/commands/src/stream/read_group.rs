@@ -39,6 +39,7 @@ pub(super) static XREADGROUP: Command = Command {
         Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("id").multiple()])
             .token("STREAMS"),
     ],
+    history: &[("8.4.0", "`CLAIM`.")],
     // What was read is pending with the consumer, whoever hears of it; without acknowledgement it is
     // read at most once.
     waits: Some(Waits { when: may_block, give_back: None }),
@@ -290,7 +291,7 @@ impl Reading<'_> {
             };
             write_entry(reply, &entry);
             if let Some(pending) = group.pending(entry_id).copied() {
-                let deliveries = pending.deliveries.saturating_add(1);
+                let deliveries = pending.deliveries_after_one_more();
                 let delivered_at_ms = self.now_ms;
                 group.set_pending(entry_id, Pending { consumer, delivered_at_ms, deliveries });
                 edit.note_pending(group, entry_id);

@@ -44,6 +44,17 @@ pub struct Pending {
     pub deliveries: u64,
 }
 
+impl Pending {
+    /// How often it will have been delivered after one time more. Replies and files know 63 bits: there it stays.
+    pub fn deliveries_after_one_more(&self) -> u64 {
+        if self.deliveries < i64::MAX.unsigned_abs() {
+            self.deliveries + 1
+        } else {
+            self.deliveries
+        }
+    }
+}
+
 /// Who reads in a group.
 #[derive(Clone, Debug)]
 pub struct Consumer {
