@@ -1,7 +1,7 @@
 //! One server process under test: started, known to be ready, its log kept, killed on drop.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -140,15 +140,24 @@ impl Server {
         };
         let directory =
             tempfile::tempdir().map_err(|error| failed("no working directory for", &error))?;
-        let mut child = Command::new(&spec.program)
-            .args(["--port", &port.to_string()])
-            .args(&spec.arguments)
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed("cannot start", &error))?;
+        let mut command = Command::new(&spec.program);
+        command.args(["--port", &port.to_string()]).args(&spec.arguments);
+        command.current_dir(directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let patience = Instant::now() + START_TIMEOUT;
+        let mut child = loop {
+            match command.spawn() {
+                // A program that was just written: a process that another thread is starting has the file open until
+                // it runs its own.
+                Err(error)
+                    if error.kind() == ErrorKind::ExecutableFileBusy
+                        && Instant::now() < patience =>
+                {
+                    std::thread::yield_now();
+                }
+                spawned => break spawned.map_err(|error| failed("cannot start", &error))?,
+            }
+        };
         let log = Arc::new(Log::default());
         if let Some(stdout) = child.stdout.take() {
             Log::collect(&log, stdout);
