@@ -116,6 +116,8 @@ pub(crate) struct Control {
     pub(crate) identity: Identity,
     /// Errors in the script's reply that no command has answered.
     pub(crate) errors: RefCell<Vec<Vec<u8>>>,
+    /// Whether the reply has an error, counted or not.
+    pub(crate) has_failed: Cell<bool>,
     /// The error that left the script.
     pub(crate) failure: RefCell<Option<Seen>>,
     /// Functions registered so far, while a library is being loaded.
@@ -137,6 +139,7 @@ impl Control {
             memory_bytes_max,
             identity,
             errors: RefCell::default(),
+            has_failed: Cell::default(),
             failure: RefCell::default(),
             loading: RefCell::default(),
         })
@@ -152,8 +155,12 @@ impl Control {
         self.cjson.borrow_mut().reset();
     }
 
-    /// Notes an error that is part of the script's reply.
-    pub(crate) fn note_error(&self, line: &[u8]) {
+    /// Notes an error that is part of the script's reply; `counted` if it was when a command gave it to the script.
+    pub(crate) fn note_error(&self, line: &[u8], counted: bool) {
+        self.has_failed.set(true);
+        if counted {
+            return;
+        }
         let mut errors = self.errors.borrow_mut();
         if errors.len() < NOTED_ERRORS_MAX {
             errors.push(line.to_vec());

@@ -213,6 +213,11 @@ impl Engine {
         self.control.errors.take()
     }
 
+    /// Whether the reply of the last script had an error, whoever made it; asked once.
+    pub fn take_failed(&self) -> bool {
+        self.control.has_failed.take()
+    }
+
     /// Runs a function of a library; see [`Engine::run`].
     pub fn run_function(
         &mut self,

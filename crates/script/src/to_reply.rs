@@ -156,9 +156,8 @@ fn write_table(
     let field = |name: &LuaString| table.raw_get::<Value>(name);
     // An array is a table without these; most are empty of fields altogether.
     if let Value::String(line) = field(&fields.err)? {
-        if field(&fields.counted)? != Value::Boolean(true) {
-            control.note_error(&line.as_bytes());
-        }
+        let counted = field(&fields.counted)? == Value::Boolean(true);
+        control.note_error(&line.as_bytes(), counted);
         reply.error(&*line.as_bytes());
         return Ok(None);
     }

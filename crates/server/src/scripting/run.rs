@@ -271,7 +271,7 @@ fn run_found(
     };
     host.end();
     let restarts = host.restarts;
-    let own_errors = engine.take_errors();
+    let (own_errors, has_failed) = (engine.take_errors(), engine.take_failed());
     own.tell(core.shared, call.id);
     call.session.db = db;
     call.session.facts.fieldsets = fieldsets;
@@ -280,7 +280,7 @@ fn run_found(
     }
     match result {
         Ok(()) => {
-            if !own_errors.is_empty() {
+            if has_failed {
                 call.statistics().failed(call.entry.counted_as);
             }
             for line in own_errors {
