@@ -49,6 +49,9 @@ enum Finished<'a> {
 /// How often a wait is looked at again that could not be ended because it was just being tried.
 const BUSY_MILLIS: i64 = 1;
 
+/// How often one is looked at again that may not be tried because of a pause.
+const HELD_MILLIS: i64 = 100;
+
 impl Core {
     /// Lets the client wait whose command found nothing over the shards of `view`.
     pub fn begin_blocking(
@@ -154,7 +157,7 @@ impl Core {
     }
 
     /// Looks at a client that is due to be looked at, and whose time may not be up: it is tried again if it asked for
-    /// that by now. Whether it goes on waiting.
+    /// that by now and no pause holds it back. Whether it goes on waiting.
     pub fn goes_on_waiting(
         &self,
         session: &mut Session,
@@ -167,15 +170,21 @@ impl Core {
         if !is_later(blocked.until) {
             return false;
         }
+        let is_held = self.holds_back(blocked.waiter.entry, blocked.waiter.args.as_args());
         // Somebody else may be trying it, or its worker be collecting its shards.
-        if !is_later(blocked.waiter.again_at())
+        if !is_held
+            && !is_later(blocked.waiter.again_at())
             && blocked.waiter.claim.begin_trial() == Trial::Begun
             && blocked.waiter.claim.postpone()
         {
             self.advance_retry(client_id, blocked, None, now);
         }
         let again_at = blocked.waiter.again_at();
-        let again_at = if is_later(again_at) { again_at } else { Some(soon(now)) };
+        let again_at = match again_at {
+            again_at if is_later(again_at) => again_at,
+            _ if is_held => Some(UnixMillis(now.0.saturating_add(HELD_MILLIS))),
+            _ => Some(soon(now)),
+        };
         self.note_deadline(client_id, blocked, earlier(blocked.until, again_at), id);
         true
     }
