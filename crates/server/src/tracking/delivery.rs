@@ -148,13 +148,14 @@ impl Core {
             self.shared.tracking.add_client();
             self.trackers.borrow_mut().insert(id);
         }
-        for prefix in &tracking.prefixes {
-            self.shared.tracking.add_prefix(prefix, id);
-        }
+        self.shared.tracking.add_prefixes(&mut tracking.prefixes, id);
         // What it asked for before still holds.
-        tracking.prefixes.extend(before.map_or(Vec::new(), |before| before.prefixes));
-        tracking.prefixes.sort_unstable();
-        tracking.prefixes.dedup();
+        if let Some(before) = before.filter(|before| !before.prefixes.is_empty()) {
+            let mut prefixes = [before.prefixes, tracking.prefixes].concat();
+            prefixes.sort_unstable();
+            prefixes.dedup();
+            tracking.prefixes = prefixes.into();
+        }
         session.remember = tracking.remember();
         session.facts.tracking = Some(Box::new(tracking));
     }
@@ -164,9 +165,7 @@ impl Core {
         let Some(tracking) = session.facts.tracking.take() else { return };
         session.remember = Remember::Never;
         self.trackers.borrow_mut().remove(&id);
-        for prefix in &tracking.prefixes {
-            self.shared.tracking.remove_prefix(prefix, id);
-        }
+        self.shared.tracking.remove_prefixes(&tracking.prefixes, id);
         self.shared.tracking.remove_client();
         self.shared.forget_tracked_leftovers();
     }

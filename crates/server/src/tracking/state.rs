@@ -1,6 +1,6 @@
 //! How one client is tracked.
 
-use darter_structures::good_size;
+use std::sync::Arc;
 
 /// Whether the keys of the next command are remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,15 +59,14 @@ pub struct Tracking {
     pub redirect: u64,
     /// Whether that one was gone when it was to be told.
     pub is_broken: bool,
-    /// Beginnings of keys it is told of.
-    pub prefixes: Vec<Box<[u8]>>,
+    /// Beginnings of keys it is told of, sorted; none begins another.
+    pub prefixes: Box<[Arc<[u8]>]>,
 }
 
 impl Tracking {
-    /// Bytes of memory. O(prefixes).
+    /// Bytes of memory. Prefixes themselves belong to all who asked for them. O(1).
     pub fn memory_bytes(&self) -> usize {
-        let prefixes = self.prefixes.iter().map(|prefix| good_size(prefix.len())).sum::<usize>();
-        size_of::<Self>() + self.prefixes.capacity() * size_of::<Box<[u8]>>() + prefixes
+        size_of::<Self>() + size_of_val(&*self.prefixes)
     }
 
     /// What is remembered unless the client says more.

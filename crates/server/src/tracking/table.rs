@@ -5,7 +5,7 @@ use darter_shard::KeyHasher;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// Parts of the table, each under a lock of its own.
 const STRIPES: usize = 64;
@@ -22,11 +22,55 @@ pub struct TrackingTable {
     keys: AtomicUsize,
     /// Readers of all keys.
     items: AtomicUsize,
-    /// Beginnings of keys, and who is told of those, in the order in which they are told.
-    prefixes: RwLock<BTreeMap<Box<[u8]>, HashSet<ConnectionId>>>,
+    prefixes: RwLock<Prefixes>,
     prefix_count: AtomicUsize,
     /// Tracked clients.
     clients: AtomicUsize,
+}
+
+/// Beginnings of keys, and who is told of those.
+#[derive(Debug, Default)]
+struct Prefixes {
+    clients: HashMap<Arc<[u8]>, HashSet<ConnectionId>>,
+    /// How many there are of each length: what a key begins with is looked up, not looked for.
+    lengths: BTreeMap<usize, usize>,
+}
+
+impl Prefixes {
+    fn add(&mut self, prefix: &Arc<[u8]>, client: ConnectionId) -> Arc<[u8]> {
+        if let Some((kept, _)) = self.clients.get_key_value(prefix) {
+            let kept = kept.clone();
+            self.clients.entry(kept.clone()).or_default().insert(client);
+            return kept;
+        }
+        *self.lengths.entry(prefix.len()).or_default() += 1;
+        self.clients.insert(prefix.clone(), HashSet::from_iter([client]));
+        prefix.clone()
+    }
+
+    fn remove(&mut self, prefix: &[u8], client: ConnectionId) {
+        let Some(clients) = self.clients.get_mut(prefix) else { return };
+        clients.remove(&client);
+        if !clients.is_empty() {
+            return;
+        }
+        self.clients.remove(prefix);
+        if let Some(count) = self.lengths.get_mut(&prefix.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&prefix.len());
+            }
+        }
+    }
+
+    /// Which of them begin `key`, the shortest first.
+    fn of(&self, key: &[u8]) -> impl Iterator<Item = (&[u8], &HashSet<ConnectionId>)> {
+        self.lengths.range(..=key.len()).filter_map(|(length, _)| {
+            self.clients
+                .get_key_value(&key[..*length])
+                .map(|(prefix, clients)| (&**prefix, clients))
+        })
+    }
 }
 
 /// A key that is remembered no longer, and who has read it.
@@ -156,26 +200,27 @@ impl TrackingTable {
         }
     }
 
-    /// A client is told of keys that begin with `prefix`.
-    pub fn add_prefix(&self, prefix: &[u8], client: ConnectionId) {
-        let mut prefixes = self.prefixes.write().expect("counting cannot panic");
-        prefixes.entry(prefix.into()).or_default().insert(client);
-        self.prefix_count.store(prefixes.len(), Ordering::Relaxed);
-    }
-
-    /// It is no longer.
-    pub fn remove_prefix(&self, prefix: &[u8], client: ConnectionId) {
-        let mut prefixes = self.prefixes.write().expect("counting cannot panic");
-        if let Some(clients) = prefixes.get_mut(prefix) {
-            clients.remove(&client);
-            if clients.is_empty() {
-                prefixes.remove(prefix);
-            }
+    /// A client is told of keys that begin with one of `prefixes`. They are its own afterwards only as far as no
+    /// other client has asked for the same. O(prefixes).
+    pub fn add_prefixes(&self, prefixes: &mut [Arc<[u8]>], client: ConnectionId) {
+        let mut table = self.prefixes.write().expect("counting cannot panic");
+        for prefix in prefixes {
+            *prefix = table.add(prefix, client);
         }
-        self.prefix_count.store(prefixes.len(), Ordering::Relaxed);
+        self.prefix_count.store(table.clients.len(), Ordering::Relaxed);
     }
 
-    /// Calls `visit` with those of `keys` that begin in a way somebody is told of, and who is.
+    /// It is no longer. O(prefixes).
+    pub fn remove_prefixes(&self, prefixes: &[Arc<[u8]>], client: ConnectionId) {
+        let mut table = self.prefixes.write().expect("counting cannot panic");
+        for prefix in prefixes {
+            table.remove(prefix, client);
+        }
+        self.prefix_count.store(table.clients.len(), Ordering::Relaxed);
+    }
+
+    /// Calls `visit` with those of `keys` that begin in a way somebody is told of, and who is, in the order of
+    /// the beginnings. O(keys * lengths of prefixes), however many prefixes there are.
     pub fn each_prefix(
         &self,
         keys: &[Box<[u8]>],
@@ -184,13 +229,71 @@ impl TrackingTable {
         if self.prefix_count() == 0 {
             return;
         }
-        let prefixes = self.prefixes.read().expect("counting cannot panic");
-        for (prefix, clients) in &*prefixes {
-            let begin_so: Vec<_> =
-                keys.iter().filter(|key| key.starts_with(prefix)).cloned().collect();
-            if !begin_so.is_empty() {
-                visit(begin_so, clients);
+        let table = self.prefixes.read().expect("counting cannot panic");
+        let mut begun = BTreeMap::<_, (Vec<Box<[u8]>>, _)>::new();
+        for key in keys {
+            for (prefix, clients) in table.of(key) {
+                begun.entry(prefix).or_insert_with(|| (Vec::new(), clients)).0.push(key.clone());
             }
         }
+        for (keys, clients) in begun.into_values() {
+            visit(keys, clients);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use darter_base::WorkerId;
+
+    fn clients() -> [ConnectionId; 2] {
+        let one = ConnectionId::NOBODY;
+        let mut other = one;
+        other.worker = WorkerId(1);
+        [one, other]
+    }
+
+    fn table() -> TrackingTable {
+        TrackingTable::new(KeyHasher::new(1))
+    }
+
+    fn told(table: &TrackingTable, keys: &[&[u8]]) -> Vec<(Vec<Box<[u8]>>, usize)> {
+        let keys: Vec<Box<[u8]>> = keys.iter().map(|key| Box::from(*key)).collect();
+        let mut told = Vec::new();
+        table.each_prefix(&keys, |keys, clients| told.push((keys, clients.len())));
+        told
+    }
+
+    #[test]
+    fn clients_who_ask_for_the_same_share_its_text() {
+        let (table, [one, other]) = (table(), clients());
+        let mut first = [Arc::from(&b"user:"[..]), Arc::from(&b"order:"[..])];
+        let mut second = [Arc::from(&b"user:"[..])];
+        table.add_prefixes(&mut first, one);
+        table.add_prefixes(&mut second, other);
+        assert!(Arc::ptr_eq(&first[0], &second[0]));
+        assert_eq!(table.prefix_count(), 2);
+        table.remove_prefixes(&first, one);
+        assert_eq!(table.prefix_count(), 1);
+        table.remove_prefixes(&second, other);
+        assert_eq!(told(&table, &[b"user:1", b"order:1"]), []);
+        assert_eq!(table.prefix_count(), 0);
+    }
+
+    #[test]
+    fn a_change_is_told_for_each_way_its_key_begins() {
+        let (table, [one, other]) = (table(), clients());
+        table.add_prefixes(&mut [Arc::from(&b"ab"[..]), Arc::from(&b"b"[..])], one);
+        table.add_prefixes(&mut [Arc::from(&b"a"[..]), Arc::default()], other);
+        table.add_prefixes(&mut [Arc::from(&b"ab"[..])], other);
+        let key = |text: &[u8]| Box::<[u8]>::from(text);
+        let expected = [
+            (vec![key(b"b"), key(b"abc"), key(b"")], 1),
+            (vec![key(b"abc")], 1),
+            (vec![key(b"abc")], 2),
+            (vec![key(b"b")], 1),
+        ];
+        assert_eq!(told(&table, &[b"b", b"abc", b""]), expected);
     }
 }

@@ -9,6 +9,7 @@ use crate::tracking::state::{Mode, Remember, Tracking};
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Command, ReplyError};
 use darter_resp::Args;
+use std::sync::Arc;
 
 /// Tells the client when keys it has read change.
 pub static TRACKING: SessionCommand = SessionCommand::alone(
@@ -42,7 +43,7 @@ struct Options {
     opt_in: bool,
     opt_out: bool,
     no_loop: bool,
-    prefixes: Vec<Box<[u8]>>,
+    prefixes: Vec<Arc<[u8]>>,
 }
 
 impl Options {
@@ -113,23 +114,52 @@ impl Options {
     }
 }
 
-/// Refuses prefixes that would tell the client of one key twice.
-fn check_prefixes(known: &[Box<[u8]>], given: &[Box<[u8]>]) -> Result<(), ServerError> {
-    let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
-    for (index, prefix) in given.iter().enumerate() {
-        let refuse = |other: &[u8], is_known| ServerError::PrefixesOverlap {
-            prefix: prefix.to_vec(),
-            other: other.to_vec(),
-            is_known,
-        };
-        if let Some(other) = known.iter().find(|other| overlap(prefix, other)) {
-            return Err(refuse(other, true));
-        }
-        if let Some(other) = given[index + 1..].iter().find(|other| overlap(prefix, other)) {
-            return Err(refuse(other, false));
+/// Refuses prefixes that would tell the client of one key twice. `known` is sorted, and none of them begins another.
+/// O(G * log(G + K)) for G given and K known ones.
+fn check_prefixes(known: &[Arc<[u8]>], given: &[Arc<[u8]>]) -> Result<(), ServerError> {
+    let among_known = given
+        .iter()
+        .enumerate()
+        .find_map(|(index, prefix)| known_overlap(known, prefix).map(|other| (index, other, true)));
+    let among_given = first_overlap(given).map(|(first, later)| (first, &given[later], false));
+    let found = [among_known, among_given].into_iter().flatten();
+    let Some((index, other, is_known)) = found.min_by_key(|(index, ..)| *index) else {
+        return Ok(());
+    };
+    let (prefix, other) = (given[index].to_vec(), other.to_vec());
+    Err(ServerError::PrefixesOverlap { prefix, other, is_known })
+}
+
+fn overlap(one: &[u8], other: &[u8]) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
+/// The first of `known` that begins `prefix` or begins with it. What begins it stands right before it, since none
+/// of them begins another.
+fn known_overlap<'a>(known: &'a [Arc<[u8]>], prefix: &[u8]) -> Option<&'a Arc<[u8]>> {
+    let place = known.partition_point(|other| **other < *prefix);
+    let around = &known[place.saturating_sub(1)..known.len().min(place + 1)];
+    around.iter().find(|other| overlap(prefix, other))
+}
+
+/// The first of `given` that overlaps with a later one, and the first of those.
+fn first_overlap(given: &[Arc<[u8]>]) -> Option<(usize, usize)> {
+    let mut sorted: Vec<usize> = (0..given.len()).collect();
+    sorted.sort_unstable_by_key(|index| &given[*index]);
+    let mut sorted = sorted.into_iter();
+    // Whatever begins one of them stands before it, with nothing in between that does not begin so.
+    let mut beginning = sorted.next()?;
+    let mut first: Option<usize> = None;
+    for index in sorted {
+        if given[index].starts_with(&given[beginning]) {
+            first = [first, Some(index), Some(beginning)].into_iter().flatten().min();
+        } else {
+            beginning = index;
         }
     }
-    Ok(())
+    let first = first?;
+    let later = given[first + 1..].iter().position(|other| overlap(&given[first], other))?;
+    Some((first, first + 1 + later))
 }
 
 fn tracking(call: &mut SessionCall<'_>) -> SessionResult {
@@ -140,14 +170,15 @@ fn tracking(call: &mut SessionCall<'_>) -> SessionResult {
     }
     options.check(call.session.facts.tracking.as_deref())?;
     if options.broadcast && options.prefixes.is_empty() {
-        options.prefixes.push(Box::default());
+        options.prefixes.push(Arc::default());
     }
+    options.prefixes.sort_unstable();
     let tracking = Tracking {
         mode: options.mode(),
         no_loop: options.no_loop,
         redirect: u64::try_from(options.redirect).unwrap_or(0),
         is_broken: false,
-        prefixes: options.prefixes,
+        prefixes: options.prefixes.into(),
     };
     call.core.begin_tracking(call.session, call.id, tracking);
     call.ok()
