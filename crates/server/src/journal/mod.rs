@@ -44,7 +44,7 @@ use std::thread::JoinHandle;
 pub use record::Group;
 pub use recover::{RecoveryError, recover, reload};
 pub use settings::{JournalSettings, SyncPolicy};
-pub use status::{FirstBase, Status};
+pub use status::Status;
 pub use writer::close_at_the_end;
 
 /// Bytes not yet in the file above which workers wait for it.

@@ -47,16 +47,6 @@ pub struct Status {
     pub truncated_bytes: u64,
 }
 
-/// What is known of the base without which nobody finds the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirstBase {
-    /// It is there, or no log is wanted.
-    Needless,
-    ToCome,
-    /// It could not be written the last time, which is tried again.
-    Failed,
-}
-
 impl Default for Status {
     fn default() -> Self {
         Self {
@@ -172,15 +162,6 @@ impl Journal {
         status.bytes > settings.journal.bytes_min
             && u128::from(grown) * 100 / base >= u128::from(growth_percent)
             && !status.rests(stopwatch)
-    }
-
-    /// Whether the log still needs a base to be found: one that was switched on, or whose file could not be synced.
-    pub fn first_base(&self, settings: &Settings) -> FirstBase {
-        if !settings.journal.is_on || self.is_found() {
-            return FirstBase::Needless;
-        }
-        let has_failed = self.is_attached() && lock(&self.status).failed_rewrites > 0;
-        if has_failed { FirstBase::Failed } else { FirstBase::ToCome }
     }
 
     /// Has a base written as soon as that can begin.

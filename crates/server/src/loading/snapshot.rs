@@ -5,7 +5,7 @@ use super::filler::Terms;
 use crate::config::Settings;
 use crate::delay::Delay;
 use crate::scripting::WorkerScripts;
-use crate::scripting::library::{added, compile};
+use crate::scripting::library::{add, compile};
 use crate::scripting::store::Libraries;
 use crate::shared::Shared;
 use darter_base::number::{parse_i64, parse_u64};
@@ -15,6 +15,7 @@ use darter_persistence::Refused;
 use darter_rdb::file::{ReadError, Reader, Record};
 use darter_runtime::wall_clock;
 use darter_shard::FlushScope;
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -145,7 +146,10 @@ fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
     // A key that was refused stands in front of what could not be read.
     crew.settle().map_err(|Refused { at, reason }| format!("{reason} (at byte {at})"))?;
     result?;
-    crew.shared().scripts.change_libraries(|_| Ok::<_, ReplyError>(libraries)).ok();
+    let Ok(()) = crew.shared().scripts.change_libraries(|known| {
+        *known = libraries;
+        Ok::<_, Infallible>(())
+    });
     Ok(reader)
 }
 
@@ -232,7 +236,7 @@ impl Reading<'_> {
         let (engine, stopwatch) = (&mut self.scripts, &self.crew.shared().stopwatch);
         let library =
             compile(engine, WorkerId(0), stopwatch, code, |_| Ok(())).map_err(described)?;
-        self.libraries = added(&self.libraries, &Arc::new(library)).map_err(described)?;
+        add(&mut self.libraries, &Arc::new(library)).map_err(described)?;
         Ok(())
     }
 }

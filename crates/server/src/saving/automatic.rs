@@ -5,19 +5,17 @@ use super::{Purpose, Saving, file, save_held};
 use crate::config::Settings;
 use crate::config::settings::ShutdownRequest;
 use crate::job::Job;
-use crate::journal::{FirstBase, Journal};
+use crate::journal::Journal;
 use crate::mail::ShardPost;
 use crate::shared::{Shared, lock};
 use crate::worker::Core;
 use darter_base::{UnixMillis, WorkerId};
-use darter_runtime::{Stopping, Stopwatch, Ticks, Turn, wall_clock};
+use darter_runtime::{Stopping, Turn, wall_clock};
 use darter_shard::Shard;
 use darter_txn::{Carrier, Gathering, Held, Letter, Step, Ticket, View};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::Duration;
 
 /// The ticket of shards that a worker wants for itself: no client has this id.
 pub const OWN_TICKET: Ticket = Ticket(0);
@@ -26,10 +24,6 @@ pub const OWN_TICKET: Ticket = Ticket(0);
 /// once can be tried at once, so that writes are accepted again soon after the cause has gone.
 const RETRY_MILLIS: i64 = 5000;
 const QUICK_RETRY_MILLIS: i64 = 500;
-
-/// How long after a signal `DEBUG PAUSE-CRON` is heeded: as in Redis the signal waits until background work goes on, but
-/// the process ends.
-const PAUSED_MAX: Duration = Duration::from_secs(10);
 
 /// Shards that a worker collects to begin a save.
 #[derive(Debug, Default)]
@@ -45,8 +39,8 @@ pub struct Begun {
 pub struct LastSave {
     at_the_end: AtomicU8,
     is_forced: AtomicBool,
-    /// When a signal said it, if one did.
-    signalled_at: Mutex<Option<Ticks>>,
+    /// Whether a signal said it.
+    is_by_signal: AtomicBool,
 }
 
 /// Whether the data are saved before the process ends.
@@ -87,7 +81,7 @@ impl LastSave {
     pub fn set(&self, at_the_end: AtTheEnd, is_forced: bool) {
         self.at_the_end.store(at_the_end as u8, Ordering::Relaxed);
         self.is_forced.store(is_forced, Ordering::Relaxed);
-        *lock(&self.signalled_at) = None;
+        self.is_by_signal.store(false, Ordering::Relaxed);
     }
 
     fn is_wanted(&self, settings: &Settings) -> bool {
@@ -98,19 +92,17 @@ impl LastSave {
 }
 
 impl Saving {
-    /// Notes that the process was told to end, by a signal; whether it may, as far as saving goes. While a log that was
-    /// switched on has no base yet it may, but waits for that: nobody would hear that it has to be told again.
+    /// Notes that the process was told to end, by a signal; whether it may, as far as saving goes.
     pub fn prepare_end(
         &self,
         settings: &Settings,
         journal: &Journal,
-        stopwatch: &Stopwatch,
         request: ShutdownRequest,
     ) -> bool {
         self.last_save.set(request.saves, request.is_forced);
-        *lock(&self.last_save.signalled_at) = Some(stopwatch.now());
-        if !request.is_forced && journal.first_base(settings) != FirstBase::Needless {
-            tracing::warn!("Writing initial AOF, can't exit before it is complete");
+        self.last_save.is_by_signal.store(true, Ordering::Relaxed);
+        if self.writes_first_base(journal) && !request.is_forced {
+            return false;
         }
         if request.is_forced || !self.last_save.is_wanted(settings) {
             return true;
@@ -219,15 +211,12 @@ impl Core {
         }
     }
 
-    /// Whether the process may end, as far as saving goes: not while a save is under way that somebody waits for, nor,
-    /// after a signal, before a log that was switched on has its first base.
+    /// Whether the process may end, as far as saving goes: not while a save is under way that somebody waits for.
+    /// Signals wait for `DEBUG PAUSE-CRON 0`, as in Redis, where they are answered between commands.
     pub fn may_end(&self) -> Stopping {
-        let signalled_at = *lock(&self.shared.saving.last_save.signalled_at);
-        if let Some(signalled_at) = signalled_at {
-            match self.may_end_after(signalled_at) {
-                Stopping::Ready => {}
-                otherwise => return otherwise,
-            }
+        let is_paused = self.shared.background_paused.load(Ordering::Relaxed);
+        if is_paused && self.shared.saving.last_save.is_by_signal.load(Ordering::Relaxed) {
+            return Stopping::Wait;
         }
         if let Some(gathering) = self.begun_save.gathering.borrow_mut().as_mut() {
             // Who holds the shard it waits for may never give it back.
@@ -240,32 +229,6 @@ impl Core {
             return Stopping::Wait;
         }
         Stopping::Ready
-    }
-}
-
-impl Core {
-    fn may_end_after(&self, signalled_at: Ticks) -> Stopping {
-        let shared = self.shared;
-        if shared.background_paused.load(Ordering::Relaxed) {
-            let passed = shared.stopwatch.nanos_between(signalled_at, shared.stopwatch.now());
-            if u128::from(passed) < PAUSED_MAX.as_nanos() {
-                return Stopping::Wait;
-            }
-            shared.background_paused.store(false, Ordering::Relaxed);
-        }
-        if shared.saving.last_save.is_forced.load(Ordering::Relaxed) {
-            return Stopping::Ready;
-        }
-        match shared.journal.first_base(&shared.config.current()) {
-            FirstBase::Needless => Stopping::Ready,
-            FirstBase::ToCome => Stopping::Wait,
-            FirstBase::Failed => {
-                tracing::warn!(
-                    "Errors trying to shut down the server: the log that was switched on has no base"
-                );
-                Stopping::Cancel
-            }
-        }
     }
 }
 

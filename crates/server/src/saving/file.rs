@@ -115,7 +115,7 @@ impl Preface {
         push_aux(&mut bytes, b"used-mem", used_bytes.to_string().as_bytes());
         let is_base = if purpose == Purpose::LogBase { b"1" } else { b"0" };
         push_aux(&mut bytes, b"aof-base", is_base);
-        for library in &shared.scripts.libraries().0 {
+        for library in shared.scripts.libraries().iter() {
             push_function(&mut bytes, &library.text);
         }
         for (db, (keys, with_deadline)) in (0_u32..).zip(&totals) {

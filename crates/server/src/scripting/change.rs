@@ -67,15 +67,15 @@ impl<'a> LibraryChange<'a> {
         })
     }
 
-    /// Replaces the libraries by what `change` makes of them, and records that as the command of these words, which
-    /// does the same however often it is run.
+    /// Lets `change` change the libraries, and records that as the command of these words, which does the same
+    /// however often it is run. If it errs, it has changed nothing.
     pub fn change(
         &self,
         words: &[&[u8]],
-        change: impl FnOnce(&Libraries) -> Result<Libraries, ReplyError>,
+        change: impl FnOnce(&mut Libraries) -> Result<(), ReplyError>,
     ) -> Result<(), ReplyError> {
         self.shared.scripts.change_libraries(|libraries| {
-            let changed = change(libraries)?;
+            change(libraries)?;
             // While nobody else changes them, so that the log has the changes in their order.
             if let Some(db) = self.db
                 && self.shared.journal.is_attached()
@@ -86,7 +86,7 @@ impl<'a> LibraryChange<'a> {
                     None => self.shared.journal.record(db, args.as_args()),
                 }
             }
-            Ok(changed)
+            Ok(())
         })
     }
 }

@@ -153,7 +153,7 @@ impl WorkerScripts {
         if scripts.libraries_version() == self.libraries_version {
             return self.function(name).map(|known| known.function.reach.get());
         }
-        scripts.libraries().function(name).map(|(_, function)| function.reach.get())
+        scripts.libraries().function(name).map(|function| function.reach.get())
     }
 
     /// Compiles the libraries there are now. One that cannot be, which could be when it was loaded, is
@@ -165,7 +165,7 @@ impl WorkerScripts {
         }
         self.libraries_version = version;
         let libraries = scripts.libraries();
-        let stay: HashSet<usize> = libraries.0.iter().map(address).collect();
+        let stay: HashSet<usize> = libraries.iter().map(address).collect();
         let (functions, library_bytes) = (&mut self.functions, &mut self.library_bytes);
         self.libraries.retain(|address, compiled| {
             let stays = stay.contains(address);
@@ -175,7 +175,7 @@ impl WorkerScripts {
             }
             stays
         });
-        for library in &libraries.0 {
+        for library in libraries.iter() {
             if self.libraries.contains_key(&address(library)) {
                 continue;
             }
@@ -204,7 +204,7 @@ impl WorkerScripts {
         for (function, compiled) in library.functions.iter().zip(compiled) {
             let name = compiled.name.to_ascii_lowercase();
             let known = KnownFunction { function: Arc::clone(function), compiled };
-            self.functions.insert(name.clone(), Rc::new(known));
+            self.functions.entry(name.clone()).or_insert_with(|| Rc::new(known));
             names.push(name);
         }
         let compiled = CompiledLibrary { library: Arc::clone(library), functions: names, bytes };

@@ -23,9 +23,7 @@ impl Core {
                 let script = Digest::parse(name).and_then(|digest| scripts.find(&digest));
                 script.map(|script| script.flags)
             }
-            Named::ByFunction => {
-                scripts.libraries().function(name).map(|(_, function)| function.flags)
-            }
+            Named::ByFunction => scripts.libraries().function(name).map(|function| function.flags),
         };
         if script.is_some_and(|script| script.contains(ScriptFlags::NO_WRITES)) {
             flags.without(Flags::MAY_REPLICATE).without(Flags::WRITE)

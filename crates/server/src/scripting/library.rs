@@ -40,14 +40,9 @@ pub fn compile(
     Ok(Library { name: header.name, text: text.into(), body_at, functions })
 }
 
-/// `libraries` with `library` in place of the one of its name, unless another one has a function of the
-/// same name.
-pub fn added(libraries: &Libraries, library: &Arc<Library>) -> Result<Libraries, ReplyError> {
-    let others = libraries.without(&library.name);
-    for function in &library.functions {
-        if others.function(function.name.as_bytes()).is_some() {
-            return Err(ServerError::FunctionExists(function.name.to_string()).into());
-        }
-    }
-    Ok(others.with(Arc::clone(library)))
+/// Adds `library` in place of the one of its name, unless another one has a function of the same name; nothing is
+/// changed then.
+pub fn add(libraries: &mut Libraries, library: &Arc<Library>) -> Result<(), ReplyError> {
+    let added = libraries.add(Arc::clone(library));
+    added.map_err(|function| ServerError::FunctionExists(function.into()).into())
 }

@@ -4,6 +4,7 @@ use super::reach::Learnt;
 use crate::scripting::Busy;
 use darter_script::{Digest, ScriptFlags};
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -75,6 +76,13 @@ pub struct Function {
     pub reach: Learnt,
 }
 
+impl Function {
+    /// What it is found by.
+    pub fn key(&self) -> Vec<u8> {
+        self.name.to_ascii_lowercase().into_bytes()
+    }
+}
+
 /// A library of functions.
 #[derive(Debug)]
 pub struct Library {
@@ -95,53 +103,73 @@ impl Library {
     }
 }
 
-/// All libraries, in the order of their names. Replaced as a whole.
-#[derive(Debug, Default)]
-pub struct Libraries(pub Vec<Arc<Library>>);
+/// All libraries, in the order of their names.
+#[derive(Clone, Debug, Default)]
+pub struct Libraries {
+    libraries: BTreeMap<Vec<u8>, Arc<Library>>,
+    /// Their functions by name, in small letters.
+    functions: HashMap<Vec<u8>, Arc<Function>>,
+}
 
 impl Libraries {
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Library>> {
+        self.libraries.values()
+    }
+
     /// The library called `name`.
     pub fn find(&self, name: &[u8]) -> Option<&Arc<Library>> {
-        let place = self.0.binary_search_by(|library| library.name.as_slice().cmp(name)).ok()?;
-        self.0.get(place)
+        self.libraries.get(name)
     }
 
-    /// The same with `library` added, or put in place of the one of its name.
-    #[must_use]
-    pub fn with(&self, library: Arc<Library>) -> Self {
-        let mut libraries = self.0.clone();
-        match libraries.binary_search_by(|known| known.name.cmp(&library.name)) {
-            Ok(place) => libraries[place] = library,
-            Err(place) => libraries.insert(place, library),
+    /// Adds a library, in place of the one of its name. O(its functions).
+    ///
+    /// # Errors
+    /// The name of a function that another library has; nothing is changed then.
+    pub fn add(&mut self, library: Arc<Library>) -> Result<(), Box<str>> {
+        let replaced = self.libraries.get(&library.name);
+        let is_replaced = |function: &Arc<Function>| {
+            replaced.is_some_and(|replaced| {
+                replaced.functions.iter().any(|known| Arc::ptr_eq(known, function))
+            })
+        };
+        for function in &library.functions {
+            let known = self.function(function.name.as_bytes());
+            if known.is_some_and(|known| !is_replaced(known)) {
+                return Err(function.name.clone());
+            }
         }
-        Self(libraries)
+        self.remove(&library.name.clone());
+        for function in &library.functions {
+            // Of two that differ in capitals only the first is found, as in Redis.
+            self.functions.entry(function.key()).or_insert_with(|| Arc::clone(function));
+        }
+        self.libraries.insert(library.name.clone(), library);
+        Ok(())
     }
 
-    /// The same without the library called `name`.
-    #[must_use]
-    pub fn without(&self, name: &[u8]) -> Self {
-        Self(self.0.iter().filter(|library| library.name != name).map(Arc::clone).collect())
+    /// Removes the library called `name`. O(its functions).
+    pub fn remove(&mut self, name: &[u8]) {
+        if let Some(library) = self.libraries.remove(name) {
+            for function in &library.functions {
+                self.functions.remove(&function.key());
+            }
+        }
     }
 
     /// The function called `name`, in capitals or not.
-    pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Arc<Function>)> {
-        self.0.iter().find_map(|library| {
-            let function = library
-                .functions
-                .iter()
-                .find(|known| known.name.as_bytes().eq_ignore_ascii_case(name))?;
-            Some((library, function))
-        })
+    pub fn function(&self, name: &[u8]) -> Option<&Arc<Function>> {
+        self.functions.get(&name.to_ascii_lowercase())
     }
 
     /// How many functions there are.
     pub fn function_count(&self) -> usize {
-        self.0.iter().map(|library| library.functions.len()).sum()
+        self.functions.len()
     }
 
-    /// Memory they take, in bytes.
+    /// Memory they take, in bytes. O(libraries).
     pub fn memory_bytes(&self) -> usize {
-        self.0.iter().map(|library| size_of::<Library>() + library.text.len()).sum()
+        self.iter().map(|library| size_of::<Library>() + library.text.len()).sum()
     }
 }
 
@@ -255,13 +283,16 @@ impl Scripts {
         Arc::clone(&self.lock_libraries())
     }
 
-    /// Replaces the libraries by what `change` makes of them, unless it errs.
+    /// Lets `change` change the libraries; if it errs, it has not. Who looks at them meanwhile sees them as they were.
+    ///
+    /// # Errors
+    /// Those of `change`.
     pub fn change_libraries<E>(
         &self,
-        change: impl FnOnce(&Libraries) -> Result<Libraries, E>,
+        change: impl FnOnce(&mut Libraries) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut libraries = self.lock_libraries();
-        *libraries = Arc::new(change(&libraries)?);
+        change(Arc::make_mut(&mut libraries))?;
         self.libraries_version.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -275,7 +306,7 @@ impl Scripts {
             scripts: wide(texts.len()),
             scripts_bytes: wide(texts.values().map(|script| script.memory_bytes()).sum()),
             evicted: self.evicted.load(Ordering::Relaxed),
-            libraries: wide(libraries.0.len()),
+            libraries: wide(libraries.iter().len()),
             functions: wide(libraries.function_count()),
             functions_bytes: wide(libraries.memory_bytes()),
         }
@@ -297,6 +328,34 @@ mod tests {
     fn script(number: usize) -> Script {
         let text = format!("return {number}");
         Script::new(Digest::of(text.as_bytes()), text.as_bytes(), ScriptFlags::LEGACY, 0)
+    }
+
+    fn library(name: &str, functions: &[&str]) -> Arc<Library> {
+        let function = |name: &&str| {
+            Arc::new(Function {
+                name: (*name).into(),
+                description: None,
+                flags: ScriptFlags::default(),
+                reach: Learnt::default(),
+            })
+        };
+        let functions = functions.iter().map(function).collect();
+        Arc::new(Library { name: name.into(), text: Box::default(), body_at: 0, functions })
+    }
+
+    #[test]
+    fn a_function_belongs_to_one_library() {
+        let mut libraries = Libraries::default();
+        libraries.add(library("one", &["a", "B", "b"])).unwrap();
+        assert_eq!(&*libraries.function(b"b").unwrap().name, "B");
+        assert_eq!(libraries.add(library("two", &["c", "A"])), Err("A".into()));
+        assert!(libraries.find(b"two").is_none() && libraries.function(b"c").is_none());
+        libraries.add(library("one", &["A", "d"])).unwrap();
+        assert_eq!(libraries.function_count(), 2);
+        libraries.add(library("two", &["b"])).unwrap();
+        libraries.remove(b"one");
+        assert!(libraries.function(b"a").is_none() && libraries.function(b"B").is_some());
+        assert_eq!(libraries.iter().len(), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{BASE, script};
 use crate::commands::error::ServerError;
 use crate::scripting::change::{CarryOut, LibraryChange};
-use crate::scripting::library::added;
+use crate::scripting::library::add;
 use crate::scripting::store::{Libraries, Library};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::glob::{Case, glob_matches};
@@ -198,7 +198,6 @@ fn list(call: &mut SessionCall<'_>) -> SessionResult {
     }
     let libraries = call.shared.scripts.libraries();
     let shown: Vec<&Arc<Library>> = libraries
-        .0
         .iter()
         .filter(|library| {
             pattern.is_none_or(|pattern| glob_matches(pattern, &library.name, Case::Ignored))
@@ -255,7 +254,10 @@ pub(super) fn delete(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, Repl
     let name = change.args.at(2);
     change.change(&[b"FUNCTION", b"DELETE", name], |libraries| match libraries.find(name) {
         None if !change.is_replayed() => Err(ServerError::LibraryNotFound.into()),
-        _ => Ok(libraries.without(name)),
+        _ => {
+            libraries.remove(name);
+            Ok(())
+        }
     })?;
     Ok(None)
 }
@@ -269,7 +271,10 @@ pub(super) fn flush(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, Reply
     if !script::is_flush(args) {
         return Err(ServerError::FunctionFlushMode.into());
     }
-    change.change(&[b"FUNCTION", b"FLUSH"], |_| Ok(Libraries::default()))?;
+    change.change(&[b"FUNCTION", b"FLUSH"], |libraries| {
+        *libraries = Libraries::default();
+        Ok(())
+    })?;
     Ok(None)
 }
 
@@ -292,7 +297,7 @@ pub(super) fn load(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyE
     let library = Arc::new(change.compiled(text, check)?);
     change.change(&[b"FUNCTION", b"LOAD", b"REPLACE", text], |libraries| {
         check(libraries, &library.name)?;
-        added(libraries, &library)
+        add(libraries, &library)
     })?;
     Ok(Some(library.name.clone()))
 }
@@ -325,7 +330,7 @@ fn stats(call: &mut SessionCall<'_>) -> SessionResult {
     reply.bulk(b"LUA");
     reply.map(2);
     reply.bulk(b"libraries_count");
-    reply.integer(i64::try_from(libraries.0.len()).unwrap_or(i64::MAX));
+    reply.integer(i64::try_from(libraries.iter().len()).unwrap_or(i64::MAX));
     reply.bulk(b"functions_count");
     reply.integer(i64::try_from(libraries.function_count()).unwrap_or(i64::MAX));
     Ok(Flow::Next)

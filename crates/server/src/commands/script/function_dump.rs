@@ -4,7 +4,7 @@ use super::BASE;
 use super::function::{EVERYWHERE, answer};
 use crate::commands::error::ServerError;
 use crate::scripting::change::LibraryChange;
-use crate::scripting::library::added;
+use crate::scripting::library::add;
 use crate::scripting::store::{Libraries, Library};
 use crate::session_command::{Flow, SessionCommand};
 use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
@@ -24,7 +24,7 @@ pub(super) static DUMP: SessionCommand = SessionCommand::alone(
     },
     |call| {
         let mut dump = Vec::new();
-        for library in &call.shared.scripts.libraries().0 {
+        for library in call.shared.scripts.libraries().iter() {
             encode_functions(&mut dump, &library.text);
         }
         payload::seal(&mut dump, Version::REDIS_7_0);
@@ -100,17 +100,17 @@ pub(super) fn restore(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, Rep
     }
     let word: &[u8] = if policy == Policy::Flush { b"FLUSH" } else { b"REPLACE" };
     change.change(&[b"FUNCTION", b"RESTORE", args.at(2), word], |known| {
-        let empty = Libraries::default();
         let mut restored =
-            Libraries(if policy == Policy::Flush { &empty } else { known }.0.clone());
+            if policy == Policy::Flush { Libraries::default() } else { known.clone() };
         for library in &libraries {
             if policy != Policy::Replace && restored.find(&library.name).is_some() {
                 let name = library.name.clone();
                 return Err(ServerError::RestoredLibraryExists(name).into());
             }
-            restored = added(&restored, library)?;
+            add(&mut restored, library)?;
         }
-        Ok(restored)
+        *known = restored;
+        Ok(())
     })?;
     Ok(None)
 }
