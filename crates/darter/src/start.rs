@@ -454,8 +454,7 @@ fn decide_on(signal: EndSignal, is_ending: bool, shared: &Shared) -> OnSignal {
         return OnSignal::Shutdown;
     }
     tracing::info!("User requested shutdown...");
-    let (saving, journal) = (&shared.saving, &shared.journal);
-    let ends = saving.prepare_end(&settings, journal, &shared.stopwatch, request);
+    let ends = shared.saving.prepare_end(&settings, &shared.journal, request);
     if !ends {
         tracing::warn!(
             "{} received but errors trying to shut down the server, check the logs for more \

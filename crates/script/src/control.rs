@@ -3,30 +3,31 @@
 use crate::api::{Identity, Seen};
 use crate::functions::LibraryFunction;
 use crate::host::{HOST, Host, LogLevel, Permission, Verdict};
+use crate::kept::{Pairs, Shelf};
 use crate::library::cjson;
 use crate::raised::Raised;
 use crate::random::Random;
 use darter_resp::{Args, Output, Protocol, Span};
-use mlua::{HookTriggers, Lua, VmState};
+use mlua::{Function, HookTriggers, Lua, Table, VmState};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// The host is asked whether to go on this often, in nanoseconds: it serves others meanwhile.
 const POLL_NANOS: u64 = 50_000;
 
-/// Instructions between two looks at the clock. One instruction can be slow (joining strings that fill the
-/// memory budget takes some 20 ms), so this is few, and fewer while they turn out slow.
+/// Instructions between two looks at the clock, at most. One instruction can be slow (joining strings that fill the
+/// memory budget takes some 20 ms), so there are fewer the slower they turn out, down to one.
 const INSTRUCTIONS_PER_LOOK: u32 = 200;
-const INSTRUCTIONS_PER_LOOK_WHILE_SLOW: u32 = 10;
 
-/// Looks at the clock that are this far apart, in nanoseconds, are too far apart.
-const SLOW_NANOS: u64 = 2_000_000;
+/// Looks at the clock are to be this far apart, in nanoseconds: where they are twice as far there are fewer
+/// instructions between them, and where they are half as far more of them.
+const LOOK_NANOS: u64 = 50_000;
 
 /// Steps of the collector, some two kilobytes each, between two looks at the clock.
 const STEPS_PER_LOOK: usize = 128;
 
 /// Units of work of a native function, a few nanoseconds each, between two looks at the clock.
-const WORK_PER_LOOK: u32 = 1 << 15;
+const WORK_PER_LOOK: u32 = 1 << 12;
 
 /// Bytes that Lua values take at most for each byte of text they are made of, and beside it. An empty map in
 /// a reply is two tables for four bytes.
@@ -120,13 +121,23 @@ pub(crate) struct Control {
     pub(crate) has_failed: Cell<bool>,
     /// The error that left the script.
     pub(crate) failure: RefCell<Option<Seen>>,
+    /// Those of libraries.
+    pub(crate) callbacks: RefCell<Shelf>,
+    /// Lua's own `next`.
+    next: Function,
     /// Functions registered so far, while a library is being loaded.
     pub(crate) loading: RefCell<Option<Vec<LibraryFunction>>>,
 }
 
 impl Control {
-    pub(crate) fn new(seed: i32, memory_bytes_max: usize, identity: Identity) -> Rc<Self> {
-        Rc::new(Self {
+    /// For a state that is as Lua makes it.
+    pub(crate) fn new(
+        lua: &Lua,
+        seed: i32,
+        memory_bytes_max: usize,
+        identity: Identity,
+    ) -> mlua::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
             errand: RefCell::default(),
             protocol: Cell::new(Protocol::Resp2),
             stopped: Cell::new(None),
@@ -141,8 +152,15 @@ impl Control {
             errors: RefCell::default(),
             has_failed: Cell::default(),
             failure: RefCell::default(),
+            callbacks: RefCell::new(Shelf::new(lua)?),
+            next: lua.globals().raw_get("next")?,
             loading: RefCell::default(),
-        })
+        }))
+    }
+
+    /// The entries of a table.
+    pub(crate) fn pairs_of(&self, table: Table) -> Pairs {
+        Pairs::new(self.next.clone(), table)
     }
 
     /// Makes everything as it is for a script that has just begun.
@@ -211,9 +229,10 @@ impl Control {
         self.ask()?;
         self.check_stopped()?;
         let nanos = self.errand.borrow().nanos;
-        let slow = nanos.saturating_sub(self.looked_at_nanos.replace(nanos)) > SLOW_NANOS;
-        let wanted = if slow { INSTRUCTIONS_PER_LOOK_WHILE_SLOW } else { INSTRUCTIONS_PER_LOOK };
-        if self.instructions_per_look.get() != wanted {
+        let apart = nanos.saturating_sub(self.looked_at_nanos.replace(nanos));
+        let before = self.instructions_per_look.get();
+        let wanted = instructions_per_look(before, apart);
+        if before != wanted {
             self.instructions_per_look.set(wanted);
             self.install_hook(lua)?;
         }
@@ -290,5 +309,35 @@ impl Control {
                 host.set_replication(flags & 1 != 0, flags & 2 != 0);
             }
         }
+    }
+}
+
+/// How many instructions are to pass until the next look, when `before` were to pass between the two latest ones,
+/// which were `apart` nanoseconds apart.
+fn instructions_per_look(before: u32, apart: u64) -> u32 {
+    if apart > 2 * LOOK_NANOS {
+        let fewer = u64::from(before) * LOOK_NANOS / apart;
+        u32::try_from(fewer).unwrap_or(before).max(1)
+    } else if apart < LOOK_NANOS / 2 {
+        before.saturating_mul(2).min(INSTRUCTIONS_PER_LOOK)
+    } else {
+        before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_come_closer_when_instructions_are_slow_and_part_again() {
+        assert_eq!(instructions_per_look(INSTRUCTIONS_PER_LOOK, 1_000), INSTRUCTIONS_PER_LOOK);
+        assert_eq!(instructions_per_look(200, 1_000_000), 10);
+        assert_eq!(instructions_per_look(10, 2 * LOOK_NANOS), 10);
+        assert_eq!(instructions_per_look(10, LOOK_NANOS / 2), 10);
+        assert_eq!(instructions_per_look(10, u64::MAX), 1);
+        assert_eq!(instructions_per_look(1, 20_000_000), 1);
+        let looks = std::iter::successors(Some(1), |count| Some(instructions_per_look(*count, 0)));
+        assert_eq!(looks.take(9).last(), Some(INSTRUCTIONS_PER_LOOK));
     }
 }

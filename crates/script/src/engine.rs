@@ -6,6 +6,7 @@ use crate::digest::Digest;
 use crate::flags::is_name;
 use crate::functions::LibraryFunction;
 use crate::host::{HOST, Host};
+use crate::kept::{Kept, Shelf};
 use crate::sandbox;
 use crate::to_reply::{self, Fields};
 use darter_resp::{Args, ReplyWriter};
@@ -45,7 +46,9 @@ pub struct Engine {
     lua: Lua,
     control: Rc<Control>,
     fields: Fields,
-    scripts: Compiled,
+    /// The scripts that are compiled.
+    scripts: HashMap<Digest, Kept>,
+    shelf: Shelf,
     prelude: Prelude,
     runs: u32,
 }
@@ -53,50 +56,13 @@ pub struct Engine {
 /// The prelude's functions.
 struct Prelude {
     run: Function,
+    /// Of the number of the callback, keys and arguments.
     run_function: Function,
     /// Of the number of the script, keys and arguments.
     run_script: Function,
     set_loading: Function,
     eval_environment: Table,
     library_environment: Table,
-}
-
-/// The scripts that are compiled. They lie in a table of Lua's: of handles to its values, which would be the
-/// obvious thing to keep, there can be some thousands only.
-struct Compiled {
-    /// From a number to a function.
-    functions: Table,
-    numbers: HashMap<Digest, usize>,
-    /// Numbers of scripts that are forgotten.
-    free: Vec<usize>,
-}
-
-impl Compiled {
-    fn new(functions: Table) -> Self {
-        Self { functions, numbers: HashMap::new(), free: Vec::new() }
-    }
-
-    fn add(&mut self, digest: Digest, function: &Function) -> mlua::Result<()> {
-        let number = self.free.last().copied().unwrap_or(self.numbers.len() + 1);
-        self.functions.raw_set(number, function)?;
-        self.free.pop();
-        self.numbers.insert(digest, number);
-        Ok(())
-    }
-
-    fn remove(&mut self, digest: &Digest) {
-        if let Some(number) = self.numbers.remove(digest) {
-            // Its place is there: nothing is allocated.
-            let _ = self.functions.raw_set(number, Value::Nil);
-            self.free.push(number);
-        }
-    }
-
-    fn clear(&mut self) {
-        let _ = self.functions.clear();
-        self.numbers.clear();
-        self.free.clear();
-    }
 }
 
 /// Garbage is collected a little after so many runs.
@@ -118,7 +84,7 @@ impl fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Engine")
-            .field("scripts", &self.scripts.numbers.len())
+            .field("scripts", &self.scripts.len())
             .finish_non_exhaustive()
     }
 }
@@ -136,9 +102,10 @@ impl Engine {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         // With Lua's own pcall, around which the one scripts see is made.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
-        let control = Control::new(options.random_seed, options.memory_bytes_max, options.identity);
-        let scripts = lua.create_table()?;
-        let prelude = sandbox::install(&lua, &control, &scripts)?;
+        let EngineOptions { memory_bytes_max, random_seed, identity } = options;
+        let control = Control::new(&lua, random_seed, memory_bytes_max, identity)?;
+        let shelf = Shelf::new(&lua)?;
+        let prelude = sandbox::install(&lua, &control, &shelf.table())?;
         let prelude = Prelude {
             run: prelude.raw_get("run")?,
             run_function: prelude.raw_get("run_function")?,
@@ -150,10 +117,10 @@ impl Engine {
         lua.set_globals(prelude.eval_environment.clone())?;
         control.install_hook(&lua)?;
         lua.gc_collect()?;
-        lua.set_memory_limit(options.memory_bytes_max)?;
+        lua.set_memory_limit(memory_bytes_max)?;
         let fields = Fields::new(&lua)?;
-        let scripts = Compiled::new(scripts);
-        Ok(Self { lua, control, fields, scripts, prelude, runs: 0 })
+        let scripts = HashMap::new();
+        Ok(Self { lua, control, fields, scripts, shelf, prelude, runs: 0 })
     }
 
     /// Bytes Lua uses.
@@ -163,7 +130,7 @@ impl Engine {
 
     /// Whether the script with this digest is compiled.
     pub fn has(&self, digest: &Digest) -> bool {
-        self.scripts.numbers.contains_key(digest)
+        self.scripts.contains_key(digest)
     }
 
     /// Compiles a script, the first line with flags taken off. Nothing happens if it is compiled.
@@ -175,17 +142,21 @@ impl Engine {
             ScriptError::new(format!("ERR Error compiling script (new function): {message}"))
         };
         let function = sandbox::compile(&self.lua, body, "@user_script").map_err(failed)?;
-        self.scripts.add(digest, &function).map_err(|error| failed(error.to_string()))
+        let kept = self.shelf.keep(&function).map_err(|error| failed(error.to_string()))?;
+        self.scripts.insert(digest, kept);
+        Ok(())
     }
 
     /// Forgets a script.
     pub fn forget(&mut self, digest: &Digest) {
         self.scripts.remove(digest);
+        self.shelf.tidy();
     }
 
     /// Forgets every script.
     pub fn forget_all(&mut self) {
         self.scripts.clear();
+        self.shelf.tidy();
         // What is left is collected sooner or later.
         let _ = self.lua.gc_collect();
     }
@@ -201,8 +172,8 @@ impl Engine {
         host: &mut dyn Host,
         reply: &mut ReplyWriter<'_>,
     ) -> Result<(), ScriptError> {
-        let number = self.scripts.numbers.get(digest).copied();
-        let number = number.expect("a script is compiled before it runs");
+        let script = self.scripts.get(digest).expect("a script is compiled before it runs");
+        let number = script.number;
         self.run_within(arguments, host, reply, |prelude, keys, args| {
             prelude.run_script.call((number, keys, args))
         })
@@ -226,7 +197,7 @@ impl Engine {
         host: &mut dyn Host,
         reply: &mut ReplyWriter<'_>,
     ) -> Result<(), ScriptError> {
-        let callback = function.callback.clone();
+        let callback = function.callback.number;
         self.run_within(arguments, host, reply, |prelude, keys, args| {
             prelude.run_function.call((callback, keys, args))
         })
@@ -254,6 +225,7 @@ impl Engine {
                 self.entered(host, |prelude| prelude.run.call::<(bool, Value)>(&function))
             });
         let restored = self.prelude.set_loading.call::<()>(false);
+        self.control.callbacks.borrow_mut().tidy();
         let functions = self.control.loading.take().unwrap_or_default();
         let failure = self.control.failure.take();
         restored.map_err(|error| registering(error.to_string().as_bytes()))?;

@@ -2,16 +2,17 @@
 
 use crate::control::Control;
 use crate::flags::ScriptFlags;
+use crate::kept::Kept;
 use crate::raised::reply;
 use mlua::{Function, Table, Value};
 
-/// A function a library registered, compiled in one engine.
-#[derive(Clone, Debug)]
+/// A function a library registered, compiled in one engine, which forgets it with this.
+#[derive(Debug)]
 pub struct LibraryFunction {
     pub name: Vec<u8>,
     pub description: Option<Vec<u8>>,
     pub flags: ScriptFlags,
-    pub(crate) callback: Function,
+    pub(crate) callback: Kept,
 }
 
 /// `redis.register_function(name, callback)` or `redis.register_function{...}`; `api` is what the script
@@ -23,15 +24,20 @@ pub(crate) fn register(control: &Control, args: &[Value], api: &str) -> mlua::Re
         return Err(reply(&format!("{this} can only be called on FUNCTION LOAD command")));
     };
     let function = match args {
-        [arguments] => named(arguments, &this)?,
-        [name, callback] => positional(name, callback, &this)?,
+        [arguments] => named(control, arguments, &this)?,
+        [name, callback] => positional(control, name, callback, &this)?,
         _ => return Err(reply(&format!("wrong number of arguments to {this}"))),
     };
     functions.push(function);
     Ok(())
 }
 
-fn positional(name: &Value, callback: &Value, this: &str) -> mlua::Result<LibraryFunction> {
+fn positional(
+    control: &Control,
+    name: &Value,
+    callback: &Value,
+    this: &str,
+) -> mlua::Result<LibraryFunction> {
     let Some(name) = text_of(name)? else {
         return Err(reply(&format!("first argument to {this} must be a string")));
     };
@@ -39,10 +45,11 @@ fn positional(name: &Value, callback: &Value, this: &str) -> mlua::Result<Librar
         return Err(reply(&format!("second argument to {this} must be a function")));
     };
     let flags = ScriptFlags::default();
-    Ok(LibraryFunction { name, description: None, flags, callback: callback.clone() })
+    let callback = control.callbacks.borrow_mut().keep(callback)?;
+    Ok(LibraryFunction { name, description: None, flags, callback })
 }
 
-fn named(arguments: &Value, this: &str) -> mlua::Result<LibraryFunction> {
+fn named(control: &Control, arguments: &Value, this: &str) -> mlua::Result<LibraryFunction> {
     let Value::Table(arguments) = arguments else {
         return Err(reply(&format!(
             "calling {this} with a single argument is only applicable to Lua table \
@@ -79,7 +86,8 @@ fn named(arguments: &Value, this: &str) -> mlua::Result<LibraryFunction> {
     }
     let missing = |what: &str| reply(&format!("{this} must get a {what} argument"));
     let name = name.ok_or_else(|| missing("function name"))?;
-    let callback = callback.ok_or_else(|| missing("callback"))?;
+    let callback: Function = callback.ok_or_else(|| missing("callback"))?;
+    let callback = control.callbacks.borrow_mut().keep(&callback)?;
     Ok(LibraryFunction { name, description, flags, callback })
 }
 

@@ -19,6 +19,7 @@ pub mod exercise;
 mod flags;
 mod functions;
 mod host;
+mod kept;
 mod library;
 mod pattern;
 mod position;

@@ -5,6 +5,7 @@
 
 use crate::arguments::number_in;
 use crate::control::Control;
+use crate::kept::Pairs;
 use darter_resp::writer::DeferredLength;
 use darter_resp::{Output, Protocol, ReplyWriter};
 use mlua::{Lua, LuaString, Table, Value};
@@ -53,8 +54,12 @@ enum Open {
         next: i64,
         deferred: DeferredLength,
     },
-    /// A map's keys and values, or a set's elements.
-    Items(std::vec::IntoIter<Value>),
+    Map {
+        pairs: Pairs,
+        /// Of the key that was written last.
+        value: Option<Value>,
+    },
+    Set(Pairs),
 }
 
 /// Writes `value` as one reply, for scripts that asked for `protocol`; the writer may speak another. With an error
@@ -68,7 +73,7 @@ pub(crate) fn write(
     reply: &mut ReplyWriter<'_>,
 ) -> mlua::Result<()> {
     if !value.is_table() {
-        return write_one(control, fields, value, protocol, 0, reply).map(|_| ());
+        return write_one(lua, control, fields, value, protocol, 0, reply).map(|_| ());
     }
     // It can fail half way: what is written then is dropped.
     let mut output = Output::new();
@@ -87,7 +92,7 @@ fn write_nested(
     reply: &mut ReplyWriter<'_>,
 ) -> mlua::Result<()> {
     let mut open = Vec::new();
-    open.extend(write_one(control, fields, value, protocol, 0, reply)?);
+    open.extend(write_one(lua, control, fields, value, protocol, 0, reply)?);
     while let Some(innermost) = open.last_mut() {
         control.work(lua, 8)?;
         let next = match innermost {
@@ -96,12 +101,19 @@ fn write_nested(
                 *next += 1;
                 if value.is_nil() { None } else { Some(value) }
             }
-            Open::Items(items) => items.next(),
+            Open::Map { pairs, value } => match value.take() {
+                Some(value) => Some(value),
+                None => pairs.next()?.map(|(key, of_key)| {
+                    *value = Some(of_key);
+                    key
+                }),
+            },
+            Open::Set(pairs) => pairs.next()?.map(|(element, _)| element),
         };
         match next {
             Some(value) => {
                 let depth = open.len();
-                let begun = write_one(control, fields, value, protocol, depth, reply)?;
+                let begun = write_one(lua, control, fields, value, protocol, depth, reply)?;
                 if let Some(begun) = begun {
                     open.push(begun);
                 }
@@ -119,7 +131,8 @@ fn write_nested(
 
 /// Writes a value, or begins it.
 fn write_one(
-    control: &Control,
+    lua: &Lua,
+    control: &Rc<Control>,
     fields: &Fields,
     value: Value,
     protocol: Protocol,
@@ -140,7 +153,7 @@ fn write_one(
                 reply.error("ERR reached lua stack limit");
                 return Ok(None);
             }
-            return write_table(control, fields, table, reply);
+            return write_table(lua, control, fields, table, reply);
         }
         _ => reply.null(),
     }
@@ -148,7 +161,8 @@ fn write_one(
 }
 
 fn write_table(
-    control: &Control,
+    lua: &Lua,
+    control: &Rc<Control>,
     fields: &Fields,
     table: Table,
     reply: &mut ReplyWriter<'_>,
@@ -185,25 +199,26 @@ fn write_table(
         return Ok(None);
     }
     if let Value::Table(map) = field(&fields.map)? {
-        let mut items = Vec::new();
-        for pair in map.pairs::<Value, Value>() {
-            let (key, value) = pair?;
-            items.push(key);
-            items.push(value);
-        }
-        reply.map(items.len() / 2);
-        return Ok(Some(Open::Items(items.into_iter())));
+        reply.map(len_of(lua, control, &map)?);
+        return Ok(Some(Open::Map { pairs: control.pairs_of(map), value: None }));
     }
     if let Value::Table(set) = field(&fields.set)? {
-        let mut items = Vec::new();
-        for pair in set.pairs::<Value, Value>() {
-            items.push(pair?.0);
-        }
-        reply.set(items.len());
-        return Ok(Some(Open::Items(items.into_iter())));
+        reply.set(len_of(lua, control, &set)?);
+        return Ok(Some(Open::Set(control.pairs_of(set))));
     }
     let deferred = reply.begin_deferred();
     Ok(Some(Open::Array { table, next: 1, deferred }))
+}
+
+/// How many entries a table has.
+fn len_of(lua: &Lua, control: &Rc<Control>, table: &Table) -> mlua::Result<usize> {
+    let mut len = 0;
+    for pair in table.pairs::<Value, Value>() {
+        control.work(lua, 8)?;
+        pair?;
+        len += 1;
+    }
+    Ok(len)
 }
 
 /// A status or a number is one line: line ends become spaces, and what is no text is shown as such.

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod support;
 
-use support::{eval, text};
+use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_script::RunArguments;
+use support::{Server, arguments, engine, eval, run_with, text};
 
 #[test]
 fn patterns_match_as_lua_says() {
@@ -384,4 +386,58 @@ fn bits_are_those_of_32() {
     assert!(
         eval("bit.band()").contains("bad argument #1 to 'band' (number expected, got no value)")
     );
+}
+
+#[test]
+fn tables_have_more_values_than_can_be_lent_at_a_time() {
+    let numbered = "local t = {} for i = 1, 20000 do t[i] = string.format('%05d', 20001 - i) end ";
+    let named = "local t = {} for i = 1, 20000 do t['k' .. i] = 'v' .. i end ";
+    for (rest, expected) in [
+        ("table.sort(t) return t[1] .. t[10000] .. t[20000]", "000011000020000"),
+        ("table.sort(t, function(a, b) return a > b end) return t[1] .. t[20000]", "2000000001"),
+        ("t[20001] = 1 return tostring(pcall(table.sort, t))", "false"),
+        ("return tostring(#cjson.encode(t))", "160001"),
+    ] {
+        assert_eq!(text(&format!("{numbered} {rest}")), expected, "{rest}");
+    }
+    for rest in ["cjson.decode(cjson.encode(t))", "cmsgpack.unpack(cmsgpack.pack(t))"] {
+        assert_eq!(text(&format!("{named} return {rest}.k20000")), "v20000", "{rest}");
+    }
+    let mut engine = engine();
+    let script = format!("{named} redis.setresp(3) return {{map = t}}");
+    let reply = run_with(&mut engine, &mut Server::new(), &script, &[], &[], Protocol::Resp3);
+    let reply = reply.unwrap();
+    assert!(reply.starts_with(b"%20000\r\n"));
+    assert_eq!(reply.split(|byte| *byte == b'v').count(), 20_001);
+    let script = format!("{named} redis.setresp(3) return {{set = t}}");
+    let reply = run_with(&mut engine, &mut Server::new(), &script, &[], &[], Protocol::Resp3);
+    let reply = reply.unwrap();
+    assert!(reply.starts_with(b"~20000\r\n"));
+    assert_eq!(reply.split(|byte| *byte == b'k').count(), 20_001);
+}
+
+#[test]
+fn there_are_more_functions_than_can_be_lent_at_a_time() {
+    let mut engine = engine();
+    let mut server = Server::new();
+    let mut libraries = Vec::new();
+    for number in 0..9000 {
+        let body = format!(
+            "redis.register_function('f{number}', function(keys) return keys[1] .. {number} end)"
+        );
+        libraries.push(engine.load_library(body.as_bytes(), &mut server).unwrap());
+    }
+    // What takes the place of a library that is gone is not mistaken for it.
+    drop(libraries.remove(100));
+    let body = b"redis.register_function('new', function(keys) return 'new' end)";
+    libraries.push(engine.load_library(body, &mut server).unwrap());
+    for (place, expected) in [(0, "k0"), (100, "k101"), (8998, "k8999"), (8999, "new")] {
+        let (keys, args) = (arguments(&[b"k"]), arguments(&[]));
+        let run = RunArguments { keys: keys.as_args(), args: args.as_args(), name: "f" };
+        let mut output = Output::new();
+        let mut reply = ReplyWriter::new(&mut output, Protocol::Resp2);
+        engine.run_function(&libraries[place][0], run, &mut server, &mut reply).unwrap();
+        let expected = format!("${}\r\n{expected}\r\n", expected.len());
+        assert_eq!(output.to_vec(), expected.as_bytes());
+    }
 }

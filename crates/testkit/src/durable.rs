@@ -87,17 +87,9 @@ pub fn kill(server: &mut Server) {
 }
 
 fn signal(server: &mut Server, signal: &str) {
-    send_signal(server, signal);
-    wait_for_end(server);
-}
-
-/// Sends a signal, named as `kill` has it, to the process.
-///
-/// # Panics
-/// If there is no such process.
-pub fn send_signal(server: &Server, signal: &str) {
     let sent = Command::new("kill").arg(signal).arg(server.pid().to_string()).status();
     assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+    wait_for_end(server);
 }
 
 /// A field of INFO.

@@ -7,9 +7,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use darter_testkit::durable::{
-    call, darter_in, eventually, info, ok, send_signal, terminate, wait_for_end,
-};
+use darter_testkit::durable::{call, darter_in, eventually, info, ok};
 use darter_testkit::mode::{SERVER_MODES, ServerMode};
 use darter_testkit::{Client, Server, Value};
 
@@ -294,76 +292,5 @@ fn nobody_sees_data_that_are_half_loaded() {
             }
             stop.store(true, Ordering::Relaxed);
         });
-    }
-}
-
-/// There is `text` in the server's log, sooner or later.
-fn says(server: &Server, text: &str) -> bool {
-    eventually(|| server.log().contains(text))
-}
-
-/// A log that is switched on is complete before a signal ends the server, even if background work had been paused.
-#[test]
-fn a_signal_waits_for_the_first_base_of_a_log_and_no_longer() {
-    for mode in MODES {
-        let directory = tempfile::tempdir().unwrap();
-        let options = ["--save", "", "--appendonly", "no"];
-        let mut server = Server::start(&darter_in(mode, directory.path(), &options)).unwrap();
-        let mut client = server.connect().unwrap();
-        for line in ["MSET a 1 b 2 c 3", SLOWLY, "CONFIG SET appendonly yes"] {
-            assert_eq!(call(&mut client, line), ok());
-        }
-        send_signal(&server, "-TERM");
-        assert!(says(&server, "Writing initial AOF, can't exit"), "{mode}");
-        // It is served as usual meanwhile.
-        for line in ["SET d 4", QUICKLY] {
-            assert_eq!(call(&mut client, line), ok());
-        }
-        wait_for_end(&mut server);
-
-        // With background work paused, as nobody may come to let it go on.
-        let mut server = Server::start(&darter_in(mode, directory.path(), &options)).unwrap();
-        let mut client = server.connect().unwrap();
-        for line in ["MSET a 1 b 2 c 3 d 4", "DEBUG PAUSE-CRON 1", "CONFIG SET appendonly yes"] {
-            assert_eq!(call(&mut client, line), ok());
-        }
-        terminate(&mut server);
-
-        let options = ["--save", "", "--appendonly", "yes"];
-        let mut server = Server::start(&darter_in(mode, directory.path(), &options)).unwrap();
-        let mut client = server.connect().unwrap();
-        let values = ["1", "2", "3", "4"].map(|value| Value::Bulk(value.as_bytes().to_vec()));
-        assert_eq!(call(&mut client, "MGET a b c d"), Value::Array(values.to_vec()), "{mode}");
-        assert_eq!(call(&mut client, "SET e 5"), ok());
-        terminate(&mut server);
-    }
-}
-
-/// Where the base cannot be written a signal does not end the server, which would have lost everything; it does as soon
-/// as that can be written, or if it is told that it does not matter.
-#[test]
-fn a_signal_does_not_end_what_would_be_lost_unless_it_is_told_to() {
-    for (mode, forces) in [(MODES[0], false), (MODES[1], true)] {
-        let directory = tempfile::tempdir().unwrap();
-        let options = ["--save", "", "--appendonly", "no"];
-        let mut server = Server::start(&darter_in(mode, directory.path(), &options)).unwrap();
-        let mut client = server.connect().unwrap();
-        let name = format!("temp-base-{}.rdb", server.pid());
-        let obstacle = directory.path().join("appendonlydir").join(name);
-        fs::create_dir_all(obstacle.join("full")).unwrap();
-        for line in ["SET k v", "CONFIG SET appendonly yes"] {
-            assert_eq!(call(&mut client, line), ok());
-        }
-        assert!(becomes(&server, "aof_last_bgrewrite_status", "err"), "{mode}");
-        send_signal(&server, "-TERM");
-        assert!(says(&server, "the log that was switched on has no base"), "{mode}");
-        assert_eq!(call(&mut client, "GET k"), Value::Bulk(b"v".to_vec()), "{mode}");
-        if forces {
-            assert_eq!(call(&mut client, "CONFIG SET shutdown-on-sigterm force"), ok());
-        } else {
-            fs::remove_dir_all(&obstacle).unwrap();
-            assert!(becomes(&server, "aof_last_bgrewrite_status", "ok"), "{mode}");
-        }
-        terminate(&mut server);
     }
 }

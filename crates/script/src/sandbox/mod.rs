@@ -25,6 +25,7 @@ pub(crate) const SOURCE: &str = "=prelude";
 pub(crate) fn install(lua: &Lua, control: &Rc<Control>, scripts: &Table) -> mlua::Result<Table> {
     let native = lua.create_table()?;
     native.raw_set("scripts", scripts)?;
+    native.raw_set("callbacks", control.callbacks.borrow().table())?;
     native.raw_set("thaw", thaw(lua, control)?)?;
     let checked = Rc::clone(control);
     native.raw_set("check_stopped", lua.create_function(move |_, ()| checked.check_stopped())?)?;

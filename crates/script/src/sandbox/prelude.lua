@@ -288,7 +288,7 @@ local library_environment = setmetatable({}, library_meta)
 
 -- What the engine calls ---------------------------------------------------------------------------
 
-local handler, scripts = native.handler, native.scripts
+local handler, scripts, callbacks = native.handler, native.scripts, native.callbacks
 
 return {
   eval_environment = eval_environment,
@@ -300,7 +300,8 @@ return {
   run = function(f)
     return rawxpcall(f, handler)
   end,
-  run_function = function(f, keys, args)
+  run_function = function(number, keys, args)
+    local f = callbacks[number]
     return rawxpcall(function() return f(keys, args) end, handler)
   end,
   set_loading = function(loading)

@@ -4,8 +4,7 @@ use crate::arguments::number_in;
 use crate::arguments::type_name;
 use crate::control::Control;
 use crate::raised::bad_argument;
-use mlua::{Function, Lua, LuaString, Table, Value};
-use std::cmp::Ordering;
+use mlua::{Function, Lua, Table, Value};
 use std::rc::Rc;
 
 pub(super) fn functions(lua: &Lua, control: &Rc<Control>) -> mlua::Result<Table> {
@@ -40,78 +39,117 @@ fn sort_plainly(
     list: &Table,
     less: &Function,
 ) -> mlua::Result<()> {
-    let mut values = values_of(lua, control, list)?;
-    if values.iter().all(|value| number_in(value).is_some()) {
-        let number = |value: &Value| number_in(value).unwrap_or(f64::NAN);
-        values.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(Ordering::Equal));
-        return put_back(lua, control, list, values);
-    }
-    if values.iter().all(Value::is_string) {
-        let mut strings: Vec<(Vec<u8>, LuaString)> = Vec::with_capacity(values.len());
-        for value in values {
-            if let Value::String(string) = value {
-                let bytes = string.as_bytes().to_vec();
-                strings.push((bytes, string));
-            }
-        }
-        strings.sort_by(|a, b| a.0.cmp(&b.0));
-        return put_back(
-            lua,
-            control,
-            list,
-            strings.into_iter().map(|(_, string)| Value::String(string)),
-        );
-    }
-    sort_by(lua, control, list, less)
+    let values = Values::of(lua, control, list)?;
+    let Values { numbers, strings, count, .. } = &values;
+    let order = if numbers.len() == *count {
+        values.ordered_by(lua, control, |a, b| Ok(numbers[a] < numbers[b]))?
+    } else if strings.len() == *count {
+        values.ordered_by(lua, control, |a, b| Ok(strings[a] < strings[b]))?
+    } else {
+        values.ordered_by_function(lua, control, less)?
+    };
+    values.put_back(lua, control, list, &order)
 }
 
-/// Merges runs of growing length. Any comparator ends it after n log n calls.
 fn sort_by(lua: &Lua, control: &Rc<Control>, list: &Table, less: &Function) -> mlua::Result<()> {
-    let mut from = values_of(lua, control, list)?;
-    let mut to = from.clone();
-    let count = from.len();
-    let mut run = 1;
-    while run < count {
-        let mut start = 0;
-        while start < count {
-            let middle = (start + run).min(count);
-            let end = (start + 2 * run).min(count);
-            let (mut left, mut right) = (start, middle);
-            for place in &mut to[start..end] {
-                control.work(lua, 16)?;
-                let take_right = left == middle
-                    || (right < end && less.call::<bool>((&from[right], &from[left]))?);
-                let taken = if take_right { &mut right } else { &mut left };
-                *place = from[*taken].clone();
-                *taken += 1;
+    let values = Values::of(lua, control, list)?;
+    let order = values.ordered_by_function(lua, control, less)?;
+    values.put_back(lua, control, list, &order)
+}
+
+/// What a list has. The values lie in a table of their own, as there can be more than mlua lends handles to.
+struct Values {
+    copy: Table,
+    count: usize,
+    /// Those before the first that is no number.
+    numbers: Vec<f64>,
+    /// Those before the first that is no string.
+    strings: Vec<Vec<u8>>,
+}
+
+impl Values {
+    fn of(lua: &Lua, control: &Rc<Control>, list: &Table) -> mlua::Result<Self> {
+        let count = list.raw_len();
+        let copy = lua.create_table_with_capacity(count, 0)?;
+        let (mut numbers, mut strings) = (Vec::new(), Vec::new());
+        for place in 0..count {
+            control.work(lua, 8)?;
+            let value = list.raw_get::<Value>(place + 1)?;
+            if numbers.len() == place
+                && let Some(number) = number_in(&value)
+            {
+                numbers.push(number);
+            } else if strings.len() == place
+                && let Value::String(string) = &value
+            {
+                strings.push(string.as_bytes().to_vec());
             }
-            start = end;
+            copy.raw_set(place + 1, value)?;
         }
-        std::mem::swap(&mut from, &mut to);
-        run *= 2;
+        Ok(Self { copy, count, numbers, strings })
     }
-    put_back(lua, control, list, from)
-}
 
-fn values_of(lua: &Lua, control: &Rc<Control>, list: &Table) -> mlua::Result<Vec<Value>> {
-    let count = list.raw_len();
-    let mut values = Vec::new();
-    for index in 1..=count {
-        control.work(lua, 8)?;
-        values.push(list.raw_get(index)?);
+    fn at(&self, place: usize) -> mlua::Result<Value> {
+        self.copy.raw_get(place + 1)
     }
-    Ok(values)
-}
 
-fn put_back(
-    lua: &Lua,
-    control: &Rc<Control>,
-    list: &Table,
-    values: impl IntoIterator<Item = Value>,
-) -> mlua::Result<()> {
-    for (index, value) in values.into_iter().enumerate() {
-        control.work(lua, 8)?;
-        list.raw_set(index + 1, value)?;
+    fn ordered_by_function(
+        &self,
+        lua: &Lua,
+        control: &Rc<Control>,
+        less: &Function,
+    ) -> mlua::Result<Vec<usize>> {
+        self.ordered_by(lua, control, |a, b| {
+            control.work(lua, 16)?;
+            less.call::<bool>((self.at(a)?, self.at(b)?))
+        })
     }
-    Ok(())
+
+    /// Their places in the order that `less` says of two places. Merges runs of growing length: any comparator ends it
+    /// after n log n calls.
+    fn ordered_by(
+        &self,
+        lua: &Lua,
+        control: &Rc<Control>,
+        less: impl Fn(usize, usize) -> mlua::Result<bool>,
+    ) -> mlua::Result<Vec<usize>> {
+        let count = self.count;
+        let mut from: Vec<usize> = (0..count).collect();
+        let mut to = from.clone();
+        let mut run = 1;
+        while run < count {
+            let mut start = 0;
+            while start < count {
+                let middle = (start + run).min(count);
+                let end = (start + 2 * run).min(count);
+                let (mut left, mut right) = (start, middle);
+                for place in &mut to[start..end] {
+                    control.work(lua, 2)?;
+                    let take_right =
+                        left == middle || (right < end && less(from[right], from[left])?);
+                    let taken = if take_right { &mut right } else { &mut left };
+                    *place = from[*taken];
+                    *taken += 1;
+                }
+                start = end;
+            }
+            std::mem::swap(&mut from, &mut to);
+            run *= 2;
+        }
+        Ok(from)
+    }
+
+    fn put_back(
+        &self,
+        lua: &Lua,
+        control: &Rc<Control>,
+        list: &Table,
+        order: &[usize],
+    ) -> mlua::Result<()> {
+        for (index, place) in order.iter().enumerate() {
+            control.work(lua, 8)?;
+            list.raw_set(index + 1, self.at(*place)?)?;
+        }
+        Ok(())
+    }
 }

@@ -4,6 +4,7 @@ use super::{InvalidNumbers, Options};
 use crate::arguments::number_in;
 use crate::arguments::type_name;
 use crate::control::Control;
+use crate::kept::Pairs;
 use crate::library::number_text::format_general;
 use crate::raised::text;
 use mlua::{Lua, LuaString, Table, Value};
@@ -12,13 +13,13 @@ use std::rc::Rc;
 /// A table being written.
 enum Open {
     Array { table: Table, next: usize, len: usize },
-    Object { pairs: std::vec::IntoIter<(Value, Value)>, first: bool },
+    Object { pairs: Pairs, first: bool },
 }
 
 /// What a table is written as.
 enum Shape {
     Array(usize),
-    Object(Vec<(Value, Value)>),
+    Object,
 }
 
 pub(super) fn encode(
@@ -47,9 +48,9 @@ pub(super) fn encode(
                         json.push(b'[');
                         Open::Array { table, next: 1, len }
                     }
-                    Shape::Object(pairs) => {
+                    Shape::Object => {
                         json.push(b'{');
-                        Open::Object { pairs: pairs.into_iter(), first: true }
+                        Open::Object { pairs: control.pairs_of(table), first: true }
                     }
                 });
             } else {
@@ -70,7 +71,7 @@ pub(super) fn encode(
                 *next += 1;
             }
             Open::Object { pairs, first } => {
-                if let Some((key, value)) = pairs.next() {
+                if let Some((key, value)) = pairs.next()? {
                     if !std::mem::take(first) {
                         json.push(b',');
                     }
@@ -93,12 +94,11 @@ fn shape_of(
     options: &Options,
     table: &Table,
 ) -> mlua::Result<Shape> {
-    let mut pairs = Vec::new();
     let mut is_array = true;
     let (mut max, mut count) = (0.0_f64, 0.0_f64);
     for pair in table.pairs::<Value, Value>() {
         control.work(lua, 8)?;
-        let (key, value) = pair?;
+        let (key, _) = pair?;
         match number_in(&key) {
             Some(number) if number >= 1.0 && number.fract() == 0.0 => {
                 max = max.max(number);
@@ -106,17 +106,16 @@ fn shape_of(
             }
             _ => is_array = false,
         }
-        pairs.push((key, value));
     }
-    if !is_array || pairs.is_empty() {
-        return Ok(Shape::Object(pairs));
+    if !is_array || count == 0.0 {
+        return Ok(Shape::Object);
     }
     let ratio = as_number(options.sparse_ratio);
     if ratio > 0.0 && max > count * ratio && max > as_number(options.sparse_safe) {
         if !options.sparse_converts {
             return Err(cannot(lua, "table", "excessively sparse array"));
         }
-        return Ok(Shape::Object(pairs));
+        return Ok(Shape::Object);
     }
     let len = crate::arguments::truncated(max);
     Ok(Shape::Array(usize::try_from(len).expect("at least 1")))
