@@ -26,8 +26,8 @@ const LOOK_NANOS: u64 = 50_000;
 /// Steps of the collector, some two kilobytes each, between two looks at the clock.
 const STEPS_PER_LOOK: usize = 128;
 
-/// Units of work of a native function, a few nanoseconds each, between two looks at the clock.
-const WORK_PER_LOOK: u32 = 1 << 12;
+/// Units of work of a native function, some tens of nanoseconds each, between two looks at the clock.
+const WORK_PER_LOOK: u32 = 1 << 10;
 
 /// Bytes that Lua values take at most for each byte of text they are made of, and beside it. An empty map in
 /// a reply is two tables for four bytes.
@@ -263,7 +263,7 @@ impl Control {
         lua.set_global_hook(triggers, move |lua, _| control.look(lua).map(|()| VmState::Continue))
     }
 
-    /// Counts `units` of work, a few nanoseconds each, done in a native function.
+    /// Counts `units` of work, some tens of nanoseconds each, done in a native function.
     pub(crate) fn work(self: &Rc<Self>, lua: &Lua, units: u32) -> mlua::Result<()> {
         let work = self.work.get().saturating_add(units);
         if work < WORK_PER_LOOK {
