@@ -19,6 +19,7 @@ use crate::scripting::Scripts;
 use crate::session_command::{SessionCommand, SessionRun};
 use crate::statistics::{Totals, WorkerStatistics, latency_of};
 use crate::tracking::TrackingTable;
+use crate::watch::hot_keys::HotKeys;
 use crate::watch::monitor::Monitors;
 use crate::watch::{CommandLogs, LatencyEvents};
 use darter_base::{ShardId, UnixMillis, WorkerId};
@@ -113,6 +114,8 @@ pub struct Shared {
     pub command_logs: CommandLogs,
     /// What took longer than it should.
     pub latency: LatencyEvents,
+    /// Which keys cost the most.
+    pub hot_keys: HotKeys,
     /// Scripts and functions.
     pub scripts: Scripts,
     /// Who subscribed to what.
@@ -231,6 +234,7 @@ impl Shared {
             stopwatch: Stopwatch::new(),
             command_logs: CommandLogs::default(),
             latency: LatencyEvents::default(),
+            hot_keys: HotKeys::default(),
             scripts: Scripts::new(usize::from(router.worker_count())),
             pubsub: Directory::new(hasher.clone(), usize::from(router.worker_count())),
             tracking: TrackingTable::new(hasher.clone()),
@@ -341,10 +345,12 @@ impl Shared {
         self.baseline.lock().expect("the baseline is replaced, never half changed")
     }
 
-    /// Memory of all connections' buffers and of the commands they have queued, in bytes.
+    /// Memory of all connections' buffers, of the commands they have queued, and of what is known of hot keys, in
+    /// bytes.
     pub fn buffer_bytes(&self) -> u64 {
         let workers = self.statistics.iter();
-        workers.map(|worker| worker.buffer_bytes.read() + worker.queued_bytes.read()).sum()
+        let bytes = workers.map(|worker| worker.buffer_bytes.read() + worker.queued_bytes.read());
+        bytes.sum::<u64>() + self.hot_keys.memory_bytes()
     }
 
     /// Memory of all clients, while `maxmemory-clients` is set.

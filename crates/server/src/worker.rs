@@ -20,6 +20,7 @@ use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
 use crate::survey::Said;
 use crate::transaction::WatchedKey;
+use crate::watch::hot_keys::Collection;
 use crate::watch::{Cost, Thresholds};
 use darter_base::{ShardId, WorkerId};
 use darter_command_table::CallLimits;
@@ -34,6 +35,7 @@ use hashbrown::{HashMap, HashSet};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -88,6 +90,8 @@ pub struct Core {
     pub defrag: Cell<DefragSettings>,
     /// From which cost on a command is remembered, as of this tick.
     pub thresholds: Cell<Thresholds>,
+    /// Where what keys cost is collected, as of this tick.
+    pub hot_keys: RefCell<Option<Arc<Collection>>>,
     /// The version of the configuration that these are from.
     config_version: Cell<u64>,
     /// Why some commands are refused to everybody, as of this tick.
@@ -185,6 +189,7 @@ impl Worker {
                 client_bytes_max: Cell::new(config.client_bytes_max()),
                 defrag: Cell::new(config.defrag),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
+                hot_keys: RefCell::default(),
                 config_version: Cell::new(shared.config.version()),
                 restriction: Cell::new(shared.restriction()),
                 pause: Cell::new(None),
@@ -241,7 +246,15 @@ impl Core {
             self.output_limits.set(settings.output_limits);
             self.client_bytes_max.set(settings.client_bytes_max());
             self.busy_script_nanos.set(settings.busy_script_nanos());
-            self.thresholds.set(Thresholds::new(&settings.watch));
+            let thresholds = Thresholds::new(&settings.watch);
+            let hot_keys = self.shared.hot_keys.under_way();
+            let notes_everything = hot_keys.is_some();
+            self.thresholds.set(if notes_everything {
+                thresholds.noting_everything()
+            } else {
+                thresholds
+            });
+            self.hot_keys.replace(hot_keys);
             self.shared.journal.follow(self.shared, &settings);
             let tracks = settings.watch.tracks_latency;
             self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
@@ -442,6 +455,7 @@ impl Service for Worker {
             }
             if self.core.worker == WorkerId(0) {
                 self.core.shared.sample(turn.instant);
+                self.core.shared.end_due_hot_keys(turn.now);
                 self.core.shared.forget_tracked_surplus(self.core.limits.get().tracked_keys_max);
                 self.core.shared.forget_tracked_leftovers();
             }

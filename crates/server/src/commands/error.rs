@@ -92,6 +92,28 @@ pub enum ServerError {
     LogCount,
     /// `COMMANDLOG` with a kind of log that is none.
     LogType,
+    /// `HOTKEYS START` while it is under way.
+    HotKeysUnderWay,
+    /// `HOTKEYS RESET` while it is under way.
+    HotKeysNotStopped,
+    /// `HOTKEYS START` without METRICS.
+    MetricsMissing,
+    /// `HOTKEYS START` with a number of metrics that cannot be.
+    MetricsCount,
+    /// `HOTKEYS START` with a metric twice; which one.
+    MetricTwice(&'static str),
+    /// `HOTKEYS START` with fewer metrics than it says.
+    MetricsMismatch,
+    /// `HOTKEYS START` with metrics that are none.
+    NoMetrics,
+    /// `HOTKEYS START` with a number of keys that cannot be.
+    HotKeysCount,
+    /// `HOTKEYS START` with a duration that cannot be.
+    HotKeysDuration,
+    /// `HOTKEYS START` with a ratio that is none.
+    SampleRatio,
+    /// `HOTKEYS START` with slots.
+    SlotsWithoutCluster,
     /// `LATENCY GRAPH` of what has not happened.
     NoLatencySamples(Vec<u8>),
     /// `ACL CAT` of a category that is none.
@@ -457,6 +479,23 @@ impl fmt::Display for ServerError {
             Self::LogType => {
                 "ERR type should be one of the following: slow, large-request, large-reply"
             }
+            Self::HotKeysUnderWay => "ERR hotkey tracking session already in progress",
+            Self::HotKeysNotStopped => {
+                "ERR hotkey tracking session in progress, stop tracking first"
+            }
+            Self::MetricsMissing => "ERR METRICS parameter is required",
+            Self::MetricsCount => "ERR METRICS count must be > 0 and <= 2",
+            Self::MetricTwice(metric) => {
+                return write!(formatter, "ERR METRICS {metric} defined more than once!");
+            }
+            Self::MetricsMismatch => {
+                "ERR METRICS count does not match number of metric types provided"
+            }
+            Self::NoMetrics => "ERR METRICS no valid metrics passed. Supported: CPU|NET",
+            Self::HotKeysCount => "ERR COUNT must be between 1 and 64",
+            Self::HotKeysDuration => "ERR DURATION must be between 1 and 1000000",
+            Self::SampleRatio => "ERR SAMPLE ratio must be positive",
+            Self::SlotsWithoutCluster => "ERR SLOTS parameter cannot be used in non-cluster mode",
             Self::NoLatencySamples(event) => {
                 return write!(formatter, "ERR No samples available for event '{}'", echo(event));
             }

@@ -17,6 +17,7 @@ pub mod connection;
 pub mod debug;
 pub mod error;
 pub mod hash_import;
+pub mod hotkeys;
 pub mod info;
 pub mod latency;
 pub mod lolwut;
@@ -49,6 +50,7 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     lolwut::COMMANDS,
     debug::COMMANDS,
     hash_import::COMMANDS,
+    hotkeys::COMMANDS,
     memory::COMMANDS,
     migrate::COMMANDS,
     module::COMMANDS,

@@ -217,7 +217,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         let reply_bytes = output.len().saturating_sub(unsent_before);
         let cost = Cost { nanos, request_bytes: request.bytes, reply_bytes };
         if core.thresholds.get().is_notable(cost) {
-            core.remember(self.caller.session, entry, args, cost, self.caller.turn.now);
+            core.log(self.caller.session, entry, args, cost, self.caller.turn.now);
         }
         if matches!(flow, Ok(Flow::Later(_) | Flow::Defer | Flow::Wait)) {
             // Its answer comes from elsewhere, and a script cannot wait.

@@ -1,10 +1,12 @@
-//! Watching commands: the command log, latency events, and those who want to see every command.
+//! Watching commands: the command log, latency events, hot keys, and those who want to see every command.
 //!
 //! A worker measures each command it runs, and asks [`Thresholds`] whether there is anything to
 //! remember of it: three comparisons of numbers. Only then is anything looked up, locked or copied.
 //! Every client's worker does this for its own clients, also of commands that another worker ran.
 
 pub mod command_log;
+pub mod heavy_hitters;
+pub mod hot_keys;
 pub mod latency;
 pub mod monitor;
 pub mod thresholds;
@@ -42,6 +44,20 @@ impl Core {
     /// Remembers a command that has run and is, by [`Thresholds::is_notable`], worth it.
     #[cold]
     pub fn remember(
+        &self,
+        session: &Session,
+        entry: &'static Entry,
+        args: Args<'_>,
+        cost: Cost,
+        now: UnixMillis,
+    ) {
+        self.note_hot_keys(entry.command, args, cost, now);
+        self.log(session, entry, args, cost, now);
+    }
+
+    /// The part of remembering that holds for the commands of a script as well: the logs.
+    #[cold]
+    pub fn log(
         &self,
         session: &Session,
         entry: &'static Entry,

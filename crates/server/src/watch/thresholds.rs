@@ -59,7 +59,7 @@ pub struct Thresholds {
     latency_nanos: u64,
     large_request_bytes: usize,
     large_reply_bytes: usize,
-    /// The lower of the first two.
+    /// The lower of the first two, or 0 for everything.
     notable_nanos: u64,
 }
 
@@ -88,6 +88,13 @@ impl Thresholds {
             large_reply_bytes: bytes(settings.large_reply_bytes, settings.large_reply_len_max),
             notable_nanos: slow_nanos.min(latency_nanos),
         }
+    }
+
+    /// The same, but every command is notable.
+    #[must_use]
+    pub const fn noting_everything(mut self) -> Self {
+        self.notable_nanos = 0;
+        self
     }
 
     /// Whether anything is to be remembered of a command.
@@ -148,6 +155,14 @@ mod tests {
             ..off.clone()
         };
         assert_eq!(logs(&all), LogKind::ALL);
+    }
+
+    #[test]
+    fn everything_can_be_notable_without_being_logged() {
+        let thresholds = Thresholds::new(&WatchSettings::default()).noting_everything();
+        assert!(thresholds.is_notable(Cost::default()));
+        assert!(!thresholds.is_latency_event(u64::MAX - 1));
+        assert_eq!(thresholds.logs_for(COST).count(), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) use field::{Shown, as_f64};
 use sections::SECTIONS;
 pub(crate) use snapshot::{DatabaseTotals, ShardTotals, Snapshot};
 use std::fmt::{self, Write as _};
-pub(crate) use system::resident_bytes;
+pub(crate) use system::{cpu_micros, resident_bytes};
 
 /// The command of this folder.
 pub static COMMANDS: &[&SessionCommand] = &[&INFO];

@@ -33,6 +33,12 @@ pub(super) fn cpu_times() -> CpuTimes {
     cpu_times_of(&read("/proc/self/stat"))
 }
 
+/// The same of the user and of the system, without children.
+pub(crate) fn cpu_micros() -> (u64, u64) {
+    let times = cpu_times();
+    (times.user, times.system)
+}
+
 /// Processor time of the threads that serve clients, together.
 pub(super) fn worker_times() -> CpuTimes {
     let mut sum = CpuTimes::default();
