@@ -104,6 +104,10 @@ pub struct ExpireProgress {
     pub expired: usize,
     /// Whether keys may be due already that this slice did not reach.
     pub more: bool,
+    /// Whether some of them are ahead of a hand that is on its way through a table or a big hash. What is due
+    /// otherwise has become so behind the hands: to look for it at once, while keys expire all the time, would be to
+    /// open every segment again and again for a key or two.
+    pub midway: bool,
 }
 
 /// Which databases to flush.
@@ -256,7 +260,7 @@ impl Shard {
     /// Deletes expired keys, opening at most `budget_segments` segments (some microseconds each) of the
     /// tables. Costs a comparison per database when no deadline has passed.
     pub fn expire_slice(&mut self, now: UnixMillis, budget_segments: usize) -> ExpireProgress {
-        let mut progress = ExpireProgress { expired: 0, more: false };
+        let mut progress = ExpireProgress { expired: 0, more: false, midway: false };
         let mut budget = budget_segments;
         let databases = self.databases.len();
         for turn in 0..databases {
@@ -297,11 +301,13 @@ impl Shard {
                 // So something inside it is due.
                 if let Some(ObjectMut::Hash(hash)) = block.value_mut() {
                     let mut gone = Vec::new();
-                    let fields = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH, |field| {
+                    let removal = hash.expire_slice(now.0, FIELD_SEGMENTS_PER_HASH, |field| {
                         if news.wants_gone() {
                             gone.push(field.into());
                         }
-                    }) as u64;
+                    });
+                    let fields = removal.fields as u64;
+                    progress.midway |= removal.midway;
                     statistics.expired_fields += fields;
                     *changes += fields;
                     let is_empty = hash.is_empty();
@@ -319,6 +325,7 @@ impl Shard {
                 }
                 Some(block)
             });
+            progress.midway |= *hand != 0;
             let more = table.next_deadline_ms().is_some_and(|next_ms| next_ms < now.0);
             if more && !progress.more {
                 progress.more = true;

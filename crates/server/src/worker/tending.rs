@@ -118,14 +118,15 @@ impl Worker {
             if expires {
                 let begun = shared.stopwatch.now();
                 let mut view = View::one(&mut held, shared.router());
-                let is_left = work_observed(shared, limits.interest, &mut view, None, |view| {
-                    view.first().expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE).more
+                let progress = work_observed(shared, limits.interest, &mut view, None, |view| {
+                    view.first().expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE)
                 });
-                more |= is_left;
+                // What became due behind the hand is found the next time round.
+                more |= progress.more && progress.midway;
                 self.core.serve(&mut view, turn.now);
                 let nanos = self.core.nanos_since(begun);
                 self.core.statistics().expiry_nanos.add(nanos);
-                self.core.statistics().expiry_stops.add(u64::from(is_left));
+                self.core.statistics().expiry_stops.add(u64::from(progress.more));
                 if self.core.thresholds.get().is_latency_event(nanos) {
                     shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
                 }

@@ -16,7 +16,7 @@ use darter_structures::{
     Payload, PayloadRef, Position, Table, Word, WordMut, WordRef, good_size,
 };
 
-use super::{FieldExpiry, FieldRef, FieldValue, PreviousField};
+use super::{FieldExpiry, FieldRef, FieldRemoval, FieldValue, PreviousField};
 use crate::element::Element;
 use crate::integer::{IntegerText, from_canonical_text};
 use crate::large::LargeString;
@@ -114,15 +114,15 @@ impl FieldTable {
         now_ms: i64,
         budget: usize,
         mut tell: impl FnMut(&[u8]),
-    ) -> usize {
-        let Self::Whole(table, hand) = self else { return 0 };
+    ) -> FieldRemoval {
+        let Self::Whole(table, hand) = self else { return FieldRemoval::default() };
         let mut removed = 0;
         table.expire_slice(&mut hand.0, now_ms, budget, |block| {
             tell(block.view().key());
             removed += 1;
             None
         });
-        removed
+        FieldRemoval { fields: removed, midway: hand.0 != 0 }
     }
 
     #[inline]

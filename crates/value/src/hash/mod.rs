@@ -55,6 +55,15 @@ pub enum PreviousField {
     Present,
 }
 
+/// What removing expired fields in slices has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldRemoval {
+    /// Fields removed.
+    pub fields: usize,
+    /// Whether the hand is on its way through the table, so that there may be more ahead of it.
+    pub midway: bool,
+}
+
 /// What a field holds, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldValue<'a> {
@@ -160,11 +169,15 @@ impl Hash {
         }
     }
 
-    /// Removes expired fields, opening at most `budget` segments of the table, and names each to `tell`; how many
-    /// it removed.
-    pub fn expire_slice(&mut self, now_ms: i64, budget: usize, tell: impl FnMut(&[u8])) -> usize {
+    /// Removes expired fields, opening at most `budget` segments of the table, and names each to `tell`.
+    pub fn expire_slice(
+        &mut self,
+        now_ms: i64,
+        budget: usize,
+        tell: impl FnMut(&[u8]),
+    ) -> FieldRemoval {
         match self.form.as_mut() {
-            PackedOrMut::Packed(_) => 0,
+            PackedOrMut::Packed(_) => FieldRemoval::default(),
             PackedOrMut::Big(table) => table.expire_slice(now_ms, budget, tell),
         }
     }

@@ -98,11 +98,12 @@ fn exercise(seed: u64, fields: u64, limits: PackedLimits, expiring: bool) {
                 now_ms += i64::from(expiring);
                 let before = hash.len();
                 let mut told = 0;
-                let removed = hash.expire_slice(now_ms, 2, |field| {
+                let removal = hash.expire_slice(now_ms, 2, |field| {
                     told += 1;
                     let expired = model.get(field).and_then(|(_, deadline)| *deadline);
                     assert!(expired.is_some_and(|deadline| deadline <= now_ms));
                 });
+                let removed = removal.fields;
                 assert_eq!((hash.len(), told), (before - removed, removed));
             }
             _ => {
