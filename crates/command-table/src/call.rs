@@ -128,11 +128,15 @@ pub struct MemoryLimit {
     pub policy: Option<EvictionPolicy>,
     /// Whether it is less than `maxmemory`, because the process takes too much besides.
     pub is_lowered: bool,
+    /// Keys that one write evicts at most, so that it can be as large as many others; what is left goes with later
+    /// writes and in the background.
+    pub keys_per_write: usize,
 }
 
 impl MemoryLimit {
     /// No limit.
-    pub const NONE: Self = Self { bytes: u64::MAX, policy: None, is_lowered: false };
+    pub const NONE: Self =
+        Self { bytes: u64::MAX, policy: None, is_lowered: false, keys_per_write: 0 };
 
     /// Whether there is a limit.
     #[inline]

@@ -46,8 +46,6 @@ pub struct Allotments {
 const SLACK_BYTES_MAX: i64 = 64 * 1024;
 /// What one command may take beyond the limit before all shards make room for it at once.
 const EXCESS_BYTES_MAX: i64 = 64 * 1024;
-/// Keys one write evicts at most. It has to make room for one value, which may be as big as many others.
-const KEYS_PER_WRITE: usize = 128;
 /// Keys one write evicts at most for what is short all over because the limit was lowered: it is as urgent as the rest
 /// of a batch that waits.
 const KEYS_PER_WRITE_IF_LOWERED: usize = 16;
@@ -160,7 +158,7 @@ impl Shared {
             shard.collect_garbage(GARBAGE_PER_WRITE);
         }
         let Some(policy) = limit.policy else { return self.shortage(limit, shard) <= 0 };
-        self.evict(limit, &policy, shard, now, KEYS_PER_WRITE);
+        self.evict(limit, &policy, shard, now, limit.keys_per_write);
         if self.shortage(limit, shard) <= 0 {
             return true;
         }

@@ -262,7 +262,12 @@ mod tests {
 
     fn limit() -> MemoryLimit {
         let policy = EvictionPolicy { order: EvictionOrder::Lru, only_volatile: false, samples: 5 };
-        MemoryLimit { bytes: 200 << 20, policy: Some(policy), is_lowered: false }
+        MemoryLimit {
+            bytes: 200 << 20,
+            policy: Some(policy),
+            is_lowered: false,
+            keys_per_write: 128,
+        }
     }
 
     fn step(millis: u64, megabytes: u64) -> Step {

@@ -156,7 +156,8 @@ impl Settings {
             bytes => {
                 // What is being imported is not to be lost.
                 let policy = self.eviction.policy().filter(|_| !self.imports);
-                MemoryLimit { bytes, policy, is_lowered: false }
+                let keys_per_write = self.eviction.keys_per_write();
+                MemoryLimit { bytes, policy, is_lowered: false, keys_per_write }
             }
         }
     }
@@ -238,6 +239,8 @@ pub struct EvictionSettings {
     pub policy: MaxmemoryPolicy,
     /// `maxmemory-samples`.
     pub samples: usize,
+    /// `maxmemory-eviction-tenacity`.
+    pub tenacity: u8,
     /// `lfu-log-factor`.
     pub lfu_log_factor: u32,
     /// `lfu-decay-time`, in minutes.
@@ -299,7 +302,27 @@ impl MaxmemoryPolicy {
     }
 }
 
+/// Keys one write evicts at most at a tenacity of 10, the default. It has to make room for one value, which may be as
+/// big as many others.
+const KEYS_PER_WRITE: f64 = 128.0;
+
 impl EvictionSettings {
+    /// Keys that one write evicts at most. Redis's curve for the time it takes for that: in proportion up to 10, from
+    /// there on 15 % more with each step, and without a bound at 100.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and some ten million"
+    )]
+    pub fn keys_per_write(&self) -> usize {
+        let keys = match self.tenacity {
+            100.. => return usize::MAX,
+            tenacity @ ..=10 => KEYS_PER_WRITE * f64::from(tenacity) / 10.0,
+            tenacity => KEYS_PER_WRITE * 1.15_f64.powi(i32::from(tenacity) - 10),
+        };
+        keys.max(1.0) as usize
+    }
+
     /// How keys are chosen; `None` if none is evicted.
     pub fn policy(&self) -> Option<EvictionPolicy> {
         use MaxmemoryPolicy as Name;
@@ -733,5 +756,19 @@ impl fmt::Display for OutputLimits {
             write!(formatter, "{space}{class} {hard_bytes} {soft_bytes} {soft_seconds}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenacity_bounds_the_keys_of_a_write() {
+        let keys = |tenacity| EvictionSettings { tenacity, ..Default::default() }.keys_per_write();
+        assert_eq!([0, 1, 5, 10].map(keys), [1, 12, 64, 128]);
+        assert_eq!((keys(11), keys(20)), (147, 517));
+        assert!((1_000_000..=usize::MAX >> 1).contains(&keys(99)));
+        assert_eq!(keys(100), usize::MAX);
     }
 }

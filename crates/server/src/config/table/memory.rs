@@ -19,7 +19,15 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         .sets(|to, value| to.eviction.policy = MaxmemoryPolicy::of_choice(value.choice())),
     number("maxmemory-samples", 1, 64, "5", "Keys looked at to evict one.")
         .sets(|to, value| to.eviction.samples = value.number()),
-    number("maxmemory-eviction-tenacity", 0, 100, "10", "Time spent on evicting."),
+    number(
+        "maxmemory-eviction-tenacity",
+        0,
+        100,
+        "10",
+        "How many keys one write may evict: 12.8 for each step up to 10, 15% more with each step \
+         from there on, any number at 100. The rest is evicted in the background.",
+    )
+    .sets(|to, value| to.eviction.tenacity = value.number()),
     number("lfu-log-factor", 0, INT, "10", "How slowly a key's frequency counter grows.")
         .sets(|to, value| to.eviction.lfu_log_factor = value.number()),
     number("lfu-decay-time", 0, INT, "1", "After how long it shrinks; 0: never.")
