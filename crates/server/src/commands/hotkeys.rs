@@ -215,7 +215,7 @@ fn plan_of(args: Args<'_>) -> Result<Plan, ReplyError> {
     }
     let mut plan = Plan { by_time, by_bytes, count: COUNT, duration_ms: None, sample_ratio: 1 };
     let mut options = args.tail(metrics_end);
-    while options.len() > 0 {
+    while !options.is_empty() {
         if options.len() < 2 {
             return Err(ReplyError::Syntax);
         }

@@ -119,7 +119,8 @@ impl HeavyHitters {
         assert!(self.counters.len() <= self.len_max);
         assert_eq!(self.places.len(), self.counters.len());
         let order = self.counters.iter().enumerate();
-        let order: BTreeSet<_> = order.map(|(place, it)| (it.estimate, place as u32)).collect();
+        let order: BTreeSet<_> =
+            order.map(|(place, it)| (it.estimate, u32::try_from(place).unwrap())).collect();
         assert_eq!(self.order, order);
         assert_eq!(self.key_bytes, self.counters.iter().map(|it| it.key.len()).sum::<usize>());
         assert!(self.counters.iter().all(|it| it.taken_over <= it.estimate));
