@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::SystemTime;
 
 use crate::durable::{call, kill};
 use crate::{Client, Server, Value};
@@ -13,15 +14,37 @@ const KINDS: usize = 9;
 /// Keys of changes over several keys; they are in many shards.
 const TOGETHER: usize = 8;
 
+/// How often each kind of change was made.
+pub type Counts = [u64; KINDS];
+
+/// What all clients had been told of at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    pub at: SystemTime,
+    pub counts: [Counts; WRITERS],
+}
+
 /// How often a client has made each kind of change.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rounds {
     /// Before the server was started.
-    begun: [u64; KINDS],
+    begun: Counts,
     /// As far as it was told.
-    acknowledged: [u64; KINDS],
+    acknowledged: Counts,
     /// Including the one it was not told of.
-    sent: [u64; KINDS],
+    sent: Counts,
+}
+
+impl Rounds {
+    /// What was there before the server was started.
+    pub const fn begun(&self) -> Counts {
+        self.begun
+    }
+
+    /// What the client was told of.
+    pub const fn acknowledged(&self) -> Counts {
+        self.acknowledged
+    }
 }
 
 /// Lets clients write until `enough` has been acknowledged, kills the server, and notes what they were told.
@@ -29,13 +52,30 @@ pub struct Rounds {
 /// # Panics
 /// If the server answers an error.
 pub fn load(server: &mut Server, rounds: &mut [Rounds; WRITERS], enough: u64, rewrites: bool) {
-    let (acknowledged, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    load_until(server, rounds, rewrites, |told| {
+        thread::yield_now();
+        told.iter().flatten().sum::<u64>() >= enough
+    });
+}
+
+/// The same until `is_enough`, which is asked again and again with what was acknowledged since the start.
+///
+/// # Panics
+/// If the server answers an error.
+pub fn load_until(
+    server: &mut Server,
+    rounds: &mut [Rounds; WRITERS],
+    rewrites: bool,
+    mut is_enough: impl FnMut(&[Counts; WRITERS]) -> bool,
+) {
+    let acknowledged: [[AtomicU64; KINDS]; WRITERS] = Default::default();
+    let is_over = AtomicBool::new(false);
     let connect = || server.connect().expect("a server that answers");
     let clients: Vec<Client> = rounds.iter().map(|_| connect()).collect();
     let rewriter = rewrites.then(connect);
     thread::scope(|scope| {
         for ((writer, rounds), client) in rounds.iter_mut().enumerate().zip(clients) {
-            let acknowledged = &acknowledged;
+            let acknowledged = &acknowledged[writer];
             scope.spawn(move || write(client, writer, rounds, acknowledged));
         }
         if let Some(mut client) = rewriter {
@@ -47,16 +87,20 @@ pub fn load(server: &mut Server, rounds: &mut [Rounds; WRITERS], enough: u64, re
                 {}
             });
         }
-        while acknowledged.load(Ordering::Relaxed) < enough {
-            thread::yield_now();
-        }
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        while !is_enough(&acknowledged.each_ref().map(|counts| counts.each_ref().map(count))) {}
         kill(server);
         is_over.store(true, Ordering::Relaxed);
     });
 }
 
 /// Makes changes until the server is gone.
-fn write(mut client: Client, writer: usize, rounds: &mut Rounds, acknowledged: &AtomicU64) {
+fn write(
+    mut client: Client,
+    writer: usize,
+    rounds: &mut Rounds,
+    acknowledged: &[AtomicU64; KINDS],
+) {
     // Half of the clients send all changes of a round at once.
     let at_once = writer % 2 == 1;
     loop {
@@ -84,7 +128,7 @@ fn is_told(
     client: &mut Client,
     kind: usize,
     rounds: &mut Rounds,
-    acknowledged: &AtomicU64,
+    acknowledged: &[AtomicU64; KINDS],
 ) -> bool {
     let replies = if kind == 6 { TOGETHER + 2 } else { 1 };
     for _ in 0..replies {
@@ -97,7 +141,7 @@ fn is_told(
         }
     }
     rounds.acknowledged[kind] += 1;
-    acknowledged.fetch_add(1, Ordering::Relaxed);
+    acknowledged[kind].fetch_add(1, Ordering::Relaxed);
     true
 }
 
@@ -130,9 +174,17 @@ fn change(writer: usize, kind: usize, round: u64) -> Vec<Vec<String>> {
     }
 }
 
-/// Compares what is there with what a client was told, which is the least if it waited for the disk, and goes on from
-/// what is there.
-pub fn check(client: &mut Client, writer: usize, rounds: &mut Rounds, waits: bool, context: &str) {
+/// Compares what is there with what a client has done, of which it is `least` at least, and goes on from what is there.
+///
+/// # Panics
+/// If something is lost or torn.
+pub fn check(
+    client: &mut Client,
+    writer: usize,
+    rounds: &mut Rounds,
+    least: Counts,
+    context: &str,
+) {
     let number = |value: Value| match value {
         Value::Integer(number) => u64::try_from(number).expect("a count"),
         Value::Bulk(text) => String::from_utf8(text).expect("digits").parse().expect("a number"),
@@ -154,9 +206,8 @@ pub fn check(client: &mut Client, writer: usize, rounds: &mut Rounds, waits: boo
         found[kind] = values[0];
     }
     let context = format!("{context}, writer {writer}: {found:?} of {rounds:?}");
-    for (kind, found) in found.iter().enumerate() {
-        let told = if waits { rounds.acknowledged[kind] } else { rounds.begun[kind] };
-        assert!((told..=rounds.sent[kind]).contains(found), "kind {kind}, {context}");
+    for ((kind, found), least) in found.iter().enumerate().zip(least) {
+        assert!((least..=rounds.sent[kind]).contains(found), "kind {kind}, {context}");
     }
     // One change of each kind after the other: so are those that are left.
     let mut left = found;

@@ -12,11 +12,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use darter_testkit::durable::{call, darter_in, eventually, info, kill, ok};
 use darter_testkit::mode::SERVER_MODES;
-use darter_testkit::rounds::{Rounds, WRITERS, check, load};
-use darter_testkit::{Server, ServerSpec, Value};
+use darter_testkit::rounds::{Counts, Rounds, Told, WRITERS, check, load, load_until};
+use darter_testkit::{Client, Server, ServerSpec, Value};
 
 /// Times the power goes, per mode.
 const CYCLES: usize = 13;
@@ -37,13 +39,14 @@ fn nothing_acknowledged_is_lost_with_the_power() {
             let trace = directory.path().join(format!("trace-{cycle}"));
             let spec = darter_in(mode, &data, &arguments);
             let watch = format!("trace={WATCHED}");
-            let spec = watched(&spec, directory.path(), &trace, &[&watch]);
+            let spec = watched(&spec, directory.path(), &trace, &[], &[&watch]);
             // What is there now has survived a power cut, so it is on the disk.
             let before = sizes(&data);
             let mut server = Server::start(&spec).unwrap();
             let mut client = server.connect().unwrap();
             for (writer, rounds) in rounds.iter_mut().enumerate() {
-                check(&mut client, writer, rounds, true, &format!("{mode}, cycle {cycle}"));
+                let (least, context) = (rounds.acknowledged(), format!("{mode}, cycle {cycle}"));
+                check(&mut client, writer, rounds, least, &context);
             }
             let enough = 100 + cycle as u64 * 7919 % 500;
             load(&mut server, &mut rounds, enough, cycle % 2 == 1);
@@ -54,6 +57,121 @@ fn nothing_acknowledged_is_lost_with_the_power() {
             cut_power(&data, &synced(&trace, &data, before), cycle % 3 == 2);
         }
     }
+}
+
+/// Times the power goes under `everysec`, per mode: each takes some seconds.
+const SECONDS_CYCLES: usize = 4;
+
+/// What a loaded machine may add to the second that may be lost.
+const LATE_MAX: Duration = Duration::from_secs(10);
+
+/// Under `everysec` what is left is a prefix as well, and has everything that was acknowledged before the last sync: all
+/// but that of a second, and of what the sync takes.
+#[test]
+fn a_second_is_lost_with_the_power_at_most() {
+    for mode in [SERVER_MODES[2], SERVER_MODES[6]] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let arguments = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""];
+        let mut rounds = [Rounds::default(); WRITERS];
+        let mut least = [Counts::default(); WRITERS];
+        for cycle in 0..=SECONDS_CYCLES {
+            let trace = directory.path().join(format!("trace-{cycle}"));
+            let spec = darter_in(mode, &data, &arguments);
+            let watch = format!("trace={WATCHED}");
+            let spec = watched(&spec, directory.path(), &trace, &["-ttt"], &[&watch]);
+            let before = sizes(&data);
+            let mut server = Server::start(&spec).unwrap();
+            let mut client = server.connect().unwrap();
+            for (writer, rounds) in rounds.iter_mut().enumerate() {
+                let context = format!("{mode}, cycle {cycle}");
+                check(&mut client, writer, rounds, least[writer], &context);
+            }
+            let begun = rounds.map(|rounds| rounds.begun());
+            let syncs = |client: &mut Client| -> u64 {
+                info(client, "persistence", "aof_syncs").parse().unwrap()
+            };
+            let (syncs_before, mut told) = (syncs(&mut client), Vec::new());
+            load_until(&mut server, &mut rounds, cycle % 2 == 1, |counts| {
+                told.push(Told { at: SystemTime::now(), counts: *counts });
+                thread::sleep(Duration::from_millis(1));
+                syncs(&mut client) >= syncs_before + 2
+            });
+            let killed_at = SystemTime::now();
+            let pid = server.pid().to_string();
+            let read = || fs::read_to_string(&trace).unwrap_or_default();
+            let is_complete = || is_end(&untimed(&read()), &pid);
+            assert!(eventually(is_complete), "strace has not come to an end");
+            let trace = read();
+            let safe_at = safe_at(&trace).expect("there were syncs");
+            let lost = killed_at.duration_since(safe_at).unwrap_or_default();
+            assert!(lost < Duration::from_secs(1) + LATE_MAX, "{mode}, cycle {cycle}: {lost:?}");
+            let safe = told.iter().rev().find(|told| told.at <= safe_at);
+            for writer in 0..WRITERS {
+                let since = safe.map_or(Counts::default(), |told| told.counts[writer]);
+                least[writer] = begun[writer];
+                least[writer].iter_mut().zip(since).for_each(|(least, since)| *least += since);
+            }
+            cut_power(&data, &synced(&untimed(&trace), &data, before), cycle % 3 == 2);
+        }
+    }
+}
+
+/// A trace without its times.
+fn untimed(trace: &str) -> String {
+    let without = |line: &str| {
+        let (thread, timed) = line.split_once(' ')?;
+        let (_, call) = timed.trim_start().split_once(' ')?;
+        Some(format!("{thread} {call}\n"))
+    };
+    trace.lines().filter_map(without).collect()
+}
+
+/// What was acknowledged until then was on the disk after the last sync of a trace that came to its end: what was recorded
+/// until the last write but one had begun is in the last one before that sync, at the latest.
+fn safe_at(trace: &str) -> Option<SystemTime> {
+    let (mut writes, mut safe_at) = (Vec::new(), None);
+    let mut begun: BTreeMap<&str, Option<f64>> = BTreeMap::new();
+    for line in trace.lines() {
+        let (thread, timed) = line.split_once(' ')?;
+        let Some((time, call)) = timed.trim_start().split_once(' ') else { continue };
+        if call.starts_with("<... fdatasync resumed>") || call.starts_with("<... fsync resumed>") {
+            let sync = begun.remove(thread).flatten();
+            safe_at = if call.ends_with("= 0") && sync.is_some() { sync } else { safe_at };
+        }
+        if !file_of(call).is_some_and(|path| path.to_string_lossy().ends_with(".incr.aof")) {
+            continue;
+        }
+        let last_but_one = || writes.len().checked_sub(2).map(|at| writes[at]);
+        if call.starts_with("write") {
+            writes.push(time.parse().expect("seconds"));
+        } else if call.starts_with("fdatasync") || call.starts_with("fsync") {
+            if call.ends_with(" <unfinished ...>") {
+                begun.insert(thread, last_but_one());
+            } else if call.ends_with("= 0") {
+                safe_at = last_but_one().or(safe_at);
+            }
+        }
+    }
+    Some(UNIX_EPOCH + Duration::from_secs_f64(safe_at?))
+}
+
+#[test]
+fn a_trace_tells_what_was_safe() {
+    let trace = "\
+        7 1.0 writev(3</d/a.1.incr.aof>, [], 1) = 5\n\
+        7 2.0 write(3</d/a.1.incr.aof>, \"x\", 1) = 1\n\
+        8 2.5 fdatasync(3</d/a.1.incr.aof> <unfinished ...>\n\
+        7 3.0 write(3</d/a.1.incr.aof>, \"x\", 1) = 1\n\
+        8 3.5 <... fdatasync resumed>) = 0\n";
+    let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+    assert_eq!(safe_at(trace), at(1));
+    let later = "8 4.0 fdatasync(3</d/a.1.incr.aof>) = 0\n";
+    assert_eq!(safe_at(&format!("{trace}{later}")), at(2));
+    let failed = "8 4.0 fdatasync(3</d/a.1.incr.aof>) = -1 EIO (Input/output error)\n";
+    assert_eq!(safe_at(&format!("{trace}{failed}")), at(1));
+    assert_eq!(untimed("7   1.5 +++ exited +++\n"), "7 +++ exited +++\n");
 }
 
 #[test]
@@ -67,7 +185,8 @@ fn a_sync_that_failed_is_made_up_for_by_a_new_base() {
     let trace = directory.path().join("trace");
     // The second one of a thread; only that of the log comes to two.
     let failing = ["trace=fdatasync", "inject=fdatasync:error=EIO:when=2"];
-    let mut server = Server::start(&watched(&spec, directory.path(), &trace, &failing)).unwrap();
+    let mut server =
+        Server::start(&watched(&spec, directory.path(), &trace, &[], &failing)).unwrap();
     let mut client = server.connect().unwrap();
     for value in 1..=5 {
         // What was not on the disk is answered when it is, in the base.
@@ -93,12 +212,19 @@ fn a_sync_that_failed_is_made_up_for_by_a_new_base() {
 }
 
 /// The same server with its system calls watched, by these expressions of strace.
-fn watched(spec: &ServerSpec, directory: &Path, trace: &Path, expressions: &[&str]) -> ServerSpec {
+fn watched(
+    spec: &ServerSpec,
+    directory: &Path,
+    trace: &Path,
+    options: &[&str],
+    expressions: &[&str],
+) -> ServerSpec {
     let program = directory.join("watched");
     let expressions: String =
         expressions.iter().flat_map(|expression| [" -e '", *expression, "'"]).collect();
     let script = format!(
-        "#!/bin/sh\nexec strace -D -f --seccomp-bpf -qq -y -s 400{expressions} -o '{}' '{}' \"$@\"\n",
+        "#!/bin/sh\nexec strace -D -f --seccomp-bpf -qq -y -s 400 {}{expressions} -o '{}' '{}' \"$@\"\n",
+        options.join(" "),
         trace.display(),
         spec.program.display()
     );
