@@ -146,27 +146,19 @@ static STOP: SessionCommand = SessionCommand::alone(
 .within();
 
 const HELP_LINES: &[&str] = &[
-    "START <METRICS count [CPU] [NET]> [COUNT k] [DURATION duration] [SAMPLE ratio] [SLOTS count slot...]",
-    "    Starts hotkeys tracking with specified metrics.",
-    "    * METRICS count [CPU] [NET]",
-    "        Specify count of metrics and choose amongst:",
-    "        - CPU: Track hotkeys by CPU time percentage",
-    "        - NET: Track hotkeys by network bytes percentage",
-    "    * COUNT k",
-    "        Specifies the value of K for the top-K hotkeys tracking. Default: 10",
-    "    * DURATION duration",
-    "        Specifies tracking duration in seconds. 0 means tracking will continue until manually stopped. Default: 0",
-    "    * SAMPLE ratio",
-    "        Keys are tracked with probability 1/ratio. Default: 1 (tracks every key)",
-    "    * SLOTS count slot...",
-    "        Specify which slots to track keys from. Only available in cluster mode. Default: empty (track all slots)",
+    "START METRICS <count> [CPU] [NET] [COUNT <k>] [DURATION <seconds>] [SAMPLE <ratio>] [SLOTS <count> <slot> ...]",
+    "    Begin to measure what keys cost:",
+    "    * METRICS: how many metrics follow, and which: CPU for time, NET for bytes sent and received",
+    "    * COUNT: how many keys GET shows, 1 to 64; 10 unless given",
+    "    * DURATION: end after so many seconds; unless given, with STOP",
+    "    * SAMPLE: look at the keys of one command in so many; at all of them unless given",
+    "    * SLOTS: look at keys of these slots only, in a cluster",
     "STOP",
-    "    Stop hotkeys tracking. Results are still available via GET",
+    "    End measuring; GET still shows what was found.",
     "GET",
-    "    Get results from hotkeys tracking.",
+    "    Show the keys that have cost the most so far.",
     "RESET",
-    "    Reset memory used for hotkeys tracking. Tracking must have been stopped.",
-    "    Results will no longer be available after this command.",
+    "    Forget what was found. Measuring has to be ended before.",
 ];
 
 fn start(call: &mut SessionCall<'_>) -> SessionResult {
