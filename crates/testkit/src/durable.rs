@@ -47,7 +47,7 @@ pub fn ok() -> Value {
 }
 
 /// Tries `what` until it is true, for as long as a loaded machine may need.
-pub fn eventually(what: impl Fn() -> bool) -> bool {
+pub fn eventually(mut what: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if what() {

@@ -132,9 +132,9 @@ fn nothing_is_lost_on_a_full_disk_and_all_is_well_when_there_is_room() {
                         scope.spawn(move || write(client, writer, stops))
                     };
                     let writers: Vec<_> = (0..WRITERS).map(start).collect();
-                    // What is carried out before anybody knows that the disk is full waits for room, so a write
-                    // might never be answered here.
-                    let is_refused = || is_refusal(&call(&mut server.connect().unwrap(), "PING"));
+                    // A write that its worker carries out before it knows that the disk is full is not answered until
+                    // there is room; that worker's PING tells whether it knows.
+                    let is_refused = || is_refusal(&call(&mut client, "PING"));
                     assert!(eventually(is_refused), "{context}");
                     assert!(is_refusal(&call(&mut client, "SET other 1")), "{context}");
                     assert_eq!(call(&mut client, "GET before"), Value::Bulk(b"1".to_vec()));
