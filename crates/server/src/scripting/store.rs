@@ -139,7 +139,7 @@ impl Libraries {
                 return Err(function.name.clone());
             }
         }
-        self.remove(&library.name.clone());
+        self.remove(&library.name);
         for function in &library.functions {
             // Of two that differ in capitals only the first is found, as in Redis.
             self.functions.entry(function.key()).or_insert_with(|| Arc::clone(function));

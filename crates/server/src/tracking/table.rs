@@ -38,14 +38,14 @@ struct Prefixes {
 
 impl Prefixes {
     fn add(&mut self, prefix: &Arc<[u8]>, client: ConnectionId) -> Arc<[u8]> {
-        if let Some((kept, _)) = self.clients.get_key_value(prefix) {
-            let kept = kept.clone();
-            self.clients.entry(kept.clone()).or_default().insert(client);
-            return kept;
-        }
-        *self.lengths.entry(prefix.len()).or_default() += 1;
-        self.clients.insert(prefix.clone(), HashSet::from_iter([client]));
-        prefix.clone()
+        let kept = if let Some((kept, _)) = self.clients.get_key_value(prefix) {
+            Arc::clone(kept)
+        } else {
+            *self.lengths.entry(prefix.len()).or_default() += 1;
+            Arc::clone(prefix)
+        };
+        self.clients.entry(Arc::clone(&kept)).or_default().insert(client);
+        kept
     }
 
     fn remove(&mut self, prefix: &[u8], client: ConnectionId) {
