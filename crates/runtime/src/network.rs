@@ -11,7 +11,8 @@
 //!   does not consume is kept by the connection; a small rest is put in front of the next read in the
 //!   worker's buffer, a large one is read into directly.
 //! - Ready connections are served in three steps: all are read, the service sees all their input
-//!   ([`Service::receive_all`]), all output is sent. The kernel's receiving half, the service and the
+//!   ([`Service::receive_all`]), all output is sent. Letters that came meanwhile are read before the second
+//!   ([`crate::worker`]). The kernel's receiving half, the service and the
 //!   kernel's sending half do not fit the instruction cache together, the service can overlap the
 //!   cache misses of different clients, and a client that gets its replies in one go sends its next
 //!   requests in one go. (`docs/runtime.md` has the measurements.)
@@ -170,7 +171,7 @@ impl<S: Service> Network<S> {
             Err(refusal) => {
                 // Best effort by contract: the socket's buffer is empty, so a short text fits.
                 let _ = socket::transmit(&socket, &refusal.last_words);
-                socket::discard_input(&socket, &mut self.read_buffer);
+                socket::discard_input(&socket, &mut self.read_buffer[self.filled..]);
                 self.census.leave(self.turn.worker);
                 return;
             }
@@ -212,8 +213,8 @@ impl<S: Service> Network<S> {
     }
 
     /// Readiness of a connection. Its input is read, and shown to the service by
-    /// [`Network::show_arrivals`].
-    pub(crate) fn event(&mut self, service: &mut S, event: &Event) {
+    /// [`Network::show_and_send`]. Not to be called when [`Network::is_full`].
+    pub(crate) fn event(&mut self, event: &Event) {
         let hung = event.is_error() || event.is_write_closed();
         let ended = hung || event.is_read_closed();
         let Some(key) = self.connections.key_at(event.token().0) else {
@@ -235,17 +236,25 @@ impl<S: Service> Network<S> {
             self.send(key);
         }
         self.end_suspended_if_closed(key);
-        self.read_ahead(service, key);
+        self.read_ahead(key);
     }
 
-    /// Gives the connections that had more to do their turn: each once.
-    pub(crate) fn run_queue(&mut self, service: &mut S) {
-        for _ in 0..self.runnable.len() {
-            let Some(key) = self.runnable.pop_front() else { break };
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.queued = false;
-                self.serve(service, key);
-            }
+    /// How many connections have more to do.
+    pub(crate) fn queue_len(&self) -> usize {
+        self.runnable.len()
+    }
+
+    /// Gives the next connection that has more to do its turn. Not to be called when [`Network::is_full`].
+    pub(crate) fn run_next(&mut self, service: &mut S) {
+        let Some(key) = self.runnable.pop_front() else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.queued = false;
+        if connection.again {
+            self.serve(service, key);
+        } else if connection.output.len() > self.high_water_bytes {
+            connection.congested = true;
+        } else {
+            self.read_ahead(key);
         }
     }
 
@@ -264,6 +273,28 @@ impl<S: Service> Network<S> {
     pub(crate) fn show_and_send(&mut self, service: &mut S) {
         self.show_arrivals(service);
         self.send_listed(service);
+    }
+
+    /// Whether there is input that the service has not seen.
+    pub(crate) fn has_arrivals(&self) -> bool {
+        !self.arrivals.is_empty()
+    }
+
+    /// Whether there is no room for another read until the service has seen what was read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.arrivals.len() == SERVED_BEFORE_SENDING
+            || self.read_buffer.len() - self.filled < PREFIX_BYTES_MAX + READ_BYTES
+    }
+
+    /// Drops what was read of connections that are being closed since.
+    pub(crate) fn forget_closing_arrivals(&mut self) {
+        let connections = &self.connections;
+        self.arrivals.retain(|arrival| {
+            connections.get(arrival.key).is_some_and(|connection| connection.flow == Flow::Open)
+        });
+        if self.arrivals.is_empty() {
+            self.filled = 0;
+        }
     }
 
     /// Sends what was written since the last time.
@@ -356,25 +387,19 @@ const READABLE_AND_WRITABLE: Interest = Interest::READABLE.add(Interest::WRITABL
 
 /// Input.
 impl<S: Service> Network<S> {
-    /// Reads a connection once, for [`Network::show_arrivals`] to show. One whose input does not go
-    /// into the worker's buffer, or that needs no read, is served at once.
-    fn read_ahead(&mut self, service: &mut S, key: Key) {
+    /// Reads a connection once, for the service to be shown.
+    fn read_ahead(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.has_work() || self.draining {
+            return;
+        }
+        if connection.again || connection.output.len() > self.high_water_bytes {
+            return self.enqueue_if_ready(key);
+        }
         let prefix = connection.kept.len();
-        if !connection.has_work()
-            || connection.again
-            || self.draining
-            || prefix > PREFIX_BYTES_MAX
-            || connection.output.len() > self.high_water_bytes
-        {
-            return self.serve(service, key);
+        if prefix > PREFIX_BYTES_MAX {
+            return self.read_on(key);
         }
-        if self.arrivals.len() == SERVED_BEFORE_SENDING
-            || self.read_buffer.len() - self.filled < prefix + READ_BYTES
-        {
-            self.show_and_send(service);
-        }
-        let Some(connection) = self.connections.get_mut(key) else { return };
         let begin = self.filled;
         let buffer = &mut self.read_buffer[begin..][..prefix + READ_BYTES];
         buffer[..prefix].copy_from_slice(connection.kept.as_slice());
@@ -386,6 +411,20 @@ impl<S: Service> Network<S> {
         let end = begin + prefix + count;
         self.filled = end.next_multiple_of(ALIGN_BYTES).min(self.read_buffer.len());
         self.arrivals.push(Arrival { key, begin, prefix, end, progress: NOTHING_CONSUMED });
+    }
+
+    /// Reads a connection once behind the much that it keeps, to be shown within this tick, after letters.
+    fn read_on(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let buffer = connection.kept.for_appending();
+        let asked = buffer.capacity() - buffer.len();
+        let got = socket::receive_into_spare(&connection.socket, buffer);
+        if self.note_read(key, got, asked).is_some()
+            && let Some(connection) = self.connections.get_mut(key)
+        {
+            connection.again = true;
+            self.resumed.push(key);
+        }
     }
 
     /// Shows the service what was read ahead, and does what it says.
@@ -445,25 +484,18 @@ impl<S: Service> Network<S> {
         None
     }
 
-    /// One read at most, one `receive`; what it wrote is listed to be sent.
+    /// One `receive` with what is kept; what it wrote is listed to be sent.
     fn serve(&mut self, service: &mut S, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if !connection.has_work() {
+        if !connection.has_work() || !connection.again {
             return;
         }
         if connection.output.len() > self.high_water_bytes {
             connection.congested = true;
             return;
         }
-        let progress = if connection.again {
-            connection.again = false;
-            self.show_kept(service, key)
-        } else if self.draining {
-            return;
-        } else {
-            self.read_and_show(service, key)
-        };
-        let Some(progress) = progress else { return };
+        connection.again = false;
+        let Some(progress) = self.show_kept(service, key) else { return };
         self.settle(key, progress.then);
         if self.unsent.len() >= SERVED_BEFORE_SENDING {
             self.send_listed(service);
@@ -494,51 +526,6 @@ impl<S: Service> Network<S> {
         };
         let progress = service.receive(&mut connection.session, io);
         connection.kept.consume(progress.consumed);
-        Some(progress)
-    }
-
-    /// Reads once and calls `receive` with what is kept and what came.
-    fn read_and_show(&mut self, service: &mut S, key: Key) -> Option<Progress> {
-        let id = self.id(key);
-        let connection = self.connections.get_mut(key)?;
-        let prefix = connection.kept.len();
-        let in_place = prefix <= PREFIX_BYTES_MAX;
-        let (asked, got) = if in_place {
-            debug_assert!(self.arrivals.is_empty(), "the worker's buffer is free");
-            self.read_buffer[..prefix].copy_from_slice(connection.kept.as_slice());
-            let room = &mut self.read_buffer[prefix..prefix + READ_BYTES];
-            (READ_BYTES, socket::receive(&connection.socket, room))
-        } else {
-            let buffer = connection.kept.for_appending();
-            (
-                buffer.capacity() - buffer.len(),
-                socket::receive_into_spare(&connection.socket, buffer),
-            )
-        };
-        let count = self.note_read(key, got, asked)?;
-        let connection = self.connections.get_mut(key)?;
-        lend_output(&mut self.spares, &mut connection.output);
-        let input =
-            if in_place { &self.read_buffer[..prefix + count] } else { connection.kept.as_slice() };
-        let io = Io {
-            input,
-            output: &mut connection.output,
-            id,
-            turn: &self.turn,
-            output_high_water_bytes: self.high_water_bytes,
-        };
-        let progress = service.receive(&mut connection.session, io);
-        if in_place {
-            assert!(
-                progress.consumed <= prefix + count,
-                "a service consumed more than it was shown"
-            );
-            if prefix > 0 || progress.consumed < count {
-                connection.kept.replace(&self.read_buffer[progress.consumed..prefix + count]);
-            }
-        } else {
-            connection.kept.consume(progress.consumed);
-        }
         if connection.kept.len() > self.query_buffer_limit_bytes {
             self.doom(key, CloseReason::QueryBufferLimit);
             return None;

@@ -3,9 +3,9 @@
 //! The driver calls the service, never the other way round. Within one *tick* (one pass of a
 //! worker's loop) the order is:
 //!
-//! 1. input of ready connections: [`Service::receive_all`] with up to 64 of them that were read, then
-//!    their output is sent; [`Service::receive`] for those that had more to do;
-//!    [`Service::receive_apart`] for those that asked for it, here and in 5;
+//! 1. input of ready connections: up to 64 of them are read, [`Service::mail`] with letters that are there
+//!    by then, [`Service::receive_all`], then their output is sent; [`Service::receive`] for those that had
+//!    more to do; [`Service::receive_apart`] for those that asked for it, here and in 5;
 //! 2. sleeping workers that got letters are kicked;
 //! 3. letters: new connections ([`Service::open`]) and [`Service::mail`];
 //! 4. [`Service::tick`];

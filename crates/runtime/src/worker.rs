@@ -89,9 +89,8 @@ impl<S: Service> Driver<S> {
         self.network.begin_tick(turn);
         let mut seen = self.dispatch_events(service);
         seen.completions |= std::mem::take(&mut self.completions_seen);
-        self.network.show_and_send(service);
         seen.network |= self.network.is_runnable();
-        self.network.run_queue(service);
+        self.run_queue(service);
         self.serve_apart(service);
         self.network.send_listed(service);
         self.accept();
@@ -117,8 +116,7 @@ impl<S: Service> Driver<S> {
         self.network.begin_tick(read_clocks(self.id));
         let seen = self.dispatch_events(service);
         self.completions_seen |= seen.completions;
-        self.network.show_and_send(service);
-        self.network.run_queue(service);
+        self.run_queue(service);
         self.network.send_listed(service);
         self.accept();
         self.post.kick_receivers();
@@ -190,9 +188,11 @@ impl<S: Service> Driver<S> {
         Some(deadline.saturating_duration_since(now))
     }
 
+    /// Reads connections that have input, and shows it to the service.
     fn dispatch_events(&mut self, service: &mut S) -> Seen {
         let mut seen = Seen::default();
-        for event in &self.events {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
             match event.token() {
                 WAKE => {}
                 RINGS => seen.completions = true,
@@ -203,11 +203,39 @@ impl<S: Service> Driver<S> {
                 }
                 _ => {
                     seen.network = true;
-                    self.network.event(service, event);
+                    if self.network.is_full() {
+                        self.show(service);
+                    }
+                    self.network.event(event);
                 }
             }
         }
+        self.events = events;
+        self.show(service);
         seen
+    }
+
+    /// Gives the connections that had more to do their turn: each once.
+    fn run_queue(&mut self, service: &mut S) {
+        for _ in 0..self.network.queue_len() {
+            if self.network.is_full() {
+                self.show(service);
+            }
+            self.network.run_next(service);
+        }
+        self.show(service);
+    }
+
+    /// Shows the service what was read, and sends what it answers. Letters are read before: what other
+    /// workers had sent before they answered their clients comes before the answer to whatever is asked
+    /// after that. (The kernel orders the look into the mailbox behind the read.)
+    fn show(&mut self, service: &mut S) {
+        let mailbox = &self.shared.desks[self.id.index()].mailbox;
+        if self.network.has_arrivals() && mailbox.count() > 0 {
+            self.read_letters(service);
+            self.network.forget_closing_arrivals();
+        }
+        self.network.show_and_send(service);
     }
 
     fn accept(&mut self) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
-use support::{Errand, HOSTS, Lab, Mail, Note, PATIENCE, config, start, start_with};
+use support::{Client, Errand, HOSTS, Lab, Mail, Note, PATIENCE, config, start, start_with};
 
 /// A letter that is passed on until it has travelled far enough. Between two workers with nothing
 /// else to do every hop wakes a sleeper.
@@ -61,6 +61,66 @@ fn letters_of_one_sender_arrive_in_order() {
         assert_eq!(arrivals.recv_timeout(PATIENCE).unwrap(), expected);
     }
     lab.stop();
+}
+
+/// Has a worker do `letter`, which came before `request` of a client of its own, while it was busy.
+fn meanwhile(
+    lab: &support::Running,
+    client: &mut Client,
+    request: &[u8],
+    letter: impl FnOnce(&mut Lab, &mut Connections<'_, Lab>) + Send + 'static,
+) {
+    let (busy, is_busy) = channel();
+    let (release, released) = channel::<()>();
+    let work: Errand = Box::new(move |_, _| {
+        busy.send(()).unwrap();
+        released.recv_timeout(PATIENCE).unwrap();
+    });
+    lab.runtime.post().send(WorkerId(0), Mail::Errand(work));
+    is_busy.recv_timeout(PATIENCE).unwrap();
+    lab.runtime.post().send(WorkerId(0), Mail::Errand(Box::new(letter)));
+    client.send(request);
+    release.send(()).unwrap();
+}
+
+#[test]
+fn a_letter_that_came_before_a_request_is_read_before_it() {
+    for host in HOSTS {
+        let lab = start(&config(host, 1));
+        let (mut client, id) = lab.connect();
+        // Little is kept, and then so much that it is read into a place of its own.
+        for begun in [0, 1, 40_000] {
+            client.send("PING\n".to_owned() + &" ".repeat(begun));
+            assert_eq!(client.line(), "+PONG");
+            meanwhile(&lab, &mut client, b"PING\n", move |_, connections| {
+                connections.with(id, |_, output| output.write(b"+NEWS\r\n"));
+            });
+            assert_eq!([client.line(), client.line()], ["+NEWS", "+PONG"], "{begun} bytes kept");
+        }
+        lab.stop();
+    }
+}
+
+#[test]
+fn what_was_read_of_a_connection_that_a_letter_closes_is_not_answered() {
+    for host in HOSTS {
+        for after_flush in [false, true] {
+            let lab = start(&config(host, 1));
+            let (mut client, id) = lab.connect();
+            let (mut other, _) = lab.connect();
+            other.send("PING\n");
+            assert_eq!(other.line(), "+PONG");
+            meanwhile(&lab, &mut client, b"PING\n", move |_, connections| {
+                connections.with(id, |_, output| output.write(b"+BYE\r\n"));
+                assert!(connections.close(id, after_flush));
+            });
+            let expected: &[u8] = if after_flush { b"+BYE\r\n" } else { b"" };
+            assert_eq!(client.rest(), expected);
+            assert_eq!(lab.close_reason(id), CloseReason::Requested);
+            assert_eq!(other.ask("PING"), "+PONG");
+            lab.stop();
+        }
+    }
 }
 
 /// Ticks of worker 0 while it sleeps on a timer of its own.
