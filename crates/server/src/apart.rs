@@ -76,7 +76,9 @@ impl ServedApart {
         match mail {
             Mail::Question { .. } => true,
             Mail::Published(_) | Mail::Invalidate(_) | Mail::Monitored(_) => self.listens,
-            Mail::Redirected { to: id, .. } | Mail::SetIdleExempt { id, .. } => *id == self.id,
+            Mail::Redirected { to: id, .. }
+            | Mail::RedirectionBroken(id)
+            | Mail::SetIdleExempt { id, .. } => *id == self.id,
             Mail::Shard(_)
             | Mail::Served(_)
             | Mail::Retry(_)

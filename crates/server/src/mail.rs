@@ -31,7 +31,9 @@ pub enum Mail {
     /// Keys that the receiver's clients are to forget.
     Invalidate(Invalidation),
     /// The same for a client that is told instead of another one.
-    Redirected { to: ConnectionId, what: Invalidated },
+    Redirected { to: ConnectionId, instead_of: ConnectionId, what: Invalidated },
+    /// A client is told that the one is gone that was told instead of it.
+    RedirectionBroken(ConnectionId),
     /// One of the receiver's clients became a subscriber, who may be idle, or is none any more.
     SetIdleExempt { id: ConnectionId, exempt: bool },
     /// To itself: what came before has been read, and the client may go on.

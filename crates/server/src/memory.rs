@@ -27,7 +27,7 @@ use crate::worker::Core;
 use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, MemoryLimit, ShardView};
 use darter_shard::{EvictionPolicy, Shard};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// What of the limit is set aside for whom.
 #[derive(Debug)]
@@ -38,8 +38,17 @@ pub struct Allotments {
     buffers: AtomicI64,
     /// By shard: whether it had keys that may be evicted when somebody last looked.
     evictable: Box<[AtomicBool]>,
-    /// Whether a command has gone far beyond the limit, and nobody has seen to it yet.
-    is_exceeded: AtomicBool,
+    excesses: Excesses,
+}
+
+/// Commands that have gone far beyond the limit: on cache lines of their own, which are looked at before every reply.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Excesses {
+    /// How many there were.
+    noted: AtomicU64,
+    /// How many of these all shards have made room for.
+    met: AtomicU64,
 }
 
 /// The most slack a shard takes: enough that growing costs an atomic operation per some hundred keys.
@@ -61,7 +70,7 @@ impl Allotments {
             allotted: AtomicI64::new(0),
             buffers: AtomicI64::new(0),
             evictable: (0..shards).map(|_| AtomicBool::new(false)).collect(),
-            is_exceeded: AtomicBool::new(false),
+            excesses: Excesses::default(),
         }
     }
 
@@ -104,22 +113,29 @@ impl Shared {
     }
 
     /// The same after a command. One that took very much (`SETBIT` far out, say) may have left no key to evict where
-    /// it did: then room is made in all shards, and not with the next background work, but before most clients can ask
-    /// for anything else.
+    /// it did: then room is made in all shards, before its client is answered ([`Shared::excess`]).
     pub fn settle_after(&self, limit: &MemoryLimit, shard: &mut Shard) {
         self.settle(limit, shard);
         let missing = live_bytes(shard) - shard.allotted_bytes;
         if missing > EXCESS_BYTES_MAX && limit.policy.is_some() {
             self.allotments.take(shard, missing);
-            self.allotments.is_exceeded.store(true, Ordering::Relaxed);
+            self.allotments.excesses.noted.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether a command has gone far beyond the limit; who asks sees to it.
+    /// A command that has gone far beyond the limit and that room has not been made for yet, to be given to
+    /// [`Shared::note_excess_met`] once it has. Several workers may see to the same one: each does before it
+    /// answers, and hears of what the others evicted before it is asked the next time.
     #[inline]
-    pub fn takes_notice_of_excess(&self) -> bool {
-        let is_exceeded = &self.allotments.is_exceeded;
-        is_exceeded.load(Ordering::Relaxed) && is_exceeded.swap(false, Ordering::Relaxed)
+    pub fn excess(&self) -> Option<u64> {
+        let Excesses { noted, met } = &self.allotments.excesses;
+        let seen = noted.load(Ordering::Relaxed);
+        (seen != met.load(Ordering::Relaxed)).then_some(seen)
+    }
+
+    /// All shards have made room for what [`Shared::excess`] said.
+    pub fn note_excess_met(&self, excess: u64) {
+        self.allotments.excesses.met.fetch_max(excess, Ordering::Relaxed);
     }
 
     /// What a shard takes beyond its need: a part of what is free, so that nothing lies idle near the limit.

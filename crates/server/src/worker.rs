@@ -19,6 +19,7 @@ use crate::session::{Session, is_local};
 use crate::shared::Shared;
 use crate::statistics::WorkerStatistics;
 use crate::survey::Said;
+use crate::tracking::break_redirection;
 use crate::transaction::WatchedKey;
 use crate::watch::hot_keys::Collection;
 use crate::watch::{Cost, Thresholds};
@@ -355,7 +356,10 @@ impl Service for Worker {
 
     fn mail(&mut self, mail: Mail, connections: &mut Connections<'_, Self>) {
         match mail {
-            Mail::Shard(letter) => self.letter(letter, connections),
+            Mail::Shard(letter) => {
+                self.letter(letter, connections);
+                self.see_to_excess(connections.turn());
+            }
             Mail::Question { from, question } => {
                 let (to, mail) = match question.answer(from, &self.core, connections) {
                     Said::Now(answer) => (from.worker, Mail::Answer { to: from, answer }),
@@ -370,8 +374,12 @@ impl Service for Worker {
             Mail::Invalidate(invalidation) => {
                 self.core.deliver_invalidation(&invalidation, connections);
             }
-            Mail::Redirected { to, what } => {
-                self.core.deliver_redirected(to, &what, connections);
+            Mail::Redirected { to, instead_of, what } => {
+                self.core.deliver_redirected(to, instead_of, &what, connections);
+            }
+            Mail::RedirectionBroken(client) => {
+                connections
+                    .with(client, |session, output| break_redirection(session, &mut output.0));
             }
             Mail::SetIdleExempt { id, exempt } => connections.set_idle_exempt(id, exempt),
             Mail::StandStill(until) => self.core.stands_until.set(Some(until)),
@@ -443,9 +451,7 @@ impl Service for Worker {
         self.core.give_watches_back(turn.now);
         let wait_ends = self.core.end_overdue_waits(turn.now, connections);
         let put_off_until = self.core.resume_put_off(&turn);
-        if self.core.shared.takes_notice_of_excess() {
-            self.make_room_everywhere(&turn);
-        }
+        self.see_to_excess(&turn);
         let defrag_due = self.tend_residence(&turn);
         let mut due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant >= due {

@@ -26,11 +26,20 @@ pub enum Invalidated {
     All,
 }
 
+/// Which of its clients a worker is to tell.
+#[derive(Clone, Debug)]
+enum Whom {
+    /// These.
+    These(Vec<ConnectionId>),
+    /// All that are tracked but these.
+    AllBut(Arc<HashSet<ConnectionId>>),
+}
+
 /// What a worker is to tell its clients.
 #[derive(Clone, Debug)]
 pub struct Invalidation {
-    /// Whom; all that are tracked if [`Invalidated::All`].
-    to: Vec<ConnectionId>,
+    /// Whom.
+    to: Whom,
     /// What.
     what: Invalidated,
     /// Whether for having asked for all keys that begin so.
@@ -40,12 +49,12 @@ pub struct Invalidation {
 }
 
 /// Splits clients by the workers they are on.
-fn by_worker(clients: &HashSet<ConnectionId>) -> Vec<(WorkerId, Vec<ConnectionId>)> {
+fn by_worker(clients: impl Iterator<Item = ConnectionId>) -> Vec<(WorkerId, Vec<ConnectionId>)> {
     let mut split: Vec<(WorkerId, Vec<ConnectionId>)> = Vec::new();
     for client in clients {
         match split.iter_mut().find(|(worker, _)| *worker == client.worker) {
-            Some((_, clients)) => clients.push(*client),
-            None => split.push((client.worker, vec![*client])),
+            Some((_, clients)) => clients.push(client),
+            None => split.push((client.worker, vec![client])),
         }
     }
     split
@@ -92,18 +101,48 @@ impl Shared {
         is_broadcast: bool,
         by: Option<ConnectionId>,
     ) {
-        for (worker, to) in by_worker(clients) {
-            let what = what.clone();
+        let clients = clients.iter().copied();
+        let own = clients.filter(|client| !self.tell_instead(*client, what, is_broadcast, by));
+        for (worker, to) in by_worker(own) {
+            let (to, what) = (Whom::These(to), what.clone());
             self.send(worker, Mail::Invalidate(Invalidation { to, what, is_broadcast, by }));
         }
+    }
+
+    /// Tells the one that is told instead of a tracked client, at once and not by way of that client's worker: who is
+    /// told for several hears of changes in their order. False if the client is to be told itself, maybe that the other
+    /// one is gone.
+    fn tell_instead(
+        &self,
+        client: ConnectionId,
+        what: &Invalidated,
+        is_broadcast: bool,
+        by: Option<ConnectionId>,
+    ) -> bool {
+        let Some(redirection) = self.tracking.redirection(client) else { return false };
+        if matches!(what, Invalidated::Keys(_))
+            && (is_broadcast != redirection.is_broadcast
+                || (redirection.no_loop && by == Some(client)))
+        {
+            return true;
+        }
+        let Some(to) = self.connection_of(redirection.to) else { return false };
+        let redirected = Mail::Redirected { to, instead_of: client, what: what.clone() };
+        self.send(to.worker, redirected);
+        true
     }
 
     /// Tells all tracked clients that every key is gone.
     pub fn invalidate_all(&self, by: Option<ConnectionId>) {
         self.tracking.clear();
+        let redirected = self.tracking.redirected().into_iter();
+        let told = redirected
+            .filter(|client| self.tell_instead(*client, &Invalidated::All, false, by))
+            .collect::<HashSet<_>>();
+        let told = Arc::new(told);
         for worker in (0..self.router().worker_count()).map(WorkerId) {
-            let (what, is_broadcast) = (Invalidated::All, false);
-            let invalidation = Invalidation { to: Vec::new(), what, is_broadcast, by };
+            let (to, what) = (Whom::AllBut(Arc::clone(&told)), Invalidated::All);
+            let invalidation = Invalidation { to, what, is_broadcast: false, by };
             self.send(worker, Mail::Invalidate(invalidation));
         }
     }
@@ -157,6 +196,7 @@ impl Core {
             tracking.prefixes = prefixes.into();
         }
         session.remember = tracking.remember();
+        self.shared.tracking.redirect(id, tracking.redirection());
         session.facts.tracking = Some(Box::new(tracking));
     }
 
@@ -166,6 +206,7 @@ impl Core {
         session.remember = Remember::Never;
         self.trackers.borrow_mut().remove(&id);
         self.shared.tracking.remove_prefixes(&tracking.prefixes, id);
+        self.shared.tracking.redirect(id, None);
         self.shared.tracking.remove_client();
         self.shared.forget_tracked_leftovers();
     }
@@ -176,20 +217,22 @@ impl Core {
         invalidation: &Invalidation,
         connections: &mut Connections<'_, Worker>,
     ) {
-        let all: Vec<ConnectionId> = match invalidation.what {
-            Invalidated::All => self.trackers.borrow().iter().copied().collect(),
-            Invalidated::Keys(_) => Vec::new(),
+        let all: Vec<ConnectionId>;
+        let to = match &invalidation.to {
+            Whom::These(these) => these,
+            Whom::AllBut(told) => {
+                let trackers = self.trackers.borrow();
+                all = trackers.iter().copied().filter(|id| !told.contains(id)).collect();
+                &all
+            }
         };
-        for id in all.iter().chain(&invalidation.to) {
+        for id in to {
             let redirect = connections
                 .with(*id, |session, output| self.tell_tracked(session, output, *id, invalidation));
+            // It has asked for that since the letter was written.
             if let Some(Some(redirect)) = redirect {
-                let what = invalidation.what.clone();
-                if redirect.worker == self.worker {
-                    self.deliver_redirected(redirect, &what, connections);
-                } else {
-                    self.post.send(redirect.worker, Mail::Redirected { to: redirect, what });
-                }
+                let (to, instead_of, what) = (redirect, *id, invalidation.what.clone());
+                self.post.send(to.worker, Mail::Redirected { to, instead_of, what });
             }
         }
     }
@@ -231,7 +274,7 @@ impl Core {
                 }
                 // It is soon known which of its commands changed that: the one that waits, or one before.
                 Answered::Maybe => {
-                    let again = Invalidation { to: vec![id], ..invalidation.clone() };
+                    let again = Invalidation { to: Whom::These(vec![id]), ..invalidation.clone() };
                     self.post.send(self.worker, Mail::Invalidate(again));
                 }
                 Answered::No if protocol == Protocol::Resp3 => {
@@ -243,13 +286,7 @@ impl Core {
         }
         let instead = self.shared.connection_of(tracking.redirect);
         if instead.is_none() {
-            tracking.is_broken = true;
-            if protocol == Protocol::Resp3 {
-                let mut reply = ReplyWriter::new(&mut output.0, protocol);
-                reply.push(2);
-                reply.bulk(b"tracking-redir-broken");
-                reply.integer(i64::try_from(tracking.redirect).unwrap_or(i64::MAX));
-            }
+            break_redirection(session, &mut output.0);
         }
         instead
     }
@@ -263,18 +300,38 @@ impl Core {
         }
     }
 
-    /// Tells a client of keys that another one has read.
+    /// Tells a client of keys that another one has read; or that one, if it is gone or about to be.
     pub fn deliver_redirected(
         &self,
         to: ConnectionId,
+        instead_of: ConnectionId,
         what: &Invalidated,
         connections: &mut Connections<'_, Worker>,
     ) {
-        connections.with(to, |session, output| {
+        let told = connections.with(to, |session, output| {
             if session.protocol == Protocol::Resp3 || session.subscribes {
                 write(what, &mut output.0, session.protocol);
             }
         });
+        if told.is_none() {
+            self.post.send(instead_of.worker, Mail::RedirectionBroken(instead_of));
+        }
+    }
+}
+
+/// Notes that the client is gone that was told instead of this one, and tells it so.
+pub fn break_redirection(session: &mut Session, output: &mut Output) {
+    let protocol = session.protocol;
+    let Some(tracking) = session.facts.tracking.as_mut() else { return };
+    if tracking.redirect == 0 {
+        return;
+    }
+    tracking.is_broken = true;
+    if protocol == Protocol::Resp3 {
+        let mut reply = ReplyWriter::new(output, protocol);
+        reply.push(2);
+        reply.bulk(b"tracking-redir-broken");
+        reply.integer(i64::try_from(tracking.redirect).unwrap_or(i64::MAX));
     }
 }
 

@@ -12,6 +12,6 @@ pub mod delivery;
 pub mod state;
 pub mod table;
 
-pub use delivery::{Invalidated, Invalidation};
+pub use delivery::{Invalidated, Invalidation, break_redirection};
 pub use state::{Remember, Tracking};
 pub use table::TrackingTable;

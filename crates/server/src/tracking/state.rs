@@ -1,5 +1,6 @@
 //! How one client is tracked.
 
+use super::table::Redirection;
 use std::sync::Arc;
 
 /// Whether the keys of the next command are remembered.
@@ -67,6 +68,15 @@ impl Tracking {
     /// Bytes of memory. Prefixes themselves belong to all who asked for them. O(1).
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + size_of_val(&*self.prefixes)
+    }
+
+    /// Who is told instead.
+    pub fn redirection(&self) -> Option<Redirection> {
+        (self.redirect != 0).then_some(Redirection {
+            to: self.redirect,
+            is_broadcast: self.mode == Mode::Broadcast,
+            no_loop: self.no_loop,
+        })
     }
 
     /// What is remembered unless the client says more.

@@ -26,6 +26,20 @@ pub struct TrackingTable {
     prefix_count: AtomicUsize,
     /// Tracked clients.
     clients: AtomicUsize,
+    /// Those that have another one told.
+    redirections: RwLock<HashMap<ConnectionId, Redirection>>,
+    redirection_count: AtomicUsize,
+}
+
+/// Who is told instead of a tracked client, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirection {
+    /// The id of the client that is told.
+    pub to: u64,
+    /// Whether of all keys that begin in some way, not of those that were read.
+    pub is_broadcast: bool,
+    /// Whether not of what the tracked client changed itself.
+    pub no_loop: bool,
 }
 
 /// Beginnings of keys, and who is told of those.
@@ -87,6 +101,8 @@ impl TrackingTable {
             prefixes: RwLock::default(),
             prefix_count: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
+            redirections: RwLock::default(),
+            redirection_count: AtomicUsize::new(0),
         }
     }
 
@@ -104,6 +120,32 @@ impl TrackingTable {
     /// One less is. What it has read is forgotten when it changes.
     pub fn remove_client(&self) {
         self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Who is told instead of a client from now on.
+    pub fn redirect(&self, client: ConnectionId, redirection: Option<Redirection>) {
+        let mut redirections = self.redirections.write().expect("counting cannot panic");
+        match redirection {
+            Some(redirection) => redirections.insert(client, redirection),
+            None => redirections.remove(&client),
+        };
+        self.redirection_count.store(redirections.len(), Ordering::Relaxed);
+    }
+
+    /// Who is told instead of a client.
+    pub fn redirection(&self, client: ConnectionId) -> Option<Redirection> {
+        if self.redirection_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.redirections.read().expect("counting cannot panic").get(&client).copied()
+    }
+
+    /// All clients that have another one told.
+    pub fn redirected(&self) -> Vec<ConnectionId> {
+        if self.redirection_count.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        self.redirections.read().expect("counting cannot panic").keys().copied().collect()
     }
 
     /// How many clients are tracked.

@@ -30,6 +30,7 @@ impl Worker {
         } else {
             self.run_commands(session, &mut io, consumed, turns)
         };
+        self.see_to_excess(io.turn);
         let statistics = self.core.statistics();
         statistics.reads.add(1);
         statistics.input_bytes.add(progress.consumed as u64);

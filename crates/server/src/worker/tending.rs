@@ -85,9 +85,18 @@ impl Worker {
         more
     }
 
-    /// Evicts some keys of every shard that is not out, because a command has taken much more than there was.
+    /// Makes room everywhere if a command has taken much more than there was. Called before that is answered.
+    #[inline]
+    pub(super) fn see_to_excess(&self, turn: &Turn) {
+        if let Some(excess) = self.core.shared.excess() {
+            self.make_room_everywhere(turn);
+            self.core.shared.note_excess_met(excess);
+        }
+    }
+
+    /// Evicts some keys of every shard that is not out.
     #[cold]
-    pub(super) fn make_room_everywhere(&mut self, turn: &Turn) {
+    fn make_room_everywhere(&self, turn: &Turn) {
         let shared = self.core.shared;
         let limits = self.core.limits.get();
         for id in shared.router().shards() {
