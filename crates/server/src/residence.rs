@@ -35,7 +35,7 @@ pub const MEASURING_INTERVAL: Duration = Duration::from_millis(10);
 pub const MEASURING_INPUT_BYTES: u64 = 1 << 20;
 
 /// What may be resident beside base, limit and a twentieth of the limit before the limit is lowered.
-const MARGIN_BYTES: i64 = 12 << 20;
+const MARGIN_BYTES: i64 = 8 << 20;
 
 /// The most that is taken for the base: code, stacks and what else there is besides data, which is what is resident
 /// beyond what is used when defragmentation is switched on.

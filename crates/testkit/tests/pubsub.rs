@@ -13,7 +13,9 @@ const MESSAGES: usize = 2000;
 
 fn specs() -> impl Iterator<Item = ServerSpec> {
     let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
-    [SERVER_MODES[0], SERVER_MODES[6]].into_iter().map(move |mode| mode.spec(&program))
+    [SERVER_MODES[0], SERVER_MODES[6], SERVER_MODES[7]]
+        .into_iter()
+        .map(move |mode| mode.spec(&program))
 }
 
 fn start(spec: &ServerSpec) -> Server {
@@ -205,5 +207,90 @@ fn very_many_channels_are_listed_like_few() {
         let replies = replies.elements().unwrap();
         assert_eq!(listed(&replies[1]), all);
         assert_eq!(replies[2], Value::Bulk(b"behind".to_vec()));
+    }
+}
+
+/// What a client hears when it sends PING, up to the answer.
+fn heard_by_ping(client: &mut Client) -> Vec<Value> {
+    client.send(&["PING"]).unwrap();
+    let mut heard = Vec::new();
+    loop {
+        let reply = client.read_reply().unwrap();
+        if reply.value.text() == Some(b"PONG") {
+            return heard;
+        }
+        heard.push(reply.value);
+    }
+}
+
+#[test]
+fn what_an_answer_was_given_after_is_heard_before_the_next_one() {
+    const ROUNDS: usize = 300;
+    for spec in specs() {
+        let server = start(&spec);
+        // Each is on a worker of its own, as far as there are enough.
+        let connect = |protocol: &str| {
+            let mut client = server.connect().unwrap();
+            client.call(&["HELLO", protocol]).unwrap();
+            client
+        };
+        let mut subscriber = connect("3");
+        let mut publisher = connect("2");
+        let mut reader = connect("3");
+        let mut writer = connect("2");
+        subscriber.call(&["SUBSCRIBE", "news"]).unwrap();
+        reader.call(&["CLIENT", "TRACKING", "ON"]).unwrap();
+        for round in 0..ROUNDS {
+            let number = round.to_string();
+            publisher.call(&["PUBLISH", "news", &number]).unwrap();
+            let heard = heard_by_ping(&mut subscriber);
+            assert_eq!(heard.len(), 1, "round {round}: {heard:?}");
+            let key = format!("key:{round}");
+            reader.call(&["GET", &key]).unwrap();
+            writer.call(&["SET", &key, &number]).unwrap();
+            let heard = heard_by_ping(&mut reader);
+            assert_eq!(heard.len(), 1, "round {round}: {heard:?}");
+        }
+    }
+}
+
+#[test]
+fn who_is_told_for_several_clients_hears_of_changes_in_their_order() {
+    const ROUNDS: usize = 300;
+    for spec in specs() {
+        let server = start(&spec);
+        let mut target = server.connect().unwrap();
+        target.call(&["HELLO", "3"]).unwrap();
+        let id = target.call(&["CLIENT", "ID"]).unwrap();
+        let Value::Integer(id) = id else { panic!("{id:?}") };
+        let mut readers: Vec<Client> = (0..4)
+            .map(|_| {
+                let mut client = server.connect().unwrap();
+                let id = id.to_string();
+                client.call(&["CLIENT", "TRACKING", "ON", "REDIRECT", &id]).unwrap();
+                client
+            })
+            .collect();
+        let mut writer = server.connect().unwrap();
+        for round in 0..ROUNDS {
+            for (index, reader) in readers.iter_mut().enumerate() {
+                reader.call(&["GET", &format!("{index}:{round}")]).unwrap();
+            }
+            for index in 0..readers.len() {
+                writer.call(&["SET", &format!("{index}:{round}"), "x"]).unwrap();
+            }
+            let heard = heard_by_ping(&mut target);
+            let keys =
+                heard.iter().map(|push| push.elements().unwrap()[1].elements().unwrap()[0].text());
+            let expected = (0..readers.len()).map(|index| format!("{index}:{round}"));
+            assert!(
+                keys.eq(expected
+                    .map(String::into_bytes)
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .map(|key| Some(&**key))),
+                "round {round}: {heard:?}"
+            );
+        }
     }
 }

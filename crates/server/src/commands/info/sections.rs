@@ -372,9 +372,7 @@ static CPU: &[Field] = &[
     // What the main thread does in Redis the workers do here.
     field("used_cpu_sys_main_thread", |info| Micros(info.workers_cpu.system)),
     field("used_cpu_user_main_thread", |info| Micros(info.workers_cpu.user)),
-    field("used_active_time_main_thread", |info| {
-        Micros(info.workers_cpu.system + info.workers_cpu.user)
-    }),
+    field("used_active_time_main_thread", |info| Micros(info.totals.tick_nanos / 1000)),
 ];
 
 static DEBUG: &[Field] = &[
