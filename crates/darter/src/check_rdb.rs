@@ -99,9 +99,10 @@ fn read_file(file: File, census: &mut Census) -> Result<(), Damage> {
     let mut reader = read(file, census)?;
     match reader.finish() {
         Ok(()) => tell(reader.offset(), "\\o/ RDB looks OK! \\o/"),
-        // Where a server stops reading, too; a log that begins with a snapshot is of this form.
-        Err(ReadError { offset, why: Why::Trailing, .. }) => {
-            tell(offset, "RDB looks OK, but something follows its end; it is not looked at.");
+        // A server refuses that, for it may be the commands of a log that begins with a snapshot.
+        Err(error @ ReadError { offset, why: Why::Trailing, .. }) => {
+            tell(offset, "RDB is whole up to here, but something follows its end.");
+            return Err(Damage::of(&error, None));
         }
         Err(error) => return Err(Damage::of(&error, None)),
     }

@@ -158,10 +158,14 @@ impl Report {
     }
 }
 
-/// Whether a file is a manifest: its first line that is no comment is one of a manifest. Lines of ours are comments, too.
+/// Whether a file is a manifest: by its name, whatever is left of it; else if its first line that is no comment is one of a
+/// manifest. Lines of ours are comments, too.
 fn is_manifest(path: &Path) -> io::Result<bool> {
     /// Longer than any comment of a manifest.
     const LINE_BYTES_MAX: u64 = 4096;
+    if path.extension().is_some_and(|extension| extension == "manifest") {
+        return Ok(true);
+    }
     let mut reader = BufReader::new(File::open(path)?);
     let mut line = Vec::new();
     loop {

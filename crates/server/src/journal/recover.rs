@@ -65,7 +65,7 @@ fn begin_with_file(shared: &'static Shared, view: &mut ShardView<'_>) -> Result<
     if !shared.config.current().data_file().exists() {
         return Ok(());
     }
-    let loaded = snapshot::load(shared, view, Present::Refused, wall_clock());
+    let loaded = snapshot::load_at_start(shared, view);
     let loaded = loaded.map_err(|error| RecoveryError::Io(io::Error::other(error)))?;
     tracing::warn!(
         "There is no append only file yet; it begins with the {} keys of the RDB file",

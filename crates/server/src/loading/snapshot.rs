@@ -92,6 +92,24 @@ pub fn load(
     Ok(loaded)
 }
 
+/// What to do about a file that a server cannot start with.
+const ADVICE: &str = "Nothing was changed. `darter check-rdb` shows what in the file can be read; restore it from a copy, or move \
+                      it away to start without its data.";
+
+/// The same for a server that starts, which says what to do if it fails.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_at_start(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+) -> Result<Loaded, LoadError> {
+    load(shared, view, Present::Refused, wall_clock()).map_err(|LoadError { path, why }| {
+        let why = format!("{why}. {ADVICE}");
+        LoadError { path, why }
+    })
+}
+
 /// Loads RDB data, which may be followed by something else; how many bytes they are. What was put off has been done
 /// when this returns.
 ///
@@ -172,9 +190,10 @@ impl Reading<'_> {
                 self.noted_bytes = begins_at;
                 self.crew.note(begins_at)?;
             }
+            let placed = |reason: String| format!("{reason} (at byte {begins_at})");
             match reader.next_record().map_err(|error| error.to_string())? {
-                Record::Database(index) => self.db = self.database(index)?,
-                Record::Function(code) => self.library(&code)?,
+                Record::Database(index) => self.db = self.database(index).map_err(placed)?,
+                Record::Function(code) => self.library(&code).map_err(placed)?,
                 Record::Entry(entry) => {
                     let shared = self.crew.shared();
                     self.delay.pass(1, || {

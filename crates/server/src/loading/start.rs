@@ -1,6 +1,6 @@
 //! Loading what there was when the server ended the last time.
 
-use super::snapshot::{self, Present};
+use super::snapshot;
 use crate::job::Job;
 use crate::journal;
 use crate::mail::Mail;
@@ -8,7 +8,6 @@ use crate::saving::leftovers;
 use crate::shared::Shared;
 use darter_base::WorkerId;
 use darter_command_table::ShardView;
-use darter_runtime::wall_clock;
 use darter_shard::Shard;
 use darter_txn::{Carrier, Held, Letter, View};
 use std::error::Error;
@@ -65,7 +64,7 @@ fn load(
         journal::recover(shared, view)?;
         "append only file"
     } else if shared.config.current().data_file().try_exists()? {
-        snapshot::load(shared, view, Present::Refused, wall_clock())?;
+        snapshot::load_at_start(shared, view)?;
         "disk"
     } else {
         return Ok(());
