@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use darter_testkit::durable::{call, darter_in, eventually, info, kill, ok};
 use darter_testkit::mode::SERVER_MODES;
@@ -174,4 +175,39 @@ fn nothing_is_lost_on_a_full_disk_and_all_is_well_when_there_is_room() {
             }
         }
     }
+}
+
+/// How long a save takes to fail: longer than what counts as failing at once.
+const SLOW: Duration = Duration::from_millis(1300);
+
+/// A save that failed after a while is tried again when there is room, not only when its time has come.
+#[test]
+fn a_save_that_took_long_to_fail_is_tried_again_when_there_is_room() {
+    let disk = SmallDisk::new();
+    let arguments = ["--save", "1 1", "--rdbcompression", "no"];
+    let spec = disk.hold(&darter_in(SERVER_MODES[0], disk.inside.path(), &arguments));
+    let server = Server::start(&spec).unwrap();
+    let mut client = server.connect().unwrap();
+    let is_refused = |client: &mut Client| matches!(call(client, "PING"), Value::Error(text) if text.starts_with(b"MISCONF"));
+    let value = "x".repeat(10_000);
+    for key in 0..50 {
+        assert_eq!(client.call(&["SET", &key.to_string(), &value]).unwrap(), ok());
+    }
+    // A busy machine may be slow in one round, not in all.
+    let heals_at_once = (0..5).any(|_| {
+        disk.fill_up();
+        // What there is room for is a dozen of them.
+        let micros = SLOW.as_micros() / 10;
+        assert_eq!(call(&mut client, &format!("CONFIG SET rdb-key-save-delay {micros}")), ok());
+        assert!(matches!(call(&mut client, "INCR count"), Value::Integer(_)));
+        assert!(eventually(|| is_refused(&mut client)));
+        let seconds = info(&mut client, "persistence", "rdb_last_bgsave_time_sec");
+        assert_ne!(seconds, "0", "it fails slowly");
+        assert_eq!(call(&mut client, "CONFIG SET rdb-key-save-delay 0"), ok());
+        disk.make_room();
+        let since = Instant::now();
+        assert!(eventually(|| !is_refused(&mut client)));
+        since.elapsed() < Duration::from_secs(1)
+    });
+    assert!(heals_at_once);
 }

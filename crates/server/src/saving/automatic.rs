@@ -1,7 +1,7 @@
 //! Saves that nobody waits for: those of save points, those that were scheduled, and the last one.
 
 use super::schedule::minute_of;
-use super::{Purpose, Saving, file, save_held};
+use super::{Purpose, Save, Saving, file, save_held};
 use crate::config::Settings;
 use crate::config::settings::ShutdownRequest;
 use crate::job::Job;
@@ -15,15 +15,23 @@ use darter_shard::Shard;
 use darter_txn::{Carrier, Gathering, Held, Letter, Step, Ticket, View};
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// The ticket of shards that a worker wants for itself: no client has this id.
 pub const OWN_TICKET: Ticket = Ticket(0);
 
 /// After a save that failed the next one is not tried for this long, unless a client asks: one that failed at
-/// once can be tried at once, so that writes are accepted again soon after the cause has gone.
+/// once can be tried at once, so that writes are accepted again soon after the cause has gone. So can one that had no
+/// room, once there is more.
 const RETRY_MILLIS: i64 = 5000;
 const QUICK_RETRY_MILLIS: i64 = 500;
+
+/// How often the room is looked at until then.
+const LOOKS: u32 = 50;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Shards that a worker collects to begin a save.
 #[derive(Debug, Default)]
@@ -154,8 +162,8 @@ impl Saving {
         let seen = self.seen_changes.iter().map(|changes| changes.load(Ordering::Relaxed)).sum();
         let changes = self.unsaved(seen);
         let history = self.history();
-        let retry_millis =
-            if history.last_seconds == 0 { QUICK_RETRY_MILLIS } else { RETRY_MILLIS };
+        let is_soon = history.last_seconds == 0 || self.has_room.load(Ordering::Relaxed);
+        let retry_millis = if is_soon { QUICK_RETRY_MILLIS } else { RETRY_MILLIS };
         if !history.last_succeeded && now.0.saturating_sub(history.last_try.0) < retry_millis {
             return false;
         }
@@ -166,6 +174,25 @@ impl Saving {
             tracing::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
         }
         point.is_some()
+    }
+}
+
+/// Looks until the next save is tried whether there is more room in `directory` than `save` has filled, which failed for
+/// want of it. On its thread, as a file system may take its time to answer.
+pub(super) fn watch_for_room(shared: &Shared, save: &Save, directory: &Path) {
+    let filled = save.written_bytes.load(Ordering::Relaxed);
+    // What it had is free again by itself, more or less.
+    let needed = filled.saturating_add((filled / 16).max(64 << 10));
+    let begun = shared.saving.history().last_try;
+    for _ in 0..LOOKS {
+        if shared.saving.history().last_try != begun {
+            return;
+        }
+        if file::free_bytes(directory).is_ok_and(|free| free >= needed) {
+            shared.saving.has_room.store(true, Ordering::Relaxed);
+            return;
+        }
+        thread::park_timeout(LOOK_EVERY);
     }
 }
 

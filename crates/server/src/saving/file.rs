@@ -75,6 +75,10 @@ impl Target {
             format: format_of(settings, purpose),
         }
     }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
 }
 
 /// What a file consists of.
@@ -155,11 +159,13 @@ impl Writing {
                 if delay.pass(chunk.keys, go_on).is_err() {
                     break;
                 }
-                if let Ok(file) = &mut temporary
-                    && let Err(error) = file.write_entries(&chunk)
-                {
-                    temporary = Err(error);
-                    save.is_abandoned.store(true, Ordering::Relaxed);
+                if let Ok(file) = &mut temporary {
+                    let written = file.write_entries(&chunk);
+                    save.written_bytes.store(file.seal.bytes, Ordering::Relaxed);
+                    if let Err(error) = written {
+                        temporary = Err(error);
+                        save.is_abandoned.store(true, Ordering::Relaxed);
+                    }
                 }
             }
             let writes_long = order.writes_long.map_or(NO_SHARD, |shard| shard.0.into());
@@ -334,6 +340,12 @@ pub(super) fn try_target(settings: &Settings) -> io::Result<()> {
     let path = temporary_path(&settings.directory);
     File::create(&path)?;
     fs::remove_file(&path)
+}
+
+/// What this process may still write to the file system that `directory` is on.
+pub(super) fn free_bytes(directory: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(directory)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// A name that was changed stays changed only once the directory is on the disk.

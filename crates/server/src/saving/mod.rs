@@ -68,6 +68,8 @@ pub struct Saving {
     is_scheduled: AtomicBool,
     /// Whether the last try of a background save failed.
     has_failed: AtomicBool,
+    /// Whether there has come to be room for what that lacked.
+    has_room: AtomicBool,
     /// What happens at the end of the process.
     pub last_save: LastSave,
 }
@@ -121,6 +123,8 @@ pub struct Save {
     /// Keys at the instant, and of those how many have been written.
     keys: u64,
     keys_done: AtomicU64,
+    /// Bytes of the file.
+    written_bytes: AtomicU64,
     /// Changes of all shards at the instant.
     changes: u64,
     /// Clients that wait for it.
@@ -159,6 +163,7 @@ impl Saving {
             seen_changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             is_scheduled: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
+            has_room: AtomicBool::new(false),
             last_save: LastSave::default(),
         }
     }
@@ -196,6 +201,7 @@ impl Saving {
             begun: shared.stopwatch.now(),
             keys: preface.keys,
             keys_done: AtomicU64::new(0),
+            written_bytes: AtomicU64::new(0),
             changes: preface.changes,
             waiting: Mutex::new(waiting.into_iter().collect()),
         });
@@ -204,6 +210,7 @@ impl Saving {
         }
         if purpose == Purpose::File {
             lock(&self.history).last_try = now;
+            self.has_room.store(false, Ordering::Relaxed);
             self.is_scheduled.store(false, Ordering::Relaxed);
         }
         self.is_under_way.store(true, Ordering::Release);
@@ -218,8 +225,13 @@ impl Saving {
         };
         let finished = Arc::clone(&save);
         let run = move || {
+            let directory = writing.target.directory().to_owned();
             let result = writing.run();
+            let is_full = result.as_ref().is_err_and(is_full);
             shared.saving.finish(shared, &finished, result);
+            if is_full && finished.is_in_background && purpose == Purpose::File {
+                automatic::watch_for_room(shared, &finished, &directory);
+            }
         };
         let spawned = std::thread::Builder::new().name("darter-save".to_owned()).spawn(run);
         if let Err(error) = spawned {
@@ -390,6 +402,11 @@ pub enum Cancelled {
     Nothing,
     Scheduled,
     UnderWay,
+}
+
+/// Whether it is for want of room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Tells those who wait for a save.
