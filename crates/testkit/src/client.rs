@@ -185,7 +185,14 @@ impl Client {
     fn receive(&mut self) -> Result<(), ClientError> {
         // A long reply is parsed again with every chunk.
         let mut chunk = vec![0; self.received.len().max(16 * 1024)];
-        match self.stream.read(&mut chunk) {
+        let read = loop {
+            match self.stream.read(&mut chunk) {
+                // A process that was stopped and goes on.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(0) => Err(ClientError::Closed { rest: std::mem::take(&mut self.received) }),
             Ok(count) => {
                 self.received.extend_from_slice(&chunk[..count]);

@@ -1,7 +1,7 @@
 //! Clients that make changes of every kind in rounds until the server is gone, and what of them is there again.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::SystemTime;
 
 use crate::durable::{call, kill};
@@ -74,10 +74,11 @@ pub fn load_until(
     let clients: Vec<Client> = rounds.iter().map(|_| connect()).collect();
     let rewriter = rewrites.then(connect);
     thread::scope(|scope| {
-        for ((writer, rounds), client) in rounds.iter_mut().enumerate().zip(clients) {
+        let start = |((writer, rounds), client)| {
             let acknowledged = &acknowledged[writer];
-            scope.spawn(move || write(client, writer, rounds, acknowledged));
-        }
+            scope.spawn(move || write(client, writer, rounds, acknowledged))
+        };
+        let writers: Vec<_> = rounds.iter_mut().enumerate().zip(clients).map(start).collect();
         if let Some(mut client) = rewriter {
             let is_over = &is_over;
             scope.spawn(move || {
@@ -88,9 +89,20 @@ pub fn load_until(
             });
         }
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        while !is_enough(&acknowledged.each_ref().map(|counts| counts.each_ref().map(count))) {}
+        let mut are_there = true;
+        while are_there
+            && !is_enough(&acknowledged.each_ref().map(|counts| counts.each_ref().map(count)))
+        {
+            are_there = !writers.iter().any(ScopedJoinHandle::is_finished);
+        }
+        // Otherwise the others would go on for ever.
         kill(server);
         is_over.store(true, Ordering::Relaxed);
+        assert!(
+            are_there,
+            "a client was left alone before the server was killed: {}",
+            server.log()
+        );
     });
 }
 

@@ -13,7 +13,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use darter_testkit::durable::{call, darter_in, eventually, info, kill, ok};
 use darter_testkit::mode::SERVER_MODES;
@@ -60,7 +60,10 @@ fn nothing_acknowledged_is_lost_with_the_power() {
 }
 
 /// Times the power goes under `everysec`, per mode: each takes some seconds.
-const SECONDS_CYCLES: usize = 4;
+const SECONDS_CYCLES: u32 = 4;
+
+/// How much later after a sync the power goes each time.
+const LATER: Duration = Duration::from_millis(240);
 
 /// What a loaded machine may add to the second that may be lost.
 const LATE_MAX: Duration = Duration::from_secs(10);
@@ -93,10 +96,15 @@ fn a_second_is_lost_with_the_power_at_most() {
                 info(client, "persistence", "aof_syncs").parse().unwrap()
             };
             let (syncs_before, mut told) = (syncs(&mut client), Vec::new());
+            let mut synced_at = None;
             load_until(&mut server, &mut rounds, cycle % 2 == 1, |counts| {
                 told.push(Told { at: SystemTime::now(), counts: *counts });
                 thread::sleep(Duration::from_millis(1));
-                syncs(&mut client) >= syncs_before + 2
+                // At another place between two syncs each time.
+                if synced_at.is_none() && syncs(&mut client) >= syncs_before + 2 {
+                    synced_at = Some(Instant::now());
+                }
+                synced_at.is_some_and(|at| at.elapsed() >= LATER * cycle)
             });
             let killed_at = SystemTime::now();
             let pid = server.pid().to_string();
