@@ -277,12 +277,12 @@ mod tests {
     #[test]
     fn the_limit_sinks_while_too_much_is_resident_and_rises_slowly() {
         let plan = Plan::new(&limit(), 10 * MB);
-        assert_eq!(plan.corrected_above, 232 * MB);
-        assert_eq!(plan.correction(0, 232 * MB, step(10, 1)), 0);
-        assert_eq!(plan.correction(0, 242 * MB, step(10, 0)), 2 * MB);
-        assert_eq!(plan.correction(0, 240 * MB, step(10, 2)), 2 * MB);
-        assert_eq!(plan.correction(0, 240 * MB, step(10, 99)), 8 * MB, "the excess at most");
-        assert_eq!(plan.correction(2 * MB, 222 * MB, step(50, 0)), MB);
+        assert_eq!(plan.corrected_above, 228 * MB);
+        assert_eq!(plan.correction(0, 228 * MB, step(10, 1)), 0);
+        assert_eq!(plan.correction(0, 238 * MB, step(10, 0)), 2 * MB);
+        assert_eq!(plan.correction(0, 236 * MB, step(10, 2)), 2 * MB);
+        assert_eq!(plan.correction(0, 236 * MB, step(10, 99)), 8 * MB, "the excess at most");
+        assert_eq!(plan.correction(2 * MB, 218 * MB, step(50, 0)), MB);
         assert_eq!(plan.correction(MB, 100 * MB, step(100, 0)), 0);
         assert_eq!(plan.correction(99 * MB, 900 * MB, step(100, 0)), 100 * MB);
     }
@@ -291,8 +291,8 @@ mod tests {
     fn effort_grows_up_to_the_margin() {
         let plan = Plan::new(&limit(), 10 * MB);
         assert_eq!(plan.effort(210 * MB), 0);
-        assert_eq!(plan.effort(221 * MB), 32);
-        assert_eq!(plan.effort(232 * MB), 60);
+        assert_eq!(plan.effort(219 * MB), 32);
+        assert_eq!(plan.effort(228 * MB), 60);
         assert_eq!(plan.effort(i64::MAX), 60);
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Sweep {
     shard: usize,
     /// Moved and kept in this round.
     round: (u64, u64),
+    /// Whether this round has left out shards that were busy.
+    is_partial: bool,
     /// What was resident when a round was not worthwhile.
     rests_at: Option<(Instant, u64)>,
 }
@@ -145,6 +147,7 @@ impl Worker {
             // Out means busy: the next one instead.
             let Some(mut held) = shared.cells.cell(id).try_take() else {
                 self.sweep.shard += 1;
+                self.sweep.is_partial = true;
                 continue;
             };
             let seed = held.shard.random();
@@ -169,11 +172,12 @@ impl Worker {
         self.core.nanos_since(begun)
     }
 
-    /// After all shards at home.
+    /// After all shards at home. What a round is worth that has left some out nobody knows.
     fn end_round(&mut self) {
         self.sweep.shard = 0;
         let (moved, kept) = std::mem::take(&mut self.sweep.round);
-        if moved < (moved + kept) / WORTHWHILE || moved + kept == 0 {
+        let is_partial = std::mem::take(&mut self.sweep.is_partial);
+        if !is_partial && (moved < (moved + kept) / WORTHWHILE || moved + kept == 0) {
             let resident = self.core.shared.residence.resident_bytes();
             self.sweep.rests_at = self.sweep.measuring_due.map(|due| (due + REST, resident));
         }
