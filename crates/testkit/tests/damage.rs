@@ -464,7 +464,10 @@ impl Subject {
                 let at = if random.bool() { content.len() } else { at };
                 let changed = [&content[..at], foreign, &content[at..]].concat();
                 let start = foreign[..foreign.len().min(8)].escape_ascii();
-                (format!("{start}... put in at {at}"), changed, Allowed::AllOrNothing)
+                // Zeroes are what a power cut leaves where something was not synced.
+                let is_hole = foreign.iter().all(|&byte| byte == 0);
+                let allowed = self.allowed(path, at, is_hole);
+                (format!("{start}... put in at {at}"), changed, allowed)
             }
         };
         let files = self.with(path, changed);
