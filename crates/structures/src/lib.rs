@@ -10,6 +10,7 @@
 //! * [`RankedMembers`]: a big sorted set: a table of members and an ordered tree with ranks over them.
 //! * [`IntegerSet`]: a small set of integers.
 //! * [`Defragmentation`]: moving all of these together, so that the allocator can give memory back.
+//! * [`move_bytes`]: moving a long buffer without copying it, and a long one of zeroes without writing it.
 //! * [`good_size`]: what an allocation really costs, for exact accounting.
 //! * [`KeyHasher`]: the seeded hash all tables of a process share.
 //!
@@ -28,6 +29,7 @@ pub mod exercise;
 pub mod hasher;
 pub mod integers;
 pub mod member;
+pub mod moving;
 pub mod packed;
 mod prefetch;
 pub mod ranked;
@@ -43,6 +45,7 @@ pub use defragmentation::Defragmentation;
 pub use hasher::KeyHasher;
 pub use integers::IntegerSet;
 pub use member::{Member, MemberRef};
+pub use moving::{move_bytes, zeroes};
 pub use packed::{ForwardList, Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place};
 pub use ranked::RankedMembers;
 pub use size::good_size;

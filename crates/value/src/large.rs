@@ -3,13 +3,16 @@
 use std::mem;
 use std::sync::Arc;
 
-use darter_structures::{Defragmentation, good_size};
+use darter_structures::{Defragmentation, good_size, move_bytes, zeroes};
 
 use crate::object::Contents;
 use crate::view::{Encoding, Type};
 
 /// Up to this length a growing buffer doubles, later it grows by an eighth.
 const DOUBLING_BYTES_MAX: usize = 1024 * 1024;
+
+/// From this length on the content moves to a larger buffer by pages.
+const MOVED_BYTES_MIN: usize = 4 * 1024 * 1024;
 
 /// Dropping more than this at once takes long enough to be noticed by others: returning a megabyte to
 /// the system takes some ten microseconds.
@@ -41,22 +44,30 @@ impl LargeString {
 
     /// Appends, amortised O(length of `tail`) unless a reply shares the buffer.
     pub fn append(&mut self, tail: &[u8]) {
-        self.make_mut(tail.len()).extend_from_slice(tail);
+        let len = self.bytes.len();
+        self.edit(len + tail.len())[len..].copy_from_slice(tail);
     }
 
-    /// The bytes for writing, first lengthened with zeroes to at least `len_min`.
+    /// The bytes for writing, first lengthened with zeroes to at least `len_min`. Amortised O(bytes more) unless a reply
+    /// shares the buffer.
     pub fn edit(&mut self, len_min: usize) -> &mut [u8] {
-        if len_min / 2 >= self.bytes.len() {
+        let (len, len_new) = (self.bytes.len(), len_min.max(self.bytes.len()));
+        let is_doubled = len_min / 2 >= len;
+        let is_moved = len_new > self.bytes.capacity() && len_new >= MOVED_BYTES_MIN;
+        if is_doubled || is_moved {
             // A buffer that is zero from the start is exact, and costs no time for the pages nobody
             // writes to.
-            let mut bytes = vec![0; len_min];
-            bytes[..self.bytes.len()].copy_from_slice(&self.bytes);
+            let spare = if is_doubled { 0 } else { spare_of(len_new) };
+            let mut bytes = zeroes(len_new + spare);
+            match Arc::get_mut(&mut self.bytes) {
+                Some(before) => move_bytes(before, &mut bytes),
+                None => bytes[..len].copy_from_slice(&self.bytes),
+            }
+            bytes.truncate(len_new);
             self.bytes = Arc::new(bytes);
         }
-        let more = len_min.saturating_sub(self.bytes.len());
-        let bytes = self.make_mut(more);
-        let len = bytes.len() + more;
-        bytes.resize(len, 0);
+        let bytes = self.make_mut(len_new - self.bytes.len());
+        bytes.resize(len_new, 0);
         bytes
     }
 
@@ -80,12 +91,15 @@ impl LargeString {
         }
         let bytes = Arc::get_mut(&mut self.bytes).expect("just found or made unshared");
         if bytes.capacity() - bytes.len() < more {
-            let len = bytes.len() + more;
-            let spare = if len <= DOUBLING_BYTES_MAX { len } else { len / 8 };
-            bytes.reserve_exact(more + spare);
+            bytes.reserve_exact(more + spare_of(bytes.len() + more));
         }
         bytes
     }
+}
+
+/// How much more than `len` a buffer gets that grows.
+const fn spare_of(len: usize) -> usize {
+    if len <= DOUBLING_BYTES_MAX { len } else { len / 8 }
 }
 
 impl Contents for LargeString {
@@ -141,6 +155,25 @@ mod tests {
         assert_eq!(&reply[..], &[b'a'; 3000][..]);
         assert_eq!(string.as_bytes().len(), 3002);
         assert_eq!(string.as_bytes()[0], b'z');
+    }
+
+    #[test]
+    fn a_long_string_keeps_its_content_as_it_grows() {
+        let mut string = LargeString::new(vec![b'a'; MOVED_BYTES_MIN]);
+        let reply = string.share();
+        for _ in 0..3 {
+            let len = string.as_bytes().len();
+            for more in [1, len / 4, len * 2] {
+                let before = string.as_bytes().len();
+                string.edit(before + more)[before + more - 1] = b'z';
+                string.append(b"aa");
+            }
+        }
+        let count = |byte| string.as_bytes().iter().filter(|one| **one == byte).count();
+        assert_eq!((count(b'a'), count(b'z')), (MOVED_BYTES_MIN + 18, 9));
+        assert_eq!(count(0) + MOVED_BYTES_MIN + 27, string.as_bytes().len());
+        assert_eq!(reply.len(), MOVED_BYTES_MIN);
+        assert!(reply.iter().all(|byte| *byte == b'a'));
     }
 
     #[test]
