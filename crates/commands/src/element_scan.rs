@@ -6,6 +6,9 @@ use darter_base::number::format_u64;
 use darter_command_table::{Call, ReplyError};
 use darter_resp::ReplyWriter;
 
+/// Elements visited by one call, however many it asks for: a count is a hint.
+const ELEMENTS_PER_CALL: usize = 20_000;
+
 /// The option that leaves out what belongs to an element, where a type has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bare {
@@ -20,6 +23,7 @@ pub(crate) enum Bare {
 /// One step of a scan of a collection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ElementScan<'a> {
+    /// How many elements to visit. 1 <= count <= [`ELEMENTS_PER_CALL`].
     pub(crate) count: usize,
     /// Whether NOSCORES or NOVALUES was given.
     pub(crate) is_bare: bool,
@@ -40,7 +44,7 @@ impl<'a> ElementScan<'a> {
             let value = call.args.get(index + 1);
             if call.is_word(index, "COUNT") && value.is_some() {
                 scan.count = match usize::try_from(call.integer(index + 1)?) {
-                    Ok(count) if count > 0 => count,
+                    Ok(count) if count > 0 => count.min(ELEMENTS_PER_CALL),
                     _ => return Err(ReplyError::Syntax),
                 };
                 index += 2;

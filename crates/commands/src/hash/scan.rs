@@ -34,9 +34,6 @@ pub(super) static HSCAN: Command = Command {
     ..Command::BASE
 };
 
-/// Fields visited by one call, however many it asks for: a count is a hint.
-const FIELDS_PER_CALL: usize = 20_000;
-
 fn hscan(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let cursor = element_scan::cursor(call)?;
     let key = call.key(1);
@@ -49,7 +46,7 @@ fn hscan(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut found = Output::new();
     let mut writer = ReplyWriter::new(&mut found, call.reply.protocol());
     let (mut count, mut text) = (0, IntegerText::new());
-    let next = hash.scan(cursor, scan.count.min(FIELDS_PER_CALL), call.now.0, |field| {
+    let next = hash.scan(cursor, scan.count, call.now.0, |field| {
         if scan.shows(bytes_of(field.name, &mut text)) {
             write_item(&mut writer, field.name);
             count += 1;

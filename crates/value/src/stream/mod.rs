@@ -310,7 +310,10 @@ impl Contents for Stream {
 
     fn is_slow_to_drop(&self) -> bool {
         const QUICK_DROP_BYTES_MAX: usize = 64 * 1024;
+        // With small limits nodes are many and small; Redis counts them, too.
+        const QUICK_DROP_NODES_MAX: usize = 64;
         self.heap_bytes() > QUICK_DROP_BYTES_MAX
+            || self.parts.log.nodes_len() > QUICK_DROP_NODES_MAX
     }
 
     fn defragment(&mut self, defragmentation: &mut Defragmentation) {
