@@ -8,16 +8,18 @@
 use crate::apart::{Meanwhile, reborrow};
 use crate::commands;
 use crate::dispatch::{Client, keeping_expired, run_command};
+use crate::late_reply::LateReply;
 use crate::observed::{Cause, Together, work_observed_for};
 use crate::request::Request;
 use crate::saving::{note_emptied, put_off};
 use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
+use crate::survey::{Asking, Question, Survey};
 use crate::worker::Core;
 use darter_command_table::{
     BeginSlices, Call, CallLimits, Entry, Flags, Handler, ReplyError, ShardView, Slice, WaitSlot,
 };
-use darter_commands::server::FLUSHALL;
+use darter_commands::server::{FLUSHALL, FLUSHDB};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
 use darter_shard::Interest;
@@ -128,6 +130,44 @@ impl<'a> Caller<'a> {
     }
 
     fn run_over_shards(
+        &self,
+        request: Request<'_>,
+        view: &mut ShardView<'_>,
+        output: &mut Output,
+    ) -> SessionResult {
+        if self.waits_until_freed(request) {
+            return self.flush_and_free(request, view, output);
+        }
+        self.run_on_the_spot(request, view, output)
+    }
+
+    /// Whether the command answers when the memory of what it flushes is free; as a part of another one it does not wait.
+    fn waits_until_freed(&self, Request { entry, args, .. }: Request<'_>) -> bool {
+        let is_flush = std::ptr::eq(entry.command, &raw const FLUSHALL)
+            || std::ptr::eq(entry.command, &raw const FLUSHDB);
+        is_flush
+            && !self.nested
+            && match args.get(1) {
+                Some(how) => how.eq_ignore_ascii_case(b"SYNC"),
+                None => !self.core.shared.config.current().lazy_user_flush,
+            }
+    }
+
+    /// Flushes, and has the memory freed in slices as ever before it answers.
+    fn flush_and_free(
+        &self,
+        request: Request<'_>,
+        view: &mut ShardView<'_>,
+        output: &mut Output,
+    ) -> SessionResult {
+        let mut reply = Output::new();
+        self.run_on_the_spot(request, view, &mut reply).inspect_err(|_| output.append(reply))?;
+        let asking = Asking { command: request.entry.id, protocol: self.session.protocol };
+        let survey = Survey::of_everybody(Question::Free, asking);
+        Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
+    }
+
+    fn run_on_the_spot(
         &self,
         request: Request<'_>,
         view: &mut ShardView<'_>,

@@ -43,6 +43,8 @@ pub enum Question {
     CatchUp { receivers: i64 },
     /// Give unused memory back to the system.
     Purge,
+    /// Free the memory of what was flushed.
+    Free,
     /// Let the client with this number go on, if it waits.
     Unblock { client_id: u64, end: End },
     /// Write the configuration into its file.
@@ -160,6 +162,7 @@ impl Question {
             Self::FollowPause
             | Self::CatchUp { .. }
             | Self::Purge
+            | Self::Free
             | Self::Unblock { .. }
             | Self::Rewrite(_)
             | Self::Listeners(_) => None,
@@ -193,6 +196,13 @@ impl Question {
         if matches!(self, Self::CatchUp { .. }) {
             // Letters are read in order: it has been delivered.
             return Said::Now(Answer::Done);
+        }
+        if matches!(self, Self::Free) {
+            return if core.has_flushed_garbage() {
+                Said::AskAgain
+            } else {
+                Said::Now(Answer::Done)
+            };
         }
         if matches!(self, Self::Purge) {
             allocator::release_unused();
@@ -344,9 +354,11 @@ fn write(
         Question::CatchUp { receivers } => reply.integer(*receivers),
         Question::Listeners(_) => {}
         Question::KillOne(_) if count == 0 => return Err(ServerError::NoSuchClient),
-        Question::KillOne(_) | Question::FollowPause | Question::Purge | Question::Rewrite(_) => {
-            reply.ok();
-        }
+        Question::KillOne(_)
+        | Question::FollowPause
+        | Question::Purge
+        | Question::Free
+        | Question::Rewrite(_) => reply.ok(),
     }
     Ok(if kills_asker { Afterwards::Closes } else { Afterwards::GoesOn })
 }

@@ -42,6 +42,7 @@ use std::time::{Duration, Instant};
 
 mod closing;
 mod defragmenting;
+mod expiring;
 mod input;
 mod letters;
 mod running;
@@ -51,6 +52,7 @@ mod windows;
 
 use closing::ClientsLooked;
 use defragmenting::Sweep;
+use expiring::Expiry;
 use letters::go_on;
 use windows::Ahead;
 
@@ -87,6 +89,8 @@ pub struct Core {
     pub output_limits: Cell<OutputLimits>,
     /// Memory that all clients may take, as of this tick; `None`: any.
     pub client_bytes_max: Cell<Option<u64>>,
+    /// How much time may be spent on deleting what has expired, in percent, as of this tick.
+    pub expire_percent: Cell<u32>,
     /// `activedefrag`, as of this tick.
     pub defrag: Cell<DefragSettings>,
     /// From which cost on a command is remembered, as of this tick.
@@ -155,6 +159,8 @@ pub struct Worker {
     /// Commands of the window to be remembered; scratch.
     notable: Vec<(usize, Cost)>,
     background_due: Option<Instant>,
+    /// Deleting what has expired, while there is more than could be done.
+    expiry: Expiry,
     /// When the connections' buffers are looked at again.
     buffers_due: Option<Instant>,
     /// Commands that this worker had run when its loop went round the last time.
@@ -188,6 +194,7 @@ impl Worker {
                 query_bytes_max: Cell::new(config.query_buffer_limit_bytes),
                 output_limits: Cell::new(config.output_limits),
                 client_bytes_max: Cell::new(config.client_bytes_max()),
+                expire_percent: Cell::new(config.expire_percent()),
                 defrag: Cell::new(config.defrag),
                 thresholds: Cell::new(Thresholds::new(&config.watch)),
                 hot_keys: RefCell::default(),
@@ -217,6 +224,7 @@ impl Worker {
             ahead: Vec::new(),
             notable: Vec::new(),
             background_due: None,
+            expiry: Expiry::default(),
             buffers_due: None,
             commands_counted: 0,
             buffers_noted: 0,
@@ -241,6 +249,7 @@ impl Core {
         {
             self.config_version.set(version);
             let settings = self.shared.config.current();
+            self.expire_percent.set(settings.expire_percent());
             self.defrag.set(settings.defrag);
             self.limits.set(self.call_limits());
             self.query_bytes_max.set(settings.query_buffer_limit_bytes);
@@ -363,7 +372,11 @@ impl Service for Worker {
             Mail::Question { from, question } => {
                 let (to, mail) = match question.answer(from, &self.core, connections) {
                     Said::Now(answer) => (from.worker, Mail::Answer { to: from, answer }),
-                    Said::AskAgain => (self.core.worker, Mail::Question { from, question }),
+                    Said::AskAgain => {
+                        // It may be waiting for what this worker does beside.
+                        self.background_due = None;
+                        (self.core.worker, Mail::Question { from, question })
+                    }
                     Said::Later => return,
                 };
                 self.core.post.send(to, mail);
@@ -453,6 +466,7 @@ impl Service for Worker {
         let put_off_until = self.core.resume_put_off(&turn);
         self.see_to_excess(&turn);
         let defrag_due = self.tend_residence(&turn);
+        self.go_on_expiring(&turn);
         let mut due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant >= due {
             let paused = self.core.shared.background_paused.load(Ordering::Relaxed);
@@ -470,7 +484,7 @@ impl Service for Worker {
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let sooner = put_off_until.into_iter().chain(defrag_due);
+        let sooner = put_off_until.into_iter().chain(defrag_due).chain(self.expiry.due());
         let mut wake = sooner.fold(due, Instant::min);
         let pause_ends = self.core.pause.get().map(|pause| pause.until);
         if let Some(until) = pause_ends.into_iter().chain(wait_ends).min() {

@@ -18,6 +18,12 @@ pub(crate) struct Garbage {
     tables: VecDeque<Drain<Block<Object>>>,
     /// Good sizes of all `objects`.
     object_bytes: usize,
+    /// Values ever kept here.
+    kept: u64,
+    /// Values freed of those. freed_ever + objects.len() = kept.
+    freed_ever: u64,
+    /// `kept` when a flushed table last left values here: these are gone when so many are freed. flushed <= kept.
+    flushed: u64,
     /// Values freed here since the last time somebody asked.
     freed: u64,
 }
@@ -31,6 +37,7 @@ impl Garbage {
         {
             self.object_bytes += bytes_of(&object);
             self.objects.push_back(object);
+            self.kept += 1;
         }
     }
 
@@ -50,6 +57,7 @@ impl Garbage {
         let mut drain = table.into_drain();
         if is_small {
             while drain.slice(|block| self.discard_block(block)) {}
+            self.flushed = self.kept;
         } else {
             self.tables.push_back(drain);
         }
@@ -72,6 +80,11 @@ impl Garbage {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.objects.is_empty() && self.tables.is_empty()
+    }
+
+    /// Whether there is something of a flushed table yet.
+    pub(crate) fn has_flushed(&self) -> bool {
+        !self.tables.is_empty() || self.freed_ever < self.flushed
     }
 
     /// Values, and databases each as one.
@@ -101,6 +114,7 @@ impl Garbage {
                 self.object_bytes -= bytes_before;
                 self.objects.pop_front();
                 self.freed += 1;
+                self.freed_ever += 1;
                 if self.objects.is_empty() {
                     self.objects = VecDeque::new();
                 }
@@ -108,7 +122,9 @@ impl Garbage {
             return true;
         }
         let Some(mut drain) = self.tables.pop_front() else { return false };
-        if drain.slice(|block| self.discard_block(block)) {
+        let has_more = drain.slice(|block| self.discard_block(block));
+        self.flushed = self.kept;
+        if has_more {
             self.tables.push_front(drain);
         } else if self.tables.is_empty() {
             self.tables = VecDeque::new();
@@ -120,6 +136,8 @@ impl Garbage {
     pub(crate) fn check_invariants(&self) {
         let object_bytes: usize = self.objects.iter().map(bytes_of).sum();
         assert_eq!(object_bytes, self.object_bytes);
+        assert_eq!(self.freed_ever + self.objects.len() as u64, self.kept);
+        assert!(self.flushed <= self.kept);
     }
 }
 

@@ -417,6 +417,11 @@ impl Shard {
         more
     }
 
+    /// Whether memory of what was flushed is still to be freed by [`collect_garbage`](Self::collect_garbage). O(1).
+    pub fn has_flushed_garbage(&self) -> bool {
+        self.common.garbage.has_flushed()
+    }
+
     /// Gives `waiter` the last place in the queue of `key`.
     pub fn wait(&mut self, db: DbIndex, key: &Key<'_>, wanted: Wanted, waiter: Arc<dyn Waiter>) {
         self.databases[db.index()].waiters.add(key, wanted, waiter);

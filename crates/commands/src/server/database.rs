@@ -38,7 +38,7 @@ pub static FLUSHALL: Command = Command {
     group: Group::Server,
     since: "1.0.0",
     summary: "Deletes every key of every database.",
-    complexity: "O(1); the memory is freed afterwards.",
+    complexity: "O(1); the memory is freed in slices afterwards, with SYNC before the reply.",
     arity: Arity::AtLeast(1),
     flags: Flags::WRITE,
     acl: Category::KEYSPACE.and(Category::DANGEROUS),
@@ -50,12 +50,12 @@ pub static FLUSHALL: Command = Command {
 };
 
 /// Empties the database.
-pub(super) static FLUSHDB: Command = Command {
+pub static FLUSHDB: Command = Command {
     name: "FLUSHDB",
     group: Group::Server,
     since: "1.0.0",
     summary: "Deletes every key of the database.",
-    complexity: "O(1); the memory is freed afterwards.",
+    complexity: "O(1); the memory is freed in slices afterwards, with SYNC before the reply.",
     arity: Arity::AtLeast(1),
     flags: Flags::WRITE,
     acl: Category::KEYSPACE.and(Category::DANGEROUS),
@@ -96,8 +96,8 @@ fn flushdb(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     flush(call, view, scope)
 }
 
-/// SYNC and ASYNC are the same here: the keys are gone when the reply is written, and no client ever
-/// waits for their memory to be freed.
+/// SYNC and ASYNC are the same here: the keys are gone. Whether the reply waits until their memory is free is decided where
+/// it is sent, and nobody else waits either way.
 fn flush(call: &mut Call<'_>, view: &mut ShardView<'_>, scope: FlushScope) -> ReplyResult {
     match call.args.len() {
         1 => {}

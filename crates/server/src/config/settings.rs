@@ -78,6 +78,10 @@ pub struct Settings {
     pub eviction: EvictionSettings,
     /// `import-mode`: nothing expires or is evicted.
     pub imports: bool,
+    /// `active-expire-effort`, 1 to 10.
+    pub expire_effort: u32,
+    /// Whether a flush does not wait until the memory is free, unless it is told to (`lazyfree-lazy-user-flush`).
+    pub lazy_user_flush: bool,
     /// `activedefrag`.
     pub defrag: DefragSettings,
     /// The log.
@@ -112,6 +116,11 @@ impl Settings {
     /// After how long a script is busy, in nanoseconds.
     pub const fn busy_script_nanos(&self) -> u64 {
         self.busy_script_millis.saturating_mul(1_000_000)
+    }
+
+    /// How much of a worker's time may be spent on deleting what has expired, in percent: as much as of Redis's one thread.
+    pub const fn expire_percent(&self) -> u32 {
+        25 + 2 * (self.expire_effort - 1)
     }
 
     /// The file of all data.
@@ -214,6 +223,8 @@ impl Default for Settings {
             maxmemory_bytes: 0,
             eviction: EvictionSettings::default(),
             imports: false,
+            expire_effort: 1,
+            lazy_user_flush: true,
             defrag: DefragSettings::default(),
             log: LogSettings::default(),
             process: ProcessSettings::default(),

@@ -1,9 +1,8 @@
 //! What a worker does beside its clients' commands: it looks after the shards it is home to.
 
-use super::Worker;
+use super::{Core, Worker};
 use crate::mail::ShardPost;
 use crate::observed::work_observed;
-use crate::watch::latency::EXPIRE_CYCLE;
 use darter_runtime::{Connections, Turn};
 use darter_txn::View;
 use std::sync::atomic::Ordering;
@@ -11,9 +10,6 @@ use std::time::Duration;
 
 /// How often the largest buffers of connections are looked for, which takes a look at each.
 const BUFFERS_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Segments of a shard's tables that one slice of the expiry hand visits.
-const EXPIRE_SEGMENTS_PER_SLICE: usize = 16;
 
 /// How often queues are looked through for those who wait no longer, if there may be any.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -114,9 +110,9 @@ impl Worker {
         let sweeps_waiters = self.sweeps_waiters(turn);
         let shared = self.core.shared;
         let limits = self.core.limits.get();
-        // A pause holds everything that changes data back, expiry too; and what is imported is kept.
+        self.expire(turn);
+        // A pause holds everything that changes data back.
         let is_paused = self.core.pause.get().is_some();
-        let expires = shared.active_expire.load(Ordering::Relaxed) && !is_paused && !limits.imports;
         let keeps_limit = limits.memory.is_set() && !is_paused;
         let mut more = false;
         // One slice of one shard: what comes of several would be a wait of their sum.
@@ -124,22 +120,6 @@ impl Worker {
         for id in shared.router().shards_at_home(self.core.worker) {
             // Out means busy, for who knows how long: it comes round again after the interval.
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
-            if expires {
-                let begun = shared.stopwatch.now();
-                let mut view = View::one(&mut held, shared.router());
-                let progress = work_observed(shared, limits.interest, &mut view, None, |view| {
-                    view.first().expire_slice(turn.now, EXPIRE_SEGMENTS_PER_SLICE)
-                });
-                // What became due behind the hand is found the next time round.
-                more |= progress.more && progress.midway;
-                self.core.serve(&mut view, turn.now);
-                let nanos = self.core.nanos_since(begun);
-                self.core.statistics().expiry_nanos.add(nanos);
-                self.core.statistics().expiry_stops.add(u64::from(progress.more));
-                if self.core.thresholds.get().is_latency_event(nanos) {
-                    shared.latency.add(EXPIRE_CYCLE, Duration::from_nanos(nanos), turn.now);
-                }
-            }
             if sweeps_waiters {
                 held.shard.sweep_waiters();
             }
@@ -163,5 +143,21 @@ impl Worker {
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         more
+    }
+}
+
+impl Core {
+    /// Whether memory of what was flushed is still to be freed, in shards that this worker looks after, or may be: a shard
+    /// that is out cannot be asked. While the work beside commands is switched off (`DEBUG PAUSE-CRON`) none is expected to
+    /// be freed.
+    pub fn has_flushed_garbage(&self) -> bool {
+        let shared = self.shared;
+        !shared.background_paused.load(Ordering::Relaxed)
+            && shared.router().shards_at_home(self.worker).any(|id| {
+                let Some(held) = shared.cells.cell(id).try_take() else { return true };
+                let has_garbage = held.shard.has_flushed_garbage();
+                shared.cells.put_back(held, &ShardPost(&self.post));
+                has_garbage
+            })
     }
 }

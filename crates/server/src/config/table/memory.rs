@@ -33,12 +33,25 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     number("lfu-decay-time", 0, INT, "1", "After how long it shrinks; 0: never.")
         .unit("minutes")
         .sets(|to, value| to.eviction.lfu_decay_minutes = value.number()),
-    number("active-expire-effort", 1, 10, "1", "Time spent on deleting expired keys."),
+    number(
+        "active-expire-effort",
+        1,
+        10,
+        "1",
+        "How much of each worker's time may be spent on deleting what has expired: 25 percent, and 2 more with each \
+         step.",
+    )
+    .sets(|to, value| to.expire_effort = value.number()),
     flag("lazyfree-lazy-eviction", "yes", "Evicted values are freed in the background."),
     flag("lazyfree-lazy-expire", "yes", "Expired values are freed in the background."),
     flag("lazyfree-lazy-server-del", "yes", "Overwritten values are freed in the background."),
     flag("lazyfree-lazy-user-del", "yes", "DEL frees in the background."),
-    flag("lazyfree-lazy-user-flush", "yes", "FLUSHALL and FLUSHDB free in the background."),
+    flag(
+        "lazyfree-lazy-user-flush",
+        "yes",
+        "FLUSHALL and FLUSHDB do not wait until the memory is free, unless told SYNC; with no they do, unless told ASYNC.",
+    )
+    .sets(|to, value| to.lazy_user_flush = value.is_yes()),
     flag("activerehashing", "yes", "Tables grow in the background."),
     flag("activedefrag", "no", "Moves values to give memory back, and keeps RSS near maxmemory.")
         .sets(|to, value| to.defrag.is_on = value.is_yes()),
