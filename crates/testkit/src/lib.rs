@@ -7,6 +7,7 @@
 //! * [`diff`] sends one random command stream to two servers and compares everything.
 //! * [`linear`] records concurrent histories and checks that they could have happened one by one.
 //! * [`queues`] checks that what producers make reaches waiting consumers once and in order.
+//! * [`bystander`] measures how long a command keeps another client waiting.
 //! * [`mutation`] drives the entry points of fuzz targets.
 //! * [`proxy`] breaks a server on purpose, to prove that the checkers notice.
 //!
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bystander;
 pub mod client;
 pub mod diff;
 pub mod durable;
@@ -31,6 +33,7 @@ pub mod server;
 pub mod transcript;
 pub mod value;
 
+pub use bystander::Bystander;
 pub use client::{Client, ClientError, Reply};
 pub use mode::{Feed, Protocol, ServerMode};
 pub use server::{Server, ServerSpec, StartError};

@@ -1,6 +1,7 @@
 //! One server process under test: started, known to be ready, its log kept, killed on drop.
 
 use std::fmt;
+use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -126,6 +127,28 @@ impl Server {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Processor time that its threads have taken. It can be some milliseconds behind: for a thread that runs it counts
+    /// up to the latest tick.
+    pub fn cpu_time(&self) -> std::io::Result<Duration> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid()))?;
+        let nanos = tasks.flatten().filter_map(|task| {
+            // None of a thread that has ended meanwhile.
+            let schedule = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            schedule.split(' ').next()?.parse::<u64>().ok()
+        });
+        Ok(Duration::from_nanos(nanos.sum()))
+    }
+
+    /// What of its memory is resident, in bytes.
+    pub fn resident_bytes(&self) -> std::io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+        let kibibytes: u64 = kibibytes.ok_or(ErrorKind::InvalidData)?;
+        Ok(kibibytes * 1024)
     }
 
     /// Whether the process is still there.

@@ -61,24 +61,18 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn resident_bytes(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
-}
-
 #[test]
 fn a_hundred_clients_that_never_read_cost_little_and_keep_nobody_waiting() {
     const SLEEPERS: usize = 100;
     for server in servers() {
         let mut watcher = client_with_value(&server);
-        let before = resident_bytes(&server);
+        let before = server.resident_bytes().unwrap();
         let sleepers: Vec<Client> = (0..SLEEPERS).map(|_| sleeper(&server)).collect();
         wait_for("every sleeper's socket is full", || {
             unread(&mut watcher).iter().filter(|bytes| **bytes > 0).count() == SLEEPERS
         });
         assert!(unread(&mut watcher).iter().all(|bytes| *bytes <= 3 * VALUE_BYTES as u64));
-        let grown = resident_bytes(&server).saturating_sub(before);
+        let grown = server.resident_bytes().unwrap().saturating_sub(before);
         assert!(grown <= 128 << 20, "{grown} bytes more resident");
         drop(sleepers);
         wait_for("they are gone", || unread(&mut watcher).len() == 1);

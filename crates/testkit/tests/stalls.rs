@@ -1,0 +1,219 @@
+//! No single command keeps other clients waiting for long, whatever it asks of a big value or many keys. `redis-server` runs
+//! some of the same, as a measure of the measure.
+//!
+//! What another client waits for is measured as [`Bystander`] says.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use darter_testkit::mode::{SERVER_MODES, darter_binary, oracle_spec};
+use darter_testkit::{Bystander, Client, Server, Value, request};
+
+/// Elements of each collection, and keys.
+const COUNT: usize = 1_000_000;
+/// Keys that a command names.
+const NAMED: usize = 10_000;
+/// The longest that anybody may have to wait for another's command, plus what a reading of time can be behind.
+const WAIT_MAX: Duration = Duration::from_millis(110);
+/// How often a wait may be measured again that was too long: the processor has others to serve, whose data are in its
+/// caches then.
+const ROUNDS: usize = 3;
+
+/// On the keys that [`fill`] makes, and the strings of those before it.
+const COMMANDS: &[&str] = &[
+    // What a command makes room for at once.
+    "SETRANGE new 268435456 x",
+    "UNLINK new",
+    "SETRANGE new 268435456 x",
+    "UNLINK new",
+    "SETBIT new 2147483648 1",
+    "UNLINK new",
+    "BITFIELD new SET u8 #268435456 1",
+    "UNLINK new",
+    "SETRANGE bits 134217728 x",
+    "BITOP NOT full bits",
+    "APPEND full x",
+    "SETRANGE full 200000000 x",
+    "SETRANGE full 450000000 x",
+    "BITCOUNT full",
+    "COPY full stored",
+    "SET stored x",
+    "DEL full",
+    // Whole collections.
+    "LRANGE list 0 -1",
+    "HGETALL hash",
+    "SMEMBERS set",
+    "ZRANGE zset 0 -1 WITHSCORES",
+    "ZRANGEBYSCORE zset -inf +inf LIMIT 500000 1",
+    "LPOS list nothing",
+    "LINDEX list 500000",
+    "LINSERT list BEFORE nothing x",
+    "LREM list 0 nothing",
+    "SORT integers",
+    "SORT list ALPHA STORE stored",
+    "SINTER set integers",
+    "SUNIONSTORE stored set integers",
+    "SDIFFSTORE stored set integers",
+    "ZUNIONSTORE stored 2 zset set",
+    "ZINTERSTORE stored 2 zset set",
+    "ZRANGESTORE stored zset 0 -1",
+    "COPY hash stored REPLACE",
+    "DUMP set",
+    "MEMORY USAGE hash SAMPLES 0",
+    "KEYS *",
+    "KEYS nothing*",
+    "SCAN 0 COUNT 10000000",
+    "SSCAN set 0 COUNT 10000000",
+    "HSCAN hash 0 COUNT 10000000",
+    "ZSCAN zset 0 COUNT 10000000",
+    "RANDOMKEY",
+    // Many picks.
+    "SRANDMEMBER set -10000000",
+    "HRANDFIELD hash -1000000 WITHVALUES",
+    "ZRANDMEMBER zset -1000000",
+    "SRANDMEMBER set 500000",
+    // What goes.
+    "SPOP set 300000",
+    "LPOP list 300000",
+    "ZPOPMIN zset 300000",
+    "ZREMRANGEBYRANK zset 10 -10",
+    "LTRIM list 10 -10",
+    "RENAME hash renamed",
+    "FLUSHDB SYNC",
+];
+
+/// A command that may make others wait.
+struct Long<'a> {
+    server: &'a Server,
+    words: Vec<Vec<u8>>,
+}
+
+impl Long<'_> {
+    /// The longest that another client waits, from before the command until the reply has come.
+    fn wait(&self) -> Duration {
+        const MARK: &str = "the end of the reply";
+        let mut other = Bystander::of(self.server).unwrap();
+        let mut bytes = Vec::new();
+        request::encode(&self.words, &mut bytes);
+        request::encode(&["ECHO", MARK], &mut bytes);
+        let has_reply = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut stream = TcpStream::connect(self.server.address()).unwrap();
+                stream.write_all(&bytes).unwrap();
+                // Millions of elements are not kept.
+                let (mut chunk, mut tail) = (vec![0; 1 << 16], Vec::new());
+                while !tail.ends_with(format!("{MARK}\r\n").as_bytes()) {
+                    let count = stream.read(&mut chunk).unwrap();
+                    assert!(count > 0, "closed");
+                    tail.extend_from_slice(&chunk[..count]);
+                    tail.drain(..tail.len().saturating_sub(2 * MARK.len()));
+                }
+                has_reply.store(true, Ordering::Relaxed);
+            });
+            while !has_reply.load(Ordering::Relaxed) {
+                other.ask(&["PING"]).unwrap();
+            }
+            other.ask(&["PING"]).unwrap();
+        });
+        other.longest()
+    }
+
+    /// The same if that is short enough, else the shortest of a few.
+    fn shortest_wait(&self) -> Duration {
+        let waits = (0..ROUNDS).map(|_| self.wait());
+        let mut shortest = Duration::MAX;
+        for wait in waits {
+            shortest = shortest.min(wait);
+            if shortest <= WAIT_MAX {
+                break;
+            }
+        }
+        shortest
+    }
+}
+
+fn words(line: &str) -> Vec<Vec<u8>> {
+    line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// Collections of [`COUNT`] elements.
+fn fill(client: &mut Client, keys: &[&str]) {
+    const AT_ONCE: usize = 5000;
+    let begin = |key: &&str| match *key {
+        "list" => "RPUSH list",
+        "set" => "SADD set",
+        "integers" => "SADD integers",
+        "zset" => "ZADD zset",
+        "hash" => "HSET hash",
+        other => panic!("{other}"),
+    };
+    for key in keys {
+        for from in (0..COUNT).step_by(AT_ONCE) {
+            let mut command = words(begin(key));
+            for number in from..from + AT_ONCE {
+                if matches!(*key, "integers" | "zset") {
+                    command.push(number.to_string().into_bytes());
+                }
+                if *key != "integers" {
+                    command.push(format!("element:{number}").into_bytes());
+                }
+                if *key == "hash" {
+                    command.push(b"1".to_vec());
+                }
+            }
+            assert!(!client.call(&command).unwrap().is_error());
+        }
+    }
+}
+
+/// Commands that name many keys.
+fn naming() -> Vec<Vec<Vec<u8>>> {
+    let keys = || (0..NAMED).map(|number| format!("key:{number}").into_bytes());
+    let with = |name: &str| words(name).into_iter().chain(keys()).collect::<Vec<_>>();
+    let pairs = keys().flat_map(|key| [key, b"v".to_vec()]);
+    vec![
+        with("WATCH"),
+        with("MGET"),
+        words("MSET").into_iter().chain(pairs).collect(),
+        with("EXISTS"),
+        with("SUNION"),
+        with("PFCOUNT"),
+        with("UNLINK"),
+    ]
+}
+
+#[test]
+fn no_command_makes_others_wait_for_long() {
+    let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
+    let server = Server::start(&SERVER_MODES[0].spec(&program)).unwrap();
+    let mut client = server.connect().unwrap();
+    client.set_reply_timeout(Duration::from_mins(1)).unwrap();
+    fill(&mut client, &["list", "set", "integers", "zset", "hash"]);
+    let populated = client.call(&["DEBUG", "POPULATE", &COUNT.to_string()]).unwrap();
+    assert_eq!(populated, Value::Simple(b"OK".to_vec()));
+    for words in naming().into_iter().chain(COMMANDS.iter().map(|line| words(line))) {
+        let long = Long { server: &server, words };
+        let wait = long.shortest_wait();
+        let begin: Vec<_> = long.words.iter().take(4).map(|word| word.escape_ascii()).collect();
+        assert!(wait <= WAIT_MAX, "{begin:?}: {wait:?}");
+    }
+}
+
+#[test]
+fn the_peer_is_seen_to_make_others_wait() {
+    let server = Server::start(&oracle_spec()).unwrap_or_else(|error| panic!("{error}"));
+    let mut client = server.connect().unwrap();
+    client.set_reply_timeout(Duration::from_mins(1)).unwrap();
+    fill(&mut client, &["set"]);
+    let mut waits = naming();
+    waits.truncate(1);
+    waits.push(words("SETRANGE new 268435456 x"));
+    waits.push(words("SRANDMEMBER set -500000"));
+    let waits = waits.into_iter().map(|words| Long { server: &server, words }.wait());
+    assert!(waits.max().unwrap() > 2 * WAIT_MAX);
+}
