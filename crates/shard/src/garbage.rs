@@ -20,9 +20,9 @@ pub(crate) struct Garbage {
     object_bytes: usize,
     /// Values ever kept here.
     kept: u64,
-    /// Values freed of those. freed_ever + objects.len() = kept.
+    /// Values freed of those. `freed_ever + objects.len() = kept`.
     freed_ever: u64,
-    /// `kept` when a flushed table last left values here: these are gone when so many are freed. flushed <= kept.
+    /// `kept` when a flushed table last left values here: these are gone when so many are freed. `flushed <= kept`.
     flushed: u64,
     /// Values freed here since the last time somebody asked.
     freed: u64,

@@ -120,7 +120,7 @@ mod tests {
     fn bytes_move_wherever_the_buffers_begin() {
         for len in [0, 1, 5000, 3_000_000] {
             for (from_skew, to_skew) in [(0, 0), (0, 1), (100, 100), (4095, 1)] {
-                let mut from: Vec<u8> = (0..len + from_skew).map(|at| (at % 251) as u8).collect();
+                let mut from: Vec<u8> = (0..=250).cycle().take(len + from_skew).collect();
                 let expected = from[from_skew..].to_vec();
                 let mut to = vec![0xff; len + to_skew + 10];
                 move_bytes(&mut from[from_skew..], &mut to[to_skew..]);

@@ -73,7 +73,7 @@ fn files_of(needed: usize) -> usize {
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     while !done() {
         assert!(Instant::now() < patience, "in vain: {what}");
         std::thread::yield_now();
