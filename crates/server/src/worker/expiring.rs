@@ -109,6 +109,8 @@ impl Worker {
             // What became due behind the hand is found the next time round.
             has_more |= progress.more && progress.midway;
             self.core.serve(&mut view, turn.now);
+            // Nobody is to be evicted for what has gone.
+            shared.note_shard_bytes(id, held.shard.used_bytes());
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         (has_more, self.core.nanos_since(begun))
