@@ -237,7 +237,8 @@ fn deleting(server: &Server, effort: &str) -> (Duration, Duration) {
 #[test]
 fn deleting_what_has_expired_takes_a_share_of_the_time_that_is_set() {
     let server = darter();
-    let is_followed = (0..ROUNDS).any(|_| {
+    // Wall clock, of a machine that may be busy with something else in either half.
+    let is_followed = (0..4 * ROUNDS).any(|_| {
         let (calm, took) = deleting(&server, "1");
         // A quarter, and what asking costs; a machine that is busy makes the share smaller.
         assert!(took * 10 <= calm * 4 + READING_LAG * 10, "{took:?} of {calm:?}");
