@@ -58,6 +58,9 @@ const EXCESS_BYTES_MAX: i64 = 64 * 1024;
 /// Keys one write evicts at most for what is short all over because the limit was lowered: it is as urgent as the rest
 /// of a batch that waits.
 const KEYS_PER_WRITE_IF_LOWERED: usize = 16;
+/// How many times as many keys one write evicts at most for what its own shard has grown by: a value may be as big as
+/// hundreds of others, and what is not made room for at once adds up while such values are written.
+const GROWTH_FACTOR: usize = 4;
 /// Keys the background work evicts in one go, some 50 microseconds.
 const KEYS_PER_SLICE: usize = 64;
 /// Pieces of garbage freed when room is made, some ten microseconds each.
@@ -174,7 +177,8 @@ impl Shared {
             shard.collect_garbage(GARBAGE_PER_WRITE);
         }
         let Some(policy) = limit.policy else { return self.shortage(limit, shard) <= 0 };
-        self.evict(limit, &policy, shard, now, limit.keys_per_write);
+        let keys_max = limit.keys_per_write;
+        self.evict(limit, &policy, shard, now, keys_max, keys_max.saturating_mul(GROWTH_FACTOR));
         if self.shortage(limit, shard) <= 0 {
             return true;
         }
@@ -195,7 +199,8 @@ impl Shared {
         (live_bytes(shard) - shard.allotted_bytes).max(-self.allotments.free(limit))
     }
 
-    /// Evicts keys of a shard, `keys_max` at most, until nothing is short; whether it evicted that many.
+    /// Evicts keys of a shard until nothing is short: `keys_max` at most, or `growth_keys_max` while the shard uses more
+    /// than its allotment. Whether it evicted that many.
     fn evict(
         &self,
         limit: &MemoryLimit,
@@ -203,12 +208,12 @@ impl Shared {
         shard: &mut Shard,
         now: UnixMillis,
         keys_max: usize,
+        growth_keys_max: usize,
     ) -> bool {
-        for evicted in 0..keys_max {
-            if limit.is_lowered
-                && evicted >= KEYS_PER_WRITE_IF_LOWERED
-                && live_bytes(shard) <= shard.allotted_bytes
-            {
+        let keys_max =
+            if limit.is_lowered { keys_max.min(KEYS_PER_WRITE_IF_LOWERED) } else { keys_max };
+        for evicted in 0..growth_keys_max {
+            if evicted >= keys_max && live_bytes(shard) <= shard.allotted_bytes {
                 return true;
             }
             if self.shortage(limit, shard) <= 0 || !shard.evict(policy, now) {
@@ -227,7 +232,7 @@ impl Shared {
         self.settle(limit, shard);
         let Some(policy) = &limit.policy else { return false };
         let more = self.shortage(limit, shard) > 0
-            && self.evict(limit, policy, shard, now, KEYS_PER_SLICE);
+            && self.evict(limit, policy, shard, now, KEYS_PER_SLICE, KEYS_PER_SLICE);
         self.note_evictable(policy, shard);
         more
     }

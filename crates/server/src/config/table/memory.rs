@@ -25,7 +25,8 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         100,
         "10",
         "How many keys one write may evict: 12.8 for each step up to 10, 15% more with each step \
-         from there on, any number at 100. The rest is evicted in the background.",
+         from there on, any number at 100; four times as many for what its own shard has grown by. The rest is evicted \
+         in the background.",
     )
     .sets(|to, value| to.eviction.tenacity = value.number()),
     number("lfu-log-factor", 0, INT, "10", "How slowly a key's frequency counter grows.")
