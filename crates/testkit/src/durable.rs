@@ -58,6 +58,18 @@ pub fn eventually(mut what: impl FnMut() -> bool) -> bool {
     false
 }
 
+/// Asks again and again, without a pause, until it is so.
+///
+/// # Panics
+/// If it is not within `patience`.
+pub fn wait_for(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !done() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::yield_now();
+    }
+}
+
 /// Waits until the process has ended.
 ///
 /// # Panics

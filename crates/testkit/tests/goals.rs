@@ -10,10 +10,13 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime};
 
+use darter_testkit::durable::wait_for;
 use darter_testkit::mode::{SERVER_MODES, ServerMode, darter_binary, oracle_spec};
 use darter_testkit::{Bystander, Client, Server, Value};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// How long a loaded machine may need for anything.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Members of a big set.
 const MEMBERS: usize = 1_000_000;
 /// Keys, or fields, that expire within a second.
@@ -70,14 +73,6 @@ fn files_of(needed: usize) -> usize {
     }
     let current = getrlimit(Resource::Nofile).current;
     current.map_or(usize::MAX, |current| usize::try_from(current).unwrap())
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_mins(1);
-    while !done() {
-        assert!(Instant::now() < patience, "in vain: {what}");
-        std::thread::yield_now();
-    }
 }
 
 fn number(client: &mut Client, words: &[&str]) -> i64 {
@@ -326,7 +321,7 @@ fn growth(server: &Server, sleepers: usize) -> (u64, Duration) {
     for sleeper in &mut connected {
         sleeper.send_bytes("GET big\r\n".repeat(VALUES_ASKED).as_bytes()).unwrap();
     }
-    wait_for("everybody has something unread", || {
+    wait_for("everybody has something unread", PATIENCE, || {
         other.ask(&["PING"]).unwrap();
         let list = text(client.call(&["CLIENT", "LIST"]).unwrap());
         list.lines().filter(|line| !line.contains(" omem=0 ")).count() >= sleepers
@@ -378,7 +373,7 @@ fn growth_by_subscribers(
             ref other => panic!("{other:?}"),
         }
     };
-    wait_for("all have subscribed", || receivers(&mut client) == stuck + 1);
+    wait_for("all have subscribed", PATIENCE, || receivers(&mut client) == stuck + 1);
     let before = server.resident_bytes().unwrap();
     let mut grown = 0;
     let mut number = 0;
@@ -392,7 +387,7 @@ fn growth_by_subscribers(
         number += 1;
         number
     };
-    wait_for("enough is published", || {
+    wait_for("enough is published", PATIENCE, || {
         let published = publish(&mut client);
         enough(published, receivers(&mut client))
     });
@@ -430,7 +425,7 @@ fn connection_bytes(server: &Server, connections: usize) -> u64 {
     // Who was there is served, and there is room for another one in the place of one that goes.
     assert_eq!(connected[0].call(&["PING"]).unwrap(), Value::Simple(b"PONG".to_vec()));
     connected.pop().unwrap().end();
-    wait_for("there is room", || {
+    wait_for("there is room", PATIENCE, || {
         server.connect().unwrap().call(&["PING"]).is_ok_and(|reply| !reply.is_error())
     });
     grown / connections as u64

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use darter_testkit::durable::wait_for;
 use darter_testkit::mode::{SERVER_MODES, darter_binary};
 use darter_testkit::{Client, Server, ServerSpec, Value};
 
+/// How long a loaded machine may need for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
 const PUBLISHERS: usize = 4;
 const SUBSCRIBERS: usize = 8;
 const MESSAGES: usize = 2000;
@@ -20,14 +23,6 @@ fn specs() -> impl Iterator<Item = ServerSpec> {
 
 fn start(spec: &ServerSpec) -> Server {
     Server::start(spec).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !done() {
-        assert!(Instant::now() < patience, "in vain: {what}");
-        std::thread::yield_now();
-    }
 }
 
 fn message(client: &mut Client) -> (usize, usize) {
@@ -75,7 +70,7 @@ fn every_subscriber_gets_every_message_once_and_each_publishers_in_order() {
         });
         // They are gone, and with them what they subscribed to.
         let mut client = server.connect().unwrap();
-        wait_for("nobody listens", || {
+        wait_for("nobody listens", PATIENCE, || {
             client.call(&["PUBLISH", "news", "x"]).unwrap() == Value::Integer(0)
         });
         assert_eq!(client.call(&["PUBSUB", "CHANNELS"]).unwrap(), Value::Array(Vec::new()));
@@ -95,7 +90,7 @@ fn a_subscriber_that_does_not_read_is_closed_at_the_limit_of_its_class() {
         // It has read less than the sockets' buffers hold by the time it is closed.
         let payload = "x".repeat(32 << 10);
         let mut published = 0;
-        wait_for("the subscriber is closed", || {
+        wait_for("the subscriber is closed", PATIENCE, || {
             published += 1;
             client.call(&["PUBLISH", "news", &payload]).unwrap() == Value::Integer(0)
         });
@@ -160,7 +155,7 @@ fn thousands_of_channels_and_patterns() {
         assert_eq!(subscriber.read_reply().unwrap().value.elements().unwrap().len(), 3);
         assert_eq!(subscriber.read_reply().unwrap().value.elements().unwrap().len(), 4);
         drop(subscriber);
-        wait_for("the names are forgotten", || {
+        wait_for("the names are forgotten", PATIENCE, || {
             client.call(&["PUBSUB", "NUMPAT"]).unwrap() == Value::Integer(0)
                 && client.call(&["PUBSUB", "CHANNELS"]).unwrap() == Value::Array(Vec::new())
         });
@@ -280,17 +275,10 @@ fn who_is_told_for_several_clients_hears_of_changes_in_their_order() {
                 writer.call(&["SET", &format!("{index}:{round}"), "x"]).unwrap();
             }
             let heard = heard_by_ping(&mut target);
-            let keys =
-                heard.iter().map(|push| push.elements().unwrap()[1].elements().unwrap()[0].text());
-            let expected = (0..readers.len()).map(|index| format!("{index}:{round}"));
-            assert!(
-                keys.eq(expected
-                    .map(String::into_bytes)
-                    .collect::<Vec<_>>()
-                    .iter()
-                    .map(|key| Some(&**key))),
-                "round {round}: {heard:?}"
-            );
+            let key = |push: &Value| push.elements()?[1].elements()?[0].text().map(<[u8]>::to_vec);
+            let keys: Vec<_> = heard.iter().map(|push| key(push).unwrap()).collect();
+            let expected = (0..readers.len()).map(|index| format!("{index}:{round}").into_bytes());
+            assert_eq!(keys, expected.collect::<Vec<_>>(), "round {round}: {heard:?}");
         }
     }
 }

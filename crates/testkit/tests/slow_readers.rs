@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use darter_testkit::durable::wait_for;
 use darter_testkit::mode::{SERVER_MODES, darter_binary};
 use darter_testkit::{Client, Server, Value};
 
+/// How long a loaded machine may need for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A value large enough that sixteen of them fill every buffer on the way.
 const VALUE_BYTES: usize = 1 << 20;
 const VALUES_ASKED: usize = 16;
@@ -53,14 +56,6 @@ fn unread(client: &mut Client) -> Vec<u64> {
     list.lines().map(omem).collect()
 }
 
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !done() {
-        assert!(Instant::now() < patience, "in vain: {what}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_hundred_clients_that_never_read_cost_little_and_keep_nobody_waiting() {
     const SLEEPERS: usize = 100;
@@ -68,14 +63,14 @@ fn a_hundred_clients_that_never_read_cost_little_and_keep_nobody_waiting() {
         let mut watcher = client_with_value(&server);
         let before = server.resident_bytes().unwrap();
         let sleepers: Vec<Client> = (0..SLEEPERS).map(|_| sleeper(&server)).collect();
-        wait_for("every sleeper's socket is full", || {
+        wait_for("every sleeper's socket is full", PATIENCE, || {
             unread(&mut watcher).iter().filter(|bytes| **bytes > 0).count() == SLEEPERS
         });
         assert!(unread(&mut watcher).iter().all(|bytes| *bytes <= 3 * VALUE_BYTES as u64));
         let grown = server.resident_bytes().unwrap().saturating_sub(before);
         assert!(grown <= 128 << 20, "{grown} bytes more resident");
         drop(sleepers);
-        wait_for("they are gone", || unread(&mut watcher).len() == 1);
+        wait_for("they are gone", PATIENCE, || unread(&mut watcher).len() == 1);
     }
 }
 
@@ -91,8 +86,10 @@ fn a_client_above_its_hard_limit_is_closed_and_counted() {
         client.send(&["GET", "big"]).unwrap();
         client.read_end().unwrap();
         // By its worker, once the socket is closed.
-        wait_for("it is counted", || field(&mut watcher, "stats", COUNTER) == 1);
-        wait_for("it is logged", || server.log().contains("overcoming of output buffer limits"));
+        wait_for("it is counted", PATIENCE, || field(&mut watcher, "stats", COUNTER) == 1);
+        wait_for("it is logged", PATIENCE, || {
+            server.log().contains("overcoming of output buffer limits")
+        });
 
         // The other classes have limits of their own, and none is none.
         let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0 slave 1 1 1"];
@@ -121,7 +118,7 @@ fn a_client_whose_reply_is_above_its_hard_limit_is_closed_however_fast_it_reads(
             let mut client = server.connect().unwrap();
             client.send(command).unwrap();
             assert!(client.read_reply().is_err(), "{command:?}");
-            wait_for("it is counted", || {
+            wait_for("it is counted", PATIENCE, || {
                 field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == closed
             });
         }
@@ -139,7 +136,7 @@ fn a_client_that_stays_above_its_soft_limit_is_closed() {
         let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 0 100000 1"];
         watcher.call(&limit).unwrap();
         let sleeper = sleeper(&server);
-        wait_for("it is closed", || {
+        wait_for("it is closed", PATIENCE, || {
             field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == 1
         });
         assert_eq!(unread(&mut watcher).len(), 1);
@@ -156,8 +153,8 @@ fn before_authentication_little_output_may_be_unread() {
         let mut client = server.connect().unwrap();
         // Until the socket or the server gives up: the refusals fill every buffer on the way.
         let requests = "GET k\r\n".repeat(10_000);
-        wait_for("it is closed", || client.send_bytes(requests.as_bytes()).is_err());
-        wait_for("it is counted", || {
+        wait_for("it is closed", PATIENCE, || client.send_bytes(requests.as_bytes()).is_err());
+        wait_for("it is counted", PATIENCE, || {
             field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == 1
         });
     }
@@ -177,7 +174,7 @@ fn output_can_be_made_to_count_from_the_first_byte() {
         let mut client = server.connect().unwrap();
         client.send(&["GET", "k"]).unwrap();
         client.read_end().unwrap();
-        wait_for("it is counted", || {
+        wait_for("it is counted", PATIENCE, || {
             field(&mut watcher, "stats", "client_output_buffer_limit_disconnections") == 1
         });
         // Who has been authenticated once is no stranger.
@@ -198,11 +195,13 @@ fn memory_that_buffers_gave_back_can_be_used_at_once() {
         let mut client = client_with_value(&server);
         client.call(&["CONFIG", "SET", "maxmemory", &LIMIT_BYTES.to_string()]).unwrap();
         let sleepers: Vec<Client> = (0..40).map(|_| sleeper(&server)).collect();
-        wait_for("there is no room", || {
+        wait_for("there is no room", PATIENCE, || {
             matches!(client.call(&["SET", "k", "v"]).unwrap(), Value::Error(_))
         });
         drop(sleepers);
-        wait_for("it is given back", || field(&mut client, "memory", "used_memory") < LIMIT_BYTES);
+        wait_for("it is given back", PATIENCE, || {
+            field(&mut client, "memory", "used_memory") < LIMIT_BYTES
+        });
         let reply = client.call(&["SET", "k", "v"]).unwrap();
         assert_eq!(reply, Value::Simple(b"OK".to_vec()));
     }
@@ -216,14 +215,14 @@ fn no_key_is_evicted_for_buffers_that_were_given_back() {
         let mut client = client_with_value(&server);
         let before = field(&mut client, "memory", "used_memory");
         let sleepers: Vec<Client> = (0..40).map(|_| sleeper(&server)).collect();
-        wait_for("every sleeper's socket is full", || {
+        wait_for("every sleeper's socket is full", PATIENCE, || {
             unread(&mut client).iter().filter(|bytes| **bytes > 0).count() == 40
         });
         let limit = field(&mut client, "memory", "used_memory") + ROOM_BYTES;
         client.call(&["CONFIG", "SET", "maxmemory-policy", "allkeys-random"]).unwrap();
         client.call(&["CONFIG", "SET", "maxmemory", &limit.to_string()]).unwrap();
         drop(sleepers);
-        wait_for("their buffers are freed", || {
+        wait_for("their buffers are freed", PATIENCE, || {
             field(&mut client, "memory", "used_memory") < before + ROOM_BYTES
         });
         let value = vec![b'x'; 100_000];
