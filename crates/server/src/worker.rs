@@ -46,14 +46,17 @@ mod expiring;
 mod input;
 mod letters;
 mod running;
+mod saving;
+mod slices;
 mod standing;
 mod tending;
 mod windows;
 
 use closing::ClientsLooked;
 use defragmenting::Sweep;
-use expiring::Expiry;
 use letters::go_on;
+use saving::Writing;
+use slices::Slices;
 use windows::Ahead;
 
 /// Commands of one connection run before others have their turn.
@@ -160,7 +163,9 @@ pub struct Worker {
     notable: Vec<(usize, Cost)>,
     background_due: Option<Instant>,
     /// Deleting what has expired, while there is more than could be done.
-    expiry: Expiry,
+    expiry: Slices,
+    /// Writing what is saved.
+    writing: Writing,
     /// When the connections' buffers are looked at again.
     buffers_due: Option<Instant>,
     /// Commands that this worker had run when its loop went round the last time.
@@ -224,7 +229,8 @@ impl Worker {
             ahead: Vec::new(),
             notable: Vec::new(),
             background_due: None,
-            expiry: Expiry::default(),
+            expiry: Slices::default(),
+            writing: Writing::default(),
             buffers_due: None,
             commands_counted: 0,
             buffers_noted: 0,
@@ -467,6 +473,7 @@ impl Service for Worker {
         self.see_to_excess(&turn);
         let defrag_due = self.tend_residence(&turn);
         self.go_on_expiring(&turn);
+        let save_due = self.go_on_saving(&turn);
         let mut due = *self.background_due.get_or_insert(turn.instant);
         if turn.instant >= due {
             let paused = self.core.shared.background_paused.load(Ordering::Relaxed);
@@ -484,7 +491,8 @@ impl Service for Worker {
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let sooner = put_off_until.into_iter().chain(defrag_due).chain(self.expiry.due());
+        let sooner =
+            put_off_until.into_iter().chain(defrag_due).chain(self.expiry.due()).chain(save_due);
         let mut wake = sooner.fold(due, Instant::min);
         let pause_ends = self.core.pause.get().map(|pause| pause.until);
         if let Some(until) = pause_ends.into_iter().chain(wait_ends).min() {

@@ -69,7 +69,10 @@ impl Router {
     }
 
     /// The shards `worker` is home to, ascending.
-    pub fn shards_at_home(&self, worker: WorkerId) -> impl Iterator<Item = ShardId> + use<> {
+    pub fn shards_at_home(
+        &self,
+        worker: WorkerId,
+    ) -> impl Iterator<Item = ShardId> + Clone + use<> {
         (worker.0..self.shard_count).step_by(usize::from(self.worker_count)).map(ShardId)
     }
 

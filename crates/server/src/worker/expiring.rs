@@ -5,56 +5,26 @@
 //! second leave the rest of it to clients. What waits for its turn is invisible to them meanwhile.
 
 use super::Worker;
+use super::slices::Bounds;
 use crate::mail::ShardPost;
 use crate::observed::work_observed;
 use crate::watch::latency::EXPIRE_CYCLE;
 use darter_runtime::Turn;
 use darter_txn::View;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Segments of a shard's tables that one step of the hand visits.
 const SEGMENTS_PER_STEP: usize = 16;
 
-/// What one slice takes at least, in nanoseconds, however short the time since the last one.
-const SLICE_NANOS: u64 = 100_000;
-
-/// What it takes at most, with the step it is in: others wait meanwhile.
-const SLICE_NANOS_MAX: u64 = 2_000_000;
-
-/// How far a worker is with it.
-#[derive(Debug, Default)]
-pub(super) struct Expiry {
-    /// When to go on, if there was more than could be done.
-    due: Option<Instant>,
-    /// When the last slice began.
-    last: Option<Instant>,
-}
-
-impl Expiry {
-    /// When to go on.
-    pub(super) const fn due(&self) -> Option<Instant> {
-        self.due
-    }
-}
-
-/// How long a slice may take, so long after the last one began.
-fn budget_nanos(since: Duration, percent: u32) -> u64 {
-    let share = since.as_nanos() * u128::from(percent) / 100;
-    u64::try_from(share).unwrap_or(SLICE_NANOS_MAX).clamp(SLICE_NANOS, SLICE_NANOS_MAX)
-}
-
-/// How long after its beginning the next one may begin.
-const fn interval(nanos: u64, percent: u32) -> Duration {
-    let nanos = if nanos < SLICE_NANOS { SLICE_NANOS } else { nanos };
-    Duration::from_nanos(nanos.saturating_mul(100) / percent as u64)
-}
+/// Of one slice, with the step it is in.
+const BOUNDS: Bounds = Bounds { min_nanos: 100_000, max_nanos: 2_000_000 };
 
 impl Worker {
     /// Deletes more, if there was more and its time has come.
     #[inline]
     pub(super) fn go_on_expiring(&mut self, turn: &Turn) {
-        if self.expiry.due.is_some_and(|due| turn.instant >= due) {
+        if self.expiry.due().is_some_and(|due| turn.instant >= due) {
             self.expire(turn);
         }
     }
@@ -68,16 +38,14 @@ impl Worker {
             || limits.imports
             || shared.background_paused.load(Ordering::Relaxed);
         if is_held_back || !shared.active_expire.load(Ordering::Relaxed) {
-            self.expiry.due = None;
+            self.expiry.stop();
             return;
         }
-        if self.expiry.due.is_some_and(|due| turn.instant < due) {
+        if self.expiry.is_resting(turn.instant) {
             return;
         }
         let percent = self.core.expire_percent.get();
-        let since = self.expiry.last.map_or(Duration::ZERO, |last| turn.instant - last);
-        let budget = budget_nanos(since, percent);
-        self.expiry.last = Some(turn.instant);
+        let budget = self.expiry.budget(turn.instant, percent, BOUNDS);
         let mut spent = 0;
         let mut has_more = true;
         while has_more && spent < budget {
@@ -85,7 +53,11 @@ impl Worker {
             (has_more, nanos) = self.expire_step(turn);
             spent += nanos;
         }
-        self.expiry.due = has_more.then(|| turn.instant + interval(spent, percent));
+        if has_more {
+            self.expiry.end(turn.instant, spent, percent, BOUNDS);
+        } else {
+            self.expiry.stop();
+        }
         self.core.statistics().expiry_nanos.add(spent);
         self.core.statistics().expiry_stops.add(u64::from(has_more));
         if self.core.thresholds.get().is_latency_event(spent) {
@@ -114,25 +86,5 @@ impl Worker {
             shared.cells.put_back(held, &ShardPost(&self.core.post));
         }
         (has_more, self.core.nanos_since(begun))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slice_is_a_share_of_the_time_within_bounds() {
-        assert_eq!(budget_nanos(Duration::from_millis(2), 25), 500_000);
-        assert_eq!(budget_nanos(Duration::from_millis(2), 43), 860_000);
-        assert_eq!(budget_nanos(Duration::ZERO, 25), SLICE_NANOS);
-        assert_eq!(budget_nanos(Duration::MAX, 25), SLICE_NANOS_MAX);
-    }
-
-    #[test]
-    fn the_rest_of_the_time_is_left_to_others() {
-        assert_eq!(interval(500_000, 25), Duration::from_millis(2));
-        assert_eq!(interval(0, 25), Duration::from_micros(400));
-        assert_eq!(interval(430_000, 43), Duration::from_millis(1));
     }
 }

@@ -115,8 +115,6 @@ impl Worker {
         let is_paused = self.core.pause.get().is_some();
         let keeps_limit = limits.memory.is_set() && !is_paused;
         let mut more = false;
-        // One slice of one shard: what comes of several would be a wait of their sum.
-        let mut has_saved = false;
         for id in shared.router().shards_at_home(self.core.worker) {
             // Out means busy, for who knows how long: it comes round again after the interval.
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
@@ -130,10 +128,6 @@ impl Worker {
                     shared.tend_memory(&limits.memory, view.first(), turn.now)
                 });
                 self.core.serve(&mut view, turn.now);
-            }
-            if !has_saved && let Some(save) = shared.saving.current() {
-                has_saved = save.advance(&mut held.shard, turn.now);
-                more |= has_saved;
             }
             shared.saving.note_changes(&held.shard);
             shared.note_shard_bytes(id, held.shard.used_bytes());
