@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn slices_that_come_late_come_to_their_share_nevertheless() {
-        // Looked at each 700 microseconds.
+        // Looked at each 700 microseconds; the share of one look may be still to come at the end.
         let first = Instant::now();
         let mut slices = Slices::default();
         let mut spent = 0;
@@ -106,7 +106,7 @@ mod tests {
             }
         }
         let share = 700_000_000 / 4;
-        assert!((share..share + 3_000_000).contains(&spent), "{spent}");
+        assert!((share - 200_000..share + 2_100_000).contains(&spent), "{spent}");
     }
 
     #[test]
