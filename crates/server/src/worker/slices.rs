@@ -58,6 +58,7 @@ impl Slices {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "arbitrary instants to count from")]
 mod tests {
     use super::*;
 
