@@ -19,7 +19,7 @@ use darter_txn::Router;
 use std::env;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::available_parallelism;
@@ -142,6 +142,7 @@ fn serve(
     show_memory(&settings);
     let applier = Applier {
         listening: Mutex::new(listening_of(&settings)),
+        directory: Mutex::new(settings.directory.clone()),
         listen: handle.listen(),
         tunables: handle.tunables().clone(),
         log: log.clone(),
@@ -178,7 +179,7 @@ fn serve(
         let closed = journal::close_at_the_end(shared);
         (closed, saving::automatic::save_at_the_end(shared))
     });
-    drop(pid_file);
+    pid_file.remove();
     result?;
     closed?;
     Ok(saved?)
@@ -476,6 +477,8 @@ fn listening_of(settings: &Settings) -> Listening {
 struct Applier {
     /// As it is.
     listening: Mutex<Listening>,
+    /// Where the process is.
+    directory: Mutex<PathBuf>,
     listen: ListenHandle,
     tunables: Tunables,
     log: Log,
@@ -495,7 +498,7 @@ impl Applier {
     /// What can fail comes first, so that there is only the listening to be undone.
     fn apply(&self, settings: &Settings) -> Result<(), Refused> {
         self.check_clients(settings)?;
-        env::set_current_dir(&settings.directory).map_err(|error| ("dir", error.to_string()))?;
+        self.go_to_directory(settings)?;
         let mut listening = self.listening.lock().map_err(|_| ("port", String::new()))?;
         let wanted = listening_of(settings);
         if *listening != wanted {
@@ -517,6 +520,17 @@ impl Applier {
         self.title.apply(settings);
         self.log.apply(&settings.log);
         crash::apply(settings);
+        Ok(())
+    }
+
+    /// Not again where the process is already: while that directory is gone, other parameters can be set.
+    fn go_to_directory(&self, settings: &Settings) -> Result<(), Refused> {
+        let mut directory = self.directory.lock().map_err(|_| ("dir", String::new()))?;
+        if *directory != settings.directory {
+            env::set_current_dir(&settings.directory)
+                .map_err(|error| ("dir", error.to_string()))?;
+            directory.clone_from(&settings.directory);
+        }
         Ok(())
     }
 

@@ -133,12 +133,19 @@ impl PidFile {
             }
         }
     }
+
+    /// Removes it, and says so. Dropped, as where the start fails, it goes without a word: nothing is to stand between
+    /// the reason and the end.
+    pub(crate) fn remove(self) {
+        if self.0.is_some() {
+            tracing::info!("Removing the pid file.");
+        }
+    }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
         if let Some(path) = self.0.take() {
-            tracing::info!("Removing the pid file.");
             // It may be gone already.
             let _ = fs::remove_file(path);
         }
