@@ -17,8 +17,8 @@ pub enum ReplyError {
     WrongType,
     /// Options in an order or combination the command does not have.
     Syntax,
-    /// A value in the RDB format, of the type with this number, that is malformed.
-    MalformedValue(u8),
+    /// A value in the RDB format that is malformed: in which way, for the log.
+    MalformedValue(Box<str>),
     /// An argument, or the stored value, is no signed 64-bit number.
     NotAnInteger,
     /// An argument, or the stored value, is no floating-point number.

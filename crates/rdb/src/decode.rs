@@ -55,7 +55,7 @@ const NODE_PACKED: u64 = 2;
 pub fn decode(bytes: &[u8], version: Version) -> Result<Value, Corrupt> {
     let mut reader = Reader::new(bytes);
     let kind = reader.byte()?;
-    decode_rest(reader, kind, version)?.ok_or(Corrupt { offset: 0 })
+    decode_rest(reader, kind, version)?.ok_or(Corrupt::at(0))
 }
 
 /// As [`decode`], for a type and its content apart; `None` for a collection without elements.
@@ -122,7 +122,7 @@ fn decode_rest(
             }
             read_redis_listpack(&mut reader)?
         }
-        _ => return Err(Corrupt { offset: 0 }),
+        _ => return Err(Corrupt::at(0)),
     };
     if !reader.is_at_end() {
         return Err(reader.corrupt());

@@ -71,7 +71,7 @@ impl Gradual {
             }
             HASH => Form::Hash(Hash::default()),
             STREAM_1 | STREAM_2 | STREAM_3 => Form::Stream(Stream::default()),
-            _ => return Err(Corrupt { offset: 0 }),
+            _ => return Err(Corrupt::at(0)),
         };
         Ok(Self { kind, offset: reader.offset(), left, form })
     }

@@ -51,4 +51,4 @@ pub use payload::Payload;
 pub use plain::{Plain, StreamParts, encode_element, encode_field, encode_member};
 pub use reader::Corrupt;
 pub use texts::Texts;
-pub use types::{Version, form_name};
+pub use types::Version;

@@ -7,12 +7,30 @@ use darter_value::integer::IntegerText;
 
 use crate::length::{Bytes, Length, length_or_special};
 use crate::lzf;
+use crate::types::form_name;
 
 /// The bytes are not what they claim to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt {
     /// About where, in bytes from the start of the value.
     pub offset: usize,
+    /// What Redis logs of it, where it says more than that the form is not sound.
+    pub words: Option<&'static str>,
+}
+
+impl Corrupt {
+    /// At this place.
+    pub(crate) const fn at(offset: usize) -> Self {
+        Self { offset, words: None }
+    }
+
+    /// What is wrong with a value of type `kind`, in the words of Redis, as there are people who search logs for them.
+    pub fn describe(self, kind: u8) -> String {
+        match self.words {
+            Some(words) => words.to_owned(),
+            None => format!("{} integrity check failed", form_name(kind)),
+        }
+    }
 }
 
 impl fmt::Display for Corrupt {
@@ -68,7 +86,7 @@ impl<'a> Reader<'a> {
 
     /// The error of this place.
     pub(crate) const fn corrupt(&self) -> Corrupt {
-        Corrupt { offset: self.at }
+        Corrupt::at(self.at)
     }
 
     /// What is left.

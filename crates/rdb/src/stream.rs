@@ -78,7 +78,7 @@ pub(crate) fn read_rest(
 
 /// Adds the entries of a node.
 fn read_node(stream: &mut Stream, node_id: StreamId, bytes: &[u8]) -> Result<(), Corrupt> {
-    let corrupt = Corrupt { offset: 0 };
+    let corrupt = Corrupt::at(0);
     let unsigned = |number: i64| usize::try_from(number).map_err(|_| corrupt);
     let mut listpack = Listpack::checked(bytes)?;
     let live = unsigned(listpack.take_integer()?)?;
@@ -166,13 +166,18 @@ fn read_group(reader: &mut Reader<'_>, stream: &mut Stream, kind: u8) -> Result<
         let active_at_ms = if kind == STREAM_3 { reader.millis()? } else { seen_at_ms };
         let (consumer, added) = group.add_consumer(&name, seen_at_ms);
         if !added {
-            return Err(reader.corrupt());
+            let words = Some("Duplicate stream consumer detected");
+            return Err(Corrupt { words, ..reader.corrupt() });
         }
         group.consumer_mut(consumer).active_at_ms = (active_at_ms != -1).then_some(active_at_ms);
         for _ in 0..reader.count()? {
             let id = read_raw_id(reader)?;
             // Claimed once, and by one consumer only.
-            let (delivered_at_ms, deliveries) = unclaimed.remove(&id).ok_or(reader.corrupt())?;
+            let Some((delivered_at_ms, deliveries)) = unclaimed.remove(&id) else {
+                let is_claimed = group.pending(id).is_some();
+                let words = is_claimed.then_some("Duplicated consumer PEL entry");
+                return Err(Corrupt { words, ..reader.corrupt() });
+            };
             group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
         }
     }

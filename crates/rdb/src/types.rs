@@ -65,7 +65,7 @@ pub(crate) const HASH_DEADLINES: u8 = 24;
 pub(crate) const HASH_LISTPACK_DEADLINES: u8 = 25;
 
 /// What the content of a value of this type is kept in, in the peers' words.
-pub const fn form_name(kind: u8) -> &'static str {
+pub(crate) const fn form_name(kind: u8) -> &'static str {
     match kind {
         HASH_ZIPMAP => "Zipmap",
         SET_INTSET => "Intset",

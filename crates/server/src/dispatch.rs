@@ -443,10 +443,8 @@ fn answer_error(
         view.first().take_hit_back();
         return;
     }
-    if let ReplyError::MalformedValue(kind) = error {
-        // As the peers say it, for those who search logs for that.
-        let form = darter_rdb::form_name(*kind);
-        tracing::warn!("{form} integrity check failed: {} is refused", command.name);
+    if let ReplyError::MalformedValue(found) = error {
+        tracing::warn!("{found}: {} is refused", command.name);
     }
     ReplyWriter::new(output, protocol).error(error.line());
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use darter_rdb::Version;
+use darter_rdb::file::{Checksum, push_end, push_function, push_header};
 use darter_testkit::durable::{
     call, darter_in, eventually, in_directory, info, ok, terminate, wait_for_end,
 };
@@ -327,4 +329,25 @@ fn a_damaged_file_is_refused_with_its_name_and_the_place() {
         assert!(error.log.contains("(at byte "), "{error}");
         assert_eq!(fs::read(&file).unwrap(), bytes, "it is left as it is");
     }
+}
+
+#[test]
+fn no_library_of_a_damaged_file_is_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut file = Vec::new();
+    push_header(&mut file, Version::REDIS_7_0);
+    push_function(&mut file, b"#!lua name=l\nit_runs()");
+    let mut checksum = Checksum::new();
+    checksum.add(&file);
+    push_end(&mut file, Some(checksum));
+    let start = |file: &[u8]| {
+        fs::write(directory.path().join("dump.rdb"), file).unwrap();
+        Server::start(&darter_in(SERVER_MODES[0], directory.path(), &[])).unwrap_err().log
+    };
+    let log = start(&file);
+    assert!(log.contains("it_runs") && log.contains("(at byte "), "{log}");
+    let last = file.len() - 1;
+    file[last] ^= 1;
+    let log = start(&file);
+    assert!(log.contains("RDB CRC error") && !log.contains("it_runs"), "{log}");
 }

@@ -10,7 +10,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Effects, Flags, Group, Handler, KeySpec,
     RdbVersions, ReplyError, ReplyResult, ShardView,
 };
-use darter_rdb::{Built, Payload, Value, build, decode, encode_value, payload};
+use darter_rdb::{Built, Corrupt, Payload, Value, build, decode, encode_value, payload};
 use darter_resp::{Args, OwnedArgs};
 use darter_shard::{Expiry, Interest, Key, Keyspace, ValueRef};
 use darter_value::Hash;
@@ -154,11 +154,11 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         RdbVersions::Known => Payload::checked(bytes),
     };
     let payload = payload.ok_or(WRONG_PAYLOAD)?;
-    let value = decode(payload.value, payload.version).map_err(|_| malformed(payload))?;
+    let value = decode(payload.value, payload.version).map_err(|flaw| malformed(payload, flaw))?;
     if let Value::String(text) = &value
         && text.len() as u64 > call.limits.string_bytes_max
     {
-        return Err(ReplyError::MalformedValue(0));
+        return Err(ReplyError::MalformedValue("String too long".into()));
     }
     let expired =
         if call.is_recorded() { expired_fields(&value, call.now) } else { OwnedArgs::new() };
@@ -178,8 +178,9 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 const WRONG_PAYLOAD: ReplyError =
     ReplyError::Text("ERR DUMP payload version or checksum are wrong");
 
-fn malformed(payload: Payload<'_>) -> ReplyError {
-    ReplyError::MalformedValue(payload.value.first().copied().unwrap_or_default())
+fn malformed(payload: Payload<'_>, flaw: Corrupt) -> ReplyError {
+    let kind = payload.value.first().copied().unwrap_or_default();
+    ReplyError::MalformedValue(flaw.describe(kind).into())
 }
 
 /// Refuses to restore over a key that is not to be replaced, and for less than no time.

@@ -224,6 +224,7 @@ impl Crew {
                 self.held.extend(returned.held);
                 self.filler.loaded.keys += returned.loaded.keys;
                 self.filler.loaded.expired += returned.loaded.expired;
+                self.filler.loaded.empty += returned.loaded.empty;
                 let is_first =
                     |own: &Refused| failure.as_ref().is_none_or(|first| own.at < first.at);
                 if let Some(own) = returned.failure.filter(is_first) {

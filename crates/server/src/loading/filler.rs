@@ -8,7 +8,7 @@ use crate::tracking::Remember;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::{CallLimits, Entry, ShardView};
 use darter_rdb::file::RawEntry;
-use darter_rdb::{Built, build};
+use darter_rdb::{Built, Corrupt, build};
 use darter_resp::{Args, Output, Protocol};
 use darter_runtime::ConnectionId;
 use darter_shard::{Deadline, Expiry, Key, Previous, Shard};
@@ -62,7 +62,12 @@ impl Filler {
             Some(Ok(deadline)) => Expiry::At(deadline),
             Some(Err(_)) => return Err(format!("the deadline of key {:?} is too late", shown())),
         };
-        let damaged = |_| format!("the value of key {:?} is damaged", shown());
+        let kind = entry.value.kind;
+        let damaged = |flaw: Corrupt| {
+            let found = flaw.describe(kind);
+            tracing::warn!("{found}: key {:?} is refused", shown());
+            format!("the value of key {:?} is damaged: {found}", shown())
+        };
         let hasher = &self.shared.hasher;
         let rules = Rules { limits: &self.terms.limits.encodings, hasher };
         let key = Key { bytes: &entry.key, hash };
@@ -71,7 +76,8 @@ impl Filler {
             keyspace.set_string(&key, &text.map_err(damaged)?, expiry)
         } else {
             let Some(value) = entry.value.decode().map_err(damaged)? else {
-                tracing::warn!("Key {:?} has no elements and is left out", shown());
+                tracing::info!("skipping empty key: {}", entry.key.escape_ascii());
+                self.loaded.empty += 1;
                 return Ok(());
             };
             match build(value, rules, now) {

@@ -32,6 +32,8 @@ pub struct Loaded {
     pub keys: u64,
     /// Keys left out, as they had expired.
     pub expired: u64,
+    /// Keys left out, as they had no elements: old servers could write such.
+    pub empty: u64,
 }
 
 /// What happens to keys that are there already.
@@ -85,15 +87,16 @@ pub fn load(
     let changes = view.each().map(|shard| shard.changes()).sum();
     shared.saving.note_loaded(loaded, changes);
     tracing::info!(
-        "Done loading RDB, keys loaded: {}, keys expired: {}.",
+        "Done loading RDB, keys loaded: {}, keys expired: {}, empty keys skipped: {}.",
         loaded.keys,
-        loaded.expired
+        loaded.expired,
+        loaded.empty
     );
     Ok(loaded)
 }
 
-/// What to do about a file that a server cannot start with.
-const ADVICE: &str = "Nothing was changed. `darter check-rdb` shows what in the file can be read; restore it from a copy, or move \
+/// What to do about a file that a server cannot start with, behind words of Redis for those who search logs for them.
+const ADVICE: &str = "Terminating server after rdb file reading failure. Nothing was changed. `darter check-rdb` shows what in the file can be read; restore it from a copy, or move \
                       it away to start without its data.";
 
 /// The same for a server that starts, which says what to do if it fails.
@@ -154,8 +157,7 @@ fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
     let mut reading = Reading {
         crew,
         db: DbIndex(0),
-        libraries: Libraries::default(),
-        scripts: WorkerScripts::default(),
+        libraries: Vec::new(),
         delay: Delay::of(settings.saving.load_delay_micros),
         noted_bytes: 0,
     };
@@ -164,6 +166,7 @@ fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
     // A key that was refused stands in front of what could not be read.
     crew.settle().map_err(|Refused { at, reason }| format!("{reason} (at byte {at})"))?;
     result?;
+    let libraries = compile_all(crew.shared(), &libraries)?;
     let Ok(()) = crew.shared().scripts.change_libraries(|known| {
         *known = libraries;
         Ok::<_, Infallible>(())
@@ -171,12 +174,30 @@ fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
     Ok(reader)
 }
 
+/// Compiles libraries, each with the place where it begins, which runs code of theirs: not before the checksum of their
+/// file was found right.
+fn compile_all(
+    shared: &'static Shared,
+    libraries: &[(u64, Box<[u8]>)],
+) -> Result<Libraries, String> {
+    let mut scripts = WorkerScripts::default();
+    let mut compiled = Libraries::default();
+    for (at, code) in libraries {
+        let described =
+            |error: ReplyError| format!("a library of functions: {error} (at byte {at})");
+        let library = compile(&mut scripts, WorkerId(0), &shared.stopwatch, code, |_| Ok(()))
+            .map_err(described)?;
+        add(&mut compiled, &Arc::new(library)).map_err(described)?;
+    }
+    Ok(compiled)
+}
+
 /// What reading needs.
 struct Reading<'a> {
     crew: &'a mut Crew,
     db: DbIndex,
-    libraries: Libraries,
-    scripts: WorkerScripts,
+    /// Libraries of functions, and where each begins.
+    libraries: Vec<(u64, Box<[u8]>)>,
     delay: Delay,
     /// How far it was when that was noted last.
     noted_bytes: u64,
@@ -193,7 +214,7 @@ impl Reading<'_> {
             let placed = |reason: String| format!("{reason} (at byte {begins_at})");
             match reader.next_record().map_err(|error| error.to_string())? {
                 Record::Database(index) => self.db = self.database(index).map_err(placed)?,
-                Record::Function(code) => self.library(&code).map_err(placed)?,
+                Record::Function(code) => self.libraries.push((begins_at, code.as_ref().into())),
                 Record::Entry(entry) => {
                     let shared = self.crew.shared();
                     self.delay.pass(1, || {
@@ -248,14 +269,5 @@ impl Reading<'_> {
                 "the file has database {index}, but only {databases} are configured (databases)"
             )
         })
-    }
-
-    fn library(&mut self, code: &[u8]) -> Result<(), String> {
-        let described = |error: ReplyError| format!("a library of functions: {error}");
-        let (engine, stopwatch) = (&mut self.scripts, &self.crew.shared().stopwatch);
-        let library =
-            compile(engine, WorkerId(0), stopwatch, code, |_| Ok(())).map_err(described)?;
-        add(&mut self.libraries, &Arc::new(library)).map_err(described)?;
-        Ok(())
     }
 }

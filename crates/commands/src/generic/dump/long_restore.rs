@@ -84,9 +84,9 @@ impl LongRestore {
                         let built = Built::Object(value.into_object());
                         Ok(Stage::Over(store(&call, keyspace, &key, self.options, built)))
                     }
-                    Err(_) => {
+                    Err(flaw) => {
                         shard.keyspace(call.db, call.now).discard(value.into_object());
-                        Err(malformed(payload))
+                        Err(malformed(payload, flaw))
                     }
                 }
             }
@@ -103,7 +103,8 @@ fn begin(call: &Call<'_>) -> Result<Stage, ReplyError> {
         RdbVersions::Any | RdbVersions::Known => Payload::unchecked(bytes),
     };
     let payload = payload.ok_or(WRONG_PAYLOAD)?;
-    let begun = Gradual::begin(payload.value, rules(call)).map_err(|_| malformed(payload))?;
+    let begun =
+        Gradual::begin(payload.value, rules(call)).map_err(|flaw| malformed(payload, flaw))?;
     Ok(Stage::Read(begun))
 }
 
