@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT begin a shutdown.
 
 use crate::ShutdownHandle;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
 use std::fmt;
 use std::io;
@@ -63,7 +63,8 @@ impl fmt::Debug for DecideOnSignal {
 }
 
 /// A thread that sleeps until a signal comes. A thread of its own, so that a busy worker cannot
-/// delay the second SIGINT. SIGHUP is caught and dropped: a server outlives its terminal. SIGPIPE
+/// delay the second SIGINT. SIGHUP is caught and dropped: a server outlives its terminal. So is
+/// SIGXFSZ: a file that may not grow any more (`ulimit -f`) is an error of the write, as is one that has no room. SIGPIPE
 /// needs nothing: sockets are written with a flag that keeps it away.
 #[derive(Debug)]
 pub(crate) struct SignalThread {
@@ -74,7 +75,7 @@ pub(crate) struct SignalThread {
 impl SignalThread {
     /// Does what `decide` says with each SIGTERM and SIGINT.
     pub(crate) fn start(decide: DecideOnSignal, shutdown: ShutdownHandle) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ])?;
         let handle = signals.handle();
         let named = thread::Builder::new().name("darter-signals".to_owned());
         let thread = named.spawn(move || {

@@ -1,7 +1,7 @@
 //! Saves that nobody waits for: those of save points, those that were scheduled, and the last one.
 
 use super::schedule::minute_of;
-use super::{Purpose, Save, Saving, file, save_held};
+use super::{Purpose, Save, Saving, a_failure_stops_writes, file, save_held};
 use crate::config::Settings;
 use crate::config::settings::ShutdownRequest;
 use crate::job::Job;
@@ -15,7 +15,6 @@ use darter_shard::Shard;
 use darter_txn::{Carrier, Gathering, Held, Letter, Step, Ticket, View};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -23,15 +22,14 @@ use std::time::Duration;
 /// The ticket of shards that a worker wants for itself: no client has this id.
 pub const OWN_TICKET: Ticket = Ticket(0);
 
-/// After a save that failed the next one is not tried for this long, unless a client asks: one that failed at
-/// once can be tried at once, so that writes are accepted again soon after the cause has gone. So can one that had no
-/// room, once there is more.
+/// After a save that failed the next one is not tried for this long, counted from the start of the one that failed, unless a
+/// client asks, or what made it fail has gone.
 const RETRY_MILLIS: i64 = 5000;
-const QUICK_RETRY_MILLIS: i64 = 500;
 
-/// How often the room is looked at until then.
-const LOOKS: u32 = 50;
+/// How often is looked whether it has, and how long after the end the first time: what cannot be seen to have gone is tried no
+/// sooner.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+const FIRST_LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// Shards that a worker collects to begin a save.
 #[derive(Debug, Default)]
@@ -115,7 +113,7 @@ impl Saving {
         if request.is_forced || !self.last_save.is_wanted(settings) {
             return true;
         }
-        let possible = file::try_target(settings);
+        let possible = file::try_target(settings, 0);
         if let Err(error) = &possible {
             tracing::warn!(%error, "Error trying to save the DB, can't exit.");
         }
@@ -162,10 +160,17 @@ impl Saving {
         let seen = self.seen_changes.iter().map(|changes| changes.load(Ordering::Relaxed)).sum();
         let changes = self.unsaved(seen);
         let history = self.history();
-        let is_soon = history.last_seconds == 0 || self.has_room.load(Ordering::Relaxed);
-        let retry_millis = if is_soon { QUICK_RETRY_MILLIS } else { RETRY_MILLIS };
-        if !history.last_succeeded && now.0.saturating_sub(history.last_try.0) < retry_millis {
-            return false;
+        if !history.last_succeeded {
+            let is_late = now.0.saturating_sub(history.last_try.0) >= RETRY_MILLIS;
+            if !is_late && !self.may_succeed.load(Ordering::Relaxed) {
+                return false;
+            }
+            if a_failure_stops_writes(settings) {
+                tracing::info!(
+                    "The last save failed, and writes are refused until one succeeds. Saving..."
+                );
+                return true;
+            }
         }
         let seconds = now.0.saturating_sub(history.last_save.0) / 1000;
         let points = &settings.saving.points;
@@ -177,22 +182,31 @@ impl Saving {
     }
 }
 
-/// Looks until the next save is tried whether there is more room in `directory` than `save` has filled, which failed for
-/// want of it. On its thread, as a file system may take its time to answer.
-pub(super) fn watch_for_room(shared: &Shared, save: &Save, directory: &Path) {
+/// Looks until the next save is tried whether one may succeed that is begun now: whether a file can be written beside
+/// that of `save`, which has failed, and, where that was for want of room, whether there is more than it has filled. So writes are
+/// accepted again soon after the cause has gone, and a whole save is not what finds out. If `save` itself was begun because that
+/// could be done, nothing is looked at for as long as it took. On its thread, as a file system may take its time to answer.
+pub(super) fn watch_for_success(shared: &Shared, save: &Save, was_full: bool, was_promising: bool) {
     let filled = save.written_bytes.load(Ordering::Relaxed);
     // What it had is free again by itself, more or less.
-    let needed = filled.saturating_add((filled / 16).max(64 << 10));
+    let needed = if was_full { filled.saturating_add((filled / 16).max(64 << 10)) } else { 0 };
     let begun = shared.saving.history().last_try;
-    for _ in 0..LOOKS {
-        if shared.saving.history().last_try != begun {
+    let took = shared.stopwatch.nanos_between(save.begun, shared.stopwatch.now());
+    let rest = if was_promising { Duration::from_nanos(took) } else { Duration::ZERO };
+    let mut pause = FIRST_LOOK_AFTER.max(rest);
+    loop {
+        thread::park_timeout(pause);
+        pause = LOOK_EVERY;
+        let saving = &shared.saving;
+        if saving.history().last_try != begun || !saving.has_failed.load(Ordering::Relaxed) {
             return;
         }
-        if file::free_bytes(directory).is_ok_and(|free| free >= needed) {
-            shared.saving.has_room.store(true, Ordering::Relaxed);
+        // Where it goes may have been changed, and whether there are to be saves at all.
+        let settings = shared.config.current();
+        if !settings.saving.points.is_empty() && file::try_target(&settings, needed).is_ok() {
+            saving.may_succeed.store(true, Ordering::Relaxed);
             return;
         }
-        thread::park_timeout(LOOK_EVERY);
     }
 }
 

@@ -75,10 +75,6 @@ impl Target {
             format: format_of(settings, purpose),
         }
     }
-
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
-    }
 }
 
 /// What a file consists of.
@@ -332,20 +328,21 @@ fn path_at_once(directory: &Path) -> PathBuf {
     directory.join(format!("temp-{}.rdb", std::process::id()))
 }
 
-/// Whether the data can be saved as far as can be said without doing it.
-pub(super) fn try_target(settings: &Settings) -> io::Result<()> {
+/// Whether the data can be saved as far as can be said without doing it: a small file can, and there is room for so
+/// many bytes.
+pub(super) fn try_target(settings: &Settings, needed_bytes: u64) -> io::Result<()> {
     if settings.data_file().is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
+    let found = rustix::fs::statvfs(&settings.directory)?;
+    if found.f_bavail.saturating_mul(found.f_frsize) < needed_bytes {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     let path = temporary_path(&settings.directory);
-    File::create(&path)?;
-    fs::remove_file(&path)
-}
-
-/// What this process may still write to the file system that `directory` is on.
-pub(super) fn free_bytes(directory: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(directory)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    let mut file = File::create(&path)?;
+    let tried = file.write_all(&[0]).and_then(|()| file.sync_all());
+    let removed = fs::remove_file(&path);
+    tried.and(removed)
 }
 
 /// A name that was changed stays changed only once the directory is on the disk.

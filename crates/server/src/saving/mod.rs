@@ -27,7 +27,7 @@ pub use file::{base_path, format_of};
 pub use putting_off::{PutOff, is_put_off, put_off};
 
 use self::automatic::LastSave;
-use crate::config::ConfigStore;
+use crate::config::{ConfigStore, Settings};
 use crate::delay::Delay;
 use crate::journal::Journal;
 use crate::loading::snapshot::Loaded;
@@ -68,8 +68,8 @@ pub struct Saving {
     is_scheduled: AtomicBool,
     /// Whether the last try of a background save failed.
     has_failed: AtomicBool,
-    /// Whether there has come to be room for what that lacked.
-    has_room: AtomicBool,
+    /// Whether what made it fail has gone, as far as can be seen.
+    may_succeed: AtomicBool,
     /// What happens at the end of the process.
     pub last_save: LastSave,
 }
@@ -163,7 +163,7 @@ impl Saving {
             seen_changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             is_scheduled: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
-            has_room: AtomicBool::new(false),
+            may_succeed: AtomicBool::new(false),
             last_save: LastSave::default(),
         }
     }
@@ -208,9 +208,10 @@ impl Saving {
         for shard in view.each() {
             shard.begin_snapshot(settings.snapshot_contents());
         }
+        let mut was_promising = false;
         if purpose == Purpose::File {
             lock(&self.history).last_try = now;
-            self.has_room.store(false, Ordering::Relaxed);
+            was_promising = self.may_succeed.swap(false, Ordering::Relaxed);
             self.is_scheduled.store(false, Ordering::Relaxed);
         }
         self.is_under_way.store(true, Ordering::Release);
@@ -225,12 +226,12 @@ impl Saving {
         };
         let finished = Arc::clone(&save);
         let run = move || {
-            let directory = writing.target.directory().to_owned();
             let result = writing.run();
             let is_full = result.as_ref().is_err_and(is_full);
+            let has_failed = result.is_err() && !finished.is_cancelled();
             shared.saving.finish(shared, &finished, result);
-            if is_full && finished.is_in_background && purpose == Purpose::File {
-                automatic::watch_for_room(shared, &finished, &directory);
+            if has_failed && finished.is_in_background && purpose == Purpose::File {
+                automatic::watch_for_success(shared, &finished, is_full, was_promising);
             }
         };
         let spawned = std::thread::Builder::new().name("darter-save".to_owned()).spawn(run);
@@ -326,11 +327,7 @@ impl Saving {
     /// Whether writes are refused because the data cannot be saved
     /// (`stop-writes-on-bgsave-error`).
     pub fn refuses_writes(&self, config: &ConfigStore) -> bool {
-        if !self.has_failed.load(Ordering::Relaxed) {
-            return false;
-        }
-        let settings = config.current();
-        settings.saving.stops_writes && !settings.saving.points.is_empty()
+        self.has_failed.load(Ordering::Relaxed) && a_failure_stops_writes(&config.current())
     }
 
     /// All data at `changes` are in the file, or were read from it.
@@ -402,6 +399,11 @@ pub enum Cancelled {
     Nothing,
     Scheduled,
     UnderWay,
+}
+
+/// Whether writes are refused after a save that failed.
+fn a_failure_stops_writes(settings: &Settings) -> bool {
+    settings.saving.stops_writes && !settings.saving.points.is_empty()
 }
 
 /// Whether it is for want of room.
