@@ -254,6 +254,10 @@ fn write_subject(
     };
     for step in 1..=steps {
         change(&mut client, step);
+        if turn != Turn::Save && !options.contains(&"always") {
+            // It is acknowledged before it is in the file, whose size is to tell what is.
+            assert!(eventually(|| info(&mut client, "persistence", "aof_buffer_length") == "0"));
+        }
         let now = state(&mut client);
         assert!(!states.contains(&now), "{name}: step {step} changes nothing");
         states.push(now);
