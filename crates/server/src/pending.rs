@@ -8,6 +8,7 @@ use crate::dispatch::keeping_expired;
 use crate::late_reply::LateReply;
 use crate::mail::{Mail, ShardPost};
 use crate::observed::{Cause, work_observed_for};
+use crate::pubsub::LongChange;
 use crate::request::{OwnedRequest, Request};
 use crate::session::Session;
 use crate::session_command::Flow;
@@ -35,6 +36,8 @@ pub enum Pending {
     Deferred(Box<OwnedRequest>),
     /// Running in slices.
     Sliced(Box<Sliced>),
+    /// Changing subscriptions, some in each turn.
+    Changing(Box<LongChange>),
     /// Asking all workers.
     Survey(Box<Collection>),
     /// Keeping shards from others while everything stands still.
@@ -253,6 +256,9 @@ pub fn run_gathered(
         }
         Ok(Flow::Close) => (None, After::Closes),
         Ok(Flow::Wait) => (None, After::Blocks),
+        Ok(Flow::Change(_)) => {
+            unreachable!("only commands over no shard change subscriptions in turns")
+        }
         Ok(Flow::Next | Flow::Yield) | Err(_) => (None, After::Resumes),
     };
     let nanos = core.nanos_since(begun);
@@ -442,6 +448,7 @@ impl Pending {
             Self::Blocked(blocked) => blocked.gathering,
             Self::Posted
             | Self::Deferred(_)
+            | Self::Changing(_)
             | Self::Survey(_)
             | Self::Paused
             | Self::Waiting(_)

@@ -5,6 +5,7 @@ use crate::late_reply::LateReply;
 use crate::mail::Mail;
 use crate::migration::{Target, Transfer};
 use crate::observed::Together;
+use crate::pubsub::Changing;
 use crate::scripting::Source;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -133,6 +134,8 @@ pub enum Flow {
     /// The next command once this one has run in slices. Only of a command over shards that is no part of
     /// another one.
     Slices(Box<dyn Slice>),
+    /// The next command once these subscriptions have been changed, some in each turn. Not of a part of another command.
+    Change(Box<Changing>),
     /// The same command again, once there is a connection to another server
     /// ([`Facts::dialogue`](crate::session::Facts::dialogue)). Nothing was answered yet. Only of a command over
     /// shards that is no part of another one.

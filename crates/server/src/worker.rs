@@ -10,7 +10,7 @@ use crate::migration::Migration;
 use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::Pending;
-use crate::pubsub::Registry;
+use crate::pubsub::{LeftSubscriptions, Registry};
 use crate::residence::DefragSettings;
 use crate::saving::PutOff;
 use crate::saving::automatic::Begun;
@@ -120,6 +120,8 @@ pub struct Core {
     pub busy_script_nanos: Cell<u64>,
     /// Its clients that have subscriptions, by what they subscribed to.
     pub subscribers: RefCell<Registry>,
+    /// Subscriptions of clients that are gone, to be ended some at a time.
+    pub left_subscriptions: RefCell<Vec<LeftSubscriptions>>,
     /// Its clients that are tracked.
     pub trackers: RefCell<HashSet<ConnectionId>>,
     /// Watches that are to be taken out of their shards.
@@ -213,6 +215,7 @@ impl Worker {
                 scripts: RefCell::default(),
                 busy_script_nanos: Cell::new(config.busy_script_nanos()),
                 subscribers: RefCell::default(),
+                left_subscriptions: RefCell::default(),
                 trackers: RefCell::default(),
                 given_back: RefCell::default(),
                 clients: RefCell::default(),
@@ -468,6 +471,7 @@ impl Service for Worker {
             self.core.follow_pause(turn.now, connections);
         }
         self.core.give_watches_back(turn.now);
+        let subscriptions_left = self.core.end_left_subscriptions();
         let wait_ends = self.core.end_overdue_waits(turn.now, connections);
         let put_off_until = self.core.resume_put_off(&turn);
         self.see_to_excess(&turn);
@@ -491,9 +495,9 @@ impl Service for Worker {
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let sooner =
-            put_off_until.into_iter().chain(defrag_due).chain(self.expiry.due()).chain(save_due);
-        let mut wake = sooner.fold(due, Instant::min);
+        let at_once = subscriptions_left.then_some(turn.instant);
+        let sooner = put_off_until.into_iter().chain(defrag_due).chain(self.expiry.due());
+        let mut wake = sooner.chain(save_due).chain(at_once).fold(due, Instant::min);
         let pause_ends = self.core.pause.get().map(|pause| pause.until);
         if let Some(until) = pause_ends.into_iter().chain(wait_ends).min() {
             let millis = u64::try_from(until.0 - turn.now.0).unwrap_or(0);
@@ -522,7 +526,7 @@ impl Service for Worker {
         self.core.shared.remove_connection(session.client_id);
         self.core.end_monitoring(&mut session);
         self.core.discard(&mut session, turn.now);
-        self.core.end_subscriptions(&mut session, id);
+        self.core.leave_subscriptions(&mut session, id);
         self.core.end_tracking(&mut session, id);
         match &session.pending {
             Some(Pending::Paused) => self.core.statistics().blocked_clients.remove(1),

@@ -1,6 +1,7 @@
 //! PING and its like.
 
 use crate::commands::error::ServerError;
+use crate::pubsub::{Change, Changing, NAMES_PER_SLICE};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::DbIndex;
 use darter_base::number::parse_i64;
@@ -151,6 +152,11 @@ pub static RESET: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
+        let held = call.session.facts.subscriptions.as_ref().map_or(0, |held| held.total());
+        if held > NAMES_PER_SLICE && !call.nested {
+            let changing = Changing::new(call.session, call.args, Change::EndSilently);
+            return Ok(Flow::Change(Box::new(changing)));
+        }
         call.core.discard(call.session, call.turn.now);
         let limits = call.shared.config.current().request_limits();
         call.session.reset(limits);

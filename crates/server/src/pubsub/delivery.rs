@@ -1,6 +1,6 @@
 //! Subscribing, publishing and delivering, as a worker does them.
 
-use super::{Directory, Kind, Publication};
+use super::{Directory, Kind, NAMES_PER_SLICE, Publication};
 use crate::mail::Mail;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -72,21 +72,49 @@ impl Core {
         if !subscriptions.of_mut(kind).remove(name) {
             return;
         }
-        self.subscribers.borrow_mut().remove(kind, name, id);
-        self.shared.pubsub.remove(kind, name, self.worker);
+        self.forget_subscriber(id, kind, name);
         self.follow_subscriptions(session, id);
     }
 
-    /// Ends all subscriptions without a word: the client is gone, or wants to be as new.
+    /// Ends all subscriptions without a word: the client wants to be as new.
     pub fn end_subscriptions(&self, session: &mut Session, id: ConnectionId) {
         let Some(mut subscriptions) = session.facts.subscriptions.take() else { return };
-        for kind in [Kind::Channel, Kind::Pattern, Kind::ShardChannel] {
-            for name in subscriptions.of_mut(kind).drain() {
-                self.subscribers.borrow_mut().remove(kind, &name, id);
-                self.shared.pubsub.remove(kind, &name, self.worker);
-            }
+        for (kind, name) in subscriptions.take_all() {
+            self.forget_subscriber(id, kind, &name);
         }
         self.follow_subscriptions(session, id);
+    }
+
+    /// The same of a client that is gone. If it had many they end in the following ticks: messages do not reach it any
+    /// more, but PUBLISH counts it until then.
+    pub fn leave_subscriptions(&self, session: &mut Session, id: ConnectionId) {
+        match &mut session.facts.subscriptions {
+            Some(subscriptions) if subscriptions.total() > NAMES_PER_SLICE => {
+                self.left_subscriptions.borrow_mut().push((id, subscriptions.take_all()));
+                self.follow_subscriptions(session, id);
+            }
+            _ => self.end_subscriptions(session, id),
+        }
+    }
+
+    /// Ends some of the subscriptions of clients that are gone; `true` when there are more.
+    pub fn end_left_subscriptions(&self) -> bool {
+        let mut left = self.left_subscriptions.borrow_mut();
+        let Some((id, names)) = left.last_mut() else { return false };
+        let kept = names.len().saturating_sub(NAMES_PER_SLICE);
+        for (kind, name) in names.drain(kept..) {
+            self.forget_subscriber(*id, kind, &name);
+        }
+        if names.is_empty() {
+            left.pop();
+        }
+        !left.is_empty()
+    }
+
+    /// Takes a subscriber out of what this worker and all know.
+    fn forget_subscriber(&self, id: ConnectionId, kind: Kind, name: &[u8]) {
+        self.subscribers.borrow_mut().remove(kind, name, id);
+        self.shared.pubsub.remove(kind, name, self.worker);
     }
 
     /// Does what follows from a client having become a subscriber, or being none any more.

@@ -18,6 +18,7 @@
 //! first lets come what was published before, and a publisher that is far ahead of a worker waits for
 //! it, so that mailboxes stay bounded.
 
+pub mod changing;
 pub mod delivery;
 pub mod directory;
 pub mod listing;
@@ -27,7 +28,8 @@ pub mod registry;
 pub mod subscriptions;
 pub mod transit;
 
+pub use changing::{Change, Changing, LongChange, NAMES_PER_SLICE, must_read_letters};
 pub use directory::Directory;
 pub use publication::Publication;
 pub use registry::Registry;
-pub use subscriptions::{Kind, Subscriptions};
+pub use subscriptions::{Kind, LeftSubscriptions, Subscriptions};

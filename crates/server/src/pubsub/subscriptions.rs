@@ -1,5 +1,6 @@
 //! What one client subscribed to.
 
+use darter_runtime::ConnectionId;
 use hashbrown::HashSet;
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ pub enum Kind {
     /// A channel of the cluster's node that serves its slot; a name of its own.
     ShardChannel,
 }
+
+/// What a client that is gone had subscribed to.
+pub type LeftSubscriptions = (ConnectionId, Vec<(Kind, Arc<[u8]>)>);
 
 /// The names a client subscribed to. Shared with its worker's registry.
 #[derive(Debug, Default)]
@@ -47,6 +51,20 @@ impl Subscriptions {
             Kind::Channel | Kind::Pattern => self.channels.len() + self.patterns.len(),
             Kind::ShardChannel => self.shard_channels.len(),
         }
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
+    }
+
+    /// Takes all of them out.
+    pub fn take_all(&mut self) -> Vec<(Kind, Arc<[u8]>)> {
+        let mut all = Vec::with_capacity(self.total());
+        for kind in [Kind::Channel, Kind::Pattern, Kind::ShardChannel] {
+            all.extend(self.of_mut(kind).drain().map(|name| (kind, name)));
+        }
+        all
     }
 
     /// Bytes of memory, without the names. O(1).

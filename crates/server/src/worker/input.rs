@@ -180,6 +180,10 @@ impl Worker {
                 session.pending = sliced;
                 session.finish_pending(io, |session, io| self.go_on(session, io))
             }
+            changing @ Some(Pending::Changing(_)) => {
+                session.pending = changing;
+                session.finish_pending(io, |session, io| self.go_on_changing(session, io))
+            }
             Some(Pending::Deferred(request)) => {
                 let request = request.as_request();
                 session.finish_pending(io, |session, io| {

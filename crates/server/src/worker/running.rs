@@ -3,11 +3,11 @@
 use super::Worker;
 use crate::apart::{Meanwhile, Others};
 use crate::caller::Caller;
-use crate::commands::pubsub::subscribe::must_read_letters;
 use crate::mail::Mail;
 use crate::outbox::Outbox;
 use crate::pending::{Advance, After, Coordinated, Pending, Sliced, run_gathered};
 use crate::place::Place;
+use crate::pubsub::{LongChange, must_read_letters};
 use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::Flow;
@@ -88,6 +88,12 @@ impl Worker {
             return self.defer(session, request, io.id);
         }
         let nanos = self.core.nanos_since(begun);
+        if let Ok(Flow::Change(changing)) = result {
+            let reply_bytes = output.len() - unsent_before;
+            let change = LongChange::new(request, *changing, nanos, reply_bytes);
+            session.pending = Some(Pending::Changing(Box::new(change)));
+            return Then::Again;
+        }
         let then = match result {
             Ok(Flow::Later(reply)) => match reply.go_on(&self.core, session, io.id, output) {
                 After::Resumes => Then::Read,
@@ -99,7 +105,7 @@ impl Worker {
                 self.core.post.send(self.core.worker, Mail::Resume(io.id));
                 Then::Await
             }
-            Ok(Flow::Defer) => unreachable!("dealt with"),
+            Ok(Flow::Defer | Flow::Change(_)) => unreachable!("dealt with"),
             Ok(
                 Flow::Block(_)
                 | Flow::Slices(_)

@@ -4,12 +4,9 @@
 //! and how many subscriptions the client has then.
 
 use super::BASE;
-use crate::pubsub::Kind;
-use crate::session::Session;
+use crate::pubsub::{Change, Changing, Kind, NAMES_PER_SLICE, must_read_letters};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use crate::worker::Core;
 use darter_command_table::{Access, Arg, Arity, Command, Flags, KeySpec};
-use std::sync::Arc;
 
 /// What they may do.
 const FLAGS: Flags = BASE.flags.and(Flags::NOSCRIPT).and(Flags::FOR_SUBSCRIBERS);
@@ -28,7 +25,7 @@ pub static SUBSCRIBE: SessionCommand = SessionCommand::alone(
         args: &[Arg::string("channel").multiple()],
         ..BASE
     },
-    |call| subscribe(call, Kind::Channel),
+    |call| change(call, Change::Begin(Kind::Channel)),
 );
 
 /// Listens to all channels that match.
@@ -42,7 +39,7 @@ pub static PSUBSCRIBE: SessionCommand = SessionCommand::alone(
         args: &[Arg::pattern("pattern").multiple()],
         ..BASE
     },
-    |call| subscribe(call, Kind::Pattern),
+    |call| change(call, Change::Begin(Kind::Pattern)),
 );
 
 /// Listens to shard channels.
@@ -58,7 +55,7 @@ pub static SSUBSCRIBE: SessionCommand = SessionCommand::alone(
         args: &[Arg::string("shardchannel").multiple()],
         ..BASE
     },
-    |call| subscribe(call, Kind::ShardChannel),
+    |call| change(call, Change::Begin(Kind::ShardChannel)),
 );
 
 /// Listens no longer to channels.
@@ -72,7 +69,7 @@ pub static UNSUBSCRIBE: SessionCommand = SessionCommand::alone(
         args: &[Arg::string("channel").optional().multiple()],
         ..BASE
     },
-    |call| unsubscribe(call, Kind::Channel),
+    |call| change(call, Change::End(Kind::Channel)),
 );
 
 /// Listens no longer to channels that match.
@@ -86,7 +83,7 @@ pub static PUNSUBSCRIBE: SessionCommand = SessionCommand::alone(
         args: &[Arg::pattern("pattern").optional().multiple()],
         ..BASE
     },
-    |call| unsubscribe(call, Kind::Pattern),
+    |call| change(call, Change::End(Kind::Pattern)),
 );
 
 /// Listens no longer to shard channels.
@@ -102,87 +99,18 @@ pub static SUNSUBSCRIBE: SessionCommand = SessionCommand::alone(
         args: &[Arg::string("shardchannel").optional().multiple()],
         ..BASE
     },
-    |call| unsubscribe(call, Kind::ShardChannel),
+    |call| change(call, Change::End(Kind::ShardChannel)),
 );
 
-fn subscribe(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
+fn change(call: &mut SessionCall<'_>, change: Change) -> SessionResult {
     if !call.nested && must_read_letters(call.core, call.session) {
         return Ok(Flow::Defer);
     }
-    let word: &[u8] = match kind {
-        Kind::Channel => b"subscribe",
-        Kind::Pattern => b"psubscribe",
-        Kind::ShardChannel => b"ssubscribe",
-    };
-    for (index, name) in call.args.tail(1).iter().enumerate() {
-        call.core.subscribe(call.session, call.id, kind, name);
-        confirm(call, kind, index, word, Some(name));
-    }
-    Ok(Flow::Next)
-}
-
-fn unsubscribe(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
-    if !call.nested && must_read_letters(call.core, call.session) {
-        return Ok(Flow::Defer);
-    }
-    let word: &[u8] = match kind {
-        Kind::Channel => b"unsubscribe",
-        Kind::Pattern => b"punsubscribe",
-        Kind::ShardChannel => b"sunsubscribe",
-    };
-    let mut confirmed = 0;
-    let mut end = |call: &mut SessionCall<'_>, name: &[u8]| {
-        call.core.unsubscribe(call.session, call.id, kind, name);
-        confirm(call, kind, confirmed, word, Some(name));
-        confirmed += 1;
-    };
-    if call.args.len() > 1 {
-        for name in call.args.tail(1).iter() {
-            end(call, name);
-        }
-        return Ok(Flow::Next);
-    }
-    let held = call.session.facts.subscriptions.as_ref();
-    let names: Vec<Arc<[u8]>> =
-        held.map_or(Vec::new(), |held| held.of(kind).iter().map(Arc::clone).collect());
-    for name in &names {
-        end(call, name);
-    }
-    if names.is_empty() {
-        confirm(call, kind, 0, word, None);
-    }
-    Ok(Flow::Next)
-}
-
-/// Whether messages are under way to this worker that were published before: they come first, both to
-/// whom they still reach and past whom they do not concern. Asked twice, since the command runs again
-/// when they have come; the second time the answer is no, whatever came meanwhile. A transaction asks
-/// before it runs.
-pub fn must_read_letters(core: &Core, session: &mut Session) -> bool {
-    let has_read = std::mem::take(&mut session.facts.has_read_letters);
-    if has_read || !core.shared.pubsub.transit(core.worker).is_busy() {
-        return false;
-    }
-    session.facts.has_read_letters = true;
-    true
-}
-
-/// Writes the message about one name, the `index`-th of the command. It is heard whatever CLIENT REPLY
-/// says, as in Redis.
-fn confirm(call: &mut SessionCall<'_>, kind: Kind, index: usize, word: &[u8], name: Option<&[u8]>) {
-    call.session.is_heard = true;
-    let held = call.session.facts.subscriptions.as_ref();
-    let count = held.map_or(0, |held| held.counted_with(kind));
-    let mut reply = call.reply();
-    if index == 0 {
-        reply.push(3);
+    let at_once = if call.nested { usize::MAX } else { NAMES_PER_SLICE };
+    let mut changing = Changing::new(call.session, call.args, change);
+    if changing.advance(call.core, call.session, call.id, call.args, call.output, at_once) {
+        Ok(Flow::Next)
     } else {
-        reply.further_push(3);
+        Ok(Flow::Change(Box::new(changing)))
     }
-    reply.bulk(word);
-    match name {
-        Some(name) => reply.bulk(name),
-        None => reply.null(),
-    }
-    reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
 }
