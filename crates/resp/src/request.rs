@@ -111,6 +111,9 @@ pub enum Parsed {
         /// Parsing again is useless before the buffer holds this many bytes; always more than it
         /// holds now. A peer chooses this number: it is a reason to wait, not to allocate.
         needed_bytes: usize,
+        /// Length of the argument that is not all there; 0 if its header is not, either. What precedes it takes
+        /// `needed_bytes` less this and its line end.
+        argument_bytes: usize,
     },
     /// The request is malformed: reply with the error and close. No span was appended.
     Malformed(ProtocolError),
@@ -119,7 +122,7 @@ pub enum Parsed {
 /// Why the parse of an array request stopped early.
 #[derive(Clone, Copy)]
 enum Stop {
-    Incomplete { needed_bytes: usize },
+    Incomplete { needed_bytes: usize, argument_bytes: usize },
     Malformed(ProtocolError),
 }
 
@@ -149,8 +152,8 @@ impl RequestParser {
                 let (mut position, mut remaining) = match parse_count(buffer, limits) {
                     Ok((header_bytes, 0)) => return Parsed::Nothing { consumed: header_bytes },
                     Ok(header) => header,
-                    Err(Stop::Incomplete { needed_bytes }) => {
-                        return Parsed::Incomplete { needed_bytes };
+                    Err(Stop::Incomplete { needed_bytes, argument_bytes }) => {
+                        return Parsed::Incomplete { needed_bytes, argument_bytes };
                     }
                     Err(Stop::Malformed(error)) => return Parsed::Malformed(error),
                 };
@@ -160,7 +163,7 @@ impl RequestParser {
                 }
             }
             Some(_) => parse_inline(buffer, limits),
-            None => Parsed::Incomplete { needed_bytes: 1 },
+            None => Parsed::Incomplete { needed_bytes: 1, argument_bytes: 0 },
         }
     }
 
@@ -179,7 +182,7 @@ impl RequestParser {
     #[cold]
     fn resume(&mut self, buffer: &[u8], spans: &mut Vec<Span>, limits: &Limits) -> Parsed {
         let Some(mut progress) = self.progress.take() else {
-            return Parsed::Incomplete { needed_bytes: buffer.len() + 1 };
+            return Parsed::Incomplete { needed_bytes: buffer.len() + 1, argument_bytes: 0 };
         };
         assert!(progress.position <= buffer.len(), "the buffer lost bytes of this request");
         let Progress { spans: kept, position, remaining } = &mut *progress;
@@ -188,9 +191,9 @@ impl RequestParser {
                 spans.append(kept);
                 Parsed::Command { consumed: *position }
             }
-            Err(Stop::Incomplete { needed_bytes }) => {
+            Err(Stop::Incomplete { needed_bytes, argument_bytes }) => {
                 self.progress = Some(progress);
-                Parsed::Incomplete { needed_bytes }
+                Parsed::Incomplete { needed_bytes, argument_bytes }
             }
             Err(Stop::Malformed(error)) => Parsed::Malformed(error),
         }
@@ -208,12 +211,12 @@ impl RequestParser {
     ) -> Parsed {
         let parsed = match stop {
             Stop::Malformed(error) => Parsed::Malformed(error),
-            Stop::Incomplete { needed_bytes } => {
+            Stop::Incomplete { needed_bytes, argument_bytes } => {
                 if spans.len() - spans_before >= ARGS_KEPT_FROM {
                     let spans = spans[spans_before..].to_vec();
                     self.progress = Some(Box::new(Progress { spans, position, remaining }));
                 }
-                Parsed::Incomplete { needed_bytes }
+                Parsed::Incomplete { needed_bytes, argument_bytes }
             }
         };
         spans.truncate(spans_before);
@@ -278,7 +281,7 @@ fn parse_bulks(
         match buffer.get(end..end + 2) {
             Some(b"\r\n") => {}
             Some(_) => return Err(Stop::Malformed(ProtocolError::InvalidCrlf)),
-            None => return Err(Stop::Incomplete { needed_bytes: end + 2 }),
+            None => return Err(Stop::Incomplete { needed_bytes: end + 2, argument_bytes: len }),
         }
         spans.push(Span { start, end });
         *position = end + 2;
@@ -298,8 +301,8 @@ fn parse_long_length(
     let malformed = |error| Err(Stop::Malformed(error));
     let line = match header_line(rest, limits, ProtocolError::BulkCountTooLong) {
         Ok(line) => line,
-        Err(Stop::Incomplete { needed_bytes }) => {
-            return Err(Stop::Incomplete { needed_bytes: position + needed_bytes });
+        Err(Stop::Incomplete { needed_bytes, argument_bytes }) => {
+            return Err(Stop::Incomplete { needed_bytes: position + needed_bytes, argument_bytes });
         }
         Err(stop) => return Err(stop),
     };
@@ -338,7 +341,7 @@ fn header_line<'a>(
     match position_of(b'\r', window) {
         Some(end) if end + 1 < rest.len() => Ok(&rest[..end]),
         None if rest.len() > limits.inline_bytes_max => Err(Stop::Malformed(too_long)),
-        Some(_) | None => Err(Stop::Incomplete { needed_bytes: rest.len() + 1 }),
+        Some(_) | None => Err(Stop::Incomplete { needed_bytes: rest.len() + 1, argument_bytes: 0 }),
     }
 }
 
@@ -349,7 +352,7 @@ fn parse_inline(buffer: &[u8], limits: &Limits) -> Parsed {
         return if buffer.len() > limits.inline_bytes_max {
             Parsed::Malformed(ProtocolError::InlineTooLong)
         } else {
-            Parsed::Incomplete { needed_bytes: buffer.len() + 1 }
+            Parsed::Incomplete { needed_bytes: buffer.len() + 1, argument_bytes: 0 }
         };
     };
     let consumed = end + 1;

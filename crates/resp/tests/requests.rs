@@ -30,7 +30,7 @@ fn outcomes<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Vec<
                     consumed
                 }
                 Parsed::Nothing { consumed } => consumed,
-                Parsed::Incomplete { needed_bytes } => {
+                Parsed::Incomplete { needed_bytes, .. } => {
                     assert!(needed_bytes > buffer.len(), "nothing new is needed");
                     assert!(spans.is_empty());
                     break;
@@ -235,7 +235,7 @@ fn a_bulk_says_how_many_bytes_it_needs() {
     let mut spans = Vec::new();
     let input = b"*2\r\n$3\r\nGET\r\n$1000\r\n";
     match parser.parse(input, &mut spans, &Limits::default()) {
-        Parsed::Incomplete { needed_bytes } => assert_eq!(needed_bytes, input.len() + 1002),
+        Parsed::Incomplete { needed_bytes, .. } => assert_eq!(needed_bytes, input.len() + 1002),
         other => panic!("{other:?}"),
     }
 }

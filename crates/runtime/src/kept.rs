@@ -6,10 +6,15 @@ pub(crate) struct Kept {
     /// `bytes[start..]` is not consumed.
     bytes: Vec<u8>,
     start: usize,
+    /// How many bytes the service waits for, those that are kept included; 0 if it has not said.
+    awaited: usize,
 }
 
 /// Free space offered to a read into a kept input, at least.
 const READ_BYTES_MIN: usize = 16 << 10;
+/// How many times as much as has arrived a peer is believed to send, if it says so. Then the buffer is made as large as
+/// that at once: it is neither copied again and again while it grows, nor larger than the input in the end.
+const BELIEVED_FACTOR: usize = 8;
 
 impl Kept {
     pub(crate) fn is_empty(&self) -> bool {
@@ -55,9 +60,22 @@ impl Kept {
         self.bytes.extend_from_slice(rest);
     }
 
-    /// The buffer with free space behind the kept bytes, to append to. It grows by half of what has
-    /// arrived, never by what a peer says will come.
+    /// Notes how many bytes the service waits for, those that are kept included.
+    pub(crate) fn note_awaited(&mut self, bytes: usize) {
+        self.awaited = bytes;
+    }
+
+    /// The buffer with free space behind the kept bytes, to append to. It grows to what the peer says will come once an
+    /// eighth of that has arrived; until then, and where it does not say, by half of what has.
     pub(crate) fn for_appending(&mut self) -> &mut Vec<u8> {
+        let missing = self.awaited.saturating_sub(self.len());
+        if missing > 0 && self.awaited / BELIEVED_FACTOR <= self.len() {
+            if self.bytes.capacity() - self.bytes.len() < missing {
+                self.compact();
+                self.bytes.reserve_exact(missing);
+            }
+            return &mut self.bytes;
+        }
         if self.bytes.capacity() - self.bytes.len() < READ_BYTES_MIN {
             self.compact();
             let wanted = READ_BYTES_MIN.max(self.bytes.len() / 2);
@@ -108,6 +126,29 @@ mod tests {
         }
         assert_eq!(kept.len(), arrived - 10_000);
         assert!(kept.as_slice().iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_buffer_becomes_as_large_as_was_announced_once_an_eighth_has_arrived() {
+        const ANNOUNCED: usize = 1 << 20;
+        let mut kept = Kept::default();
+        kept.replace(&vec![7; 20_000]);
+        kept.note_awaited(ANNOUNCED);
+        while kept.len() < ANNOUNCED {
+            let buffer = kept.for_appending();
+            let room = (buffer.capacity() - buffer.len()).min(64 << 10);
+            buffer.extend(std::iter::repeat_n(7, room));
+            if kept.len() > ANNOUNCED / 8 + (64 << 10) {
+                assert_eq!(kept.memory_bytes(), ANNOUNCED);
+            } else if kept.len() <= ANNOUNCED / 8 {
+                assert!(kept.memory_bytes() <= 2 * kept.len().max(READ_BYTES_MIN));
+            }
+        }
+        assert_eq!(kept.len(), ANNOUNCED, "not a byte more was asked for");
+        kept.consume(ANNOUNCED);
+        kept.replace(&vec![7; 20_000]);
+        let buffer = kept.for_appending();
+        assert!(buffer.capacity() < 100_000, "that was another request");
     }
 
     #[test]

@@ -446,6 +446,7 @@ impl<S: Service> Network<S> {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             if prefix > 0 || !rest.is_empty() {
                 connection.kept.replace(rest);
+                connection.kept.note_awaited(service.awaited_bytes(&connection.session));
             }
             if connection.kept.len() > self.query_buffer_limit_bytes {
                 self.doom(key, CloseReason::QueryBufferLimit);
@@ -526,6 +527,7 @@ impl<S: Service> Network<S> {
         };
         let progress = service.receive(&mut connection.session, io);
         connection.kept.consume(progress.consumed);
+        connection.kept.note_awaited(service.awaited_bytes(&connection.session));
         if connection.kept.len() > self.query_buffer_limit_bytes {
             self.doom(key, CloseReason::QueryBufferLimit);
             return None;

@@ -65,6 +65,13 @@ pub trait Service: Sized + 'static {
         self.receive(session, io)
     }
 
+    /// How many bytes of input, from the first that was not consumed, have to be there before the service can go on with a
+    /// connection; 0 if that is not known. A peer chooses this number. Asked when input is kept.
+    fn awaited_bytes(&self, session: &Self::Session) -> usize {
+        let _ = session;
+        0
+    }
+
     /// Whether a letter that comes while a connection is served apart is left until it has been.
     fn defers(&self, mail: &Self::Mail) -> bool {
         let _ = mail;

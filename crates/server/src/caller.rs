@@ -103,11 +103,12 @@ impl<'a> Caller<'a> {
         };
         self.note_read(entry);
         // What is run again is counted then.
-        let is_to_come = |flow: &Flow| {
-            matches!(
-                flow,
-                Flow::Defer | Flow::PutOff | Flow::Block(_) | Flow::Connect(_) | Flow::Transfer(_)
-            )
+        let is_to_come = |flow: &Flow| match flow {
+            Flow::Defer | Flow::PutOff | Flow::Block(_) | Flow::Connect(_) | Flow::Transfer(_) => {
+                true
+            }
+            Flow::Change(changing) => changing.precedes_command(),
+            _ => false,
         };
         if !result.as_ref().is_ok_and(is_to_come) {
             self.core.statistics().called(entry.counted_as, &result);

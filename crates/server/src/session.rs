@@ -20,6 +20,8 @@ pub struct Session {
     pub parser: RequestParser,
     /// What requests may be made of; stricter before authentication.
     pub limits: Limits,
+    /// The request that is not all there.
+    pub awaited: Awaited,
     /// The database it selected.
     pub db: DbIndex,
     /// The protocol it chose with `HELLO`.
@@ -60,6 +62,29 @@ pub struct Session {
     pub transaction: Option<Box<Transaction>>,
     /// What is seldom looked at.
     pub facts: Box<Facts>,
+}
+
+/// What is known of a request that is not all there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Awaited {
+    /// Bytes it has at least; 0 if there is none.
+    pub bytes: usize,
+    /// Length of the argument that is missing the rest, if that is known.
+    pub argument_bytes: usize,
+}
+
+/// Arguments from this length on are received by themselves in Valkey: its query buffer has nothing else then.
+const BIG_ARGUMENT_BYTES: usize = 32 << 10;
+
+impl Awaited {
+    /// How much of `kept` bytes of input counts as query buffer, as Valkey counts it.
+    pub fn query_buffer_bytes(self, kept: usize) -> usize {
+        if self.argument_bytes < BIG_ARGUMENT_BYTES {
+            return kept;
+        }
+        let before = self.bytes.saturating_sub(self.argument_bytes + b"\r\n".len());
+        kept.saturating_sub(before)
+    }
 }
 
 /// Where replies are written.
@@ -128,6 +153,8 @@ pub struct Facts {
     pub late_invalidations: Vec<Invalidated>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
+    /// Whether all clients were looked at because of the input it has sent.
+    pub is_weighed: bool,
     /// The fieldsets it has prepared (`HIMPORT`).
     pub fieldsets: Fieldsets,
     /// The connection to another server that the command under way asked for.
@@ -143,6 +170,7 @@ impl Session {
         Self {
             parser: RequestParser::new(),
             limits,
+            awaited: Awaited::default(),
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             authenticated: !limits.unauthenticated,
@@ -176,6 +204,7 @@ impl Session {
                 connected_at: now,
                 subscriptions: None,
                 tracking: None,
+                is_weighed: false,
                 fieldsets: Fieldsets::default(),
                 dialogue: None,
                 late_invalidations: Vec::new(),

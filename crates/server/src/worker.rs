@@ -28,7 +28,8 @@ use darter_command_table::CallLimits;
 use darter_resp::Output;
 use darter_runtime::{
     Arrivals, Background, CloseReason, ConnectionId, ConnectionInfo, Connections, Io, NextTick,
-    OutputLimit, PeerInfo, Post, Progress, Refusal, Service, Stopping, Turn, Turns, WorkerContext,
+    OutputLimit, PeerInfo, Post, Progress, Refusal, Service, Stopping, Then, Turn, Turns,
+    WorkerContext,
 };
 use darter_shard::{Interest, Shard};
 use darter_txn::Window;
@@ -322,6 +323,9 @@ impl Service for Worker {
 
     fn receive(&mut self, session: &mut Session, io: Io<'_, Outbox>) -> Progress {
         self.core.follow_settings();
+        if self.weighs_first(session, &io) {
+            return Progress { consumed: 0, then: Then::Again };
+        }
         let unsent_before = io.output.0.len();
         self.receive_from(session, io, Ahead { consumed: 0, waits: false, unsent_before }, None)
     }
@@ -341,6 +345,10 @@ impl Service for Worker {
         let progress = self.receive_from(session, io, ahead, Some(turns));
         self.apart = None;
         progress
+    }
+
+    fn awaited_bytes(&self, session: &Session) -> usize {
+        session.awaited.bytes
     }
 
     fn defers(&self, mail: &Mail) -> bool {

@@ -163,3 +163,41 @@ fn a_client_that_grows_beyond_the_limit_is_closed() {
         assert_eq!(modest.call(&["PING"]).unwrap(), Value::Simple(b"PONG".to_vec()));
     }
 }
+
+#[test]
+fn a_client_is_closed_for_a_command_that_is_too_much_before_it_runs() {
+    for spec in specs() {
+        let server = Server::start(&spec).unwrap_or_else(|error| panic!("{error}"));
+        let mut watcher = watcher(&server);
+        ok(&mut watcher, &["CONFIG", "SET", "maxmemory-clients", "3000000"]);
+        let mut client = server.connect().unwrap();
+        ok(&mut client, &["MSET", "k", "v", "big", &"x".repeat(1_000_000)]);
+        let sent = client.call(&["MSET", "k", "changed", "big", &"x".repeat(3_000_000)]);
+        assert!(sent.is_err(), "{}: {sent:?}", spec.name);
+        let kept = watcher.call(&["GET", "k"]).unwrap();
+        assert_eq!(kept, Value::Bulk(b"v".to_vec()), "{}", spec.name);
+        assert_eq!(evicted(&mut watcher), 1, "{}", spec.name);
+    }
+}
+
+#[test]
+fn clients_that_send_equal_arguments_take_equal_memory() {
+    for spec in specs() {
+        let server = Server::start(&spec).unwrap_or_else(|error| panic!("{error}"));
+        let mut watcher = watcher(&server);
+        let _held: Vec<_> =
+            (0..4).map(|index| client_of(&server, &format!("equal-{index}"), MB)).collect();
+        wait_for("everything has arrived", || {
+            let list = text(watcher.call(&["CLIENT", "LIST"]).unwrap());
+            let named = list.lines().filter(|line| field(line, "name").starts_with("equal"));
+            let arrived = named.filter(|line| field(line, "qbuf") == (MB - 1).to_string());
+            arrived.count() == 4
+        });
+        let (named, _) = clients(&mut watcher);
+        let bytes = |(_, bytes): &(String, usize)| *bytes;
+        let (least, most) = (named.iter().map(bytes).min(), named.iter().map(bytes).max());
+        let (least, most) = (least.unwrap(), most.unwrap());
+        assert!(least >= MB && most <= MB + MB / 8, "{}: {named:?}", spec.name);
+        assert!(most - least <= most / 100, "{}: {named:?}", spec.name);
+    }
+}

@@ -162,6 +162,83 @@ fn thousands_of_channels_and_patterns() {
     }
 }
 
+/// Reads `count` confirmations: each has the number of subscriptions that `expected` says.
+fn confirmations(client: &mut Client, word: &str, count: usize, expected: impl Fn(usize) -> usize) {
+    for index in 0..count {
+        let reply = client.read_reply().unwrap().value;
+        let parts = reply.elements().unwrap();
+        assert_eq!(parts[0].text().unwrap(), word.as_bytes());
+        assert_eq!(parts[2], Value::Integer(expected(index).try_into().unwrap()), "at {index}");
+    }
+}
+
+#[test]
+fn very_many_names_are_subscribed_to_in_their_order_and_let_go_of_again() {
+    const NAMES: usize = 5000;
+    for spec in specs() {
+        let server = start(&spec);
+        let mut other = server.connect().unwrap();
+        let mut count = |name: &str| other.call(&["PUBLISH", name, "x"]).unwrap();
+        let with = |word: &str| {
+            let names = (0..NAMES).map(|number| format!("name:{number}"));
+            [word.to_owned()].into_iter().chain(names).collect::<Vec<_>>()
+        };
+        let last = format!("name:{}", NAMES - 1);
+        let mut client = server.connect().unwrap();
+        let rising = |index| index + 1;
+        let sinking = |index| NAMES - 1 - index;
+
+        // What comes behind waits for all of them.
+        client.send(&with("SUBSCRIBE")).unwrap();
+        client.send(&["PING"]).unwrap();
+        confirmations(&mut client, "subscribe", NAMES, rising);
+        assert_eq!(
+            client.read_reply().unwrap().value.elements().unwrap()[0].text().unwrap(),
+            b"pong"
+        );
+        assert_eq!(count(&last), Value::Integer(1));
+        client.read_reply().unwrap();
+        client.send(&["UNSUBSCRIBE"]).unwrap();
+        confirmations(&mut client, "unsubscribe", NAMES, sinking);
+        assert_eq!(count(&last), Value::Integer(0));
+
+        // Confirmations are heard whatever CLIENT REPLY says.
+        client.send(&["CLIENT", "REPLY", "OFF"]).unwrap();
+        client.send(&with("PSUBSCRIBE")).unwrap();
+        confirmations(&mut client, "psubscribe", NAMES, rising);
+        client.send(&with("PUNSUBSCRIBE")).unwrap();
+        confirmations(&mut client, "punsubscribe", NAMES, sinking);
+        client.send(&["CLIENT", "REPLY", "ON"]).unwrap();
+        assert_eq!(client.read_reply().unwrap().value, Value::Simple(b"OK".to_vec()));
+
+        // In a transaction they are a part of it.
+        client.send(&["MULTI"]).unwrap();
+        client.send(&with("SSUBSCRIBE")).unwrap();
+        client.send(&["EXEC"]).unwrap();
+        for _ in ["OK", "QUEUED"] {
+            client.read_reply().unwrap();
+        }
+        let executed = client.read_reply().unwrap().value;
+        assert_eq!(executed.elements().unwrap()[0].text().unwrap(), b"ssubscribe");
+        confirmations(&mut client, "ssubscribe", NAMES - 1, |index| index + 2);
+        assert_eq!(client.call(&["RESET"]).unwrap(), Value::Simple(b"RESET".to_vec()));
+        let sharded = |client: &mut Client| client.call(&["SPUBLISH", &last, "x"]).unwrap();
+        assert_eq!(sharded(&mut client), Value::Integer(0));
+
+        // One that goes in the middle of it leaves nothing.
+        client.send(&with("SUBSCRIBE")).unwrap();
+        client.send(&with("SSUBSCRIBE")).unwrap();
+        confirmations(&mut client, "subscribe", NAMES, rising);
+        drop(client);
+        wait_for("nobody listens", PATIENCE, || count(&last) == Value::Integer(0));
+        wait_for("nothing is left", PATIENCE, || {
+            let channels = other.call(&["PUBSUB", "CHANNELS"]).unwrap();
+            let sharded = other.call(&["PUBSUB", "SHARDCHANNELS"]).unwrap();
+            [channels, sharded] == [Value::Array(Vec::new()), Value::Array(Vec::new())]
+        });
+    }
+}
+
 #[test]
 fn very_many_channels_are_listed_like_few() {
     const NAMES: usize = 12_000;

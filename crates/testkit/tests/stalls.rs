@@ -17,8 +17,12 @@ use darter_testkit::{Bystander, Client, Server, Value, request};
 const COUNT: usize = 1_000_000;
 /// Keys that a command names.
 const NAMED: usize = 10_000;
+/// Channels that a client subscribes to.
+const CHANNELS: usize = 100_000;
 /// The longest that anybody may have to wait for another's command, plus what a reading of time can be behind.
 const WAIT_MAX: Duration = Duration::from_millis(110);
+/// Questions asked behind the last reply.
+const TURNS_AFTER: usize = 10;
 /// How often a wait may be measured again that was too long: the processor has others to serve, whose data are in its
 /// caches then.
 const ROUNDS: usize = 3;
@@ -86,20 +90,22 @@ const COMMANDS: &[&str] = &[
     "FLUSHDB SYNC",
 ];
 
-/// A command that may make others wait.
+/// Commands of one client that may make others wait, and its end.
 struct Long<'a> {
     server: &'a Server,
-    words: Vec<Vec<u8>>,
+    commands: Vec<Vec<Vec<u8>>>,
 }
 
 impl Long<'_> {
-    /// The longest that another client waits, from before the command until the reply has come.
+    /// The longest that another client waits, from before the commands until the replies have come and the client is gone.
     fn wait(&self) -> Duration {
         const MARK: &str = "the end of the reply";
         let mut other = Bystander::of(self.server).unwrap();
         let mut bytes = Vec::new();
-        request::encode(&self.words, &mut bytes);
-        request::encode(&["ECHO", MARK], &mut bytes);
+        for words in &self.commands {
+            request::encode(words, &mut bytes);
+        }
+        request::encode(&["PING", MARK], &mut bytes);
         let has_reply = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -113,12 +119,16 @@ impl Long<'_> {
                     tail.extend_from_slice(&chunk[..count]);
                     tail.drain(..tail.len().saturating_sub(2 * MARK.len()));
                 }
+                drop(stream);
                 has_reply.store(true, Ordering::Relaxed);
             });
             while !has_reply.load(Ordering::Relaxed) {
                 other.ask(&["PING"]).unwrap();
             }
-            other.ask(&["PING"]).unwrap();
+            // What ends with a client ends in a turn or two.
+            for _ in 0..TURNS_AFTER {
+                other.ask(&["PING"]).unwrap();
+            }
         });
         other.longest()
     }
@@ -187,6 +197,22 @@ fn naming() -> Vec<Vec<Vec<u8>>> {
     ]
 }
 
+/// Subscribing to many names, and the ways in which that ends.
+fn subscribing() -> Vec<Vec<Vec<Vec<u8>>>> {
+    let with = |name: &str, end: &str| {
+        let names = (0..CHANNELS).map(|number| format!("channel:{number}{end}").into_bytes());
+        words(name).into_iter().chain(names).collect::<Vec<_>>()
+    };
+    vec![
+        vec![with("SUBSCRIBE", ""), with("UNSUBSCRIBE", "")],
+        vec![with("SUBSCRIBE", ""), words("UNSUBSCRIBE")],
+        vec![with("PSUBSCRIBE", "*"), with("PUNSUBSCRIBE", "*")],
+        vec![with("PSUBSCRIBE", "*"), words("RESET")],
+        vec![with("SSUBSCRIBE", ""), words("SUNSUBSCRIBE")],
+        vec![with("SSUBSCRIBE", "")],
+    ]
+}
+
 #[test]
 fn no_command_makes_others_wait_for_long() {
     let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
@@ -196,10 +222,12 @@ fn no_command_makes_others_wait_for_long() {
     fill(&mut client, &["list", "set", "integers", "zset", "hash"]);
     let populated = client.call(&["DEBUG", "POPULATE", &COUNT.to_string()]).unwrap();
     assert_eq!(populated, Value::Simple(b"OK".to_vec()));
-    for words in naming().into_iter().chain(COMMANDS.iter().map(|line| words(line))) {
-        let long = Long { server: &server, words };
+    let single = naming().into_iter().chain(COMMANDS.iter().map(|line| words(line)));
+    for commands in subscribing().into_iter().chain(single.map(|words| vec![words])) {
+        let long = Long { server: &server, commands };
         let wait = long.shortest_wait();
-        let begin: Vec<_> = long.words.iter().take(4).map(|word| word.escape_ascii()).collect();
+        let begin: Vec<_> =
+            long.commands.iter().flatten().take(4).map(|word| word.escape_ascii()).collect();
         assert!(wait <= WAIT_MAX, "{begin:?}: {wait:?}");
     }
 }
@@ -214,6 +242,7 @@ fn the_peer_is_seen_to_make_others_wait() {
     waits.truncate(1);
     waits.push(words("SETRANGE new 268435456 x"));
     waits.push(words("SRANDMEMBER set -500000"));
-    let waits = waits.into_iter().map(|words| Long { server: &server, words }.wait());
+    let waits =
+        waits.into_iter().map(|words| Long { server: &server, commands: vec![words] }.wait());
     assert!(waits.max().unwrap() > 2 * WAIT_MAX);
 }

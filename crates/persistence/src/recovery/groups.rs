@@ -94,7 +94,7 @@ impl Groups {
                         return Next::Group(self.parsed);
                     }
                 }
-                Parsed::Incomplete { needed_bytes } => {
+                Parsed::Incomplete { needed_bytes, .. } => {
                     return Next::Unfinished { needed: at.saturating_add(needed_bytes) };
                 }
                 Parsed::Malformed(_) | Parsed::Inline { .. } | Parsed::Nothing { .. } => {

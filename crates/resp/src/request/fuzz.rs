@@ -41,8 +41,9 @@ fn transcript<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Ve
                     consumed
                 }
                 Parsed::Nothing { consumed } => consumed,
-                Parsed::Incomplete { needed_bytes } => {
+                Parsed::Incomplete { needed_bytes, argument_bytes } => {
                     assert!(needed_bytes > buffer.len());
+                    assert!(argument_bytes < needed_bytes);
                     assert_eq!(spans, [] as [Span; 0]);
                     break;
                 }

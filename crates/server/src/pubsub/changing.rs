@@ -66,6 +66,11 @@ impl Changing {
         Self { change, held, done: 0 }
     }
 
+    /// Whether the command that asked for it runs behind it.
+    pub fn precedes_command(&self) -> bool {
+        self.change == Change::EndSilently
+    }
+
     /// Deals with up to `count` names of the command; `true` when none is left.
     pub fn advance(
         &mut self,
@@ -178,7 +183,7 @@ impl Worker {
             session.pending = Some(Pending::Changing(change));
             return Then::Again;
         }
-        if change.changing.change == Change::EndSilently {
+        if change.changing.precedes_command() {
             session.take_command_back();
             session.pending = Some(Pending::Deferred(Box::new(change.request)));
             return Then::Again;

@@ -5,7 +5,7 @@ use crate::dispatch::WINDOW_COMMANDS;
 use crate::outbox::Outbox;
 use crate::place::ShardSet;
 use crate::request::{OwnedRequest, Request};
-use crate::session::Session;
+use crate::session::{Awaited, Session};
 use crate::session_command::SessionRun;
 use crate::worker::Core;
 use darter_command_table::{Entry, Flags, Handler};
@@ -184,7 +184,10 @@ impl Core {
                 Parsed::Inline { consumed, args } => {
                     return Barrier::Inline { args, end: begin + consumed };
                 }
-                Parsed::Incomplete { .. } => return Barrier::Incomplete,
+                Parsed::Incomplete { needed_bytes, argument_bytes } => {
+                    session.awaited = Awaited { bytes: needed_bytes, argument_bytes };
+                    return Barrier::Incomplete;
+                }
                 Parsed::Malformed(error) => return Barrier::Malformed(error),
             };
             let args = Args::new(&io.input[begin..end], &spans[first_span..]);

@@ -4,13 +4,18 @@ use super::Worker;
 use crate::client_memory::{Classes, Turn, class_of};
 use crate::commands::client::line;
 use crate::mail::Mail;
-use darter_runtime::{ConnectionId, Connections};
+use crate::outbox::Outbox;
+use crate::session::Session;
+use darter_runtime::{ConnectionId, Connections, Io};
 use std::time::{Duration, Instant};
 
 /// How often clients are looked at: a look takes some hundred nanoseconds for each, so that it is a hundredth or two of the
 /// worker's time however many there are.
 const INTERVAL_PER_CLIENT: Duration = Duration::from_micros(10);
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// Input that is less than this is not weighed before it is looked at: a client may have as much anyway.
+const WEIGHED_BYTES_MIN: usize = 32 << 10;
 
 /// What came of looking at the clients.
 #[derive(Debug, Default)]
@@ -55,6 +60,26 @@ impl Worker {
         } else {
             noted.set(bytes);
         }
+    }
+
+    /// Whether the clients have to be looked at before a connection's input is: it is so much that with it they take more than
+    /// they may, and running what it says would free it again. What is in vain is not tried twice.
+    #[inline]
+    pub(super) fn weighs_first(&mut self, session: &mut Session, io: &Io<'_, Outbox>) -> bool {
+        let Some(limit) = self.core.client_bytes_max.get() else { return false };
+        if io.input.len() < WEIGHED_BYTES_MIN || session.pending.is_some() {
+            return false;
+        }
+        if std::mem::take(&mut session.facts.is_weighed) {
+            return false;
+        }
+        let bytes = self.core.shared.client_bytes().saturating_add(io.input.len() as u64);
+        if bytes <= limit {
+            return false;
+        }
+        session.facts.is_weighed = true;
+        self.clients_looked.due = None;
+        true
     }
 
     /// Looks how much memory each client takes, and closes the largest until all together take no more than they may.

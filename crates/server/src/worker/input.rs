@@ -8,7 +8,7 @@ use crate::commands::error::ServerError;
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::request::Request;
-use crate::session::Session;
+use crate::session::{Awaited, Session};
 use darter_command_table::ReplyError;
 use darter_resp::{Args, ReplyWriter};
 use darter_runtime::{Io, Progress, Then, Turns, crash};
@@ -47,6 +47,7 @@ impl Worker {
         mut turns: Option<&mut Turns<'_, Self>>,
     ) -> Progress {
         crash::note_client(session.client_id);
+        session.awaited = Awaited::default();
         if session.pending.is_some() {
             let then = self.go_on_with_pending(session, io, turns.as_deref_mut());
             if then != Then::Read {

@@ -8,7 +8,7 @@ use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::place::Place;
 use crate::request::Request;
-use crate::session::{Replies, Session};
+use crate::session::{Awaited, Replies, Session};
 use crate::watch::monitor::Lines;
 use darter_resp::{Args, Parsed, RequestParser};
 use darter_runtime::{Arrivals, Io, Then, Turn, crash};
@@ -73,7 +73,10 @@ impl Worker {
                 Parsed::Inline { consumed, args } => {
                     return Barrier::Inline { args, end: begin + consumed };
                 }
-                Parsed::Incomplete { .. } => return Barrier::Incomplete,
+                Parsed::Incomplete { needed_bytes, argument_bytes } => {
+                    session.awaited = Awaited { bytes: needed_bytes, argument_bytes };
+                    return Barrier::Incomplete;
+                }
                 Parsed::Malformed(error) => return Barrier::Malformed(error),
             };
             let args = Args::new(&input[begin..end], &self.batch.spans[first_span..]);

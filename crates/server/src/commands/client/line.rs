@@ -137,7 +137,7 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         sub = subscriptions(Kind::Channel),
         psub = subscriptions(Kind::Pattern),
         ssub = subscriptions(Kind::ShardChannel),
-        qbuf = info.kept_input_bytes,
+        qbuf = session.awaited.query_buffer_bytes(info.kept_input_bytes),
         direct = info.unsent_bytes.min(ConnectionInfo::OUTPUT_ALLOWANCE_BYTES),
         listed = info.limited_bytes() / ConnectionInfo::OUTPUT_BLOCK_BYTES,
         limited = info.limited_bytes(),
