@@ -66,15 +66,19 @@ impl Kept {
     }
 
     /// The buffer with free space behind the kept bytes, to append to. It grows to what the peer says will come once an
-    /// eighth of that has arrived; until then, and where it does not say, by half of what has.
+    /// eighth of that has arrived; until then, where it does not say, and where that is little, by half of what has.
     pub(crate) fn for_appending(&mut self) -> &mut Vec<u8> {
         let missing = self.awaited.saturating_sub(self.len());
-        if missing > 0 && self.awaited / BELIEVED_FACTOR <= self.len() {
-            if self.bytes.capacity() - self.bytes.len() < missing {
+        if missing > 0 {
+            if self.bytes.capacity() - self.bytes.len() >= missing {
+                return &mut self.bytes;
+            }
+            // Smaller steps would copy many arguments again for each of them.
+            if missing >= self.len() / 2 && self.awaited / BELIEVED_FACTOR <= self.len() {
                 self.compact();
                 self.bytes.reserve_exact(missing);
+                return &mut self.bytes;
             }
-            return &mut self.bytes;
         }
         if self.bytes.capacity() - self.bytes.len() < READ_BYTES_MIN {
             self.compact();
@@ -149,6 +153,24 @@ mod tests {
         kept.replace(&vec![7; 20_000]);
         let buffer = kept.for_appending();
         assert!(buffer.capacity() < 100_000, "that was another request");
+    }
+
+    #[test]
+    fn a_request_of_many_arguments_grows_its_buffer_seldom() {
+        const ARGUMENT: usize = 32 << 10;
+        let mut kept = Kept::default();
+        kept.replace(&vec![7; 20_000]);
+        let (mut grown, mut capacity) = (0, kept.memory_bytes());
+        for end in (ARGUMENT..100 * ARGUMENT).step_by(ARGUMENT) {
+            while kept.len() < end {
+                kept.note_awaited(end);
+                let buffer = kept.for_appending();
+                buffer.resize(buffer.capacity(), 7);
+                grown += usize::from(kept.memory_bytes() > capacity);
+                capacity = kept.memory_bytes();
+            }
+        }
+        assert!(grown < 20, "{grown}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub trait Service: Sized + 'static {
     }
 
     /// How many bytes of input, from the first that was not consumed, have to be there before the service can go on with a
-    /// connection; 0 if that is not known. A peer chooses this number. Asked when input is kept.
+    /// connection; 0 if that is not known, or soon. A peer chooses this number. Asked when input is kept.
     fn awaited_bytes(&self, session: &Self::Session) -> usize {
         let _ = session;
         0

@@ -77,6 +77,11 @@ pub struct Awaited {
 const BIG_ARGUMENT_BYTES: usize = 32 << 10;
 
 impl Awaited {
+    /// Bytes the request has at least if a big argument is on its way, else 0: buffers need no help with small ones.
+    pub fn big_bytes(self) -> usize {
+        if self.argument_bytes < BIG_ARGUMENT_BYTES { 0 } else { self.bytes }
+    }
+
     /// How much of `kept` bytes of input counts as query buffer, as Valkey counts it.
     pub fn query_buffer_bytes(self, kept: usize) -> usize {
         if self.argument_bytes < BIG_ARGUMENT_BYTES {

@@ -348,7 +348,7 @@ impl Service for Worker {
     }
 
     fn awaited_bytes(&self, session: &Session) -> usize {
-        session.awaited.bytes
+        session.awaited.big_bytes()
     }
 
     fn defers(&self, mail: &Mail) -> bool {
