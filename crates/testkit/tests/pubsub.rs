@@ -219,7 +219,8 @@ fn very_many_names_are_subscribed_to_in_their_order_and_let_go_of_again() {
             client.read_reply().unwrap();
         }
         let executed = client.read_reply().unwrap().value;
-        assert_eq!(executed.elements().unwrap()[0].text().unwrap(), b"ssubscribe");
+        let first = executed.elements().unwrap()[0].elements().unwrap();
+        assert_eq!(first[0].text().unwrap(), b"ssubscribe");
         confirmations(&mut client, "ssubscribe", NAMES - 1, |index| index + 2);
         assert_eq!(client.call(&["RESET"]).unwrap(), Value::Simple(b"RESET".to_vec()));
         let sharded = |client: &mut Client| client.call(&["SPUBLISH", &last, "x"]).unwrap();
