@@ -89,14 +89,15 @@ impl Worker {
             let held = shared.cells.cell(id).try_take();
             self.writing.shard = (self.writing.shard + 1) % count;
             let Some(mut held) = held else { continue };
-            let (mut has_written, mut nanos) = (false, 0);
-            while nanos < budget && save.advance(&mut held.shard, turn.now) {
-                has_written = true;
-                nanos = self.core.nanos_since(begun);
+            let mut spent = None;
+            while spent.is_none_or(|nanos| nanos < budget)
+                && save.advance(&mut held.shard, turn.now)
+            {
+                spent = Some(self.core.nanos_since(begun));
             }
             shared.cells.put_back(held, &ShardPost(&self.core.post));
-            if has_written {
-                return Some(self.core.nanos_since(begun));
+            if spent.is_some() {
+                return spent;
             }
         }
         None
