@@ -9,7 +9,7 @@ use crate::flags::Flags;
 use crate::key_spec::{Access, KeySpec};
 use crate::wait::Waits;
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_resp::ReplyWriter;
+use darter_resp::{Args, ReplyWriter};
 use darter_shard::{Shard, Version};
 
 /// The group a command is documented under.
@@ -125,14 +125,14 @@ pub enum Progress {
     Done,
 }
 
-/// A command under way in slices. It owns what it needs, since shards, and the thread it runs on,
-/// change between slices.
+/// A command under way in slices. It owns what it needs but its arguments, since shards, and the thread it runs on,
+/// change between slices. The arguments are the same each time, and somebody else's to keep: they may be large.
 pub trait Slice: Send {
     /// The first shard it wants.
     fn begin(&self) -> Progress;
 
     /// Runs one slice of bounded work (at most a millisecond or so) on the shard it asked for.
-    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress;
+    fn run(&mut self, args: Args<'_>, shard: &mut Shard, now: UnixMillis) -> Progress;
 
     /// The shards of [`Progress::Together`], ascending.
     fn shards(&self) -> Vec<ShardId> {
@@ -147,8 +147,8 @@ pub trait Slice: Send {
 
     /// Says what it leaves to be done again instead of itself, in the slice in which it has changed something; see
     /// [`Call::leave`].
-    fn describe(&self, effects: &mut Effects) {
-        let _ = effects;
+    fn describe(&self, args: Args<'_>, effects: &mut Effects) {
+        let _ = (args, effects);
     }
 
     /// Writes what of the reply is certain before the rest is known. Called now and then between slices. A
@@ -192,6 +192,7 @@ impl dyn Slice {
     /// scripts, which hold what they need already.
     pub fn run_whole(
         &mut self,
+        args: Args<'_>,
         view: &mut ShardView<'_>,
         now: UnixMillis,
         effects: Option<&mut Effects>,
@@ -199,13 +200,13 @@ impl dyn Slice {
         let mut next = self.begin();
         loop {
             next = match next {
-                Progress::On(id) => self.run(view.shard(id), now),
+                Progress::On(id) => self.run(args, view.shard(id), now),
                 Progress::Together => self.run_together(view, now),
                 Progress::Done => break,
             };
         }
         if let Some(effects) = effects {
-            self.describe(effects);
+            self.describe(args, effects);
         }
     }
 }
@@ -220,7 +221,7 @@ pub struct Deprecation {
 }
 
 /// Calls the function with the index of each of some keys among the arguments.
-pub type EachKey = fn(darter_resp::Args<'_>, &mut dyn FnMut(usize));
+pub type EachKey = fn(Args<'_>, &mut dyn FnMut(usize));
 
 /// A command: everything the server, its clients and its documentation know of it.
 #[derive(Debug)]
@@ -258,14 +259,14 @@ pub struct Command {
     /// Hints for clients, such as `request_policy:all_shards`.
     pub tips: &'static [&'static str],
     /// What happens to its keys with these arguments, where key-specs can only say that it varies.
-    pub access: Option<fn(darter_resp::Args<'_>) -> Access>,
+    pub access: Option<fn(Args<'_>) -> Access>,
     /// The keys among the arguments that key-specs cannot find. What happens to them is what the last spec
     /// says.
     pub further_keys: Option<EachKey>,
     /// Whether these arguments make it touch keys that are none of them. Then it runs over all shards.
-    pub reaches_beyond: Option<fn(darter_resp::Args<'_>) -> bool>,
+    pub reaches_beyond: Option<fn(Args<'_>) -> bool>,
     /// Whether the argument at an index is nobody's business: logs and MONITOR do not show it.
-    pub secret: Option<fn(darter_resp::Args<'_>, usize) -> bool>,
+    pub secret: Option<fn(Args<'_>, usize) -> bool>,
     /// Set when it may wait for other clients.
     pub waits: Option<Waits>,
     /// Where and how it runs.
@@ -318,7 +319,7 @@ impl Command {
     }
 
     /// The argument at `index` as logs and MONITOR show it.
-    pub fn shown<'a>(&self, args: darter_resp::Args<'a>, index: usize) -> &'a [u8] {
+    pub fn shown<'a>(&self, args: Args<'a>, index: usize) -> &'a [u8] {
         match self.secret {
             Some(is_secret) if is_secret(args, index) => b"(redacted)",
             _ => args.at(index),
@@ -327,7 +328,7 @@ impl Command {
 
     /// Calls `visit` with the argument index of each key; `false` if some spec did not fit the
     /// arguments.
-    pub fn each_key(&self, args: darter_resp::Args<'_>, mut visit: impl FnMut(usize)) -> bool {
+    pub fn each_key(&self, args: Args<'_>, mut visit: impl FnMut(usize)) -> bool {
         let mut complete = true;
         for spec in self.keys {
             complete &= spec.each_key(args, &mut visit);

@@ -10,7 +10,7 @@ use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
     Call, ELEMENTS_IN_ONE_PIECE, Effects, LeftWatch, Progress, ReplyError, ShardView, Slice,
 };
-use darter_resp::{Protocol, ReplyWriter};
+use darter_resp::{Args, Protocol, ReplyWriter};
 use darter_shard::{
     Collection, Key, KeyHasher, Keyspace, Lifetime, Shard, ValueRef, Version, collection_of,
 };
@@ -57,6 +57,11 @@ impl<'v> Operands<'v> {
     pub(crate) fn collection<T: Collection>(&self) -> Result<Option<&'v T>, ReplyError> {
         let value = self.values.first().copied().flatten();
         Ok(value.map(collection_of).transpose()?)
+    }
+
+    /// How long each key lives, in the order of the arguments.
+    pub(crate) fn lifetimes(&self) -> &'v [Lifetime] {
+        self.lifetimes
     }
 
     /// How long the first key lives.
@@ -201,7 +206,7 @@ impl<W: Work> Slice for Joint<W> {
         self.operands.iter().chain(destination).map(|place| place.shard).collect()
     }
 
-    fn run(&mut self, _: &mut Shard, _: UnixMillis) -> Progress {
+    fn run(&mut self, _: Args<'_>, _: &mut Shard, _: UnixMillis) -> Progress {
         unreachable!("it asks for all of its shards")
     }
 
@@ -228,7 +233,7 @@ impl<W: Work> Slice for Joint<W> {
         Progress::Done
     }
 
-    fn describe(&self, effects: &mut Effects) {
+    fn describe(&self, _: Args<'_>, effects: &mut Effects) {
         if self.error.is_none() {
             self.work.describe(effects);
         }

@@ -2,7 +2,7 @@
 
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::{Call, CallLimits, Command};
-use darter_resp::{Output, OwnedArgs, Protocol, ReplyWriter};
+use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter};
 use darter_shard::KeyHasher;
 use darter_txn::Router;
 
@@ -21,9 +21,14 @@ pub(crate) struct KeptCall {
 impl KeptCall {
     /// Keeps a call.
     pub(crate) fn of(call: &Call<'_>) -> Self {
+        Self { args: OwnedArgs::from(call.args), ..Self::without_args(call) }
+    }
+
+    /// Keeps a call but its arguments, which may be large; see [`with_args`](Self::with_args).
+    pub(crate) fn without_args(call: &Call<'_>) -> Self {
         Self {
             command: call.command,
-            args: OwnedArgs::from(call.args),
+            args: OwnedArgs::new(),
             protocol: call.reply.protocol(),
             db: call.db,
             now: call.now,
@@ -35,9 +40,14 @@ impl KeptCall {
 
     /// The call, whose reply goes to `output`.
     pub(crate) fn with<'c>(&'c self, output: &'c mut Output) -> Call<'c> {
+        self.with_args(self.args.as_args(), output)
+    }
+
+    /// The call with these arguments, whose reply goes to `output`.
+    pub(crate) fn with_args<'c>(&'c self, args: Args<'c>, output: &'c mut Output) -> Call<'c> {
         Call {
             command: self.command,
-            args: self.args.as_args(),
+            args,
             reply: ReplyWriter::new(output, self.protocol),
             db: self.db,
             now: self.now,

@@ -12,7 +12,7 @@
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, LeftWatch, Progress, ReplyError, Slice};
-use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_resp::{Args, Output, Protocol, ReplyWriter};
 use darter_shard::{Key, Keyspace, Shard, Version};
 use darter_value::Collection;
 
@@ -138,7 +138,7 @@ impl<R: Read> Slice for LongRead<R> {
         Progress::On(self.shard)
     }
 
-    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+    fn run(&mut self, _: Args<'_>, shard: &mut Shard, now: UnixMillis) -> Progress {
         let random = shard.random();
         let name = std::mem::take(&mut self.key);
         let key = Key::new(shard.hasher(), &name);

@@ -10,7 +10,7 @@
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{Call, Progress, ReplyError, ReplyResult, Slice};
-use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_resp::{Args, Output, Protocol, ReplyWriter};
 use darter_shard::{Key, Random, Shard};
 use darter_value::Collection;
 
@@ -153,7 +153,7 @@ impl<P: Pick> Slice for Picks<P> {
         Progress::On(self.shard)
     }
 
-    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+    fn run(&mut self, _: Args<'_>, shard: &mut Shard, now: UnixMillis) -> Progress {
         let mut random = Random::new(shard.random());
         let name = std::mem::take(&mut self.key);
         let key = Key::new(shard.hasher(), &name);

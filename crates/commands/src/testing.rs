@@ -223,7 +223,7 @@ fn run_handler(mut call: Call<'_>, mut view: ShardView<'_>) -> ReplyResult {
         Handler::Keyed(handler) | Handler::AllShards(handler) => handler(&mut call, &mut view),
         Handler::Sliced(begin) => {
             let mut slice = begin(&call)?;
-            slice.run_whole(&mut view, call.now, call.effects.as_deref_mut());
+            slice.run_whole(call.args, &mut view, call.now, call.effects.as_deref_mut());
             slice.finish(&mut call.reply);
             Ok(())
         }

@@ -24,8 +24,7 @@ pub enum Built {
 /// and hashes without the fields that have expired at `now`. Fit for any thread.
 pub fn build(value: Value, rules: Rules<'_>, now: UnixMillis) -> Built {
     Built::Object(match value {
-        Value::String(text) if text.len() <= LargeString::BYTES_MIN => return Built::Text(text),
-        Value::String(text) => Object::Large(LargeString::new(text)),
+        Value::String(text) => return text_of(text),
         Value::List(texts) => list_of(&texts, rules).into_object(),
         Value::Set(texts) => set_of(&texts, rules).into_object(),
         Value::SortedSet(members, scores) => sorted_set_of(&members, &scores, rules).into_object(),
@@ -38,6 +37,14 @@ pub fn build(value: Value, rules: Rules<'_>, now: UnixMillis) -> Built {
         }
         Value::Stream(stream) => Object::Stream(stream),
     })
+}
+
+/// A string in the form for its length.
+pub(crate) fn text_of(text: Vec<u8>) -> Built {
+    if text.len() <= LargeString::BYTES_MIN {
+        return Built::Text(text);
+    }
+    Built::Object(Object::Large(LargeString::new(text)))
 }
 
 fn list_of(texts: &Texts, rules: Rules<'_>) -> List {

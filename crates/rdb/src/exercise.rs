@@ -40,10 +40,11 @@ fn gradually(bytes: &[u8]) {
     let whole = decode(bytes, Version::REDIS_7_0).map(|value| build(value, rules, now));
     let gradual = Gradual::begin(bytes, rules).and_then(|mut value| {
         while value.go_on(bytes, rules, now)? {}
-        Ok(value.into_object())
+        Ok(value.into_built())
     });
     match (whole, gradual) {
-        (Ok(Built::Object(whole)), Ok(gradual)) => {
+        (Ok(Built::Text(whole)), Ok(Built::Text(gradual))) => assert_eq!(whole, gradual),
+        (Ok(Built::Object(whole)), Ok(Built::Object(gradual))) => {
             let [whole, gradual] = [&whole, &gradual].map(|object| {
                 let mut out = Vec::new();
                 encode_value(&mut out, ValueRef::Object(object.view()), now);

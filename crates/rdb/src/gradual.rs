@@ -5,21 +5,28 @@
 
 use darter_base::UnixMillis;
 use darter_value::hash::{FieldExpiry, HashGrowth, PreviousField};
-use darter_value::{
-    Collection as _, End, Hash, List, Object, Rules, Set, SortedSet, Stream, packing,
-};
+use darter_value::integer::IntegerText;
+use darter_value::{Collection as _, End, Hash, List, Rules, Set, SortedSet, Stream, packing};
+use std::ops::Range;
 
+use crate::build::{Built, text_of};
 use crate::decode::push_quicklist_node;
-use crate::reader::{Corrupt, Reader};
+use crate::lzf::Unpacking;
+use crate::reader::{Corrupt, Reader, Written};
 use crate::stream;
 use crate::texts::Texts;
-use crate::types::{HASH, LIST, LIST_QUICKLIST_2, SET, SORTED_SET, STREAM_1, STREAM_2, STREAM_3};
+use crate::types::{
+    HASH, LIST, LIST_QUICKLIST_2, SET, SORTED_SET, STREAM_1, STREAM_2, STREAM_3, STRING,
+};
 
 /// Elements read in one step, at most.
 const ELEMENTS_PER_STEP: usize = 2048;
 
 /// Bytes read in one step, and then the rest of an element.
 const BYTES_PER_STEP: usize = 64 << 10;
+
+/// Bytes of a string that are copied, or unpacked, in one step.
+const TEXT_BYTES_PER_STEP: usize = 256 << 10;
 
 /// A value under way.
 #[derive(Debug)]
@@ -34,6 +41,7 @@ pub struct Gradual {
 
 #[derive(Debug)]
 enum Form {
+    Text(Text),
     List(List),
     Set(Set),
     SortedSet(SortedSet),
@@ -41,12 +49,73 @@ enum Form {
     Stream(Stream),
 }
 
+/// A string under way.
+#[derive(Debug)]
+enum Text {
+    /// It is whole: it was the text of an integer.
+    Whole(Vec<u8>),
+    /// What of the bytes is still to be copied.
+    Plain(Range<usize>, Vec<u8>),
+    /// It is unpacked from these bytes.
+    Packed(Range<usize>, Unpacking),
+}
+
+impl Text {
+    fn begin(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let written = reader.written_string()?;
+        let end = reader.offset();
+        Ok(match written {
+            Written::Plain(text) => {
+                Self::Plain(end - text.len()..end, Vec::with_capacity(text.len()))
+            }
+            Written::Integer(integer) => {
+                Self::Whole(IntegerText::new().format(integer).as_bytes().to_vec())
+            }
+            Written::Packed { packed, len } => {
+                let unpacking = Unpacking::begin(packed, len).ok_or(reader.corrupt())?;
+                Self::Packed(end - packed.len()..end, unpacking)
+            }
+        })
+    }
+
+    /// Reads on in the same bytes; whether there is more, `None` if they are damaged.
+    fn go_on(&mut self, bytes: &[u8]) -> Option<bool> {
+        match self {
+            Self::Whole(_) => Some(false),
+            Self::Plain(rest, text) => {
+                let next = rest.end.min(rest.start + TEXT_BYTES_PER_STEP);
+                text.extend_from_slice(bytes.get(rest.start..next)?);
+                rest.start = next;
+                Some(next < rest.end)
+            }
+            Self::Packed(packed, unpacking) => {
+                unpacking.go_on(bytes.get(packed.clone())?, TEXT_BYTES_PER_STEP)
+            }
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Whole(text) | Self::Plain(_, text) => text,
+            Self::Packed(_, unpacking) => unpacking.into_text(),
+        }
+    }
+}
+
 impl Gradual {
-    /// Whether a value of this type can be read so: the types that big collections are written in.
+    /// Whether a value of this type can be read so: strings, and the types that big collections are written in.
     pub const fn is_of(kind: u8) -> bool {
         matches!(
             kind,
-            LIST | LIST_QUICKLIST_2 | SET | HASH | SORTED_SET | STREAM_1 | STREAM_2 | STREAM_3
+            STRING
+                | LIST
+                | LIST_QUICKLIST_2
+                | SET
+                | HASH
+                | SORTED_SET
+                | STREAM_1
+                | STREAM_2
+                | STREAM_3
         )
     }
 
@@ -54,6 +123,10 @@ impl Gradual {
     pub fn begin(bytes: &[u8], rules: Rules<'_>) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(bytes);
         let kind = reader.byte()?;
+        if kind == STRING {
+            let form = Form::Text(Text::begin(&mut reader)?);
+            return Ok(Self { kind, offset: reader.offset(), left: 0, form });
+        }
         let left = reader.count()?;
         let form = match kind {
             LIST | LIST_QUICKLIST_2 => Form::List(List::default()),
@@ -98,6 +171,11 @@ impl Gradual {
         if let Form::Stream(stream) = &mut self.form {
             stream::read_rest(&mut reader, stream, self.kind)?;
         }
+        if let Form::Text(text) = &mut self.form
+            && text.go_on(bytes).ok_or(reader.corrupt())?
+        {
+            return Ok(true);
+        }
         if !reader.is_at_end() || self.is_empty() {
             return Err(reader.corrupt());
         }
@@ -105,14 +183,15 @@ impl Gradual {
     }
 
     /// The value, when all is read, or what there is of it.
-    pub fn into_object(self) -> Object {
-        match self.form {
+    pub fn into_built(self) -> Built {
+        Built::Object(match self.form {
+            Form::Text(text) => return text_of(text.into_bytes()),
             Form::List(list) => list.into_object(),
             Form::Set(set) => set.into_object(),
             Form::SortedSet(set) => set.into_object(),
             Form::Hash(hash) => hash.into_object(),
-            Form::Stream(stream) => Object::Stream(stream),
-        }
+            Form::Stream(stream) => stream.into_object(),
+        })
     }
 
     fn read_one(
@@ -148,6 +227,8 @@ impl Gradual {
                 stream::read_next_node(reader, stream)?;
                 true
             }
+            // It has no elements.
+            Form::Text(_) => true,
         };
         if is_new { Ok(()) } else { Err(reader.corrupt()) }
     }
@@ -159,7 +240,7 @@ impl Gradual {
             Form::Set(set) => set.is_empty(),
             Form::SortedSet(set) => set.is_empty(),
             Form::Hash(hash) => hash.is_empty(),
-            Form::Stream(_) => false,
+            Form::Stream(_) | Form::Text(_) => false,
         }
     }
 }
@@ -171,8 +252,8 @@ fn push(list: &mut List, text: &[u8], rules: Rules<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::exercise::value;
-    use crate::{Plain, encode_element, encode_field, encode_member};
+    use crate::exercise::{encoded, value};
+    use crate::{Plain, Value, encode_element, encode_field, encode_member};
     use darter_value::Item;
 
     /// `count` elements behind a head, and the same with the last one twice.
@@ -187,6 +268,22 @@ mod tests {
             bytes.pop();
             value(&bytes);
         }
+    }
+
+    #[test]
+    fn strings_of_many_steps_are_what_they_are_in_one_piece() {
+        // Of which the last is of two steps at least.
+        for len in [0, 1, 2048, 2049, 300_000] {
+            let noise = (0..len).map(|at: usize| (at * at % 251).to_le_bytes()[0]).collect();
+            for text in [vec![b'a'; len], noise] {
+                let (mut bytes, _) = encoded(&Value::String(text));
+                value(&bytes);
+                bytes.pop();
+                value(&bytes);
+            }
+        }
+        // A number.
+        value(b"\x00\xc1\x00\x01");
     }
 
     #[test]

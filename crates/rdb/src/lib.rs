@@ -48,7 +48,9 @@ pub use encode_value::encode_value;
 pub use functions::{NoFunctions, decode_functions, encode_functions};
 pub use gradual::Gradual;
 pub use payload::Payload;
-pub use plain::{Plain, StreamParts, encode_element, encode_field, encode_member};
+pub use plain::{
+    Plain, StreamParts, encode_element, encode_field, encode_member, encode_text_head,
+};
 pub use reader::Corrupt;
 pub use texts::Texts;
 pub use types::Version;

@@ -1,10 +1,10 @@
-//! Collections written element by element, by whoever stops in between: DUMP in slices.
+//! Values written part by part, by whoever stops in between: DUMP in slices.
 
 use darter_value::{Item, Stream};
 
 use crate::compress::Compressor;
 use crate::stream::{self, StreamAt};
-use crate::types::{HASH, HASH_2_VALKEY, LIST, SET, SORTED_SET, STREAM_2, Version};
+use crate::types::{HASH, HASH_2_VALKEY, LIST, SET, SORTED_SET, STREAM_2, STRING, Version};
 use crate::writer::{Output, push_count};
 
 /// The type of a collection in its plain form.
@@ -42,6 +42,12 @@ impl Plain {
             _ => Version::REDIS_7_0,
         }
     }
+}
+
+/// Appends what comes before the bytes of a string that is longer than any integer's text.
+pub fn encode_text_head(out: &mut Vec<u8>, len: usize) {
+    out.push(STRING);
+    push_count(out, len);
 }
 
 /// Appends an element of a list or a member of a set.

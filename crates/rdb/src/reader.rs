@@ -48,6 +48,18 @@ pub(crate) struct Reader<'a> {
     at: usize,
 }
 
+/// A string as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Written<'a> {
+    Plain(&'a [u8]),
+    Integer(i64),
+    /// With LZF; `len` bytes of text as it claims.
+    Packed {
+        packed: &'a [u8],
+        len: usize,
+    },
+}
+
 const INT_8: u8 = 0;
 const INT_16: u8 = 1;
 const INT_32: u8 = 2;
@@ -130,10 +142,23 @@ impl<'a> Reader<'a> {
 
     /// A string.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, [u8]>, Corrupt> {
+        Ok(match self.written_string()? {
+            Written::Plain(text) => Cow::Borrowed(text),
+            Written::Integer(integer) => {
+                Cow::Owned(IntegerText::new().format(integer).as_bytes().to_vec())
+            }
+            Written::Packed { packed, len } => {
+                Cow::Owned(lzf::unpacked(packed, len).ok_or(self.corrupt())?)
+            }
+        })
+    }
+
+    /// A string in the form it was written in.
+    pub(crate) fn written_string(&mut self) -> Result<Written<'a>, Corrupt> {
         let special = match length_or_special(self)? {
             Length::Plain(len) => {
                 let len = usize::try_from(len).map_err(|_| self.corrupt())?;
-                return self.take(len).map(Cow::Borrowed);
+                return self.take(len).map(Written::Plain);
             }
             Length::Special(special) => special,
         };
@@ -146,13 +171,11 @@ impl<'a> Reader<'a> {
                 let len = self.number()?;
                 let packed_len = usize::try_from(packed_len).map_err(|_| self.corrupt())?;
                 let len = usize::try_from(len).map_err(|_| self.corrupt())?;
-                let packed = self.take(packed_len)?;
-                let text = lzf::unpacked(packed, len).ok_or(self.corrupt())?;
-                return Ok(Cow::Owned(text));
+                return Ok(Written::Packed { packed: self.take(packed_len)?, len });
             }
             _ => return Err(self.corrupt()),
         };
-        Ok(Cow::Owned(IntegerText::new().format(integer).as_bytes().to_vec()))
+        Ok(Written::Integer(integer))
     }
 
     /// Unix milliseconds.

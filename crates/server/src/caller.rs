@@ -228,7 +228,7 @@ impl<'a> Caller<'a> {
         work_observed_for(shared, interest, view, cause, |view, effects| {
             keeping_expired(&self.limits, view, |view| {
                 let now = self.session.sees_at(&self.limits, self.turn.now);
-                slice.run_whole(view, now, effects);
+                slice.run_whole(args, view, now, effects);
             });
         });
         slice.finish(&mut ReplyWriter::new(output, self.session.protocol));

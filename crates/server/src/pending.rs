@@ -320,11 +320,11 @@ impl Sliced {
                         if is_together {
                             slice.run_together(view, now)
                         } else {
-                            slice.run(view.first(), now)
+                            slice.run(args, view.first(), now)
                         }
                     });
                     if let Some(effects) = effects.filter(|_| next == Progress::Done) {
-                        slice.describe(effects);
+                        slice.describe(args, effects);
                     }
                     next
                 },

@@ -64,6 +64,7 @@ fn fill(client: &mut Client, count: usize) {
     ] {
         call(client, line);
     }
+    call(client, &format!("SET text {}", "some text ".repeat(count).trim_end().replace(' ', "_")));
 }
 
 /// Whether another client was answered at a time when the command of `words` had begun and had no answer yet.
@@ -110,8 +111,10 @@ fn others_are_served_while_a_long_reply_is_made() {
         "ZINTERSTORE stored 2 zset zset2",
         "ZRANGESTORE stored zset 0 -1",
         "COPY hash stored REPLACE",
+        "DUMP bits",
         "DUMP list",
         "DUMP pending",
+        "DEBUG DIGEST-VALUE hash",
         "COPY pending stored REPLACE",
         "SRANDMEMBER set 50000",
         "HRANDFIELD hash 50000",
@@ -128,7 +131,7 @@ fn others_are_served_while_a_long_reply_is_made() {
         let words: Vec<&str> = line.split(' ').collect();
         assert!(is_let_in(&server, &mut other, &words), "{line} kept the other client waiting");
     }
-    for key in ["list", "set", "zset", "hash", "stream"] {
+    for key in ["bits", "list", "set", "zset", "hash", "stream"] {
         let words = restoring("d", &dump(&mut other, key));
         assert!(is_let_in(&server, &mut other, &words), "RESTORE of {key} kept the other waiting");
     }
@@ -154,7 +157,7 @@ fn restoring(key: &str, payload: &[u8]) -> Vec<Vec<u8>> {
     [b"RESTORE".as_slice(), key.as_bytes(), b"0", payload, b"REPLACE"].map(<[u8]>::to_vec).into()
 }
 
-const COLLECTIONS: [&str; 6] = ["list", "set", "zset", "hash", "stream", "pending"];
+const BIG: [&str; 7] = ["text", "list", "set", "zset", "hash", "stream", "pending"];
 
 #[test]
 fn what_is_restored_in_slices_is_what_was_dumped() {
@@ -162,7 +165,7 @@ fn what_is_restored_in_slices_is_what_was_dumped() {
         let server = start(mode);
         let mut client = server.connect().unwrap();
         fill(&mut client, 60_000);
-        for key in COLLECTIONS {
+        for key in BIG {
             let payload = dump(&mut client, key);
             assert!(payload.len() > 300_000, "{key} is restored in slices");
             let mut words = restoring("d", &payload);
@@ -197,7 +200,7 @@ fn what_cannot_be_restored_in_slices_changes_nothing() {
         assert_eq!(reply, Value::Error(expected.into()));
         assert_eq!(call(client, "GET d"), Value::Bulk(b"before".to_vec()));
     };
-    for key in COLLECTIONS {
+    for key in BIG {
         let payload = dump(&mut client, key);
         let mut words = restoring("d", &payload);
         words.pop();
@@ -221,7 +224,7 @@ fn what_is_restored_in_slices_is_restored_again_from_the_log() {
     let server = Server::start(&ALONE.spec(&program).with_arguments(&options)).unwrap();
     let mut client = server.connect().unwrap();
     fill(&mut client, 60_000);
-    for key in COLLECTIONS {
+    for key in BIG {
         let payload = dump(&mut client, key);
         let copy = format!("copy-{key}");
         let mut words = restoring(&copy, &payload);
@@ -229,7 +232,7 @@ fn what_is_restored_in_slices_is_restored_again_from_the_log() {
         client.call(&words).unwrap();
     }
     assert_eq!(call(&mut client, "DEBUG LOADAOF"), Value::Simple("OK".into()));
-    for key in COLLECTIONS {
+    for key in BIG {
         let copy = format!("copy-{key}");
         let Value::Integer(ttl) = call(&mut client, &format!("TTL {copy}")) else {
             panic!("seconds")
@@ -392,11 +395,13 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
             "BITPOS bits 1",
             "BITPOS bits 1 -2",
             "BITPOS bits 0 3",
+            "DUMP bits",
             "DUMP list",
             "DUMP pending",
             "DUMP set",
             "DUMP zset",
             "DUMP hash",
+            "DEBUG DIGEST-VALUE list pending bits none set zset hash geo",
         ] {
             for protocol in ["2", "3"] {
                 call(&mut client, &format!("HELLO {protocol}"));

@@ -44,6 +44,8 @@ const COMMANDS: &[&str] = &[
     "SETRANGE full 200000000 x",
     "SETRANGE full 450000000 x",
     "BITCOUNT full",
+    "DUMP full",
+    "DEBUG DIGEST-VALUE full",
     "COPY full stored",
     "SET stored x",
     "DEL full",
@@ -67,6 +69,7 @@ const COMMANDS: &[&str] = &[
     "ZRANGESTORE stored zset 0 -1",
     "COPY hash stored REPLACE",
     "DUMP set",
+    "DEBUG DIGEST-VALUE zset",
     "MEMORY USAGE hash SAMPLES 0",
     "KEYS *",
     "KEYS nothing*",
@@ -181,6 +184,16 @@ fn fill(client: &mut Client, keys: &[&str]) {
     }
 }
 
+/// RESTORE of a string of 200 MB.
+fn restoring(client: &mut Client) -> Vec<Vec<u8>> {
+    client.call(&["SETRANGE", "long", "200000000", "x"]).unwrap();
+    let Value::Bulk(payload) = client.call(&["DUMP", "long"]).unwrap() else { panic!("a payload") };
+    client.call(&["UNLINK", "long"]).unwrap();
+    let mut command = words("RESTORE restored 0");
+    command.extend([payload, b"REPLACE".to_vec()]);
+    command
+}
+
 /// Commands that name many keys.
 fn naming() -> Vec<Vec<Vec<u8>>> {
     let keys = || (0..NAMED).map(|number| format!("key:{number}").into_bytes());
@@ -222,7 +235,8 @@ fn no_command_makes_others_wait_for_long() {
     fill(&mut client, &["list", "set", "integers", "zset", "hash"]);
     let populated = client.call(&["DEBUG", "POPULATE", &COUNT.to_string()]).unwrap();
     assert_eq!(populated, Value::Simple(b"OK".to_vec()));
-    let single = naming().into_iter().chain(COMMANDS.iter().map(|line| words(line)));
+    let single = naming().into_iter().chain([restoring(&mut client)]);
+    let single = single.chain(COMMANDS.iter().map(|line| words(line)));
     for commands in subscribing().into_iter().chain(single.map(|words| vec![words])) {
         let long = Long { server: &server, commands };
         let wait = long.shortest_wait();

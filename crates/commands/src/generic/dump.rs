@@ -155,10 +155,8 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     };
     let payload = payload.ok_or(WRONG_PAYLOAD)?;
     let value = decode(payload.value, payload.version).map_err(|flaw| malformed(payload, flaw))?;
-    if let Value::String(text) = &value
-        && text.len() as u64 > call.limits.string_bytes_max
-    {
-        return Err(ReplyError::MalformedValue("String too long".into()));
+    if let Value::String(text) = &value {
+        check_length(call, text.len())?;
     }
     let expired =
         if call.is_recorded() { expired_fields(&value, call.now) } else { OwnedArgs::new() };
@@ -181,6 +179,14 @@ const WRONG_PAYLOAD: ReplyError =
 fn malformed(payload: Payload<'_>, flaw: Corrupt) -> ReplyError {
     let kind = payload.value.first().copied().unwrap_or_default();
     ReplyError::MalformedValue(flaw.describe(kind).into())
+}
+
+/// Refuses a string that is longer than one may be.
+fn check_length(call: &Call<'_>, len: usize) -> Result<(), ReplyError> {
+    if len as u64 > call.limits.string_bytes_max {
+        return Err(ReplyError::MalformedValue("String too long".into()));
+    }
+    Ok(())
 }
 
 /// Refuses to restore over a key that is not to be replaced, and for less than no time.

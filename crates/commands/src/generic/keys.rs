@@ -5,7 +5,7 @@ use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
     Arg, Arity, Call, Category, Command, Flags, Group, Handler, Progress, ReplyError, Slice,
 };
-use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_resp::{Args, Output, Protocol, ReplyWriter};
 use darter_shard::{Boundary, Shard};
 
 /// Every name that matches a pattern.
@@ -58,7 +58,7 @@ impl Slice for Walk {
         Progress::On(self.shard)
     }
 
-    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+    fn run(&mut self, _: Args<'_>, shard: &mut Shard, now: UnixMillis) -> Progress {
         let Self { pattern, all, names, count, .. } = self;
         let mut names = ReplyWriter::new(names, Protocol::Resp2);
         let next = shard.keyspace(self.db, now).for_each_slice(self.boundary, |name, _| {

@@ -1,4 +1,4 @@
-//! DUMP of big collections, in slices.
+//! DUMP of long strings and big collections, in slices.
 
 use crate::joint::{Operands, Work, work_in_slices};
 use crate::long_read::{ELEMENTS_PER_SLICE, read_steps};
@@ -6,7 +6,8 @@ use darter_base::UnixMillis;
 use darter_base::crc64::crc64;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_rdb::{
-    Plain, StreamParts, Version, encode_element, encode_field, encode_member, payload,
+    Plain, StreamParts, Version, encode_element, encode_field, encode_member, encode_text_head,
+    payload,
 };
 use darter_resp::{Protocol, ReplyWriter};
 use darter_shard::{Key, Keyspace, ObjectRef, ValueRef};
@@ -14,14 +15,18 @@ use darter_value::{Element, End, Hash, Item, List, Set, SetBoundary, SortedSet, 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// How many elements of a value are written one by one.
-pub(super) fn elements_of(value: ValueRef<'_>) -> usize {
+/// About as many bytes of a string as take as long to write as an element.
+const TEXT_BYTES_PER_ELEMENT: usize = 64;
+
+/// How many elements of a value are written one by one, or as much of a string.
+pub(crate) fn elements_of(value: ValueRef<'_>) -> usize {
     match value {
         ValueRef::Object(ObjectRef::List(list)) => list.len(),
         ValueRef::Object(ObjectRef::Set(set)) => set.len(),
         ValueRef::Object(ObjectRef::SortedSet(set)) => set.len(),
         ValueRef::Object(ObjectRef::Hash(hash)) => hash.len(),
         ValueRef::Object(ObjectRef::Stream(stream)) => stream.elements_len(),
+        ValueRef::Object(ObjectRef::Large(text)) => text.as_bytes().len() / TEXT_BYTES_PER_ELEMENT,
         _ => 0,
     }
 }
@@ -40,8 +45,14 @@ struct LongDump {
     version: Version,
 }
 
+/// Bytes of a string that are written and summed up in one slice.
+const TEXT_BYTES_PER_SLICE: usize = 256 << 10;
+
 /// Bytes of a stream that are written in one slice, and then the rest of a node.
 const STREAM_BYTES_PER_SLICE: usize = 64 << 10;
+
+/// More than what a payload has beside the bytes of a string: type, length, version and checksum.
+const TEXT_FRAME_BYTES_MAX: usize = 32;
 
 /// What is written next.
 enum At {
@@ -59,6 +70,8 @@ enum At {
     Element(usize),
     SetMember(SetBoundary),
     Member(usize),
+    /// From this byte of a string on.
+    Text(usize),
     Stream(StreamParts),
     /// Nothing: the payload is whole, or there is no such key.
     End,
@@ -108,6 +121,19 @@ impl LongDump {
                     })
                 });
                 next.map_or(At::End, |boundary| At::Field { boundary, expires })
+            }
+            (ObjectRef::Large(text), At::Begun) => {
+                let len = text.as_bytes().len();
+                // What is reserved takes no memory before it is written to.
+                out.reserve_exact(len + TEXT_FRAME_BYTES_MAX);
+                encode_text_head(out, len);
+                At::Text(0)
+            }
+            (ObjectRef::Large(text), At::Text(from)) => {
+                let text = text.as_bytes();
+                let end = text.len().min(from + TEXT_BYTES_PER_SLICE);
+                out.extend_from_slice(&text[from..end]);
+                if end < text.len() { At::Text(end) } else { At::End }
             }
             (ObjectRef::Stream(stream), At::Begun) => At::Stream(StreamParts::begin(out, stream)),
             (ObjectRef::Stream(stream), At::Stream(from)) => parts(stream, from, out),

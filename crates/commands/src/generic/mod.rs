@@ -16,6 +16,7 @@ mod sort;
 mod time_to_live;
 
 pub use dump::dump_value;
+pub(crate) use long_dump::elements_of;
 
 use darter_command_table::Command;
 

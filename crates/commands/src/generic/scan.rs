@@ -6,7 +6,7 @@ use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
     Arg, Arity, Call, Category, Command, Flags, Group, Handler, Progress, ReplyError, Slice,
 };
-use darter_resp::{Output, Protocol, ReplyWriter};
+use darter_resp::{Args, Output, Protocol, ReplyWriter};
 use darter_shard::{SCAN_CURSOR_BITS, Shard};
 use darter_value::ValueRef;
 
@@ -170,7 +170,7 @@ impl Slice for Step {
         self.progress()
     }
 
-    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+    fn run(&mut self, _: Args<'_>, shard: &mut Shard, now: UnixMillis) -> Progress {
         let Self { pattern, type_name, names, found, .. } = self;
         let mut names = ReplyWriter::new(names, Protocol::Resp2);
         let mut visited = 0;

@@ -6,7 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, Progress,
     ReplyError, ReplyResult, ShardView, Slice,
 };
-use darter_resp::ReplyWriter;
+use darter_resp::{Args, ReplyWriter};
 use darter_shard::{Expiry, Key, Keyspace, Shard};
 use darter_value::hyperloglog::{self, Corrupt, Form};
 
@@ -148,7 +148,7 @@ impl Slice for SelfTest {
         Progress::On(self.shard)
     }
 
-    fn run(&mut self, shard: &mut Shard, _: UnixMillis) -> Progress {
+    fn run(&mut self, _: Args<'_>, shard: &mut Shard, _: UnixMillis) -> Progress {
         if self.seen == 0 {
             self.seed = shard.random();
         }

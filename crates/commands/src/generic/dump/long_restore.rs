@@ -1,9 +1,11 @@
-//! RESTORE of big collections, in slices.
+//! RESTORE of long strings and big collections, in slices.
 //!
 //! Until the last slice nothing is done but to check and read the payload, which concerns nobody else. The last one
 //! looks at the key again and sets it: the whole command happens then.
 
-use super::{Options, Outcome, WRONG_PAYLOAD, add_restored, malformed, store};
+use super::{
+    Options, Outcome, WRONG_PAYLOAD, add_restored, check_length, discard, malformed, store,
+};
 use crate::kept_call::KeptCall;
 use crate::set::rules;
 use darter_base::crc16::slot_of;
@@ -11,7 +13,8 @@ use darter_base::crc64::crc64;
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Call, Effects, Progress, RdbVersions, ReplyError, Slice};
 use darter_rdb::{Built, Gradual, Payload, payload};
-use darter_resp::{Output, ReplyWriter};
+use darter_resp::{Args, Output, ReplyWriter};
+use darter_shard::Object;
 use darter_shard::Shard;
 
 /// About as many bytes of a payload as one element of another command is worth.
@@ -34,7 +37,7 @@ pub(super) fn restore_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, Reply
         options: Options::parse(call)?,
         shard: call.router.shard_of(slot_of(call.args.at(1))),
         stage: Stage::Summed { offset: 0, checksum: 0 },
-        call: KeptCall::of(call),
+        call: KeptCall::without_args(call),
     }))
 }
 
@@ -56,9 +59,9 @@ enum Stage {
 
 impl LongRestore {
     /// Does the next slice of `stage`; what comes then.
-    fn go_on(&self, stage: Stage, shard: &mut Shard) -> Result<Stage, ReplyError> {
+    fn go_on(&self, stage: Stage, args: Args<'_>, shard: &mut Shard) -> Result<Stage, ReplyError> {
         let mut output = Output::new();
-        let call = self.call.with(&mut output);
+        let call = self.call.with_args(args, &mut output);
         let bytes = call.args.at(3);
         match stage {
             Stage::Summed { offset, checksum } if call.limits.checks_payloads => {
@@ -81,11 +84,20 @@ impl LongRestore {
                     Ok(false) => {
                         let key = call.key(1);
                         let keyspace = &mut shard.keyspace(call.db, call.now);
-                        let built = Built::Object(value.into_object());
+                        let built = value.into_built();
+                        let len = match &built {
+                            Built::Text(text) => text.len(),
+                            Built::Object(Object::Large(text)) => text.as_bytes().len(),
+                            Built::Object(_) | Built::Nothing => 0,
+                        };
+                        if let Err(error) = check_length(&call, len) {
+                            discard(keyspace, built);
+                            return Err(error);
+                        }
                         Ok(Stage::Over(store(&call, keyspace, &key, self.options, built)))
                     }
                     Err(flaw) => {
-                        shard.keyspace(call.db, call.now).discard(value.into_object());
+                        discard(&mut shard.keyspace(call.db, call.now), value.into_built());
                         Err(malformed(payload, flaw))
                     }
                 }
@@ -113,16 +125,14 @@ impl Slice for LongRestore {
         Progress::On(self.shard)
     }
 
-    fn run(&mut self, shard: &mut Shard, _: UnixMillis) -> Progress {
+    fn run(&mut self, args: Args<'_>, shard: &mut Shard, _: UnixMillis) -> Progress {
         let stage = std::mem::replace(&mut self.stage, Stage::Over(Ok(Outcome::Unchanged)));
-        self.stage = self.go_on(stage, shard).unwrap_or_else(|error| Stage::Over(Err(error)));
+        self.stage = self.go_on(stage, args, shard).unwrap_or_else(|error| Stage::Over(Err(error)));
         if matches!(self.stage, Stage::Over(_)) { Progress::Done } else { Progress::On(self.shard) }
     }
 
-    fn describe(&self, effects: &mut Effects) {
-        let mut output = Output::new();
-        let call = self.call.with(&mut output);
-        let (key, payload) = (call.args.at(1), call.args.at(3));
+    fn describe(&self, args: Args<'_>, effects: &mut Effects) {
+        let (key, payload) = (args.at(1), args.at(3));
         match &self.stage {
             Stage::Over(Ok(Outcome::Restored(expiry))) => {
                 add_restored(effects.instead(), (key, payload), self.options, *expiry);

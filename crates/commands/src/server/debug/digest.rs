@@ -5,17 +5,30 @@
 //! *mix* them in is to add them and hash the result, which makes all that was there before count.
 
 use super::FLAGS;
+use crate::generic::elements_of;
+use crate::joint::{Operands, Work, work_in_slices};
 use darter_base::DbIndex;
 use darter_base::float::format_f64;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, ReplyError, ReplyResult, ShardView,
+    Slice,
 };
-use darter_resp::ReplyWriter;
+use darter_resp::{Protocol, ReplyWriter};
 use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, ObjectRef, Type, ValueRef};
 use darter_value::integer::IntegerText;
 use darter_value::stream::StreamId;
-use darter_value::{Element, Item};
+use darter_value::{Element, End, Item, SetBoundary, Stream};
 use sha1::{Digest, Sha1};
+use std::ops::ControlFlow;
+
+/// Elements that are mixed in in one step, about: half a millisecond's work.
+const ELEMENTS_PER_STEP: usize = 1024;
+
+/// Bytes of a string that are mixed in in one step.
+const TEXT_BYTES_PER_STEP: usize = 256 << 10;
+
+/// Small values of which signatures are made in one slice.
+const KEYS_PER_SLICE: usize = 64;
 
 /// The signature of everything.
 pub static DIGEST: Command = Command {
@@ -40,6 +53,7 @@ pub static DIGEST_VALUE: Command = Command {
     keys: &[KeySpec::range(2, -1, 1, Access::READ_ONLY)],
     args: &[Arg::key("key").optional().multiple()],
     handler: Handler::Keyed(digest_value),
+    slices: Some(digest_in_slices),
     ..Command::BASE
 };
 
@@ -48,64 +62,24 @@ struct Signature([u8; 20]);
 
 impl Signature {
     fn add(&mut self, bytes: &[u8]) {
-        for (own, other) in self.0.iter_mut().zip(Sha1::digest(bytes)) {
+        self.add_hash(Sha1::digest(bytes).into());
+    }
+
+    fn mix(&mut self, bytes: &[u8]) {
+        self.mix_hash(Sha1::digest(bytes).into());
+    }
+
+    /// Adds bytes of which this is the SHA-1.
+    fn add_hash(&mut self, hash: [u8; 20]) {
+        for (own, other) in self.0.iter_mut().zip(hash) {
             *own ^= other;
         }
     }
 
-    fn mix(&mut self, bytes: &[u8]) {
-        self.add(bytes);
+    /// Mixes in bytes of which this is the SHA-1.
+    fn mix_hash(&mut self, hash: [u8; 20]) {
+        self.add_hash(hash);
         self.0 = Sha1::digest(self.0).into();
-    }
-
-    /// Mixes in a value and whether its key has a deadline.
-    fn mix_value(&mut self, value: ValueRef<'_>, lifetime: Lifetime) {
-        self.mix(&number_of(value.value_type()).to_be_bytes());
-        match value {
-            ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => self.mix(bytes),
-            ValueRef::Integer(integer) => {
-                self.mix_element(Element::Packed(Item::Integer(integer)));
-            }
-            ValueRef::Object(ObjectRef::Large(string)) => self.mix(string.as_bytes()),
-            ValueRef::Object(ObjectRef::List(list)) => {
-                list.for_each(|element| self.mix_element(element));
-            }
-            ValueRef::Object(ObjectRef::Hash(hash)) => hash.for_each(i64::MIN, |field| {
-                let mut own = Self::default();
-                own.mix_element(Element::Packed(field.name));
-                own.mix_element(field.value);
-                if field.deadline.is_some() {
-                    own.add(b"!!hexpire!!");
-                }
-                self.add(&own.0);
-            }),
-            ValueRef::Object(ObjectRef::Stream(stream)) => {
-                for entry in stream.log().entries(StreamId::MIN, StreamId::MAX) {
-                    let id = entry.id();
-                    self.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
-                    for (field, value) in entry.fields() {
-                        self.mix_element(Element::Packed(field));
-                        self.mix_element(Element::Packed(value));
-                    }
-                }
-            }
-            ValueRef::Object(ObjectRef::Set(set)) => {
-                set.for_each(|member| {
-                    self.add(Element::Packed(member).bytes(&mut IntegerText::new()));
-                });
-            }
-            ValueRef::Object(ObjectRef::SortedSet(set)) => {
-                for (member, score) in set {
-                    let mut pair = Self::default();
-                    pair.mix_element(Element::Packed(member));
-                    pair.mix(&format_f64(score));
-                    self.add(&pair.0);
-                }
-            }
-        }
-        if matches!(lifetime, Lifetime::Until(_)) {
-            self.add(b"!!expire!!");
-        }
     }
 
     /// Mixes in an element.
@@ -113,7 +87,7 @@ impl Signature {
         self.mix(element.bytes(&mut IntegerText::new()));
     }
 
-    fn write(self, reply: &mut ReplyWriter<'_>) {
+    fn write(&self, reply: &mut ReplyWriter<'_>) {
         use std::fmt::Write as _;
         let mut text = String::new();
         for byte in self.0 {
@@ -121,6 +95,142 @@ impl Signature {
         }
         reply.simple(&text);
     }
+}
+
+/// The signature of a value, under way.
+struct Digesting {
+    signature: Signature,
+    at: At,
+}
+
+/// What is mixed in next.
+enum At {
+    Begun,
+    /// The bytes of a string from here on; what comes of those before.
+    Text(Sha1, usize),
+    Element(usize),
+    Field(u64),
+    SetMember(SetBoundary),
+    Member(usize),
+    Entry(StreamId),
+    /// Nothing: it is whole.
+    End,
+}
+
+impl Digesting {
+    const fn new(signature: Signature) -> Self {
+        Self { signature, at: At::Begun }
+    }
+
+    /// Mixes in some more of the same value, in the end whether its key has a deadline; whether there is more.
+    fn go_on(&mut self, value: ValueRef<'_>, lifetime: Lifetime) -> bool {
+        self.at = match (value, std::mem::replace(&mut self.at, At::End)) {
+            (value, At::Begun) => self.begin(value),
+            (ValueRef::Object(object), at) => self.go_on_in(object, at),
+            (_, _) => At::End,
+        };
+        let is_whole = matches!(self.at, At::End);
+        if is_whole && matches!(lifetime, Lifetime::Until(_)) {
+            self.signature.add(b"!!expire!!");
+        }
+        !is_whole
+    }
+
+    fn begin(&mut self, value: ValueRef<'_>) -> At {
+        self.signature.mix(&number_of(value.value_type()).to_be_bytes());
+        match value {
+            ValueRef::Bytes(bytes) | ValueRef::Raw(bytes) => self.signature.mix(bytes),
+            ValueRef::Integer(integer) => {
+                self.signature.mix_element(Element::Packed(Item::Integer(integer)));
+            }
+            ValueRef::Object(object) => {
+                return match object {
+                    ObjectRef::Large(_) => At::Text(Sha1::new(), 0),
+                    ObjectRef::List(_) => At::Element(0),
+                    ObjectRef::Hash(_) => At::Field(0),
+                    ObjectRef::Set(_) => At::SetMember(SetBoundary::START),
+                    ObjectRef::SortedSet(_) => At::Member(0),
+                    ObjectRef::Stream(_) => At::Entry(StreamId::MIN),
+                };
+            }
+        }
+        At::End
+    }
+
+    fn go_on_in(&mut self, object: ObjectRef<'_>, at: At) -> At {
+        let signature = &mut self.signature;
+        match (object, at) {
+            (ObjectRef::Large(text), At::Text(mut hash, from)) => {
+                let text = text.as_bytes();
+                let end = text.len().min(from + TEXT_BYTES_PER_STEP);
+                hash.update(&text[from..end]);
+                if end < text.len() {
+                    return At::Text(hash, end);
+                }
+                signature.mix_hash(hash.finalize().into());
+                At::End
+            }
+            (ObjectRef::List(list), At::Element(from)) => {
+                let mut next = from;
+                list.walk(End::Front, from, |element| {
+                    signature.mix_element(element);
+                    next += 1;
+                    if next == from + ELEMENTS_PER_STEP {
+                        return ControlFlow::Break(());
+                    }
+                    ControlFlow::Continue(())
+                });
+                if next < list.len() { At::Element(next) } else { At::End }
+            }
+            (ObjectRef::Hash(hash), At::Field(from)) => hash
+                .for_each_slice(from, i64::MIN, |field| {
+                    let mut own = Signature::default();
+                    own.mix_element(Element::Packed(field.name));
+                    own.mix_element(field.value);
+                    if field.deadline.is_some() {
+                        own.add(b"!!hexpire!!");
+                    }
+                    signature.add(&own.0);
+                })
+                .map_or(At::End, At::Field),
+            (ObjectRef::Set(set), At::SetMember(from)) => set
+                .for_each_slice(from, |member| {
+                    signature.add(Element::Packed(member).bytes(&mut IntegerText::new()));
+                })
+                .map_or(At::End, At::SetMember),
+            (ObjectRef::SortedSet(set), At::Member(from)) => {
+                let end = set.len().min(from + ELEMENTS_PER_STEP);
+                for (member, score) in set.range(from..end, false) {
+                    let mut pair = Signature::default();
+                    pair.mix_element(Element::Packed(member));
+                    pair.mix(&format_f64(score));
+                    signature.add(&pair.0);
+                }
+                if end < set.len() { At::Member(end) } else { At::End }
+            }
+            (ObjectRef::Stream(stream), At::Entry(from)) => mix_entries(signature, stream, from),
+            _ => At::End,
+        }
+    }
+}
+
+/// Mixes in some entries of a stream from `from` on; what comes then.
+fn mix_entries(signature: &mut Signature, stream: &Stream, from: StreamId) -> At {
+    let mut mixed = 0;
+    for entry in stream.log().entries(from, StreamId::MAX) {
+        let id = entry.id();
+        if mixed >= ELEMENTS_PER_STEP {
+            return At::Entry(id);
+        }
+        signature.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
+        mixed += 1;
+        for (field, value) in entry.fields() {
+            signature.mix_element(Element::Packed(field));
+            signature.mix_element(Element::Packed(value));
+            mixed += 2;
+        }
+    }
+    At::End
 }
 
 /// Redis's number of a type.
@@ -164,26 +274,80 @@ fn add_database(whole: &mut Signature, keyspace: &mut Keyspace<'_>, hasher: &Key
             if let Some(value) = keyspace.peek(&key) {
                 let mut signature = Signature::default();
                 signature.mix(&name);
-                signature.mix_value(value, lifetime);
-                whole.add(&signature.0);
+                let mut digesting = Digesting::new(signature);
+                while digesting.go_on(value, lifetime) {}
+                whole.add(&digesting.signature.0);
             }
         }
     }
 }
 
 fn digest_value(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let mut elements = 0;
+    for index in 2..call.args.len() {
+        let key = call.key(index);
+        elements += call.keyspace(view, &key).peek(&key).map_or(0, elements_of);
+    }
+    call.in_one_piece(elements)?;
     call.reply.array(call.args.len() - 2);
     for index in 2..call.args.len() {
         let key = call.key(index);
-        let mut signature = Signature::default();
         let mut keyspace = call.keyspace(view, &key);
         let lifetime = keyspace.lifetime(&key);
+        let mut digesting = Digesting::new(Signature::default());
         if let Some(value) = keyspace.peek(&key) {
-            signature.mix_value(value, lifetime);
+            while digesting.go_on(value, lifetime) {}
         }
-        signature.write(&mut call.reply);
+        digesting.signature.write(&mut call.reply);
     }
     Ok(())
+}
+
+/// Begins DIGEST-VALUE of big values.
+fn digest_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    let work = LongDigest { whole: Vec::new(), next: Digesting::new(Signature::default()) };
+    Ok(work_in_slices(call, 2..call.args.len(), None, work))
+}
+
+struct LongDigest {
+    /// Of the first keys.
+    whole: Vec<Signature>,
+    /// Of the next one.
+    next: Digesting,
+}
+
+impl Work for LongDigest {
+    fn begin(&mut self) {
+        self.whole.clear();
+        self.next = Digesting::new(Signature::default());
+    }
+
+    fn step(&mut self, operands: &Operands<'_>, _: Protocol) -> Result<bool, ReplyError> {
+        let keys = operands.values().zip(operands.lifetimes()).skip(self.whole.len());
+        for (value, lifetime) in keys.take(KEYS_PER_SLICE) {
+            if let Some(value) = value
+                && self.next.go_on(value, *lifetime)
+            {
+                return Ok(true);
+            }
+            let begun = Digesting::new(Signature::default());
+            self.whole.push(std::mem::replace(&mut self.next, begun).signature);
+        }
+        Ok(self.whole.len() < operands.lifetimes().len())
+    }
+
+    fn store(&mut self, _: &mut Keyspace<'_>, _: &Key<'_>) {}
+
+    fn finish(&mut self, reply: &mut ReplyWriter<'_>) {
+        reply.array(self.whole.len());
+        for signature in &self.whole {
+            signature.write(reply);
+        }
+    }
+
+    fn coming_bytes(&self) -> usize {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
     Arg, Arity, Call, Command, Flags, Group, Handler, Progress, ReplyError, Slice,
 };
-use darter_resp::ReplyWriter;
+use darter_resp::{Args, ReplyWriter};
 use darter_shard::{Expiry, Key, Shard};
 use darter_txn::Router;
 
@@ -74,7 +74,7 @@ impl Slice for Population {
         if self.end == 0 { Progress::Done } else { Progress::On(self.shard) }
     }
 
-    fn run(&mut self, shard: &mut Shard, now: UnixMillis) -> Progress {
+    fn run(&mut self, _: Args<'_>, shard: &mut Shard, now: UnixMillis) -> Progress {
         let run_end = self.next.saturating_add(KEYS_PER_SLICE).min(self.end);
         for number in self.next..run_end {
             let number = format_u64(number);
