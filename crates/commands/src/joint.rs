@@ -4,6 +4,9 @@
 //! first slice on; when they are the same in the end, the work is what it would have been at any moment in between,
 //! and what it stores is stored in the last slice. If one of them has changed, what was done is thrown away, and the
 //! work is done over in one piece, as Redis does it; so it comes to an end while the keys are written all the time.
+//!
+//! Work that meets further keys on its way (SORT by other keys' values) holds all shards in each slice. Those keys are too
+//! many to watch: the shards note their hashes ([`Reading`]).
 
 use darter_base::crc16::slot_of;
 use darter_base::{DbIndex, ShardId, UnixMillis};
@@ -12,8 +15,10 @@ use darter_command_table::{
 };
 use darter_resp::{Args, Protocol, ReplyWriter};
 use darter_shard::{
-    Collection, Key, KeyHasher, Keyspace, Lifetime, Shard, ValueRef, Version, collection_of,
+    Collection, Key, KeyHasher, Keyspace, Lifetime, Reading, Shard, ValueRef, Version,
+    collection_of,
 };
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// So many times more elements may stay, and be copied, than are taken out.
@@ -45,12 +50,30 @@ pub(crate) struct Operands<'v> {
     pub(crate) since: UnixMillis,
     /// A random number, the same until it begins again.
     pub(crate) random: u64,
+    others: Others<'v>,
+}
+
+/// Keys that are met on the way.
+struct Others<'v> {
+    view: &'v ShardView<'v>,
+    hasher: &'v KeyHasher,
+    db: DbIndex,
+    /// The shards and hashes of those that were looked up in this slice.
+    read: RefCell<Vec<(ShardId, u64)>>,
 }
 
 impl<'v> Operands<'v> {
     /// The value of each key, in the order of the arguments, `None` for an absent one.
     pub(crate) fn values(&self) -> impl Iterator<Item = Option<ValueRef<'v>>> {
         self.values.iter().copied()
+    }
+
+    /// The value of a further key, for work that [reaches beyond](Work::reaches_beyond) its operands.
+    pub(crate) fn look_up(&self, key: &[u8]) -> Option<ValueRef<'v>> {
+        let Others { view, hasher, db, ref read } = self.others;
+        let (slot, key) = (slot_of(key), Key::new(hasher, key));
+        read.borrow_mut().push((view.router().shard_of(slot), key.hash));
+        view.look_at(|| slot).look_up(db, self.since, &key)
     }
 
     /// The collection at the first key.
@@ -78,6 +101,11 @@ pub(crate) trait Work: Send {
     /// Does about as much as [`ELEMENTS_PER_SLICE`](crate::long_read::ELEMENTS_PER_SLICE) elements take; whether there
     /// is more. The operands are as they were when it began.
     fn step(&mut self, operands: &Operands<'_>, protocol: Protocol) -> Result<bool, ReplyError>;
+
+    /// Whether it [looks further keys up](Operands::look_up).
+    fn reaches_beyond(&self) -> bool {
+        false
+    }
 
     /// Stores the result at `key`, if the work has one to store.
     fn store(&mut self, keyspace: &mut Keyspace<'_>, key: &Key<'_>);
@@ -114,6 +142,10 @@ struct Joint<W> {
     lifetimes: Vec<Lifetime>,
     /// Drawn then.
     random: u64,
+    /// All shards, if the work reaches beyond its operands.
+    all: Vec<ShardId>,
+    /// Of the keys beyond; `None` before the first slice and after the last.
+    reading: Option<Reading>,
     work: W,
     error: Option<ReplyError>,
 }
@@ -139,6 +171,8 @@ pub(crate) fn work_in_slices<W: Work + 'static>(
         versions: Vec::new(),
         lifetimes: Vec::new(),
         random: 0,
+        all: if work.reaches_beyond() { call.router.shards().collect() } else { Vec::new() },
+        reading: None,
         work,
         error: None,
     })
@@ -166,7 +200,7 @@ impl<W: Work> Joint<W> {
             self.versions = versions;
             return false;
         }
-        let mut has_changed = false;
+        let mut has_changed = self.reading.as_ref().is_some_and(Reading::has_changed);
         self.each_operand(view, now, |index, keyspace, key| {
             has_changed |= keyspace.version(key) != Some(self.versions[index]);
         });
@@ -174,24 +208,39 @@ impl<W: Work> Joint<W> {
     }
 
     /// Works on; whether there is more. With `whole`, to the end.
-    fn work(&mut self, view: &ShardView<'_>, whole: bool) -> bool {
+    fn work(&mut self, view: &mut ShardView<'_>, whole: bool) -> bool {
         let look_up = |Place { key, .. }: &Place| {
             let key = Key::new(&self.hasher, key);
             view.look_at(|| slot_of(key.bytes)).look_up(self.db, self.since, &key)
         };
         let values = self.operands.iter().map(look_up).collect();
-        let Self { ref lifetimes, since, random, .. } = *self;
-        let operands = Operands { values, lifetimes, since, random };
+        let Self { ref lifetimes, since, random, db, .. } = *self;
+        let others = Others { view, hasher: &self.hasher, db, read: RefCell::default() };
+        let operands = Operands { values, lifetimes, since, random, others };
         loop {
             match self.work.step(&operands, self.protocol) {
-                Ok(true) if !whole => return true,
-                Ok(true) => {}
+                Ok(true) if !whole => break,
+                Ok(true) => operands.others.read.borrow_mut().clear(),
                 Ok(false) => return false,
                 Err(error) => {
                     self.error = Some(error);
                     return false;
                 }
             }
+        }
+        let read = operands.others.read.into_inner();
+        if let Some(reading) = &self.reading {
+            for (shard, hash) in read {
+                view.shard(shard).note_read(db, hash, reading);
+            }
+        }
+        true
+    }
+
+    /// Lets go of the keys beyond the operands.
+    fn end_reading(&mut self, view: &mut ShardView<'_>) {
+        if self.reading.take().is_some() {
+            view.each().for_each(|shard| shard.end_readings(self.db));
         }
     }
 }
@@ -203,7 +252,8 @@ impl<W: Work> Slice for Joint<W> {
 
     fn shards(&self) -> Vec<ShardId> {
         let destination = self.destination.as_ref().map(|(place, _)| place);
-        self.operands.iter().chain(destination).map(|place| place.shard).collect()
+        let places = self.operands.iter().chain(destination).map(|place| place.shard);
+        self.all.iter().copied().chain(places).collect()
     }
 
     fn run(&mut self, _: Args<'_>, _: &mut Shard, _: UnixMillis) -> Progress {
@@ -220,6 +270,8 @@ impl<W: Work> Slice for Joint<W> {
             self.lifetimes = lifetimes;
             self.random = view.first().random();
             self.work.begin();
+            self.end_reading(view);
+            self.reading = (is_first && self.work.reaches_beyond()).then(Reading::default);
         }
         if self.work(view, has_changed) {
             return Progress::Together;
@@ -230,6 +282,7 @@ impl<W: Work> Slice for Joint<W> {
         }
         self.each_operand(view, now, |_, keyspace, key| keyspace.unwatch(key));
         self.versions.clear();
+        self.end_reading(view);
         Progress::Done
     }
 

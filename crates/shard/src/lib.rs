@@ -41,4 +41,4 @@ pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
 pub use snapshot::{Chunk, SnapshotContents};
 pub use statistics::Statistics;
 pub use waiters::{ReadyQueue, Waiter, Wanted};
-pub use watch::{LatestVersion, Version};
+pub use watch::{LatestVersion, Reading, Version};

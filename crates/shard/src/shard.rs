@@ -18,7 +18,7 @@ use crate::random::Random;
 use crate::snapshot::Snapshot;
 use crate::statistics::Statistics;
 use crate::waiters::{ReadyQueue, Waiter, Waiters, Wanted};
-use crate::watch::{VersionCounter, Watches};
+use crate::watch::{Reading, VersionCounter, Watches};
 
 pub(crate) type Table = darter_structures::Table<Block<Object>>;
 
@@ -160,6 +160,16 @@ impl Shard {
     pub fn look_up(&self, db: DbIndex, now: UnixMillis, key: &Key<'_>) -> Option<ValueRef<'_>> {
         let found = self.databases[db.index()].table.lookup(key.hash, key.bytes)?;
         (!is_due(found.view, now)).then(|| value_of(found.view))
+    }
+
+    /// Notes that long work has read the key with this hash, whether it was there or not.
+    pub fn note_read(&mut self, db: DbIndex, hash: u64, reading: &Reading) {
+        self.databases[db.index()].watches.note_read(hash, reading);
+    }
+
+    /// Forgets what was noted for a [`Reading`] of this database that is no more.
+    pub fn end_readings(&mut self, db: DbIndex) {
+        self.databases[db.index()].watches.end_readings();
     }
 
     /// Fetches the buckets ahead in which a key with this hash would be found.

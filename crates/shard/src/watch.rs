@@ -2,8 +2,8 @@
 
 use darter_structures::good_size;
 use hashbrown::HashTable;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::key::Key;
 
@@ -35,6 +35,39 @@ impl LatestVersion {
     const BYTES: usize = size_of::<[u64; 3]>();
 }
 
+/// Whether one of very many keys has changed since it was read: for long work that meets keys on its way, and would watch each
+/// of them. A shard keeps the hashes of those keys, until this is dropped and [`Shard::end_readings`](crate::Shard::end_readings)
+/// or a change notices. A key that is another's equal in all bits of its hash counts as that one: work that is told of a
+/// change that was none is done over, and that is all.
+#[derive(Debug, Default)]
+pub struct Reading(Arc<AtomicBool>);
+
+impl Reading {
+    /// Whether a key that was noted has changed.
+    pub fn has_changed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The keys of one database that one [`Reading`] is about.
+#[derive(Debug)]
+struct ReadKeys {
+    has_changed: Weak<AtomicBool>,
+    hashes: HashTable<u64>,
+}
+
+impl ReadKeys {
+    fn is_of(&self, reading: &Reading) -> bool {
+        std::ptr::eq(self.has_changed.as_ptr(), Arc::as_ptr(&reading.0))
+    }
+
+    fn change(&self) {
+        if let Some(has_changed) = self.has_changed.upgrade() {
+            has_changed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The watched keys of one database number. Empty, and then free of cost, when nobody watches.
 ///
 /// A version is drawn from one counter of the shard, so a key that is watched, forgotten and watched
@@ -43,6 +76,8 @@ impl LatestVersion {
 pub(crate) struct Watches {
     keys: HashTable<Watched>,
     key_bytes: usize,
+    /// What long work has read, for as long as it is under way.
+    readings: Vec<ReadKeys>,
 }
 
 #[derive(Debug)]
@@ -69,7 +104,27 @@ impl Watches {
     /// Whether nobody watches.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        // One branch for both.
+        self.keys.is_empty() & self.readings.is_empty()
+    }
+
+    /// The key with this hash was read.
+    pub(crate) fn note_read(&mut self, hash: u64, reading: &Reading) {
+        let index =
+            self.readings.iter().position(|keys| keys.is_of(reading)).unwrap_or_else(|| {
+                let has_changed = Arc::downgrade(&reading.0);
+                self.readings.push(ReadKeys { has_changed, hashes: HashTable::new() });
+                self.readings.len() - 1
+            });
+        let hashes = &mut self.readings[index].hashes;
+        if hashes.find(hash, |noted| *noted == hash).is_none() {
+            hashes.insert_unique(hash, hash, |noted| *noted);
+        }
+    }
+
+    /// Forgets what was read for those who do not want to know any more.
+    pub(crate) fn end_readings(&mut self) {
+        self.readings.retain(|keys| keys.has_changed.strong_count() > 0);
     }
 
     /// One more session watches `key`; its present version.
@@ -120,20 +175,32 @@ impl Watches {
     /// The key given by `key` changed; it is only asked for if anything is watched.
     #[inline]
     pub(crate) fn bump<'k>(&mut self, key: impl FnOnce() -> Key<'k>, counter: &mut VersionCounter) {
-        if self.keys.is_empty() {
+        if self.is_empty() {
             return;
         }
-        if let Some(watched) = self.find_mut(&key()) {
+        let key = key();
+        if let Some(watched) = self.find_mut(&key) {
             watched.version.set(counter.next());
+        }
+        if !self.readings.is_empty() {
+            self.note_change(key.hash);
         }
     }
 
-    /// Every watched key `changed` says yes to did change.
+    #[cold]
+    fn note_change(&mut self, hash: u64) {
+        self.end_readings();
+        let has_read = |keys: &&ReadKeys| keys.hashes.find(hash, |noted| *noted == hash).is_some();
+        self.readings.iter().filter(has_read).for_each(ReadKeys::change);
+    }
+
+    /// Every watched key `changed` says yes to did change. As for keys that were read, any of them may have.
     pub(crate) fn bump_where(
         &mut self,
         counter: &mut VersionCounter,
         mut changed: impl FnMut(&Key<'_>) -> bool,
     ) {
+        self.readings.iter().for_each(ReadKeys::change);
         for watched in &mut self.keys {
             if changed(&Key { bytes: &watched.key, hash: watched.hash }) {
                 watched.version.set(counter.next());
@@ -148,10 +215,9 @@ impl Watches {
 
     /// Bytes of heap, in good sizes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        if self.keys.capacity() == 0 {
-            return 0;
-        }
-        good_size(self.keys.allocation_size()) + self.key_bytes
+        let of = |bytes| if bytes == 0 { 0 } else { good_size(bytes) };
+        let read = self.readings.iter().map(|keys| of(keys.hashes.allocation_size()));
+        of(self.keys.allocation_size()) + self.key_bytes + read.sum::<usize>()
     }
 
     fn find(&self, key: &Key<'_>) -> Option<&Watched> {
@@ -166,4 +232,40 @@ impl Watches {
 /// Bytes that a watched key takes beside its place in the table, in good sizes.
 fn heap_bytes_of(key: &Key<'_>) -> usize {
     good_size(key.bytes.len()) + good_size(LatestVersion::BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(hash: u64) -> Key<'static> {
+        Key { bytes: b"k", hash }
+    }
+
+    #[test]
+    fn a_reading_hears_of_the_keys_it_has_read_until_it_ends() {
+        let (mut watches, mut counter) = (Watches::default(), VersionCounter::default());
+        let (one, other) = (Reading::default(), Reading::default());
+        for hash in 0..1000 {
+            watches.note_read(hash, &one);
+            watches.note_read(hash, &one);
+        }
+        watches.note_read(7000, &other);
+        assert!(watches.heap_bytes() >= 1001 * size_of::<u64>());
+        watches.bump(|| key(1000), &mut counter);
+        assert!(!one.has_changed() && !other.has_changed());
+        watches.bump(|| key(999), &mut counter);
+        assert!(one.has_changed() && !other.has_changed());
+        drop(one);
+        assert!(!watches.is_empty());
+        // A change is enough to let go of what nobody wants to know any more.
+        watches.bump(|| key(5), &mut counter);
+        assert_eq!(watches.readings.len(), 1);
+        watches.bump_where(&mut counter, |_| false);
+        assert!(other.has_changed());
+        drop(other);
+        watches.end_readings();
+        assert!(watches.is_empty());
+        assert_eq!(watches.heap_bytes(), 0);
+    }
 }

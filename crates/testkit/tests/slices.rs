@@ -50,6 +50,10 @@ fn fill(client: &mut Client, count: usize) {
         ] {
             client.call(&command).unwrap();
         }
+        let weights =
+            |number: &usize| [format!("w_e{number}"), (number * 7919 % 100_003).to_string()];
+        let weights = some.iter().flat_map(weights);
+        client.call(&["MSET".to_owned()].into_iter().chain(weights).collect::<Vec<_>>()).unwrap();
         let entries: Vec<Vec<String>> = some
             .iter()
             .map(|number| format!("XADD stream {}-1 f v", number + 1))
@@ -121,6 +125,10 @@ fn others_are_served_while_a_long_reply_is_made() {
         "ZRANDMEMBER zset 50000",
         "SORT list ALPHA",
         "SORT set ALPHA STORE stored",
+        "SORT list BY w_* GET w_* GET #",
+        "SORT set BY w_* STORE stored",
+        "SORT_RO zset BY nosort GET w_*",
+        "SORT list BY w_*->f GET w_*->f STORE stored",
         "GEOSEARCH geo FROMLONLAT 0 0 BYRADIUS 1000 km ASC",
         "GEOSEARCHSTORE stored geo FROMLONLAT 0 0 BYRADIUS 1000 km",
         "XPENDING pending g - + 60000",
@@ -332,6 +340,45 @@ fn a_long_read_sees_one_state_of_what_changes_all_the_time() {
 }
 
 #[test]
+fn a_long_sort_sees_one_state_of_the_keys_it_meets() {
+    const LEN: usize = 20_000;
+    for mode in SERVER_MODES {
+        let server = start(*mode);
+        let mut reader = server.connect().unwrap();
+        fill(&mut reader, LEN);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut writer = server.connect().unwrap();
+                for number in 0_u64.. {
+                    // The first and the last key that are read, together.
+                    let last = LEN - 1;
+                    call(
+                        &mut writer,
+                        &format!("MSET w_e0 {number} w_e{last} {number} other {number}"),
+                    );
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            for _ in 0..5 {
+                let sorted = call(&mut reader, "SORT list BY nosort GET w_*");
+                let Value::Array(seen) = sorted else { panic!("an array, not {sorted:?}") };
+                assert_eq!(seen.len(), LEN, "{mode}");
+                assert_eq!(seen.first(), seen.last(), "{mode}: torn");
+            }
+            is_over.store(true, Ordering::Relaxed);
+            writer.join().unwrap();
+        });
+        // What others write beside it does not matter; what it has read itself it may write over.
+        let stored = call(&mut reader, "SORT list BY w_* STORE w_e0");
+        assert_eq!(stored, Value::Integer(i64::try_from(LEN).unwrap()), "{mode}");
+        assert_eq!(call(&mut reader, "TYPE w_e0"), Value::Simple("list".into()), "{mode}");
+    }
+}
+
+#[test]
 fn long_replies_are_the_same_in_slices_and_in_one_piece() {
     for mode in [SERVER_MODES[0], SERVER_MODES[3]] {
         let server = start(mode);
@@ -382,6 +429,13 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
             "SORT zset BY nosort DESC LIMIT 1000 17500",
             "SORT list BY nosort LIMIT 2 17001 DESC",
             "SORT zset2 BY score",
+            "SORT list BY w_* GET # GET w_* GET none_* GET none",
+            "SORT set BY w_* DESC LIMIT 100 17000",
+            "SORT set BY w_* ALPHA",
+            "SORT list BY none_* GET w_*->f",
+            "SORT list BY hash->e* GET # LIMIT 0 5",
+            "SORT_RO zset BY nosort DESC GET w_* LIMIT 1 18000",
+            "SORT list BY list*",
             "GEOSEARCH geo FROMLONLAT 0 0 BYRADIUS 1000 km WITHDIST WITHCOORD WITHHASH",
             "GEOSEARCH geo FROMMEMBER e17 BYBOX 30 30 km",
             "GEOSEARCH geo FROMMEMBER e17 BYRADIUS 1000 km COUNT 18000 ANY",

@@ -61,6 +61,8 @@ const COMMANDS: &[&str] = &[
     "LREM list 0 nothing",
     "SORT integers",
     "SORT list ALPHA STORE stored",
+    "SORT integers BY key:* ALPHA LIMIT 0 10",
+    "SORT integers BY nosort GET key:*",
     "SINTER set integers",
     "SUNIONSTORE stored set integers",
     "SDIFFSTORE stored set integers",

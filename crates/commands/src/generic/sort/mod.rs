@@ -16,6 +16,7 @@ use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Collection as _, End, List, Set, SortedSet, ValueRef};
 use options::{Options, Order};
+use pattern::Pattern;
 use std::cmp::Ordering;
 use std::ops::{ControlFlow, Range};
 
@@ -301,7 +302,11 @@ impl Elements {
         if matches!(options.order, Order::Natural) {
             return Ok(());
         }
-        self.weigh(call, view, options)?;
+        self.weigh(0..self.entries.len(), options, |pattern, element, value| {
+            let found =
+                pattern.look_up(call, view, element, |found| value.extend_from_slice(found));
+            found.is_some()
+        })?;
         let Self { bytes, entries, wanted } = self;
         let compare = |one: &Entry, other: &Entry| {
             let ordering = one.compare(other, bytes);
@@ -317,32 +322,25 @@ impl Elements {
         Ok(())
     }
 
-    /// Finds what each entry is ordered by.
-    fn weigh(
+    /// Finds what these entries are ordered by. `look_up` appends the value that a pattern means for an element, and says
+    /// whether there is one.
+    fn weigh<'p>(
         &mut self,
-        call: &Call<'_>,
-        view: &mut ShardView<'_>,
-        options: &Options<'_>,
+        entries: Range<usize>,
+        options: &Options<'p>,
+        mut look_up: impl FnMut(Pattern<'p>, &[u8], &mut Vec<u8>) -> bool,
     ) -> Result<(), ReplyError> {
         let pattern = match options.order {
-            Order::By(pattern) => Some(pattern),
+            Order::By(pattern) => pattern,
             Order::Elements if options.is_alphabetical => return Ok(()),
-            Order::Elements => None,
+            Order::Elements => Pattern::Element,
             Order::Natural => return Ok(()),
         };
         let mut value = Vec::new();
-        for index in 0..self.entries.len() {
+        for index in entries {
             let element = &self.bytes[self.entries[index].text.clone()];
             value.clear();
-            let found = match pattern {
-                None => {
-                    value.extend_from_slice(element);
-                    true
-                }
-                Some(pattern) => pattern
-                    .look_up(call, view, element, |found| value.extend_from_slice(found))
-                    .is_some(),
-            };
+            let found = look_up(pattern, element, &mut value);
             self.entries[index].weight = if options.is_alphabetical {
                 Weight::Text(found.then(|| self.append(&value)))
             } else if found {

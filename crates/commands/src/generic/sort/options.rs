@@ -1,6 +1,7 @@
 //! What SORT is asked for.
 
 use super::pattern::Pattern;
+use crate::long_read::ELEMENTS_PER_SLICE;
 use darter_command_table::{Call, ReplyError};
 use darter_resp::Args;
 use std::ops::Range;
@@ -115,7 +116,7 @@ impl<'a> Options<'a> {
 
     /// Whether patterns make keys of elements.
     pub(super) fn reads_keys(&self) -> bool {
-        matches!(&self.order, Order::By(_)) || self.gets.iter().any(|pattern| pattern.has_place())
+        self.lookups() > 0
     }
 
     /// Whether fields of hashes decide what comes of it.
@@ -125,28 +126,27 @@ impl<'a> Options<'a> {
             || self.gets.iter().any(is_field)
     }
 
-    /// Leaves the command to its slices if it would go through so many `elements`, unless it reads keys for them.
-    pub(super) fn in_one_piece(&self, call: &Call<'_>, elements: usize) -> Result<(), ReplyError> {
-        if self.reads_keys() { Ok(()) } else { call.in_one_piece(elements) }
+    /// How many keys are looked up for an element.
+    fn lookups(&self) -> usize {
+        let gets = self.gets.iter().filter(|pattern| pattern.has_place());
+        usize::from(matches!(&self.order, Order::By(_))) + gets.count()
     }
 
-    /// The same, if no pattern makes keys of elements.
-    pub(super) fn without_patterns(self) -> Options<'static> {
-        let order = match self.order {
-            Order::Natural => Order::Natural,
-            Order::Elements | Order::By(_) => Order::Elements,
-        };
-        let gets = self.gets.iter().map(|pattern| match pattern {
-            Pattern::Element => Pattern::Element,
-            _ => Pattern::Nothing,
-        });
-        Options {
-            order,
-            is_descending: self.is_descending,
-            is_alphabetical: self.is_alphabetical,
-            limit: self.limit,
-            gets: gets.collect(),
-            store: self.store,
+    /// Leaves the command to its slices if it would go through so many `elements`.
+    pub(super) fn in_one_piece(&self, call: &Call<'_>, elements: usize) -> Result<(), ReplyError> {
+        /// A lookup takes about as long as so many elements elsewhere.
+        const ELEMENTS_PER_LOOKUP: usize = 4;
+        let each = 1 + self.lookups().saturating_mul(ELEMENTS_PER_LOOKUP);
+        call.in_one_piece(elements.saturating_mul(each))
+    }
+
+    /// How many elements are looked up, or answered, in one slice.
+    pub(super) fn elements_per_slice(&self) -> usize {
+        /// Half a millisecond's work.
+        const LOOKUPS_PER_SLICE: usize = 1024;
+        match self.lookups() {
+            0 => ELEMENTS_PER_SLICE,
+            lookups => (LOOKUPS_PER_SLICE / lookups).max(1),
         }
     }
 

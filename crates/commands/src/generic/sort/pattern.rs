@@ -1,5 +1,7 @@
 //! Patterns that make the key of a value, and maybe a field in it, of an element: `weight_*`, `user:*->name`.
 
+use crate::joint::Operands;
+use darter_base::UnixMillis;
 use darter_command_table::{Call, ShardView};
 use darter_value::integer::IntegerText;
 use darter_value::{Collection as _, Hash, ValueRef};
@@ -45,24 +47,52 @@ impl<'a> Pattern<'a> {
         element: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Option<R> {
-        let (before, after, field) = match self {
-            Self::Element => return Some(read(element)),
-            Self::Nothing => return None,
-            Self::Key { before, after } => (before, after, None),
-            Self::Field { before, after, field } => (before, after, Some(field)),
+        let Some(key) = self.key_for(element) else {
+            return matches!(self, Self::Element).then(|| read(element));
         };
-        let key = [before, element, after].concat();
         let key = call.key_of(&key);
         let mut keyspace = call.keyspace(view, &key);
-        let value = keyspace.read(&key)?;
+        self.read_in(keyspace.read(&key)?, call.now, read)
+    }
+
+    /// As [`look_up`](Self::look_up), in a slice.
+    pub(super) fn look_up_among<R>(
+        self,
+        operands: &Operands<'_>,
+        element: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let Some(key) = self.key_for(element) else {
+            return matches!(self, Self::Element).then(|| read(element));
+        };
+        self.read_in(operands.look_up(&key)?, operands.since, read)
+    }
+
+    /// The key that is made of `element`, if one is.
+    fn key_for(self, element: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Element | Self::Nothing => None,
+            Self::Key { before, after } | Self::Field { before, after, .. } => {
+                Some([before, element, after].concat())
+            }
+        }
+    }
+
+    /// Hands what is wanted of the value at such a key to `read`; `None` if there is no such thing.
+    fn read_in<R>(
+        self,
+        value: ValueRef<'_>,
+        now: UnixMillis,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
         let mut text = IntegerText::new();
-        match (field, value) {
-            (None, value) => value.string_bytes(&mut text).map(read),
-            (Some(field), ValueRef::Object(object)) => {
-                let value = Hash::of(object)?.get(field, call.now.0)?;
+        match (self, value) {
+            (Self::Field { field, .. }, ValueRef::Object(object)) => {
+                let value = Hash::of(object)?.get(field, now.0)?;
                 Some(read(value.value.bytes(&mut text)))
             }
-            (Some(_), _) => None,
+            (Self::Field { .. }, _) => None,
+            (_, value) => value.string_bytes(&mut text).map(read),
         }
     }
 }
