@@ -31,6 +31,8 @@ pub struct Log {
     /// The highest sequence numbers that were used, if only in vain: the manifest that a restart finds may have them.
     last_base: i64,
     last_file: i64,
+    /// Files that were begun in vain: a restart may find a manifest with them, until another one is in place.
+    vain: Vec<PathBuf>,
 }
 
 /// Where a log goes on that was read.
@@ -79,6 +81,7 @@ impl Log {
             is_settled: true,
             last_base: 0,
             last_file: 0,
+            vain: Vec::new(),
         }
     }
 
@@ -137,12 +140,17 @@ impl Log {
         let link = Link { log: self.id, at };
         let path = self.place.file(&name);
         let header = Header { link, is_published: self.is_published };
-        let appender =
-            Appender::create(&path, &header).map_err(|error| LogError::io(&path, error))?;
+        let appender = Appender::create(&path, &header).map_err(|error| {
+            let _ = fs::remove_file(&path);
+            LogError::io(&path, error)
+        })?;
         let entry = Entry { link: Some(link), ..Entry::plain(name, sequence) };
         let mut manifest = self.manifest.clone();
         manifest.incremental.push(entry);
-        self.change_to(manifest)?;
+        if let Err(error) = self.change_to(manifest) {
+            self.vain.push(path);
+            return Err(error);
+        }
         Ok(appender)
     }
 
@@ -240,6 +248,10 @@ impl Log {
         self.is_settled = true;
         self.is_published = true;
         self.manifest = manifest;
+        for path in self.vain.drain(..) {
+            // They are in nobody's way.
+            let _ = fs::remove_file(path);
+        }
         Ok(())
     }
 

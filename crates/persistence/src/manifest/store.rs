@@ -50,10 +50,15 @@ impl Manifest {
     /// The first half of [`Manifest::store`]: the new one is on the disk, beside the old one, which still counts.
     pub(crate) fn write(&self, place: &Place) -> Result<(), LogError> {
         let next = place.next_manifest();
-        let io = |error| LogError::io(&next, error);
-        let mut file = File::create(&next).map_err(io)?;
-        file.write_all(&self.render()).map_err(io)?;
-        file.sync_all().map_err(io)
+        let written = File::create(&next).and_then(|mut file| {
+            file.write_all(&self.render())?;
+            file.sync_all()
+        });
+        written.map_err(|error| {
+            // A file that could not be synced is not written again.
+            let _ = fs::remove_file(&next);
+            LogError::io(&next, error)
+        })
     }
 
     /// The second half. After an error it is not known which of the two a restart will find.

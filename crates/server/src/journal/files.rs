@@ -126,7 +126,13 @@ impl Files {
                     }
                 }
             } else if !*ends_file {
-                return Err(Failure::Broken);
+                // What waits already is in a base that was begun since, if one was.
+                let more = lock(&journal.requests).take(Vec::new());
+                bytes.extend_from_slice(&more.bytes);
+                *ends_file = more.ends_file;
+                if !more.ends_file {
+                    return Err(Failure::Broken);
+                }
             }
             // If it is broken and ends here, the base has them.
             journal.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
@@ -170,13 +176,21 @@ impl Files {
         seal: Seal,
     ) -> Result<(), Failure> {
         let at = self.base_at.ok_or(Failure::Broken)?;
-        let path = saving::base_path(settings);
-        self.log.install_base(&path, format, at, seal).map_err(Failure::Log)?;
-        self.base_at = None;
-        // The file may have broken since the base was begun.
-        if self.standing != Standing::Broken {
-            self.standing = Standing::Sound;
+        if self.standing == Standing::Broken {
+            // The file behind the base has broken since that was begun: there has to be another one.
+            return Err(Failure::Broken);
         }
+        let path = saving::base_path(settings);
+        if let Err(error) = self.log.install_base(&path, format, at, seal) {
+            if let Resumed::In(appender) = &self.present
+                && error.path == appender.path()
+            {
+                self.standing = Standing::Broken;
+            }
+            return Err(Failure::Log(error));
+        }
+        self.base_at = None;
+        self.standing = Standing::Sound;
         self.older_bytes = seal.bytes;
         self.delete_history(settings);
         Ok(())

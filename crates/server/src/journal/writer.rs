@@ -127,11 +127,12 @@ impl Journal {
     }
 
     fn wait(&self, for_at_most: Duration) -> Signal {
-        let mut signal = lock(&self.signal);
-        if !signal.rings {
-            let waited = self.bell.wait_timeout(signal, for_at_most);
-            signal = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let waits = |signal: &mut Signal| {
+            // While it cannot be written nobody's ringing makes a try come sooner.
+            !signal.ends && (!signal.rings || self.has_failed())
+        };
+        let waited = self.bell.wait_timeout_while(lock(&self.signal), for_at_most, waits);
+        let mut signal = waited.unwrap_or_else(PoisonError::into_inner).0;
         signal.rings = false;
         *signal
     }
