@@ -11,8 +11,8 @@ use crate::types::{
     HASH, HASH_2_VALKEY, HASH_DEADLINES, HASH_DEADLINES_EARLY, HASH_LISTPACK,
     HASH_LISTPACK_DEADLINES, HASH_LISTPACK_DEADLINES_EARLY, HASH_ZIPLIST, HASH_ZIPMAP, LIST,
     LIST_QUICKLIST, LIST_QUICKLIST_2, LIST_ZIPLIST, SET, SET_INTSET, SET_LISTPACK, SORTED_SET,
-    SORTED_SET_LISTPACK, SORTED_SET_TEXT, SORTED_SET_ZIPLIST, STREAM_1, STREAM_2, STREAM_3, STRING,
-    Version,
+    SORTED_SET_LISTPACK, SORTED_SET_TEXT, SORTED_SET_ZIPLIST, STREAM_1, STREAM_2, STREAM_3,
+    STREAM_4, STREAM_5, STRING, Version,
 };
 use crate::{intset, stream, ziplist, zipmap};
 
@@ -111,6 +111,9 @@ fn decode_rest(
         }
         LIST_QUICKLIST_2 => Value::List(read_quicklist(&mut reader)?),
         STREAM_1 | STREAM_2 | STREAM_3 => Value::Stream(stream::read(&mut reader, kind)?),
+        STREAM_4 | STREAM_5 if !version.is_valkey() => {
+            Value::Stream(stream::read(&mut reader, kind)?)
+        }
         HASH_2_VALKEY if version.is_valkey() => read_valkey_hash(&mut reader)?,
         HASH_DEADLINES_EARLY | HASH_DEADLINES if !version.is_valkey() => {
             read_redis_hash(&mut reader, kind == HASH_DEADLINES)?

@@ -7,6 +7,10 @@
 //!     name, last id, [entries read]
 //!     pending: count, each: id, delivered at, deliveries
 //!     consumers: count, each: name, seen at, {active at}, pending: count, each: id   (in braces: 3)
+//!     5: pending with nobody: count, each: id
+//! 4: seconds and number of ids that are known of each producer
+//!     producers: count, each: name, count, each: idempotent id, id
+//!     ids ever added, duplicates
 //!
 //! listpack: count, deleted, fields, field ..., 0, then of each entry:
 //!     flags, ms and number relative to the node's id, [count] texts, how many entries back it began
@@ -23,7 +27,7 @@ use crate::encode::push_name;
 use crate::listpack::{Listpack, Writer};
 use crate::reader::{Corrupt, Reader};
 use crate::texts::Texts;
-use crate::types::{STREAM_1, STREAM_3};
+use crate::types::{STREAM_1, STREAM_3, STREAM_4, STREAM_5};
 use crate::writer::{Output, push_count, push_number, push_raw_string};
 
 const DELETED: i64 = 1;
@@ -73,6 +77,22 @@ pub(crate) fn read_rest(
     for _ in 0..reader.count()? {
         read_group(reader, stream, kind)?;
     }
+    if kind >= STREAM_4 { pass_producers(reader) } else { Ok(()) }
+}
+
+/// Reads over what producers have added: idempotent ids are not taken over from files.
+fn pass_producers(reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+    reader.number()?;
+    reader.number()?;
+    for _ in 0..reader.count()? {
+        reader.string()?;
+        for _ in 0..reader.count()? {
+            reader.string()?;
+            read_id(reader)?;
+        }
+    }
+    reader.number()?;
+    reader.number()?;
     Ok(())
 }
 
@@ -163,7 +183,7 @@ fn read_group(reader: &mut Reader<'_>, stream: &mut Stream, kind: u8) -> Result<
     for _ in 0..reader.count()? {
         let name = reader.string()?;
         let seen_at_ms = reader.millis()?;
-        let active_at_ms = if kind == STREAM_3 { reader.millis()? } else { seen_at_ms };
+        let active_at_ms = if kind >= STREAM_3 { reader.millis()? } else { seen_at_ms };
         let (consumer, added) = group.add_consumer(&name, seen_at_ms);
         if !added {
             let words = Some("Duplicate stream consumer detected");
@@ -178,6 +198,14 @@ fn read_group(reader: &mut Reader<'_>, stream: &mut Stream, kind: u8) -> Result<
                 let words = is_claimed.then_some("Duplicated consumer PEL entry");
                 return Err(Corrupt { words, ..reader.corrupt() });
             };
+            group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
+        }
+    }
+    if kind >= STREAM_5 {
+        for _ in 0..reader.count()? {
+            let id = read_raw_id(reader)?;
+            let (delivered_at_ms, deliveries) = unclaimed.remove(&id).ok_or(reader.corrupt())?;
+            let consumer = group.nobody();
             group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
         }
     }

@@ -7,8 +7,10 @@ pub struct Version(pub u16);
 impl Version {
     /// What Redis 7.0 writes.
     pub const REDIS_7_0: Self = Self(10);
-    /// The last of Redis that is known here (8.0).
-    pub const REDIS_MAX: Self = Self(12);
+    /// What Redis 8.0 writes; before Valkey has parted from it, versions ended below this one.
+    pub const REDIS_8_0: Self = Self(12);
+    /// The last of Redis that is known here (8.8). Of types that came with it, those of streams are.
+    pub const REDIS_MAX: Self = Self(14);
     /// What Valkey 9 writes. Valkey left the numbers before it to Redis when they parted.
     pub const VALKEY_9: Self = Self(80);
 
@@ -24,7 +26,7 @@ impl Version {
 
     /// Whether it is Redis's, of after Valkey has parted from it.
     pub const fn is_foreign(self) -> bool {
-        self.0 >= Self::REDIS_MAX.0 && !self.is_valkey()
+        self.0 >= Self::REDIS_8_0.0 && !self.is_valkey()
     }
 
     /// Whether types with equal numbers are Valkey's and not Redis's.
@@ -63,6 +65,10 @@ pub(crate) const HASH_LISTPACK_DEADLINES_EARLY: u8 = 23;
 /// Redis 7.4: deadlines relative to the earliest.
 pub(crate) const HASH_DEADLINES: u8 = 24;
 pub(crate) const HASH_LISTPACK_DEADLINES: u8 = 25;
+/// Redis 8.6: what producers have added is behind the groups.
+pub(crate) const STREAM_4: u8 = 26;
+/// Redis 8.8: what is pending with nobody is behind the consumers.
+pub(crate) const STREAM_5: u8 = 27;
 
 /// What the content of a value of this type is kept in, in the peers' words.
 pub(crate) const fn form_name(kind: u8) -> &'static str {
@@ -76,13 +82,13 @@ pub(crate) const fn form_name(kind: u8) -> &'static str {
         HASH_LISTPACK | HASH_LISTPACK_DEADLINES => "Hash listpack",
         SORTED_SET_LISTPACK => "Zset listpack",
         SET_LISTPACK => "Set listpack",
-        STREAM_1 | STREAM_2 | STREAM_3 => "Stream listpack",
+        STREAM_1 | STREAM_2 | STREAM_3 | STREAM_4 | STREAM_5 => "Stream listpack",
         _ => "Value",
     }
 }
 
 /// Whether `kind` is the type of a value in this version.
 pub(crate) const fn is_value(kind: u8, version: Version) -> bool {
-    let last = if version.is_valkey() { HASH_2_VALKEY } else { HASH_LISTPACK_DEADLINES };
+    let last = if version.is_valkey() { HASH_2_VALKEY } else { STREAM_5 };
     kind <= MODULE || kind >= HASH_ZIPMAP && kind <= last
 }

@@ -30,7 +30,7 @@ pub(crate) fn each<'a>(
         visit(field, value);
         count += 1;
     }
-    let counted = declared >= usize::from(WIDE) || declared == count;
+    let counted = declared == usize::from(WIDE) || declared == count;
     if counted && reader.is_at_end() { Ok(count) } else { Err(reader.corrupt()) }
 }
 

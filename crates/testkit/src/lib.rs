@@ -9,6 +9,7 @@
 //! * [`queues`] checks that what producers make reaches waiting consumers once and in order.
 //! * [`bystander`] measures how long a command keeps another client waiting.
 //! * [`mutation`] drives the entry points of fuzz targets.
+//! * [`old_forms`] writes RDB files as servers of all times did.
 //! * [`proxy`] breaks a server on purpose, to prove that the checkers notice.
 //!
 //! It does not use the shipped RESP code: a mistake made there must not be made here as well. It is
@@ -24,6 +25,7 @@ pub mod encodings;
 pub mod linear;
 pub mod mode;
 pub mod mutation;
+pub mod old_forms;
 pub mod proxy;
 pub mod queues;
 pub mod reply;

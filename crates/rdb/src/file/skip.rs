@@ -13,8 +13,8 @@ use crate::types::{
     HASH, HASH_2_VALKEY, HASH_DEADLINES, HASH_DEADLINES_EARLY, HASH_LISTPACK,
     HASH_LISTPACK_DEADLINES, HASH_LISTPACK_DEADLINES_EARLY, HASH_ZIPLIST, HASH_ZIPMAP, LIST,
     LIST_QUICKLIST, LIST_QUICKLIST_2, LIST_ZIPLIST, SET, SET_INTSET, SET_LISTPACK, SORTED_SET,
-    SORTED_SET_LISTPACK, SORTED_SET_TEXT, SORTED_SET_ZIPLIST, STREAM_1, STREAM_2, STREAM_3, STRING,
-    Version,
+    SORTED_SET_LISTPACK, SORTED_SET_TEXT, SORTED_SET_ZIPLIST, STREAM_1, STREAM_2, STREAM_3,
+    STREAM_4, STREAM_5, STRING, Version,
 };
 
 /// An id of a stream where it is not written as two numbers, and a time.
@@ -107,6 +107,7 @@ impl<R: Read> Source<R> {
                 source.strings(1)
             }),
             STREAM_1 | STREAM_2 | STREAM_3 => self.stream(kind),
+            STREAM_4 | STREAM_5 if !version.is_valkey() => self.stream(kind),
             HASH_2_VALKEY if version.is_valkey() => self.times(|source| {
                 source.strings(2)?;
                 source.skip(MILLIS_BYTES)
@@ -152,10 +153,30 @@ impl<R: Read> Source<R> {
             source.times(|consumer| {
                 consumer.strings(1)?;
                 // Seen at; active at.
-                consumer.skip(if kind == STREAM_3 { 2 * MILLIS_BYTES } else { MILLIS_BYTES })?;
+                consumer.skip(if kind >= STREAM_3 { 2 * MILLIS_BYTES } else { MILLIS_BYTES })?;
                 consumer.times(|pending| pending.skip(RAW_ID_BYTES))
+            })?;
+            if kind >= STREAM_5 {
+                source.times(|given_back| given_back.skip(RAW_ID_BYTES))?;
+            }
+            Ok(())
+        })?;
+        if kind >= STREAM_4 { self.producers() } else { Ok(()) }
+    }
+
+    /// What producers have added to a stream.
+    fn producers(&mut self) -> Result<(), Why> {
+        // For how long and how many are known.
+        self.numbers(2)?;
+        self.times(|producer| {
+            producer.strings(1)?;
+            producer.times(|added| {
+                added.strings(1)?;
+                added.numbers(2)
             })
-        })
+        })?;
+        // How many were ever added, and how many again.
+        self.numbers(2)
     }
 
     /// What a module has written, its id read already.

@@ -48,6 +48,7 @@ const VALUES: &[(u8, &[u8], Version)] = &[
         b"\xe8\x03\0\0\0\0\0\0\x0f\x0f\0\0\0\x03\0\x81f\x02\x81v\x02\0\x01\xff",
         Version::REDIS_MAX,
     ),
+    (27, STREAM_OF_REDIS_8_8, Version::REDIS_MAX),
 ];
 
 /// Of one entry, 1-1 f v, with a group and a consumer that has it pending.
@@ -59,6 +60,17 @@ const STREAM_OF_REDIS_5: &[u8] = b"\x01\
     \x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\xe8\x03\0\0\0\0\0\0\x01\
     \x01\x01c\xe8\x03\0\0\0\0\0\0\
     \x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01";
+
+/// The same, but that nobody has the entry pending, and that it was added by a producer.
+const STREAM_OF_REDIS_8_8: &[u8] = b"\x01\
+    \x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\
+    \x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff\
+    \x01\x01\x01\x01\x01\0\0\x01\
+    \x01\x01g\x01\x01\x01\
+    \x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\x01\
+    \x01\x01c\xe8\x03\0\0\0\0\0\0\xe8\x03\0\0\0\0\0\0\0\
+    \x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\
+    \x40\x64\x40\x64\x01\x01p\x01\x02id\x01\x01\x01\0";
 
 /// The values that a file of this version may have.
 fn values_of(version: Version) -> Vec<(u8, &'static [u8], Version)> {
@@ -258,7 +270,7 @@ fn what_cannot_be_read_is_told_with_its_place() {
         (b"REDIS00", "the file ends too early (at byte 0)"),
         (b"GARBAGE!!", "not an RDB file: it begins with neither REDIS nor VALKEY (at byte 9)"),
         (b"REDIS00x1", "not an RDB file: it begins with neither REDIS nor VALKEY (at byte 9)"),
-        (b"REDIS0013", "Can't handle RDB format version 13 (at byte 9)"),
+        (b"REDIS0015", "Can't handle RDB format version 15 (at byte 9)"),
         (b"REDIS0080", "Can't handle RDB format version 80 (at byte 9)"),
         (b"VALKEY011", "Can't handle RDB format version 11 (at byte 9)"),
         (b"REDIS0000", "Can't handle RDB format version 0 (at byte 9)"),
