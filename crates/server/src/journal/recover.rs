@@ -4,13 +4,13 @@ use super::files::{Files, random_id};
 use super::{Journal, lock};
 use crate::commands::connection::SELECT;
 use crate::commands::error::ServerError;
-use crate::commands::script::library_change;
+use crate::commands::script::code_change;
 use crate::commands::transaction::{EXEC, MULTI};
 use crate::loading::snapshot::{self, Present};
 use crate::loading::{Crew, Terms, with_crew};
 use crate::saving;
 use crate::scripting::WorkerScripts;
-use crate::scripting::change::LibraryChange;
+use crate::scripting::change::CodeChange;
 use crate::session_command::SessionRun;
 use crate::shared::Shared;
 use darter_base::DbIndex;
@@ -197,7 +197,7 @@ struct Replay<'a> {
     shared: &'static Shared,
     crew: &'a mut Crew,
     db: DbIndex,
-    /// Compiles functions.
+    /// Compiles functions and scripts.
     scripts: RefCell<WorkerScripts>,
     commands: u64,
     /// Why what follows is not done.
@@ -210,6 +210,8 @@ impl Recipient for Replay<'_> {
     }
 
     fn file(&mut self, path: &Path, bytes: u64) {
+        // Each file says by itself which database it is about.
+        self.db = DbIndex(0);
         tracing::info!("Reading {} ({bytes} bytes)", path.display());
     }
 
@@ -267,7 +269,7 @@ impl Replay<'_> {
             Some(SessionRun::Script(_)) => ServerError::ScriptFromLog,
             _ => ServerError::NotFromLog,
         };
-        let carry_out = library_change(command).ok_or(refused)?;
-        carry_out(&LibraryChange::of_log(self.shared, &self.scripts, args)).map(|_| ())
+        let carry_out = code_change(command).ok_or(refused)?;
+        carry_out(&CodeChange::of_log(self.shared, &self.scripts, args)).map(|_| ())
     }
 }

@@ -1,7 +1,8 @@
-//! Changing the libraries of functions, for a client or as the log says.
+//! Changing what code is known, the libraries of functions above all, for a client or as the log says.
 
 use super::WorkerScripts;
 use super::library::compile;
+use super::run::add_script;
 use super::store::{Libraries, Library};
 use crate::observed::Together;
 use crate::session_command::SessionCall;
@@ -9,11 +10,12 @@ use crate::shared::Shared;
 use darter_base::{DbIndex, WorkerId};
 use darter_command_table::ReplyError;
 use darter_resp::{Args, OwnedArgs};
+use darter_script::Digest;
 use std::cell::RefCell;
 
-/// A command that changes libraries.
+/// A command that changes what code is known.
 #[derive(Debug)]
-pub struct LibraryChange<'a> {
+pub struct CodeChange<'a> {
     pub shared: &'static Shared,
     pub args: Args<'a>,
     /// Who compiles.
@@ -25,9 +27,9 @@ pub struct LibraryChange<'a> {
 }
 
 /// How such a command is carried out; the name of a library that was loaded.
-pub type CarryOut = fn(&LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError>;
+pub type CarryOut = fn(&CodeChange<'_>) -> Result<Option<Vec<u8>>, ReplyError>;
 
-impl<'a> LibraryChange<'a> {
+impl<'a> CodeChange<'a> {
     /// For a client.
     pub fn of_call(call: &'a SessionCall<'_>) -> Self {
         Self {
@@ -65,6 +67,15 @@ impl<'a> LibraryChange<'a> {
         compile(scripts, self.worker, &shared.stopwatch, text, |name| {
             check(&shared.scripts.libraries(), name)
         })
+    }
+
+    /// Makes a script known, for good. That is not recorded.
+    pub fn add_script(&self, text: &[u8]) -> Result<Digest, ReplyError> {
+        let digest = Digest::of(text);
+        let mut engine = self.scripts.borrow_mut().take_engine(self.worker)?;
+        let added = add_script(self.shared, &mut engine, digest, text, true);
+        self.scripts.borrow_mut().put_back(engine);
+        added.map(|_| digest)
     }
 
     /// Lets `change` change the libraries, and records that as the command of these words, which does the same

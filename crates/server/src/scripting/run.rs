@@ -11,6 +11,7 @@ use crate::commands::error::ServerError;
 use crate::observed::Together;
 use crate::place::{Place, ShardSet};
 use crate::session_command::{Flow, SessionCall, SessionResult};
+use crate::shared::Shared;
 use crate::watch::monitor::Lines;
 use crate::worker::Core;
 use darter_base::ShardId;
@@ -184,7 +185,7 @@ fn find(call: &SessionCall<'_>, engine: &mut Engine, source: Source) -> Result<F
             let digest = own.digest_of(name);
             let script = match own.find(scripts, &digest) {
                 Some(script) => script,
-                None => add_script(call, engine, digest, name, false)?,
+                None => add_script(call.shared, engine, digest, name, false)?,
             };
             engine.compile(script.digest, script.body()).map_err(reply_error)?;
             scripts.touch(&script);
@@ -195,7 +196,7 @@ fn find(call: &SessionCall<'_>, engine: &mut Engine, source: Source) -> Result<F
 
 /// Compiles a script and adds it to those of the server.
 pub fn add_script(
-    call: &SessionCall<'_>,
+    shared: &Shared,
     engine: &mut Engine,
     digest: Digest,
     text: &[u8],
@@ -205,7 +206,7 @@ pub fn add_script(
     engine.compile(digest, header.body).map_err(reply_error)?;
     let body_at = text.len() - header.body.len();
     let script = Script::new(digest, text, header.flags, body_at);
-    Ok(Rc::new(call.shared.scripts.add(script, loaded)))
+    Ok(Rc::new(shared.scripts.add(script, loaded)))
 }
 
 fn run_found(

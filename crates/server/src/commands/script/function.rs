@@ -2,7 +2,7 @@
 
 use super::{BASE, script};
 use crate::commands::error::ServerError;
-use crate::scripting::change::{CarryOut, LibraryChange};
+use crate::scripting::change::{CarryOut, CodeChange};
 use crate::scripting::library::add;
 use crate::scripting::store::{Libraries, Library};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
@@ -243,14 +243,14 @@ fn show(reply: &mut ReplyWriter<'_>, library: &Library, with_code: bool) {
 
 /// Carries out a command that changes libraries, for a client.
 pub(super) fn answer(call: &mut SessionCall<'_>, carry_out: CarryOut) -> SessionResult {
-    match carry_out(&LibraryChange::of_call(call))? {
+    match carry_out(&CodeChange::of_call(call))? {
         Some(name) => call.reply().bulk(&name),
         None => call.reply().ok(),
     }
     Ok(Flow::Next)
 }
 
-pub(super) fn delete(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+pub(super) fn delete(change: &CodeChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
     let name = change.args.at(2);
     change.change(&[b"FUNCTION", b"DELETE", name], |libraries| match libraries.find(name) {
         None if !change.is_replayed() => Err(ServerError::LibraryNotFound.into()),
@@ -262,7 +262,7 @@ pub(super) fn delete(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, Repl
     Ok(None)
 }
 
-pub(super) fn flush(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+pub(super) fn flush(change: &CodeChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
     let args = change.args;
     if args.len() > 3 {
         let subcommand = args.at(1).to_vec();
@@ -278,7 +278,7 @@ pub(super) fn flush(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, Reply
     Ok(None)
 }
 
-pub(super) fn load(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+pub(super) fn load(change: &CodeChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
     let args = change.args;
     let text = args.at(args.len() - 1);
     let mut replaces = change.is_replayed();

@@ -3,7 +3,7 @@
 use super::BASE;
 use super::function::{EVERYWHERE, answer};
 use crate::commands::error::ServerError;
-use crate::scripting::change::LibraryChange;
+use crate::scripting::change::CodeChange;
 use crate::scripting::library::add;
 use crate::scripting::store::{Libraries, Library};
 use crate::session_command::{Flow, SessionCommand};
@@ -73,7 +73,7 @@ enum Policy {
     Replace,
 }
 
-pub(super) fn restore(change: &LibraryChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+pub(super) fn restore(change: &CodeChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
     let args = change.args;
     let policy = match args.get(3) {
         None => Policy::Append,

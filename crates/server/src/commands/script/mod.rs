@@ -11,13 +11,16 @@ use crate::scripting::change::CarryOut;
 use crate::session_command::SessionCommand;
 use darter_command_table::{Category, Command, Group, Handler};
 
-/// How a command of the log that changes libraries is carried out; `None` for others.
-pub fn library_change(command: &'static Command) -> Option<CarryOut> {
-    let known: [(&SessionCommand, CarryOut); 4] = [
+/// How a command of the log that changes what code is known is carried out; `None` for others. Scripts are in logs of
+/// Redis before 7.0 only.
+pub fn code_change(command: &'static Command) -> Option<CarryOut> {
+    let known: [(&SessionCommand, CarryOut); 6] = [
         (&function::DELETE, function::delete),
         (&function::FLUSH, function::flush),
         (&function::LOAD, function::load),
         (&function_dump::RESTORE, function_dump::restore),
+        (&script::FLUSH, script::flush_again),
+        (&script::LOAD, script::load_again),
     ];
     let found =
         known.into_iter().find(|(known, _)| std::ptr::eq(&raw const known.command, command));

@@ -3,9 +3,9 @@
 use super::BASE;
 use crate::commands::error::ServerError;
 use crate::scripting::busy::NotStopped;
-use crate::scripting::run::add_script;
+use crate::scripting::change::CodeChange;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_command_table::{Arg, Arity, Command, Flags};
+use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
 use darter_resp::Args;
 use darter_script::Digest;
 
@@ -198,17 +198,23 @@ pub(super) static LOAD: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        let text = call.args.at(2);
-        let digest = Digest::of(text);
-        let mut engine = call.core.scripts.borrow_mut().take_engine(call.core.worker)?;
-        let added = add_script(call, &mut engine, digest, text, true);
-        call.core.scripts.borrow_mut().put_back(engine);
-        added?;
+        let digest = CodeChange::of_call(call).add_script(call.args.at(2))?;
         call.reply().bulk(digest.to_string().as_bytes());
         Ok(Flow::Next)
     },
 )
 .within();
+
+/// Does that again.
+pub(super) fn load_again(change: &CodeChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+    change.add_script(change.args.at(2)).map(|_| None)
+}
+
+/// Forgets all scripts again.
+pub(super) fn flush_again(change: &CodeChange<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
+    change.shared.scripts.flush();
+    Ok(None)
+}
 
 /// The text of a script.
 pub(super) static SHOW: SessionCommand = SessionCommand::alone(
