@@ -156,6 +156,18 @@ fn saves_wait_for_each_other() {
         assert!(becomes(&server, "rdb_saves", "2"), "{mode}");
         assert_eq!(persistence(&mut client, "aof_rewrites"), "2", "{mode}");
 
+        // Who wants to wait for a save waits for the log as well.
+        assert_eq!(call(&mut client, SLOWLY), ok());
+        assert_eq!(call(&mut client, "BGREWRITEAOF"), started);
+        let mut saver = server.connect().unwrap();
+        saver.send(&["SAVE"]).unwrap();
+        assert!(eventually(|| info(&mut client, "clients", "blocked_clients") == "1"), "{mode}");
+        assert_eq!(persistence(&mut client, "rdb_saves"), "2", "{mode}");
+        assert_eq!(call(&mut client, QUICKLY), ok());
+        assert_eq!(saver.read_reply().unwrap().value, ok(), "{mode}");
+        assert_eq!(persistence(&mut client, "aof_rewrites"), "3", "{mode}");
+        assert_eq!(persistence(&mut client, "rdb_saves"), "3", "{mode}");
+
         // A base that is given up does not stand in the way of the next one, which is begun as soon as it has ended.
         assert_eq!(call(&mut client, SLOWLY), ok());
         assert_eq!(call(&mut client, "BGREWRITEAOF"), started);
@@ -164,7 +176,7 @@ fn saves_wait_for_each_other() {
         assert_eq!(call(&mut client, QUICKLY), ok());
         assert_eq!(persistence(&mut client, "aof_rewrite_scheduled"), "0", "{mode}");
         assert!(becomes(&server, "aof_rewrite_in_progress", "0"), "{mode}");
-        assert_eq!(persistence(&mut client, "aof_rewrites"), "3", "{mode}");
+        assert_eq!(persistence(&mut client, "aof_rewrites"), "4", "{mode}");
     }
 }
 

@@ -153,7 +153,10 @@ fn follow_log(call: &SessionCall<'_>, view: &mut ShardView<'_>) {
         // A log never begins with a part of a transaction.
         let can_begin = !call.nested && !shared.journal.is_ending();
         let begun = can_begin
-            && shared.saving.begin(shared, view, Purpose::LogBase, None, call.turn.now).is_ok();
+            && shared
+                .saving
+                .begin(shared, view, Purpose::LogBase, Vec::new(), call.turn.now)
+                .is_ok();
         if !begun {
             shared.journal.ask_for_base();
         }

@@ -45,7 +45,9 @@ fn rewrite(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
             shared.journal.ask_for_base();
             if call.nested { SCHEDULED } else { STARTED }
         }
-        None if shared.saving.begin(shared, view, Purpose::LogBase, None, now).is_ok() => STARTED,
+        None if shared.saving.begin(shared, view, Purpose::LogBase, Vec::new(), now).is_ok() => {
+            STARTED
+        }
         Some(Purpose::File) | None => {
             shared.journal.ask_for_base();
             SCHEDULED
@@ -113,7 +115,7 @@ fn background_save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> Sess
                 saving.current().map_or(Ok(false), |save| Err(UnderWay(save.purpose)))
             } else {
                 let now = call.turn.now;
-                saving.begin(call.shared, view, Purpose::File, None, now).map(|()| true)
+                saving.begin(call.shared, view, Purpose::File, Vec::new(), now).map(|()| true)
             };
             match begun {
                 Ok(true) => "Background saving started",
@@ -162,11 +164,14 @@ static SAVE: SessionCommand = SessionCommand::all_shards(
     save,
 );
 
-/// Other than in Redis nobody else has to wait for it.
+/// Other than in Redis nobody else has to wait for it, and it begins when the log has been written anew if that is under way.
 fn save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let (shared, now) = (call.shared, call.turn.now);
-    let begun = shared.saving.begin(shared, view, Purpose::File, Some(call.id), now);
-    begun.map_err(|UnderWay(_)| ServerError::SaveUnderWay)?;
+    match shared.saving.begin(shared, view, Purpose::File, vec![call.id], now) {
+        Ok(()) => {}
+        Err(UnderWay(Purpose::File)) => return Err(ServerError::SaveUnderWay.into()),
+        Err(UnderWay(Purpose::LogBase)) => shared.saving.schedule_for(call.id),
+    }
     let waiting = Waiting { awaited: Awaited::Save, until: None };
     call.core.begin_waiting(call.session, call.id, waiting);
     Ok(Flow::Wait)

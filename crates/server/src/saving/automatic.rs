@@ -136,6 +136,9 @@ impl Saving {
         if self.current().is_some() || shared.loading.is_under_way() {
             return None;
         }
+        if !lock(&self.asked).is_empty() {
+            return Some(Purpose::File);
+        }
         if shared.journal.wants_base(settings, &shared.stopwatch) {
             return Some(Purpose::LogBase);
         }
@@ -245,7 +248,11 @@ impl Core {
                 // Otherwise a client was faster, which is as good.
                 let settings = shared.config.current();
                 if let Some(purpose) = shared.saving.due(shared, &settings, turn.now) {
-                    let _ = shared.saving.begin(shared, &mut view, purpose, None, turn.now);
+                    let waiting = match purpose {
+                        Purpose::File => std::mem::take(&mut *lock(&shared.saving.asked)),
+                        Purpose::LogBase => Vec::new(),
+                    };
+                    let _ = shared.saving.begin(shared, &mut view, purpose, waiting, turn.now);
                 }
                 gathering.release(&shared.cells, &ShardPost(&self.post));
             }

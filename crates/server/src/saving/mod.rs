@@ -66,6 +66,8 @@ pub struct Saving {
     seen_changes: Box<[AtomicU64]>,
     /// Whether one is to begin as soon as it can.
     is_scheduled: AtomicBool,
+    /// Clients that wait for one to begin, as the log is being written anew, and then for its end.
+    asked: Mutex<Vec<ConnectionId>>,
     /// Whether the last try of a background save failed.
     has_failed: AtomicBool,
     /// Whether what made it fail has gone, as far as can be seen.
@@ -162,6 +164,7 @@ impl Saving {
             saved_changes: AtomicU64::new(0),
             seen_changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             is_scheduled: AtomicBool::new(false),
+            asked: Mutex::default(),
             has_failed: AtomicBool::new(false),
             may_succeed: AtomicBool::new(false),
             last_save: LastSave::default(),
@@ -174,7 +177,7 @@ impl Saving {
         shared: &'static Shared,
         view: &mut ShardView<'_>,
         purpose: Purpose,
-        waiting: Option<ConnectionId>,
+        waiting: Vec<ConnectionId>,
         now: UnixMillis,
     ) -> Result<(), UnderWay> {
         let mut current = lock(&self.current);
@@ -197,13 +200,13 @@ impl Saving {
             is_abandoned: AtomicBool::new(false),
             installing: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
-            is_in_background: waiting.is_none(),
+            is_in_background: waiting.is_empty(),
             begun: shared.stopwatch.now(),
             keys: preface.keys,
             keys_done: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             changes: preface.changes,
-            waiting: Mutex::new(waiting.into_iter().collect()),
+            waiting: Mutex::new(waiting),
         });
         for shard in view.each() {
             shard.begin_snapshot(settings.snapshot_contents());
@@ -292,6 +295,11 @@ impl Saving {
     /// Lets a save begin as soon as it can.
     pub fn schedule(&self) {
         self.is_scheduled.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets a save begin as soon as it can for this client, who will be told of the end.
+    pub fn schedule_for(&self, client: ConnectionId) {
+        lock(&self.asked).push(client);
     }
 
     /// What became of saves.
