@@ -36,6 +36,7 @@ use crate::shared::{Shared, lock};
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::ShardView;
 use darter_persistence::{BaseFormat, Seal};
+use darter_runtime::process::give_way;
 use darter_runtime::{ConnectionId, Stopwatch, Ticks};
 use darter_shard::{Chunk, Shard};
 use file::{Preface, Target, Writing};
@@ -229,6 +230,8 @@ impl Saving {
         };
         let finished = Arc::clone(&save);
         let run = move || {
+            // Workers have clients that wait for them.
+            give_way();
             let result = writing.run();
             let is_full = result.as_ref().is_err_and(is_full);
             let has_failed = result.is_err() && !finished.is_cancelled();
