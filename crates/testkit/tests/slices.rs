@@ -346,11 +346,12 @@ fn a_long_sort_sees_one_state_of_the_keys_it_meets() {
         let server = start(*mode);
         let mut reader = server.connect().unwrap();
         fill(&mut reader, LEN);
+        call(&mut reader, &format!("MSET w_e0 0 w_e{} 0", LEN - 1));
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 let mut writer = server.connect().unwrap();
-                for number in 0_u64.. {
+                for number in 1_u64.. {
                     // The first and the last key that are read, together.
                     let last = LEN - 1;
                     call(
