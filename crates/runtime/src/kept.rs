@@ -65,6 +65,12 @@ impl Kept {
         self.awaited = bytes;
     }
 
+    /// Whether more has arrived than a limit allows of what the service waits for, which is itself beyond the limit. One read
+    /// may bring all of that: it is not to be shown then as if it had come in time.
+    pub(crate) fn is_beyond(&self, limit_bytes: usize) -> bool {
+        self.awaited > limit_bytes && self.len() > limit_bytes
+    }
+
     /// The buffer with free space behind the kept bytes, to append to. It grows to what the peer says will come once an
     /// eighth of that has arrived; until then, where it does not say, and where that is little, by half of what has.
     pub(crate) fn for_appending(&mut self) -> &mut Vec<u8> {

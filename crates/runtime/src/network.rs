@@ -419,12 +419,15 @@ impl<S: Service> Network<S> {
         let buffer = connection.kept.for_appending();
         let asked = buffer.capacity() - buffer.len();
         let got = socket::receive_into_spare(&connection.socket, buffer);
-        if self.note_read(key, got, asked).is_some()
-            && let Some(connection) = self.connections.get_mut(key)
-        {
-            connection.again = true;
-            self.resumed.push(key);
+        if self.note_read(key, got, asked).is_none() {
+            return;
         }
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.kept.is_beyond(self.query_buffer_limit_bytes) {
+            return self.doom(key, CloseReason::QueryBufferLimit);
+        }
+        connection.again = true;
+        self.resumed.push(key);
     }
 
     /// Shows the service what was read ahead, and does what it says.

@@ -4,11 +4,13 @@
 
 mod support;
 
-use darter_runtime::{CloseReason, ListenerConfig, Outgoing, OutputLimit};
+use darter_base::WorkerId;
+use darter_runtime::{CloseReason, Connections, ListenerConfig, Outgoing, OutputLimit};
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use support::{Client, HOSTS, Note, config, start, start_with};
+use std::sync::mpsc::channel;
+use support::{Client, HOSTS, Lab, Mail, Note, PATIENCE, config, start, start_with};
 
 #[test]
 fn a_request_may_be_split_at_every_byte() {
@@ -100,6 +102,40 @@ fn too_much_unconsumed_input_closes_the_connection() {
         let (mut client, id) = lab.connect();
         // The reset may overtake the end of the request.
         let _ = client.stream.write_all(&vec![b'x'; 200_000]);
+        assert_eq!(lab.close_reason(id), CloseReason::QueryBufferLimit);
+        lab.stop();
+    }
+}
+
+/// The buffer is as large as what was announced, so that one read can bring all that is missing: a request that ended with it
+/// used to be run.
+#[test]
+fn a_request_beyond_the_limit_is_not_shown_however_much_one_read_brings() {
+    const REQUEST_BYTES: usize = 120_000;
+    for host in HOSTS {
+        let mut config = config(host, 1);
+        let path =
+            std::env::temp_dir().join(format!("darter-beyond-{}-{host:?}", std::process::id()));
+        config.listeners.push(ListenerConfig {
+            address: darter_runtime::BindAddress::Unix { path: path.clone(), mode: Some(0o700) },
+            backlog: 511,
+            optional: false,
+        });
+        let lab = start_with(&config, |lab| lab.awaited_bytes = REQUEST_BYTES);
+        lab.runtime.tunables().set_query_buffer_limit_bytes(100_000);
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let Note::Opened(id, _) = lab.note() else { panic!("not opened") };
+        // All of it has arrived when the worker reads the first of it.
+        let (release, held) = channel::<()>();
+        let hold = move |_: &mut Lab, _: &mut Connections<'_, Lab>| {
+            held.recv_timeout(PATIENCE).unwrap();
+        };
+        lab.runtime.post().send(WorkerId(0), Mail::Errand(Box::new(hold)));
+        let mut request = vec![b' '; REQUEST_BYTES];
+        request[REQUEST_BYTES - 5..].copy_from_slice(b"PING\n");
+        stream.write_all(&request).unwrap();
+        release.send(()).unwrap();
         assert_eq!(lab.close_reason(id), CloseReason::QueryBufferLimit);
         lab.stop();
     }

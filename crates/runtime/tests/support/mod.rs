@@ -123,6 +123,8 @@ pub struct Lab {
     pub ticks: u64,
     pub stopping: Stopping,
     pub output_limit: OutputLimit,
+    /// What it says it waits for while a request is not all there.
+    pub awaited_bytes: usize,
     /// Whether the connection that is served apart may go on.
     pub released: bool,
 }
@@ -170,6 +172,10 @@ impl Service for Lab {
             }
         }
         Progress { consumed, then: Then::Read }
+    }
+
+    fn awaited_bytes(&self, _: &Session) -> usize {
+        self.awaited_bytes
     }
 
     fn receive_apart(
@@ -243,6 +249,7 @@ impl Lab {
             ticks: 0,
             stopping,
             output_limit: OutputLimit::default(),
+            awaited_bytes: 0,
             released: false,
         }
     }
