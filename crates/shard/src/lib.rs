@@ -25,7 +25,7 @@ pub mod waiters;
 mod watch;
 
 pub use access::{AccessNotes, LfuOptions};
-pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher};
+pub use darter_structures::{Deadline, DeadlineOutOfRange, KeyHasher, Layout};
 pub use darter_value::{
     Collection, Encoding, EncodingLimits, LargeString, NodeLimit, Object, ObjectRef, PackedLimits,
     Type, ValueRef,

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_structures::{Block, Defragmentation, Hand, KeyHasher, good_size};
+use darter_structures::{Block, Defragmentation, Hand, KeyHasher, Layout, good_size};
 use darter_value::{Object, ObjectMut, ValueRef};
 
 use crate::access::{Access, AccessNotes};
@@ -498,6 +498,11 @@ impl Shard {
     /// The part of [`used_bytes`](Self::used_bytes) that a database's table takes, its entries apart.
     pub fn index_bytes(&self, db: DbIndex) -> usize {
         self.databases[usize::from(db.0)].table.index_bytes()
+    }
+
+    /// How a database's table is laid out; see [`Table::layout`].
+    pub fn table_layout(&self, db: DbIndex, counts_fill: bool) -> Layout {
+        self.databases[db.index()].table.layout(counts_fill)
     }
 
     /// The part of [`used_bytes`](Self::used_bytes) that is being freed.

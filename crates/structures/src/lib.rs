@@ -49,4 +49,6 @@ pub use moving::{move_bytes, zeroes};
 pub use packed::{ForwardList, Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place};
 pub use ranked::RankedMembers;
 pub use size::good_size;
-pub use table::{Drain, Entry, EntryView, Found, Hand, Judgement, Marks, Position, Table, Turned};
+pub use table::{
+    Drain, Entry, EntryView, Found, Hand, Judgement, Layout, Marks, Position, Table, Turned,
+};

@@ -10,7 +10,7 @@ use darter_base::float::{format_f64, parse_f64};
 use darter_base::number::NumberText;
 use darter_structures::ranked::{Ascending, Descending, RankedMembers};
 use darter_structures::{
-    Defragmentation, Item, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place, good_size,
+    Defragmentation, Item, Layout, PackedList, PackedOr, PackedOrMut, PackedOrRef, Place, good_size,
 };
 
 use crate::integer::IntegerText;
@@ -275,6 +275,14 @@ impl SortedSet {
     /// Whether it is in its small form.
     pub fn is_packed(&self) -> bool {
         self.members.is_packed()
+    }
+
+    /// How the table of a big set is laid out; see [`Table::layout`](darter_structures::Table::layout).
+    pub fn table_layout(&self, counts_fill: bool) -> Option<Layout> {
+        match self.members.as_ref() {
+            PackedOrRef::Packed(_) => None,
+            PackedOrRef::Big(big) => Some(big.layout(counts_fill)),
+        }
     }
 
     /// An empty set in the big form for a copy of one that has it; `None` for the small form.

@@ -2,6 +2,7 @@
 //! about the server belong to the server.
 
 mod digest;
+mod layout;
 mod populate;
 
 use darter_command_table::{
@@ -12,6 +13,7 @@ use darter_shard::{Type, ValueRef};
 use darter_value::integer::IntegerText;
 
 pub use digest::{DIGEST, DIGEST_VALUE};
+pub use layout::{HTSTATS, HTSTATS_KEY};
 pub use populate::POPULATE;
 
 /// The flags of DEBUG and of all of its subcommands.

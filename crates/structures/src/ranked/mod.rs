@@ -26,7 +26,7 @@ use std::fmt;
 
 use crate::hasher::KeyHasher;
 use crate::member::{Member, MemberRef, MemberWord};
-use crate::table::{Found, Marks, Position, Table};
+use crate::table::{Found, Layout, Marks, Position, Table};
 
 mod tree;
 
@@ -61,6 +61,11 @@ impl RankedMembers {
     /// An empty set, which allocates nothing.
     pub fn new(hasher: KeyHasher) -> Self {
         Self { table: Table::new(hasher), tree: Tree::new() }
+    }
+
+    /// How the table of its members is laid out; see [`Table::layout`].
+    pub fn layout(&self, counts_fill: bool) -> Layout {
+        self.table.layout(counts_fill)
     }
 
     /// Adds a member that is known to be absent. O(log len).

@@ -44,12 +44,14 @@ mod deadlines;
 mod directory;
 mod entry;
 mod growth;
+mod layout;
 mod overflow;
 mod scan;
 mod turn;
 mod word;
 
 pub use entry::{Entry, EntryView};
+pub use layout::Layout;
 pub use scan::SCAN_CURSOR_BITS;
 pub use turn::{Hand, Judgement, Turned};
 pub use word::Marks;

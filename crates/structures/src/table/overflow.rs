@@ -82,6 +82,11 @@ impl Overflow {
         Some(self.take(first_hash))
     }
 
+    /// Words of all lists. O(lists).
+    pub(super) fn len(&self) -> usize {
+        self.lists.iter().map(|list| list.words.len()).sum()
+    }
+
     /// Bytes of heap, in good sizes. O(1).
     #[inline]
     pub(super) fn bytes(&self) -> usize {

@@ -12,8 +12,8 @@ use std::mem;
 
 use darter_structures::defragmentation::PARTS_PER_VISIT;
 use darter_structures::{
-    Block, BlockRef, BlockValue, Deadline, Defragmentation, Drain, Item, KeyHasher, Kind, Marks,
-    Payload, PayloadRef, Position, Table, Word, WordMut, WordRef, good_size,
+    Block, BlockRef, BlockValue, Deadline, Defragmentation, Drain, Item, KeyHasher, Kind, Layout,
+    Marks, Payload, PayloadRef, Position, Table, Word, WordMut, WordRef, good_size,
 };
 
 use super::{FieldExpiry, FieldRef, FieldRemoval, FieldValue, PreviousField};
@@ -248,6 +248,11 @@ impl FieldTable {
     /// Moves some fields, from a random one on.
     pub(super) fn defragment(&mut self, defragmentation: &mut Defragmentation) {
         self.table_mut().defragment_some(PARTS_PER_VISIT, defragmentation);
+    }
+
+    /// See [`Table::layout`].
+    pub(super) fn layout(&self, counts_fill: bool) -> Layout {
+        self.table().layout(counts_fill)
     }
 
     /// An empty one.

@@ -5,7 +5,8 @@
 //! invisible to everything but [`Hash::len`], as in Valkey, until the shard's expiry hand removes them.
 
 use darter_structures::{
-    Deadline, Defragmentation, ForwardList, Item, KeyHasher, PackedOr, PackedOrMut, PackedOrRef,
+    Deadline, Defragmentation, ForwardList, Item, KeyHasher, Layout, PackedOr, PackedOrMut,
+    PackedOrRef,
 };
 
 use crate::element::Element;
@@ -211,6 +212,14 @@ impl Hash {
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How the table of a big hash is laid out; see [`Table::layout`](darter_structures::Table::layout).
+    pub fn table_layout(&self, counts_fill: bool) -> Option<Layout> {
+        match self.form.as_ref() {
+            PackedOrRef::Packed(_) => None,
+            PackedOrRef::Big(table) => Some(table.layout(counts_fill)),
+        }
     }
 
     /// Whether fields can be addressed by index at no great cost: [`nth`](Self::nth).
