@@ -27,15 +27,17 @@ use crate::worker::Core;
 use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, MemoryLimit, ShardView};
 use darter_shard::{EvictionPolicy, Shard};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 /// What of the limit is set aside for whom.
 #[derive(Debug)]
 pub struct Allotments {
     /// Bytes allotted to shards, all together.
     allotted: AtomicI64,
-    /// Bytes of all buffers, each worker's as of its latest tick.
+    /// Bytes of all buffers, each worker's as of its latest tick, and of what tracked clients have read.
     buffers: AtomicI64,
+    /// What of that is for tracked clients.
+    tracking: AtomicUsize,
     /// By shard: whether it had keys that may be evicted when somebody last looked.
     evictable: Box<[AtomicBool]>,
     excesses: Excesses,
@@ -72,6 +74,7 @@ impl Allotments {
         Self {
             allotted: AtomicI64::new(0),
             buffers: AtomicI64::new(0),
+            tracking: AtomicUsize::new(0),
             evictable: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             excesses: Excesses::default(),
         }
@@ -265,6 +268,17 @@ impl Shared {
     /// once: keys must not go for buffers that have been freed.
     pub fn note_buffers(&self, change: i64) {
         self.allotments.buffers.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// Has what is remembered of tracked clients count as it is now. Keys that are evicted are forgotten, which makes room as
+    /// well.
+    pub fn note_tracking(&self) {
+        let (bytes, noted) = (self.tracking.memory_bytes(), &self.allotments.tracking);
+        if bytes != noted.load(Ordering::Relaxed) {
+            // Several workers may note it at once: the sum of what they add is what there is in the end.
+            let before = noted.swap(bytes, Ordering::Relaxed);
+            self.note_buffers((bytes as u64).wrapping_sub(before as u64).cast_signed());
+        }
     }
 
     /// Whether memory is short and nothing can be evicted.

@@ -383,10 +383,12 @@ impl Shared {
         self.note_peak(self.used_bytes());
     }
 
-    /// Memory of keys, values and buffers, as of when workers last looked after their shards.
+    /// Memory of keys, values and buffers, and of what tracked clients have read, as of when workers last looked after their
+    /// shards.
     pub fn used_bytes(&self) -> u64 {
         let shards: u64 = self.shard_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
-        shards + self.buffer_bytes()
+        let tracking = u64::try_from(self.tracking.memory_bytes()).unwrap_or(u64::MAX);
+        shards + self.buffer_bytes() + tracking + self.journal.buffer_bytes()
     }
 }
 

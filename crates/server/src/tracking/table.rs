@@ -2,6 +2,7 @@
 
 use darter_runtime::ConnectionId;
 use darter_shard::KeyHasher;
+use darter_structures::good_size;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +23,8 @@ pub struct TrackingTable {
     keys: AtomicUsize,
     /// Readers of all keys.
     items: AtomicUsize,
+    /// Memory of all stripes: keys, their readers, and the maps of both.
+    bytes: AtomicUsize,
     prefixes: RwLock<Prefixes>,
     prefix_count: AtomicUsize,
     /// Tracked clients.
@@ -98,6 +101,7 @@ impl TrackingTable {
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             keys: AtomicUsize::new(0),
             items: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             prefixes: RwLock::default(),
             prefix_count: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
@@ -163,6 +167,11 @@ impl TrackingTable {
         self.items.load(Ordering::Relaxed)
     }
 
+    /// Memory of what is remembered of keys and their readers.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// How many beginnings of keys somebody is told of.
     pub fn prefix_count(&self) -> usize {
         self.prefix_count.load(Ordering::Relaxed)
@@ -181,12 +190,17 @@ impl TrackingTable {
     pub fn remember(&self, key: &[u8], reader: ConnectionId) {
         let mut stripe = self.stripe(self.stripe_of(key));
         if let Some(readers) = stripe.get_mut(key) {
+            let bytes_before = readers_bytes(readers);
             if readers.insert(reader) {
                 self.items.fetch_add(1, Ordering::Relaxed);
+                self.bytes.fetch_add(readers_bytes(readers) - bytes_before, Ordering::Relaxed);
             }
             return;
         }
-        stripe.insert(key.into(), HashSet::from_iter([reader]));
+        let readers = HashSet::from_iter([reader]);
+        let (bytes, bytes_before) = (entry_bytes(key, &readers), map_bytes(&stripe));
+        stripe.insert(key.into(), readers);
+        self.bytes.fetch_add(bytes + map_bytes(&stripe) - bytes_before, Ordering::Relaxed);
         self.keys.fetch_add(1, Ordering::Relaxed);
         self.items.fetch_add(1, Ordering::Relaxed);
     }
@@ -198,11 +212,12 @@ impl TrackingTable {
         }
         let mut stripe = self.stripe(self.stripe_of(key));
         let readers = stripe.remove(key)?;
-        self.forgotten(&readers);
+        self.forgotten(key, &readers);
         Some(readers)
     }
 
-    fn forgotten(&self, readers: &HashSet<ConnectionId>) {
+    fn forgotten(&self, key: &[u8], readers: &HashSet<ConnectionId>) {
+        self.bytes.fetch_sub(entry_bytes(key, readers), Ordering::Relaxed);
         self.keys.fetch_sub(1, Ordering::Relaxed);
         self.items.fetch_sub(readers.len(), Ordering::Relaxed);
     }
@@ -225,7 +240,7 @@ impl TrackingTable {
             let other = stripe.keys().find(|other| ***other != *key).cloned();
             let other = other.or_else(|| (turn > 0).then(|| Box::from(key)));
             if let Some((key, readers)) = other.and_then(|other| stripe.remove_entry(&other)) {
-                self.forgotten(&readers);
+                self.forgotten(&key, &readers);
                 return Some((key, readers));
             }
         }
@@ -236,9 +251,10 @@ impl TrackingTable {
     pub fn clear(&self) {
         for index in 0..STRIPES {
             let emptied = std::mem::take(&mut *self.stripe(index));
-            for readers in emptied.values() {
-                self.forgotten(readers);
+            for (key, readers) in &emptied {
+                self.forgotten(key, readers);
             }
+            self.bytes.fetch_sub(map_bytes(&emptied), Ordering::Relaxed);
         }
     }
 
@@ -284,6 +300,25 @@ impl TrackingTable {
     }
 }
 
+/// Memory of a stripe's map, its entries apart.
+fn map_bytes(stripe: &Readers) -> usize {
+    size_of_allocation(stripe.allocation_size())
+}
+
+/// Memory of who has read a key.
+fn readers_bytes(readers: &HashSet<ConnectionId>) -> usize {
+    size_of_allocation(readers.allocation_size())
+}
+
+/// Memory of a key and who has read it.
+fn entry_bytes(key: &[u8], readers: &HashSet<ConnectionId>) -> usize {
+    size_of_allocation(key.len()) + readers_bytes(readers)
+}
+
+fn size_of_allocation(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { good_size(bytes) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +340,34 @@ mod tests {
         let mut told = Vec::new();
         table.each_prefix(&keys, |keys, clients| told.push((keys, clients.len())));
         told
+    }
+
+    #[test]
+    fn memory_is_that_of_keys_readers_and_maps() {
+        let (table, [one, other]) = (table(), clients());
+        let recount = |table: &TrackingTable| {
+            let stripes = (0..STRIPES).map(|index| table.stripe(index));
+            let bytes = stripes.map(|stripe| {
+                let entries = stripe.iter().map(|(key, readers)| entry_bytes(key, readers));
+                map_bytes(&stripe) + entries.sum::<usize>()
+            });
+            bytes.sum::<usize>()
+        };
+        assert_eq!(table.memory_bytes(), 0);
+        for number in 0..1000_u32 {
+            let key = [b'k'; 100].map(|byte| byte ^ number.to_le_bytes()[0]);
+            table.remember(&[&key[..], &number.to_le_bytes()].concat(), one);
+            table.remember(&key, other);
+        }
+        assert!(table.memory_bytes() > 1000 * 104, "{}", table.memory_bytes());
+        assert_eq!(table.memory_bytes(), recount(&table));
+        while table.key_count() > 10 {
+            table.forget_one(b"").unwrap();
+        }
+        assert!(table.forget(&[b'k'; 100]).is_none() || table.key_count() == 9);
+        assert_eq!(table.memory_bytes(), recount(&table));
+        table.clear();
+        assert_eq!(table.memory_bytes(), 0);
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl Worker {
             self.core.shared.note_buffers(bytes.wrapping_sub(self.buffers_noted).cast_signed());
             self.buffers_noted = bytes;
         }
+        self.core.shared.note_tracking();
         // Last: who reads that there is room finds it.
         statistics.buffer_bytes.set(buffers);
     }

@@ -172,14 +172,14 @@ static MEMORY: &[Field] = &[
     field("mem_fragmentation_bytes", |info| {
         Signed(info.resident_bytes.cast_signed() - info.used_bytes().cast_signed())
     }),
-    field("mem_not_counted_for_evict", |_| Count(0)),
+    field("mem_not_counted_for_evict", |info| Count(info.log_buffer_bytes)),
     field("mem_replication_backlog", |_| Count(0)),
     field("mem_total_replication_buffers", |_| Count(0)),
     field("mem_replicas_repl_buffer", |_| Count(0)),
     field("mem_clients_slaves", |_| Count(0)),
     field("mem_clients_normal", |info| Count(info.buffer_bytes)),
     field("mem_cluster_links", |_| Count(0)),
-    field("mem_aof_buffer", |info| Count(info.shared.journal.buffer_bytes())),
+    field("mem_aof_buffer", |info| Count(info.log_buffer_bytes)),
     field("mem_allocator", |info| Word(info.shared.identity.allocator)),
     field("mem_overhead_db_hashtable_rehashing", |_| Count(0)),
     field("active_defrag_running", |info| Count(info.shared.residence.effort().into())),

@@ -43,6 +43,10 @@ pub(crate) struct Snapshot {
     /// What became of the log.
     pub(crate) log: Status,
     pub(crate) buffer_bytes: u64,
+    /// Memory for what tracked clients have read.
+    pub(crate) tracking_bytes: u64,
+    /// Memory for what is on its way to the log.
+    pub(crate) log_buffer_bytes: u64,
     /// What is used when there is no key and no client.
     pub(crate) startup_bytes: u64,
     pub(crate) scripts: ScriptTotals,
@@ -165,7 +169,10 @@ impl Snapshot {
         let since_start = Totals::of(&shared.statistics);
         let totals = since_start.since(&shared.baseline());
         let buffer_bytes = shared.buffer_bytes();
-        let peak_bytes = shared.note_peak(shards.used_bytes + buffer_bytes);
+        let tracking_bytes = as_u64(shared.tracking.memory_bytes());
+        let log_buffer_bytes = shared.journal.buffer_bytes();
+        let others_bytes = buffer_bytes + tracking_bytes + log_buffer_bytes;
+        let peak_bytes = shared.note_peak(shards.used_bytes + others_bytes);
         let mut clients = ClientLevels::default();
         for worker in &shared.statistics {
             clients.blocked += worker.blocked_clients.read();
@@ -202,6 +209,8 @@ impl Snapshot {
             library_bytes: shared.statistics.iter().map(|worker| worker.library_bytes.read()).sum(),
             committed_bytes: as_u64(allocator::committed_bytes()),
             buffer_bytes,
+            tracking_bytes,
+            log_buffer_bytes,
             peak_bytes,
             resident_bytes: system::resident_bytes(),
             cpu: system::cpu_times(),
@@ -209,14 +218,19 @@ impl Snapshot {
         }
     }
 
-    /// Memory of keys, values and buffers.
+    /// Memory of keys, values and buffers, and of what tracked clients have read.
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.shards.used_bytes + self.buffer_bytes
+        self.shards.used_bytes + self.others_bytes()
     }
 
     /// What is used besides keys and values.
     pub(crate) fn overhead_bytes(&self) -> u64 {
-        self.shards.index_bytes + self.buffer_bytes + self.startup_bytes
+        self.shards.index_bytes + self.others_bytes() + self.startup_bytes
+    }
+
+    /// What is used outside of shards.
+    fn others_bytes(&self) -> u64 {
+        self.buffer_bytes + self.tracking_bytes + self.log_buffer_bytes
     }
 
     /// Keys and values alone.
