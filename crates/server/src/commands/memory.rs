@@ -68,6 +68,9 @@ const FRAGMENTATION_MAX: f64 = 1.4;
 /// Mean bytes of buffers for each client, from which on they are a problem.
 const CLIENT_BYTES_MAX: u64 = 200 << 10;
 
+/// Scripts that are kept, from which on they are a problem: more than anybody writes, so that they are made as they are needed.
+const SCRIPTS_MAX: u64 = 1000;
+
 fn report(memory: &Snapshot) -> String {
     if memory.used_bytes() < REPORT_BYTES_MIN {
         return "Hi Sam, this instance is empty or is using very little memory, my issues detector \
@@ -96,6 +99,13 @@ fn report(memory: &Snapshot) -> String {
             " * Big client buffers: The clients' buffers take more than 200 KB each on average. \
              CLIENT LIST shows whose they are: clients that send large requests, or read their \
              replies too slowly.\n\n",
+        );
+    }
+    if memory.scripts.scripts > SCRIPTS_MAX {
+        problems.push(
+            " * Many scripts: More than 1000 scripts are kept, each of which takes memory. They are probably \
+             made with their values in them: values belong into KEYS and ARGV, so that one script serves for \
+             all. SCRIPT FLUSH forgets them.\n\n",
         );
     }
     if problems.is_empty() {
@@ -181,7 +191,7 @@ fn stats(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult 
         ("cluster.links", 0),
         ("cluster.slot_import", 0),
         ("cluster.slot_export", 0),
-        ("aof.buffer", 0),
+        ("aof.buffer", memory.log_buffer_bytes),
         ("lua.caches", memory.scripts.scripts_bytes),
         ("functions.caches", memory.scripts.functions_bytes),
     ] {
