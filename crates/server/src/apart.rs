@@ -89,6 +89,7 @@ impl ServedApart {
             | Mail::Synced
             | Mail::LookAtClients
             | Mail::StandStill(_)
+            | Mail::TendShards
             | Mail::Answer { .. } => false,
         }
     }

@@ -9,6 +9,7 @@ use crate::apart::{Meanwhile, reborrow};
 use crate::commands;
 use crate::dispatch::{Client, keeping_expired, run_command};
 use crate::late_reply::LateReply;
+use crate::mail::Mail;
 use crate::observed::{Cause, Together, work_observed_for};
 use crate::request::Request;
 use crate::saving::{note_emptied, put_off};
@@ -23,6 +24,9 @@ use darter_commands::server::{FLUSHALL, FLUSHDB};
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Turn, crash};
 use darter_shard::Interest;
+
+/// How long FLUSHALL frees memory before it answers, which is some ten thousand keys: others wait meanwhile.
+const FREEING_NANOS_MAX: u64 = 1_000_000;
 
 /// A client for which commands are run.
 #[derive(Debug)]
@@ -144,9 +148,7 @@ impl<'a> Caller<'a> {
 
     /// Whether the command answers when the memory of what it flushes is free; as a part of another one it does not wait.
     fn waits_until_freed(&self, Request { entry, args, .. }: Request<'_>) -> bool {
-        let is_flush = std::ptr::eq(entry.command, &raw const FLUSHALL)
-            || std::ptr::eq(entry.command, &raw const FLUSHDB);
-        is_flush
+        is_flush(entry)
             && !self.nested
             && match args.get(1) {
                 Some(how) => how.eq_ignore_ascii_case(b"SYNC"),
@@ -166,6 +168,23 @@ impl<'a> Caller<'a> {
         let asking = Asking { command: request.entry.id, protocol: self.session.protocol };
         let survey = Survey::of_everybody(Question::Free, asking);
         Ok(Flow::Later(Box::new(LateReply::to_question(survey))))
+    }
+
+    /// Frees what was flushed if that takes no longer than [`FREEING_NANOS_MAX`]: who asks for the memory used after FLUSHALL
+    /// finds little, as with a thread that frees at once. Of what is left the shards' homes hear.
+    fn free_flushed(&self, view: &mut ShardView<'_>) {
+        let core = self.core;
+        let begun = core.shared.stopwatch.now();
+        for shard in view.each() {
+            while shard.has_flushed_garbage() {
+                if core.nanos_since(begun) > FREEING_NANOS_MAX {
+                    let home = core.shared.router().home_of(shard.id());
+                    core.post.send(home, Mail::TendShards);
+                    break;
+                }
+                shard.collect_garbage(1);
+            }
+        }
     }
 
     fn run_on_the_spot(
@@ -194,6 +213,9 @@ impl<'a> Caller<'a> {
             return self.begin_slices(request, begin, output).map(Flow::Slices);
         }
         result?;
+        if is_flush(request.entry) {
+            self.free_flushed(view);
+        }
         if std::ptr::eq(request.entry.command, &raw const FLUSHALL) {
             note_emptied(self.core.shared, view, self.nested, self.turn.now);
         }
@@ -304,4 +326,10 @@ impl<'a> Caller<'a> {
         }
         result
     }
+}
+
+/// Whether the command is FLUSHALL or FLUSHDB.
+fn is_flush(entry: &Entry) -> bool {
+    std::ptr::eq(entry.command, &raw const FLUSHALL)
+        || std::ptr::eq(entry.command, &raw const FLUSHDB)
 }

@@ -46,6 +46,8 @@ pub enum Mail {
     Saved { to: ConnectionId, succeeded: bool },
     /// Lines for the receiver's monitors.
     Monitored(Arc<[u8]>),
+    /// There is work for the receiver in the shards it looks after.
+    TendShards,
     /// Everything stands still until then.
     StandStill(Instant),
     /// All clients take too much memory, and it may be for the receiver to close some.

@@ -416,6 +416,7 @@ impl Service for Worker {
             Mail::Resume(id) => {
                 connections.resume(id);
             }
+            Mail::TendShards => self.background_due = None,
             Mail::Connected { to, dialogue } => {
                 let turn = *connections.turn();
                 let after = connections.with(to, |session, output| {
