@@ -171,6 +171,11 @@ impl<S: Service> Connection<S> {
         self.kept.memory_bytes() + self.output.memory_bytes()
     }
 
+    /// Whether its output is sent as soon as its turn comes, as far as is known.
+    pub(crate) fn is_leaving(&self) -> bool {
+        !self.send_blocked && !self.withheld && !self.is_doomed()
+    }
+
     pub(crate) fn is_doomed(&self) -> bool {
         matches!(self.flow, Flow::Doomed(_))
     }

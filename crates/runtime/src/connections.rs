@@ -161,9 +161,20 @@ impl<'a, S: Service> Connections<'a, S> {
         open.map(|(key, _)| self.network.id(key)).collect()
     }
 
-    /// Memory of all connections' buffers and the driver's own. Kept up to date: O(1).
+    /// Memory of all connections' buffers and the driver's own, without what was written since the last look at the sockets:
+    /// that is sent first. O(connections that were written to).
     pub fn buffer_bytes(&self) -> usize {
         self.network.buffer_bytes()
+    }
+
+    /// What of [`buffer_bytes`](Self::buffer_bytes) is kept for the next output, and can be freed.
+    pub fn spare_bytes(&self) -> usize {
+        self.network.spare_bytes()
+    }
+
+    /// Frees it.
+    pub fn free_spares(&mut self) {
+        self.network.free_spares();
     }
 
     /// Memory of all connections' buffers. Kept up to date: O(1).

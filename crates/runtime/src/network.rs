@@ -46,6 +46,8 @@ use std::time::{Duration, Instant};
 const READ_BYTES: usize = 64 << 10;
 /// A kept input up to this long is copied in front of the next read rather than read into.
 const PREFIX_BYTES_MAX: usize = 16 << 10;
+/// What of an output is taken for what its socket takes at once.
+const LEAVING_BYTES_MAX: usize = 64 << 10;
 /// Output buffers kept for reuse, and the memory each may keep.
 const SPARES_MAX: usize = SERVED_BEFORE_SENDING;
 const SPARE_BYTES_MAX: usize = 16 << 10;
@@ -746,12 +748,26 @@ impl<S: Service> Network<S> {
     }
 
     /// Memory of all connections' buffers and of the worker's own, without what the end of the tick frees with connections
-    /// that are being closed.
+    /// that are being closed, and without output that was written since the last look at the sockets, which that sends.
     pub(crate) fn buffer_bytes(&self) -> usize {
-        let spares: usize = self.spares.iter().map(Outgoing::memory_bytes).sum();
         let doomed = self.doomed.iter().filter_map(|key| self.connections.get(*key));
         let ending: usize = doomed.map(|connection| connection.accounted_bytes).sum();
-        self.buffer_bytes - ending + self.read_buffer.len() + spares
+        let unsent = self.unsent.iter().filter_map(|key| self.connections.get(*key));
+        let leaving = unsent.filter(|connection| connection.is_leaving());
+        let leaving = leaving.map(|connection| connection.output.memory_bytes());
+        let leaving: usize = leaving.map(|bytes| bytes.min(LEAVING_BYTES_MAX)).sum();
+        let connections = self.buffer_bytes.saturating_sub(ending + leaving);
+        connections + self.read_buffer.len() + self.spare_bytes()
+    }
+
+    /// Memory of outputs that are kept for the next connections that have something to send.
+    pub(crate) fn spare_bytes(&self) -> usize {
+        self.spares.iter().map(Outgoing::memory_bytes).sum()
+    }
+
+    /// Frees it.
+    pub(crate) fn free_spares(&mut self) {
+        self.spares = Vec::new();
     }
 
     /// Marks a connection for removal at the end of the tick. The first reason counts.

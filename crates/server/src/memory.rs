@@ -18,6 +18,9 @@
 //! The limit that workers keep to is below `maxmemory` while `activedefrag` is on and the process takes much more than
 //! what is counted here: see [`residence`](crate::residence).
 //!
+//! Buffers count as of each worker's latest tick, after what was written to clients has gone to their sockets: messages that
+//! tell clients of evicted keys must not have further keys evicted. Those kept for later replies are freed before keys are.
+//!
 //! Garbage counts as free already: it is gone soon, and evicting more for it would evict everything when a big
 //! value goes. A shard that makes room frees garbage first.
 
@@ -36,7 +39,9 @@ pub struct Allotments {
     allotted: AtomicI64,
     /// Bytes of all buffers, each worker's as of its latest tick, and of what tracked clients have read.
     buffers: AtomicI64,
-    /// What of that is for tracked clients.
+    /// What of that is kept for later replies, and is freed where memory is short.
+    spares: AtomicI64,
+    /// What is for tracked clients.
     tracking: AtomicUsize,
     /// By shard: whether it had keys that may be evicted when somebody last looked.
     evictable: Box<[AtomicBool]>,
@@ -74,6 +79,7 @@ impl Allotments {
         Self {
             allotted: AtomicI64::new(0),
             buffers: AtomicI64::new(0),
+            spares: AtomicI64::new(0),
             tracking: AtomicUsize::new(0),
             evictable: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             excesses: Excesses::default(),
@@ -197,9 +203,10 @@ impl Shared {
         true
     }
 
-    /// Bytes that a shard has to free before it may grow.
+    /// Bytes that a shard has to free before it may grow. Workers free what they keep for later replies by themselves.
     fn shortage(&self, limit: &MemoryLimit, shard: &Shard) -> i64 {
-        (live_bytes(shard) - shard.allotted_bytes).max(-self.allotments.free(limit))
+        let spares = self.allotments.spares.load(Ordering::Relaxed);
+        (live_bytes(shard) - shard.allotted_bytes).max(-self.allotments.free(limit) - spares)
     }
 
     /// Evicts keys of a shard until nothing is short: `keys_max` at most, or `growth_keys_max` while the shard uses more
@@ -270,6 +277,11 @@ impl Shared {
         self.allotments.buffers.fetch_add(change, Ordering::Relaxed);
     }
 
+    /// The same for what of them a worker keeps for later replies.
+    pub fn note_spares(&self, change: i64) {
+        self.allotments.spares.fetch_add(change, Ordering::Relaxed);
+    }
+
     /// Has what is remembered of tracked clients count as it is now. Keys that are evicted are forgotten, which makes room as
     /// well.
     pub fn note_tracking(&self) {
@@ -279,6 +291,11 @@ impl Shared {
             let before = noted.swap(bytes, Ordering::Relaxed);
             self.note_buffers((bytes as u64).wrapping_sub(before as u64).cast_signed());
         }
+    }
+
+    /// Whether more is set aside than the limit allows.
+    pub fn is_short(&self, limit: &MemoryLimit) -> bool {
+        self.allotments.free(limit) < 0
     }
 
     /// Whether memory is short and nothing can be evicted.

@@ -175,6 +175,8 @@ pub struct Worker {
     commands_counted: u64,
     /// What of its buffers counts towards the memory limit, in bytes.
     buffers_noted: u64,
+    /// What of that it keeps for later replies.
+    spares_noted: u64,
     /// When queues are looked through for places that are worth nothing, and the number of waits that had
     /// ended the last time.
     sweep_due: Option<Instant>,
@@ -238,6 +240,7 @@ impl Worker {
             buffers_due: None,
             commands_counted: 0,
             buffers_noted: 0,
+            spares_noted: 0,
             sweep_due: None,
             waits_swept: 0,
             sweep: Sweep::default(),

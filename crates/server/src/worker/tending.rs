@@ -59,8 +59,18 @@ impl Worker {
         statistics.sends.set(connections.sends());
     }
 
-    /// Has what buffers take now count towards the memory limit.
-    pub(super) fn note_buffers(&mut self, connections: &Connections<'_, Self>) {
+    /// Has what buffers take now count towards the memory limit. Buffers that are kept for the next replies are not worth a key:
+    /// where memory is short they are freed, as after a burst of messages.
+    pub(super) fn note_buffers(&mut self, connections: &mut Connections<'_, Self>) {
+        self.note_buffers_as_they_are(connections);
+        let limit = self.core.limits.get().memory;
+        if limit.is_set() && self.core.shared.is_short(&limit) && connections.spare_bytes() > 0 {
+            connections.free_spares();
+            self.note_buffers_as_they_are(connections);
+        }
+    }
+
+    fn note_buffers_as_they_are(&mut self, connections: &Connections<'_, Self>) {
         let statistics = self.core.statistics();
         let buffers = connections.buffer_bytes() as u64;
         let bytes = buffers + statistics.queued_bytes.read();
@@ -68,6 +78,11 @@ impl Worker {
             // Both are far below the largest.
             self.core.shared.note_buffers(bytes.wrapping_sub(self.buffers_noted).cast_signed());
             self.buffers_noted = bytes;
+        }
+        let spares = connections.spare_bytes() as u64;
+        if spares != self.spares_noted {
+            self.core.shared.note_spares(spares.wrapping_sub(self.spares_noted).cast_signed());
+            self.spares_noted = spares;
         }
         self.core.shared.note_tracking();
         // Last: who reads that there is room finds it.
