@@ -15,7 +15,7 @@ use crate::manifest::{Entry, Manifest, Seal};
 use crate::place::Place;
 use crate::position::{Link, LogId, Position};
 use crate::recovery::{Recovered, Tail};
-use crate::sync::{ensure_directory, sync_directory};
+use crate::sync::sync_directory;
 
 /// The files of a log that is being written. Belongs to the thread that creates and replaces them.
 #[derive(Debug)]
@@ -66,8 +66,7 @@ impl Log {
     /// A new log at `place`, in the place of what may be there, which counts until [`Log::install_base`]. `id` is drawn at random.
     /// Begin with [`Log::begin_file`].
     pub fn create(place: Place, id: LogId) -> Result<Self, LogError> {
-        ensure_directory(place.directory(), place.above())
-            .map_err(|error| LogError::io(place.directory(), error))?;
+        place.ensure_directory().map_err(|error| LogError::io(place.directory(), error))?;
         let manifest = Manifest::load(&place)?.unwrap_or_default();
         Ok(Self::of(place, id, manifest))
     }

@@ -1,8 +1,10 @@
 //! Where a log is.
 
+use crate::sync::sync_directory;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The directory of a log, and what its files are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,9 +69,25 @@ impl Place {
         self.above.join(&self.name)
     }
 
+    /// Creates the directory unless it is there. Anybody may be the first.
+    ///
+    /// # Errors
+    /// When it cannot be created, or something else has its name.
+    pub fn ensure_directory(&self) -> io::Result<()> {
+        match fs::create_dir(&self.directory) {
+            Ok(()) => sync_directory(self.above()),
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && self.directory.is_dir() =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The directory that the directory is in.
     pub(crate) fn above(&self) -> &Path {
-        &self.above
+        if self.above.as_os_str().is_empty() { Path::new(".") } else { &self.above }
     }
 
     pub(crate) fn with_suffix(&self, suffix: &str) -> OsString {

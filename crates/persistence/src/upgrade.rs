@@ -5,7 +5,7 @@ use std::fs;
 use crate::error::LogError;
 use crate::manifest::{Entry, Manifest};
 use crate::place::Place;
-use crate::sync::{ensure_directory, sync_directory};
+use crate::sync::sync_directory;
 
 /// Moves the single file into the directory if it is there and the directory says nothing else. Each step may be
 /// the last one before a crash: then it is done again.
@@ -25,11 +25,10 @@ pub(crate) fn upgrade(place: &Place) -> Result<(), LogError> {
     super::recovery::refuse_orphans(place)?;
     let directory = place.directory();
     let io = |error| LogError::io(directory, error);
-    ensure_directory(directory, place.above()).map_err(io)?;
+    place.ensure_directory().map_err(io)?;
     let base = Some(Entry::plain(place.name().to_owned(), 1));
     Manifest { base, ..Manifest::default() }.store(place)?;
     fs::rename(&single, &destination).map_err(|error| LogError::io(&single, error))?;
     sync_directory(directory).map_err(io)?;
-    let above = if place.above().as_os_str().is_empty() { ".".as_ref() } else { place.above() };
-    sync_directory(above).map_err(|error| LogError::io(above, error))
+    sync_directory(place.above()).map_err(|error| LogError::io(place.above(), error))
 }

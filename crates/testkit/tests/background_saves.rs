@@ -118,6 +118,23 @@ fn long_values_are_saved_as_they_were_while_they_change() {
 const SLOWLY: &str = "CONFIG SET rdb-key-save-delay 10000000";
 const QUICKLY: &str = "CONFIG SET rdb-key-save-delay 0";
 
+/// Whichever thread is the first to need the directory makes it: which one that is, is chance.
+#[test]
+fn a_log_can_be_written_before_there_has_been_one() {
+    for mode in MODES.into_iter().cycle().take(10) {
+        let directory = tempfile::tempdir().unwrap();
+        let options = ["--save", "", "--appendonly", "no"];
+        let server = Server::start(&darter_in(mode, directory.path(), &options)).unwrap();
+        let mut client = server.connect().unwrap();
+        let started = simple("Background append only file rewriting started");
+        assert_eq!(call(&mut client, "BGREWRITEAOF"), started);
+        let is_over = becomes(&server, "aof_rewrites", "1");
+        assert!(is_over, "{mode}: {}", server.log());
+        assert_eq!(persistence(&mut client, "aof_last_bgrewrite_status"), "ok");
+        assert!(directory.path().join("appendonlydir/appendonly.aof.manifest").is_file());
+    }
+}
+
 #[test]
 fn saves_wait_for_each_other() {
     for mode in MODES {

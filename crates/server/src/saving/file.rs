@@ -7,7 +7,7 @@ use crate::delay::Delay;
 use crate::shared::{REDIS_VERSION, Shared, lock};
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::ShardView;
-use darter_persistence::{BaseFormat, Seal};
+use darter_persistence::{BaseFormat, Place, Seal};
 use darter_rdb::Version;
 use darter_rdb::file::{Checksum, push_aux, push_database, push_end, push_function, push_header};
 use darter_shard::Chunk;
@@ -28,6 +28,8 @@ const SYNC_EVERY_BYTES: u64 = 4 << 20;
 pub(super) struct Target {
     directory: PathBuf,
     path: PathBuf,
+    /// The log that it is for: its directory need not be there yet.
+    log: Option<Place>,
     has_checksum: bool,
     syncs_on_the_way: bool,
     format: BaseFormat,
@@ -59,17 +61,17 @@ pub(super) struct Writing {
 
 impl Target {
     pub(super) fn of(settings: &Settings, purpose: Purpose) -> Self {
-        let (directory, path) = match purpose {
-            Purpose::File => (settings.directory.clone(), settings.data_file()),
+        let (directory, path, log) = match purpose {
+            Purpose::File => (settings.directory.clone(), settings.data_file(), None),
             Purpose::LogBase => {
-                let directory = settings.log_place().directory().to_owned();
-                let path = base_path(settings);
-                (directory, path)
+                let place = settings.log_place();
+                (place.directory().to_owned(), base_path(settings), Some(place))
             }
         };
         Self {
             directory,
             path,
+            log,
             has_checksum: settings.saving.has_checksum,
             syncs_on_the_way: settings.saving.syncs_on_the_way,
             format: format_of(settings, purpose),
@@ -232,6 +234,9 @@ struct Temporary {
 
 impl Temporary {
     fn begin(path: PathBuf, target: &Target, preface: &Preface) -> io::Result<Self> {
+        if let Some(place) = &target.log {
+            place.ensure_directory()?;
+        }
         let file = File::create(&path)?;
         let mut begun = Self {
             file,
