@@ -231,13 +231,11 @@ fn a_suspended_connection_goes_on_when_another_worker_says_so() {
         // What is sent meanwhile waits, too.
         client.send("PING\n");
         lab.on_worker(1 - id.worker.0, move |lab, _| {
-            let wake =
-                move |_: &mut support::Lab,
-                      connections: &mut darter_runtime::Connections<'_, _>| {
-                    assert!(connections.resume(id));
-                    assert!(!connections.resume(id), "it is not suspended any more");
-                };
-            lab.post.send(id.worker, support::Mail::Errand(Box::new(wake)));
+            let wake = move |_: &mut Lab, connections: &mut Connections<'_, _>| {
+                assert!(connections.resume(id));
+                assert!(!connections.resume(id), "it is not suspended any more");
+            };
+            lab.post.send(id.worker, Mail::Errand(Box::new(wake)));
         });
         let replies: Vec<String> = (0..3).map(|_| client.line()).collect();
         assert_eq!(replies, ["+WOKEN", "+PONG", "+PONG"]);
@@ -501,7 +499,7 @@ fn unix_sockets_and_both_ip_versions_are_served() {
         assert_eq!(client.ask("PING"), "+PONG");
 
         let mut stream = UnixStream::connect(&path).unwrap();
-        stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         // Output larger than the socket's buffer: sent in parts, by write edges asked for only
         // then.
         stream.write_all(b"PING\nBIG 5000000\nPING\nQUIT\n").unwrap();
