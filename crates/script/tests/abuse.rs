@@ -58,11 +58,10 @@ fn endless_scripts_are_stopped_whatever_they_catch() {
         "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.insert(t, 1, 0) end",
     ] {
         let line = stopped(script);
-        assert!(
-            line.starts_with(&format!("ERR {STOP} script: SHA, on "))
-                || line.contains("not enough memory"),
-            "{script}: {line}"
-        );
+        // On a busy machine before its first line.
+        let is_stopped = line == format!("ERR {STOP}")
+            || line.starts_with(&format!("ERR {STOP} script: SHA, on "));
+        assert!(is_stopped || line.contains("not enough memory"), "{script}: {line}");
     }
 }
 

@@ -158,8 +158,8 @@ pub struct Facts {
     pub late_invalidations: Vec<Invalidated>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
-    /// Whether all clients were looked at because of the input it has sent.
-    pub is_weighed: bool,
+    /// For so much of its input all clients have been looked at.
+    pub weighed_bytes: usize,
     /// The fieldsets it has prepared (`HIMPORT`).
     pub fieldsets: Fieldsets,
     /// The connection to another server that the command under way asked for.
@@ -209,7 +209,7 @@ impl Session {
                 connected_at: now,
                 subscriptions: None,
                 tracking: None,
-                is_weighed: false,
+                weighed_bytes: 0,
                 fieldsets: Fieldsets::default(),
                 dialogue: None,
                 late_invalidations: Vec::new(),

@@ -63,21 +63,22 @@ impl Worker {
     }
 
     /// Whether the clients have to be looked at before a connection's input is: it is so much that with it they take more than
-    /// they may, and running what it says would free it again. What is in vain is not tried twice.
+    /// they may, and running what it says would free it again. What is in vain is not tried twice, unless more has come since: the
+    /// input that was looked at may have been a part of the command, and counted among the clients' already.
     #[inline]
     pub(super) fn weighs_first(&mut self, session: &mut Session, io: &Io<'_, Outbox>) -> bool {
         let Some(limit) = self.core.client_bytes_max.get() else { return false };
         if io.input.len() < WEIGHED_BYTES_MIN || session.pending.is_some() {
             return false;
         }
-        if std::mem::take(&mut session.facts.is_weighed) {
+        if std::mem::take(&mut session.facts.weighed_bytes) >= io.input.len() {
             return false;
         }
         let bytes = self.core.shared.client_bytes().saturating_add(io.input.len() as u64);
         if bytes <= limit {
             return false;
         }
-        session.facts.is_weighed = true;
+        session.facts.weighed_bytes = io.input.len();
         self.clients_looked.due = None;
         true
     }

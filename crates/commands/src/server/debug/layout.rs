@@ -113,26 +113,3 @@ fn add_details(lines: &mut String, layout: &Layout) -> std::fmt::Result {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::testing::transcript;
-
-    #[test]
-    fn what_is_no_table_has_no_layout() {
-        transcript(
-            r"
-            DEBUG HTSTATS           => -ERR unknown subcommand or wrong number of arguments for 'HTSTATS'. Try DEBUG HELP.
-            DEBUG HTSTATS x         => -ERR value is not an integer or out of range
-            DEBUG HTSTATS -1        => -ERR Out of range database
-            DEBUG HTSTATS 70000     => -ERR Out of range database
-            DEBUG HTSTATS-KEY       => -ERR unknown subcommand or wrong number of arguments for 'HTSTATS-KEY'. Try DEBUG HELP.
-            DEBUG HTSTATS-KEY k     => -ERR no such key
-            SET k 1                 => +OK
-            DEBUG HTSTATS-KEY k     => -ERR The value stored at the specified key is not represented using an hash table
-            SADD s 1 2 3            => :3
-            DEBUG HTSTATS-KEY s     => -ERR The value stored at the specified key is not represented using an hash table
-            ",
-        );
-    }
-}
