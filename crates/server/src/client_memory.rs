@@ -19,6 +19,13 @@ const CLASS_BITS_MIN: u32 = 15;
 const CLASS_BITS_MAX: u32 = 33;
 const CLASSES: usize = (CLASS_BITS_MAX - CLASS_BITS_MIN + 1) as usize;
 
+/// What of a client's input all clients are to be looked at for before it is run, and how many looks there had been then.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weighed {
+    pub bytes: usize,
+    pub looks: u64,
+}
+
 /// `maxmemory-clients`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientMemoryLimit {

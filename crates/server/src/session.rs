@@ -1,5 +1,6 @@
 //! The state of one client.
 
+use crate::client_memory::Weighed;
 use crate::fieldsets::Fieldsets;
 use crate::journal::Journal;
 use crate::outbox::Outbox;
@@ -158,8 +159,8 @@ pub struct Facts {
     pub late_invalidations: Vec<Invalidated>,
     /// Whether the letters were read that the command under way had to let come first.
     pub has_read_letters: bool,
-    /// For so much of its input all clients have been looked at.
-    pub weighed_bytes: usize,
+    /// What of its input all clients are to be looked at for before it is run.
+    pub weighed: Weighed,
     /// The fieldsets it has prepared (`HIMPORT`).
     pub fieldsets: Fieldsets,
     /// The connection to another server that the command under way asked for.
@@ -209,7 +210,7 @@ impl Session {
                 connected_at: now,
                 subscriptions: None,
                 tracking: None,
-                weighed_bytes: 0,
+                weighed: Weighed::default(),
                 fieldsets: Fieldsets::default(),
                 dialogue: None,
                 late_invalidations: Vec::new(),

@@ -188,13 +188,18 @@ fn untimed(trace: &str) -> String {
 }
 
 /// What was acknowledged until then was on the disk after the last sync of a trace that came to its end: what was recorded
-/// until the last write but one had begun is in the last one before that sync, at the latest.
+/// until the last write but one had begun is in the last one before that sync, at the latest. Only writes that had come to
+/// their end before it count: a sync does not wait for one that is under way.
 fn safe_at(trace: &str) -> Option<SystemTime> {
     let (mut writes, mut safe_at) = (Vec::new(), None);
     let mut begun: BTreeMap<&str, Option<f64>> = BTreeMap::new();
+    let mut writing: BTreeMap<&str, f64> = BTreeMap::new();
     for line in trace.lines() {
         let (thread, timed) = line.split_once(' ')?;
         let Some((time, call)) = timed.trim_start().split_once(' ') else { continue };
+        if call.starts_with("<... write") {
+            writes.extend(writing.remove(thread));
+        }
         if call.starts_with("<... fdatasync resumed>") || call.starts_with("<... fsync resumed>") {
             let sync = begun.remove(thread).flatten();
             safe_at = if call.ends_with("= 0") && sync.is_some() { sync } else { safe_at };
@@ -204,7 +209,12 @@ fn safe_at(trace: &str) -> Option<SystemTime> {
         }
         let last_but_one = || writes.len().checked_sub(2).map(|at| writes[at]);
         if call.starts_with("write") {
-            writes.push(time.parse().expect("seconds"));
+            let time = time.parse().expect("seconds");
+            if call.ends_with(" <unfinished ...>") {
+                writing.insert(thread, time);
+            } else {
+                writes.push(time);
+            }
         } else if call.starts_with("fdatasync") || call.starts_with("fsync") {
             if call.ends_with(" <unfinished ...>") {
                 begun.insert(thread, last_but_one());
@@ -229,6 +239,12 @@ fn a_trace_tells_what_was_safe() {
     assert_eq!(longest_sync(trace), Duration::from_secs(1));
     let later = "8 4.0 fdatasync(3</d/a.1.incr.aof>) = 0\n";
     assert_eq!(safe_at(&format!("{trace}{later}")), at(2));
+    let during = "\
+        7 5.0 write(3</d/a.1.incr.aof>, \"x\", 1 <unfinished ...>\n\
+        8 5.5 fdatasync(3</d/a.1.incr.aof>) = 0\n\
+        7 6.0 <... write resumed>) = 1\n";
+    assert_eq!(safe_at(&format!("{trace}{during}")), at(2));
+    assert_eq!(safe_at(&format!("{trace}{during}{later}")), at(3));
     let failed = "8 4.0 fdatasync(3</d/a.1.incr.aof>) = -1 EIO (Input/output error)\n";
     assert_eq!(safe_at(&format!("{trace}{failed}")), at(1));
     assert_eq!(untimed("7   1.5 +++ exited +++\n"), "7 +++ exited +++\n");

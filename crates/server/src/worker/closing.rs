@@ -1,7 +1,7 @@
 //! Closing clients that take too much memory, as `maxmemory-clients` says.
 
 use super::Worker;
-use crate::client_memory::{Classes, Turn, class_of};
+use crate::client_memory::{Classes, Turn, Weighed, class_of};
 use crate::commands::client::line;
 use crate::mail::Mail;
 use crate::outbox::Outbox;
@@ -28,6 +28,8 @@ pub(super) struct ClientsLooked {
     in_vain: bool,
     /// Whether nobody could have done anything.
     nobody_left: bool,
+    /// How many looks there have been.
+    looks: u64,
 }
 
 impl Worker {
@@ -43,7 +45,8 @@ impl Worker {
     fn look_at_clients_if_due(&mut self, connections: &mut Connections<'_, Self>) {
         let core = &self.core;
         let Some(limit) = core.client_bytes_max.get() else {
-            self.clients_looked = ClientsLooked::default();
+            self.clients_looked =
+                ClientsLooked { looks: self.clients_looked.looks, ..ClientsLooked::default() };
             core.shared.client_memory.forget(core.worker);
             core.statistics().client_bytes.set(0);
             return;
@@ -71,14 +74,20 @@ impl Worker {
         if io.input.len() < WEIGHED_BYTES_MIN || session.pending.is_some() {
             return false;
         }
-        if std::mem::take(&mut session.facts.weighed_bytes) >= io.input.len() {
-            return false;
+        let looks = self.clients_looked.looks;
+        if session.facts.weighed.bytes >= io.input.len() {
+            // What a connection has left to be shown can come before the look.
+            let waits = session.facts.weighed.looks == looks;
+            if !waits {
+                session.facts.weighed = Weighed::default();
+            }
+            return waits;
         }
         let bytes = self.core.shared.client_bytes().saturating_add(io.input.len() as u64);
         if bytes <= limit {
             return false;
         }
-        session.facts.weighed_bytes = io.input.len();
+        session.facts.weighed = Weighed { bytes: io.input.len(), looks };
         self.clients_looked.due = None;
         true
     }
@@ -105,8 +114,9 @@ impl Worker {
             .saturating_mul(u32::try_from(connections.count()).unwrap_or(u32::MAX));
         let due = Some(connections.turn().instant + interval.max(INTERVAL_MIN));
         let had_nobody_left = self.clients_looked.nobody_left;
+        let looks = self.clients_looked.looks.wrapping_add(1);
         self.clients_looked =
-            ClientsLooked { due, other_bytes, in_vain: false, nobody_left: false };
+            ClientsLooked { due, other_bytes, in_vain: false, nobody_left: false, looks };
         while shared.client_bytes() > limit {
             match shared.client_memory.turn(self.core.worker, classes) {
                 Turn::Own(class) => {
