@@ -139,26 +139,40 @@ fn untimed(trace: &str) -> String {
 /// What was acknowledged until then was on the disk after the last sync of a trace that came to its end: what was recorded
 /// until the last write but one had begun is in the last one before that sync, at the latest.
 fn safe_at(trace: &str) -> Option<SystemTime> {
-    let (mut writes, mut safe_at) = (Vec::new(), None);
+    // Of each file: the first write to a new one is not of what waited, and a sync is of one file.
+    let mut writes: BTreeMap<PathBuf, Vec<f64>> = BTreeMap::new();
+    // A sync does not wait for a write that is under way.
+    let mut writing: BTreeMap<&str, (PathBuf, f64)> = BTreeMap::new();
     let mut begun: BTreeMap<&str, Option<f64>> = BTreeMap::new();
+    let mut safe_at = None;
     for line in trace.lines() {
         let (thread, timed) = line.split_once(' ')?;
         let Some((time, call)) = timed.trim_start().split_once(' ') else { continue };
         if call.starts_with("<... fdatasync resumed>") || call.starts_with("<... fsync resumed>") {
             let sync = begun.remove(thread).flatten();
             safe_at = if call.ends_with("= 0") && sync.is_some() { sync } else { safe_at };
+        } else if call.starts_with("<... write")
+            && let Some((path, time)) = writing.remove(thread)
+        {
+            writes.entry(path).or_default().push(time);
         }
-        if !file_of(call).is_some_and(|path| path.to_string_lossy().ends_with(".incr.aof")) {
-            continue;
-        }
-        let last_but_one = || writes.len().checked_sub(2).map(|at| writes[at]);
+        let file = file_of(call).filter(|path| path.to_string_lossy().ends_with(".incr.aof"));
+        let Some(path) = file else { continue };
+        let is_unfinished = call.ends_with(" <unfinished ...>");
         if call.starts_with("write") {
-            writes.push(time.parse().expect("seconds"));
+            let time = time.parse().expect("seconds");
+            if is_unfinished {
+                writing.insert(thread, (path, time));
+            } else {
+                writes.entry(path).or_default().push(time);
+            }
         } else if call.starts_with("fdatasync") || call.starts_with("fsync") {
-            if call.ends_with(" <unfinished ...>") {
-                begun.insert(thread, last_but_one());
+            let written = writes.get(&path).map_or(&[][..], Vec::as_slice);
+            let last_but_one = written.len().checked_sub(2).map(|at| written[at]);
+            if is_unfinished {
+                begun.insert(thread, last_but_one);
             } else if call.ends_with("= 0") {
-                safe_at = last_but_one().or(safe_at);
+                safe_at = last_but_one.or(safe_at);
             }
         }
     }
@@ -177,6 +191,16 @@ fn a_trace_tells_what_was_safe() {
     assert_eq!(safe_at(trace), at(1));
     let later = "8 4.0 fdatasync(3</d/a.1.incr.aof>) = 0\n";
     assert_eq!(safe_at(&format!("{trace}{later}")), at(2));
+    let during = "\
+        7 5.0 write(3</d/a.1.incr.aof>, \"x\", 1 <unfinished ...>\n\
+        8 5.5 fdatasync(3</d/a.1.incr.aof>) = 0\n\
+        7 6.0 <... write resumed>) = 1\n";
+    assert_eq!(safe_at(&format!("{trace}{during}")), at(2));
+    assert_eq!(safe_at(&format!("{trace}{during}{later}")), at(3));
+    let next = "\
+        7 5.0 write(4</d/a.2.incr.aof>, \"header\", 6) = 6\n\
+        8 5.5 fdatasync(4</d/a.2.incr.aof>) = 0\n";
+    assert_eq!(safe_at(&format!("{trace}{next}")), at(1));
     let failed = "8 4.0 fdatasync(3</d/a.1.incr.aof>) = -1 EIO (Input/output error)\n";
     assert_eq!(safe_at(&format!("{trace}{failed}")), at(1));
     assert_eq!(untimed("7   1.5 +++ exited +++\n"), "7 +++ exited +++\n");
