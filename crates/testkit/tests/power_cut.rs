@@ -62,11 +62,33 @@ fn nothing_acknowledged_is_lost_with_the_power() {
 /// Times the power goes under `everysec`, per mode: each takes some seconds.
 const SECONDS_CYCLES: u32 = 4;
 
-/// How much later after a sync the power goes each time.
-const LATER: Duration = Duration::from_millis(240);
+/// How much later after a sync the power goes at most, in milliseconds: the next one is under way by then.
+const LATER_MAX: u64 = 1200;
 
 /// What a loaded machine may add to the second that may be lost.
-const LATE_MAX: Duration = Duration::from_secs(10);
+const LATE_MAX: Duration = Duration::from_secs(2);
+
+/// A power cut under `everysec`, and what clients had been told of before.
+struct Cut {
+    at: SystemTime,
+    told: Vec<Told>,
+    /// What was there when clients began.
+    begun: [Counts; WRITERS],
+    longest_sync: Duration,
+}
+
+impl Cut {
+    /// How long before the cut that had been acknowledged which is gone, of what `found` has left of it.
+    fn lost(&self, found: &[Counts; WRITERS]) -> Duration {
+        let is_lost = |told: &&Told| {
+            let counts = told.counts.iter().flatten();
+            let left = found.iter().flatten().zip(self.begun.iter().flatten());
+            counts.zip(left).any(|(told, (found, begun))| *told > found - begun)
+        };
+        let oldest = self.told.iter().find(is_lost);
+        oldest.map_or(Duration::ZERO, |told| self.at.duration_since(told.at).unwrap_or_default())
+    }
+}
 
 /// Under `everysec` what is left is a prefix as well, and has everything that was acknowledged before the last sync: all
 /// but that of a second, and of what the sync takes.
@@ -79,6 +101,9 @@ fn a_second_is_lost_with_the_power_at_most() {
         let arguments = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""];
         let mut rounds = [Rounds::default(); WRITERS];
         let mut least = [Counts::default(); WRITERS];
+        let mut last_cut: Option<Cut> = None;
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut random = fastrand::Rng::with_seed(seed);
         for cycle in 0..=SECONDS_CYCLES {
             let trace = directory.path().join(format!("trace-{cycle}"));
             let spec = darter_in(mode, &data, &arguments);
@@ -92,6 +117,13 @@ fn a_second_is_lost_with_the_power_at_most() {
                 check(&mut client, writer, rounds, least[writer], &context);
             }
             let begun = rounds.map(|rounds| rounds.begun());
+            if let Some(cut) = last_cut.take() {
+                let (lost, sync) = (cut.lost(&begun), cut.longest_sync);
+                let may_be_lost = Duration::from_secs(1) + sync + LATE_MAX;
+                let context = format!("{mode}, cycle {cycle}, seed {seed}");
+                assert!(lost < may_be_lost, "{context}: {lost:?}, syncs took up to {sync:?}");
+            }
+            let later = Duration::from_millis(random.u64(0..LATER_MAX));
             let syncs = |client: &mut Client| -> u64 {
                 info(client, "persistence", "aof_syncs").parse().unwrap()
             };
@@ -104,7 +136,7 @@ fn a_second_is_lost_with_the_power_at_most() {
                 if synced_at.is_none() && syncs(&mut client) >= syncs_before + 2 {
                     synced_at = Some(Instant::now());
                 }
-                synced_at.is_some_and(|at| at.elapsed() >= LATER * cycle)
+                synced_at.is_some_and(|at| at.elapsed() >= later)
             });
             let killed_at = SystemTime::now();
             let pid = server.pid().to_string();
@@ -113,8 +145,6 @@ fn a_second_is_lost_with_the_power_at_most() {
             assert!(eventually(is_complete), "strace has not come to an end");
             let trace = read();
             let safe_at = safe_at(&trace).expect("there were syncs");
-            let lost = killed_at.duration_since(safe_at).unwrap_or_default();
-            assert!(lost < Duration::from_secs(1) + LATE_MAX, "{mode}, cycle {cycle}: {lost:?}");
             let safe = told.iter().rev().find(|told| told.at <= safe_at);
             for writer in 0..WRITERS {
                 let since = safe.map_or(Counts::default(), |told| told.counts[writer]);
@@ -122,8 +152,29 @@ fn a_second_is_lost_with_the_power_at_most() {
                 least[writer].iter_mut().zip(since).for_each(|(least, since)| *least += since);
             }
             cut_power(&data, &synced(&untimed(&trace), &data, before), cycle % 3 == 2);
+            let longest_sync = longest_sync(&trace);
+            last_cut = Some(Cut { at: killed_at, told, begun, longest_sync });
         }
     }
+}
+
+/// How long the longest sync of a trace took of those during which something else happened.
+fn longest_sync(trace: &str) -> Duration {
+    let mut begun: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut longest = 0.0_f64;
+    for line in trace.lines() {
+        let Some((thread, timed)) = line.split_once(' ') else { continue };
+        let Some((time, call)) = timed.trim_start().split_once(' ') else { continue };
+        let Ok(time) = time.parse::<f64>() else { continue };
+        if call.starts_with("fdatasync(") && call.ends_with("<unfinished ...>") {
+            begun.insert(thread, time);
+        } else if call.starts_with("<... fdatasync resumed>")
+            && let Some(since) = begun.remove(thread)
+        {
+            longest = longest.max(time - since);
+        }
+    }
+    Duration::from_secs_f64(longest)
 }
 
 /// A trace without its times.
@@ -189,6 +240,7 @@ fn a_trace_tells_what_was_safe() {
         8 3.5 <... fdatasync resumed>) = 0\n";
     let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
     assert_eq!(safe_at(trace), at(1));
+    assert_eq!(longest_sync(trace), Duration::from_secs(1));
     let later = "8 4.0 fdatasync(3</d/a.1.incr.aof>) = 0\n";
     assert_eq!(safe_at(&format!("{trace}{later}")), at(2));
     let during = "\
