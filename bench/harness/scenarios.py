@@ -29,6 +29,8 @@ OTHER_COMMANDS = {
 """Run when asked for by name. lpush comes before rpop, which pops what it pushed."""
 MULTI_KEY = ("mset", "mget10")
 MULTI_KEY_OPERATIONS = 50_000
+NEW_KEY_COUNT = 1_000_000_000
+"""So many that nearly every SET makes a key: at a memory limit, nearly every one evicts."""
 DATA_TYPE_PIPELINES = (1, 16)
 WHOLE_OPERATIONS = 50
 SLICE_OPERATIONS = {1: 60_000, 10: 200_000, 16: 250_000, 30: 400_000, 50: 500_000}
@@ -72,7 +74,12 @@ class Scenario:
 
 def all_scenarios() -> list[Scenario]:
     """Every scenario, in an order that changes the dataset as seldom as possible."""
-    return [*memtier_scenarios(), *redis_benchmark_scenarios(), *data_type_scenarios()]
+    return [
+        *memtier_scenarios(),
+        *new_key_scenarios(),
+        *redis_benchmark_scenarios(),
+        *data_type_scenarios(),
+    ]
 
 
 def memtier_scenarios() -> Iterator[Scenario]:
@@ -88,6 +95,19 @@ def memtier_scenarios() -> Iterator[Scenario]:
                     load=Memtier(ratio, pipeline, value_bytes, KEY_COUNT - 1),
                     operations=SLICE_OPERATIONS[pipeline],
                 )
+
+
+def new_key_scenarios() -> Iterator[Scenario]:
+    dataset = Dataset((b"memtier-",), b"x" * 32, digits=1)
+    for pipeline in MEMTIER_PIPELINES:
+        yield Scenario(
+            group="new keys",
+            name=f"new keys d32 P{pipeline}",
+            dataset=dataset,
+            load=Memtier("1:0", pipeline, 32, NEW_KEY_COUNT),
+            operations=SLICE_OPERATIONS[pipeline],
+            on_request=True,
+        )
 
 
 def redis_benchmark_scenarios() -> Iterator[Scenario]:
