@@ -323,7 +323,7 @@ impl Core {
 
 /// Bytes of a shard that count.
 fn live_bytes(shard: &Shard) -> i64 {
-    signed((shard.used_bytes() - shard.garbage_bytes()) as u64)
+    signed(shard.live_bytes() as u64)
 }
 
 fn signed(bytes: u64) -> i64 {

@@ -9,10 +9,11 @@
 //! `allkeys-s3` and `volatile-s3` choose otherwise: see [`s3`].
 
 use crate::access::{LfuOptions, counter, idle_seconds};
+use crate::databases::Database;
 use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due};
 use crate::news::Interest;
-use crate::shard::{Database, Shard};
+use crate::shard::Shard;
 use darter_base::{DbIndex, UnixMillis};
 use darter_structures::{BlockRef, Marks};
 use darter_value::Object;
@@ -150,7 +151,8 @@ impl Shard {
             return;
         }
         let random = self.random();
-        let (database, common, hasher) = self.parts(DbIndex(index.try_into().expect("16 bits")));
+        let db = DbIndex(index.try_into().expect("16 bits"));
+        let (database, common, hasher) = self.parts_to_see(db);
         let marks = if policy.only_volatile { Marks::DEADLINE } else { Marks::NONE };
         let mut found = std::mem::take(&mut common.pool.found);
         let samples = if policy.order == EvictionOrder::Random { 1 } else { policy.samples };

@@ -8,9 +8,10 @@ use darter_base::UnixMillis;
 use darter_structures::{Block, BlockRef, Deadline, Marks, PayloadRef, Position};
 use darter_value::{Object, ValueRef};
 
+use crate::databases::Database;
 use crate::key::{Key, Lifetime};
 use crate::news::Interest;
-use crate::shard::{Common, Database};
+use crate::shard::Common;
 use crate::watch::{LatestVersion, Version};
 
 mod collections;

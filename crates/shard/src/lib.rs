@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod databases;
 pub mod eviction;
 mod garbage;
 pub mod key;

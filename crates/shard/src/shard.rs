@@ -5,10 +5,11 @@ use std::mem;
 use std::sync::Arc;
 
 use darter_base::{DbIndex, ShardId, UnixMillis};
-use darter_structures::{Block, Defragmentation, Hand, KeyHasher, Layout, good_size};
+use darter_structures::{Block, Defragmentation, Hand, KeyHasher, Layout};
 use darter_value::{Object, ObjectMut, ValueRef};
 
 use crate::access::{Access, AccessNotes};
+use crate::databases::{Database, Databases};
 use crate::eviction::Pool;
 use crate::garbage::Garbage;
 use crate::key::Key;
@@ -17,8 +18,8 @@ use crate::news::{Interest, News};
 use crate::random::Random;
 use crate::snapshot::Snapshot;
 use crate::statistics::Statistics;
-use crate::waiters::{ReadyQueue, Waiter, Waiters, Wanted};
-use crate::watch::{Reading, VersionCounter, Watches};
+use crate::waiters::{ReadyQueue, Waiter, Wanted};
+use crate::watch::{Reading, VersionCounter};
 
 pub(crate) type Table = darter_structures::Table<Block<Object>>;
 
@@ -36,7 +37,7 @@ pub struct ShardOptions {
 pub struct Shard {
     id: ShardId,
     hasher: KeyHasher,
-    databases: Vec<Database>,
+    databases: Databases,
     common: Common,
     /// Bytes of the memory limit that are set aside for this shard; whoever keeps the limit keeps this.
     pub allotted_bytes: i64,
@@ -45,20 +46,6 @@ pub struct Shard {
     /// The database active expiry goes on with.
     expire_from: usize,
     random: Random,
-}
-
-/// One database.
-#[derive(Debug)]
-pub(crate) struct Database {
-    /// Which one it is.
-    pub(crate) index: DbIndex,
-    pub(crate) table: Table,
-    /// Where the expiry hand stands: a hash.
-    pub(crate) hand: u64,
-    /// Belongs to the number of the database, not to its content.
-    pub(crate) watches: Watches,
-    /// This too.
-    pub(crate) waiters: Waiters,
 }
 
 /// What the databases of a shard share.
@@ -77,24 +64,6 @@ pub(crate) struct Common {
     pub(crate) ready: VecDeque<(DbIndex, u64)>,
     /// While one is under way.
     pub(crate) snapshot: Option<Box<Snapshot>>,
-}
-
-impl Database {
-    /// Whether somebody watches or waits for some key.
-    #[inline]
-    pub(crate) fn is_observed(&self) -> bool {
-        // One branch for both.
-        !(self.watches.is_empty() & self.waiters.is_empty())
-    }
-
-    /// The key came, went, or holds something else.
-    #[cold]
-    pub(crate) fn tell(&mut self, key: &Key<'_>, common: &mut Common) {
-        self.watches.bump(|| *key, &mut common.versions);
-        if self.waiters.note(key) {
-            common.ready.push_back((self.index, key.hash));
-        }
-    }
 }
 
 /// How far a slice of active expiry got.
@@ -126,17 +95,10 @@ impl Shard {
     /// An empty shard.
     pub fn new(id: ShardId, options: &ShardOptions) -> Self {
         let mut random = Random::new(options.hasher.hash(&id.0.to_le_bytes()));
-        let database = |index| Database {
-            index: DbIndex(index),
-            table: Table::new(options.hasher.clone()),
-            hand: 0,
-            watches: Watches::default(),
-            waiters: Waiters::default(),
-        };
         Self {
             id,
             hasher: options.hasher.clone(),
-            databases: (0..options.databases.max(1)).map(database).collect(),
+            databases: Databases::new(options.databases.max(1), &options.hasher),
             common: Common { access: Access::new(random.next()), ..Common::default() },
             allotted_bytes: 0,
             defragmented: (0, Hand::default()),
@@ -151,7 +113,7 @@ impl Shard {
     /// If there is no such database; SELECT checks the number.
     #[inline]
     pub fn keyspace(&mut self, db: DbIndex, now: UnixMillis) -> Keyspace<'_> {
-        Keyspace { database: &mut self.databases[db.index()], common: &mut self.common, now }
+        Keyspace { database: self.databases.at(db.index()), common: &mut self.common, now }
     }
 
     /// The value of `key`, neither counted nor noted, for commands that look at several values together once
@@ -164,12 +126,12 @@ impl Shard {
 
     /// Notes that long work has read the key with this hash, whether it was there or not.
     pub fn note_read(&mut self, db: DbIndex, hash: u64, reading: &Reading) {
-        self.databases[db.index()].watches.note_read(hash, reading);
+        self.databases.at(db.index()).watches.note_read(hash, reading);
     }
 
     /// Forgets what was noted for a [`Reading`] of this database that is no more.
     pub fn end_readings(&mut self, db: DbIndex) {
-        self.databases[db.index()].watches.end_readings();
+        self.databases.at(db.index()).watches.end_readings();
     }
 
     /// Fetches the buckets ahead in which a key with this hash would be found.
@@ -192,7 +154,8 @@ impl Shard {
             FlushScope::All => 0..self.databases.len(),
         };
         let mut count = 0;
-        for database in &mut self.databases[range] {
+        for index in range {
+            let database = self.databases.at(index);
             let table = mem::replace(&mut database.table, Table::new(self.hasher.clone()));
             let was_there = |key: &Key<'_>| table.find(key.hash, key.bytes).is_some();
             database.watches.bump_where(&mut self.common.versions, was_there);
@@ -229,26 +192,26 @@ impl Shard {
         if let Some(snapshot) = &mut self.common.snapshot {
             snapshot.swap(left, right);
         }
-        let both = self.databases.get_disjoint_mut([left.index(), right.index()]);
-        let [left, right] = both.expect("no such database");
-        mem::swap(&mut left.table, &mut right.table);
-        mem::swap(&mut left.hand, &mut right.hand);
-        let changed = |was: &Table, is: &Table, key: &Key<'_>| {
-            was.find(key.hash, key.bytes).is_some()
-                || is
-                    .find(key.hash, key.bytes)
-                    .is_some_and(|position| !is_due(is.view(position), now))
-        };
         let Common { versions, ready, .. } = &mut self.common;
-        let mut tell = |database: &mut Database, other: &Database| {
-            let table = &database.table;
-            let changed = |key: &Key<'_>| changed(&other.table, table, key);
-            database.watches.bump_where(versions, changed);
-            let index = database.index;
-            database.waiters.note_where(changed, |hash| ready.push_back((index, hash)));
-        };
-        tell(left, right);
-        tell(right, left);
+        self.databases.with_both(left.index(), right.index(), |left, right| {
+            mem::swap(&mut left.table, &mut right.table);
+            mem::swap(&mut left.hand, &mut right.hand);
+            let changed = |was: &Table, is: &Table, key: &Key<'_>| {
+                was.find(key.hash, key.bytes).is_some()
+                    || is
+                        .find(key.hash, key.bytes)
+                        .is_some_and(|position| !is_due(is.view(position), now))
+            };
+            let mut tell = |database: &mut Database, other: &Database| {
+                let table = &database.table;
+                let changed = |key: &Key<'_>| changed(&other.table, table, key);
+                database.watches.bump_where(versions, changed);
+                let index = database.index;
+                database.waiters.note_where(changed, |hash| ready.push_back((index, hash)));
+            };
+            tell(left, right);
+            tell(right, left);
+        });
     }
 
     /// Moves what lies in under-used pages of the allocator, looking at `steps` slots of tables at most, of which it takes
@@ -258,7 +221,7 @@ impl Shard {
         defragmentation.go_on();
         let (from, mut hand) = self.defragmented;
         for index in from..self.databases.len() {
-            if !self.databases[index].table.defragment(&mut hand, steps, defragmentation) {
+            if !self.databases.at(index).table.defragment(&mut hand, steps, defragmentation) {
                 self.defragmented = (index, hand);
                 return false;
             }
@@ -275,7 +238,11 @@ impl Shard {
         let databases = self.databases.len();
         for turn in 0..databases {
             let index = (self.expire_from + turn) % databases;
-            let Database { table, hand, watches, waiters, index: db } = &mut self.databases[index];
+            let Database { table, hand, .. } = &self.databases[index];
+            if *hand == 0 && table.next_deadline_ms().is_none_or(|next_ms| next_ms >= now.0) {
+                continue;
+            }
+            let Database { table, hand, watches, waiters, index: db } = self.databases.at(index);
             let Common { garbage, versions, statistics, changes, ready, news, snapshot, .. } =
                 &mut self.common;
             let hasher = &self.hasher;
@@ -405,7 +372,7 @@ impl Shard {
     }
 
     /// The databases and what they share.
-    pub(crate) fn databases_and_common(&mut self) -> (&mut [Database], &mut Common) {
+    pub(crate) fn databases_and_common(&mut self) -> (&mut Databases, &mut Common) {
         (&mut self.databases, &mut self.common)
     }
 
@@ -416,7 +383,12 @@ impl Shard {
 
     /// What a [`Keyspace`] is made from, and the hasher.
     pub(crate) fn parts(&mut self, db: DbIndex) -> (&mut Database, &mut Common, &KeyHasher) {
-        (&mut self.databases[db.index()], &mut self.common, &self.hasher)
+        (self.databases.at(db.index()), &mut self.common, &self.hasher)
+    }
+
+    /// The same of a database that is only looked at.
+    pub(crate) fn parts_to_see(&mut self, db: DbIndex) -> (&Database, &mut Common, &KeyHasher) {
+        (&self.databases[db.index()], &mut self.common, &self.hasher)
     }
 
     /// Frees memory of deleted values and flushed databases, `budget` pieces of some ten to some hundred
@@ -434,12 +406,12 @@ impl Shard {
 
     /// Gives `waiter` the last place in the queue of `key`.
     pub fn wait(&mut self, db: DbIndex, key: &Key<'_>, wanted: Wanted, waiter: Arc<dyn Waiter>) {
-        self.databases[db.index()].waiters.add(key, wanted, waiter);
+        self.databases.at(db.index()).waiters.add(key, wanted, waiter);
     }
 
     /// Notes that those who wait for `key` are to be tried, whatever happened to it.
     pub fn signal(&mut self, db: DbIndex, key: &Key<'_>) {
-        if self.databases[db.index()].waiters.note(key) {
+        if self.databases.at(db.index()).waiters.note(key) {
             self.common.ready.push_back((db, key.hash));
         }
     }
@@ -455,7 +427,7 @@ impl Shard {
     /// when its waiters have been tried.
     pub fn take_ready(&mut self) -> Option<(DbIndex, ReadyQueue)> {
         while let Some((db, hash)) = self.common.ready.pop_front() {
-            if let Some(queue) = self.databases[db.index()].waiters.take_ready(hash) {
+            if let Some(queue) = self.databases.at(db.index()).waiters.take_ready(hash) {
                 return Some((db, queue));
             }
         }
@@ -464,14 +436,14 @@ impl Shard {
 
     /// Puts back what is left of a queue.
     pub fn put_back_queue(&mut self, db: DbIndex, queue: ReadyQueue) {
-        self.databases[db.index()].waiters.put_back(queue);
+        self.databases.at(db.index()).waiters.put_back(queue);
     }
 
     /// Drops the places of those who wait no longer. O(waiters).
     pub fn sweep_waiters(&mut self) {
-        for database in &mut self.databases {
-            if !database.waiters.is_empty() {
-                database.waiters.sweep();
+        for index in 0..self.databases.len() {
+            if !self.databases[index].waiters.is_empty() {
+                self.databases.at(index).waiters.sweep();
             }
         }
     }
@@ -483,14 +455,14 @@ impl Shard {
         counts.fold((0, 0), |(keys, anything), count| (keys + count.0, anything + count.1))
     }
 
-    /// Bytes of heap this shard owns, garbage included, in good sizes. O(databases).
+    /// Bytes of heap this shard owns, garbage included, in good sizes. O(1).
     pub fn used_bytes(&self) -> usize {
-        let databases = self.databases.iter();
-        good_size(self.databases.capacity() * size_of::<Database>())
-            + databases
-                .map(|db| db.table.bytes() + db.watches.heap_bytes() + db.waiters.heap_bytes())
-                .sum::<usize>()
-            + self.common.garbage.bytes()
+        self.live_bytes() + self.common.garbage.bytes()
+    }
+
+    /// The same without [garbage](Self::garbage_bytes).
+    pub fn live_bytes(&self) -> usize {
+        self.databases.bytes()
             + self.common.access.heap_bytes()
             + self.common.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes())
     }
@@ -581,10 +553,7 @@ impl Shard {
 
     /// Panics if a structure contradicts itself. O(keys).
     pub fn check_invariants(&self) {
-        for database in &self.databases {
-            database.table.check_invariants();
-            database.waiters.check_invariants();
-        }
+        self.databases.check_invariants();
         self.common.garbage.check_invariants();
     }
 }

@@ -24,10 +24,11 @@
 mod long;
 
 use crate::access::{Access, AccessNotes};
+use crate::databases::Database;
 use crate::garbage::Garbage;
 use crate::key::Key;
 use crate::keyspace::{is_due, value_of};
-use crate::shard::{Common, Database, Shard, Table};
+use crate::shard::{Common, Shard, Table};
 use darter_base::{DbIndex, UnixMillis};
 use darter_rdb::Compressor;
 use darter_rdb::file::{self, Hint};
@@ -432,7 +433,7 @@ impl Shard {
         }
         let next = walks.iter().position(|walk| walk.boundary.is_some());
         if let Some(at) = next {
-            let Database { table, index, .. } = &mut databases[at];
+            let Database { table, index, .. } = databases.at(at);
             walks[at].advance(*index, table, long, writer, access, now);
         }
     }

@@ -7,8 +7,9 @@
 
 use super::Writer;
 use crate::access::Access;
+use crate::databases::Database;
 use crate::keyspace::value_of;
-use crate::shard::{Database, Table};
+use crate::shard::Table;
 use darter_base::{DbIndex, UnixMillis};
 use darter_rdb::file::{self, Parts};
 use darter_structures::{Block, BlockRef, EntryView, Position};
