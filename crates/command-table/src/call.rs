@@ -65,6 +65,8 @@ pub struct CallLimits {
     /// Whether a script calls it: what it answers, and the script makes of that, must not depend on how a value
     /// is kept.
     pub by_script: bool,
+    /// Whether it must read no keys but those among its arguments, since its client's user may not read all.
+    pub stays_within: bool,
     /// How much memory may be used.
     pub memory: MemoryLimit,
     /// Whether keys that have expired stay until somebody writes them: while changes are held back, nothing is

@@ -223,6 +223,34 @@ pub struct Deprecation {
 /// Calls the function with the index of each of some keys among the arguments.
 pub type EachKey = fn(Args<'_>, &mut dyn FnMut(usize));
 
+/// The same for all keys; never, and `false`, if the arguments make no sense.
+pub type EveryKey = fn(Args<'_>, &mut dyn FnMut(usize)) -> bool;
+
+/// What a command does with the channels that are its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelUse {
+    /// Publishes on the first argument.
+    Publishes,
+    /// Subscribes to every argument.
+    Subscribes,
+    /// Subscribes to every argument, a pattern.
+    SubscribesToPatterns,
+}
+
+/// Which databases a command is about.
+#[derive(Clone, Copy, Debug)]
+pub enum DatabaseUse {
+    /// The selected one, if it is about data at all.
+    Selected,
+    /// All.
+    All,
+    /// Those of its arguments whose indices the function is called with and, if it has keys, the selected one.
+    Named(EachDatabase),
+}
+
+/// Calls the function with the index of each argument that is a database; never if the arguments make no sense.
+pub type EachDatabase = fn(Args<'_>, &mut dyn FnMut(usize));
+
 /// A command: everything the server, its clients and its documentation know of it.
 #[derive(Debug)]
 pub struct Command {
@@ -263,6 +291,13 @@ pub struct Command {
     /// The keys among the arguments that key-specs cannot find. What happens to them is what the last spec
     /// says.
     pub further_keys: Option<EachKey>,
+    /// Its keys as the handler finds them, where key-specs can be led astray. What happens to them is what the first
+    /// spec says.
+    pub exact_keys: Option<EveryKey>,
+    /// What it does with channels, if its arguments are some.
+    pub channels: Option<ChannelUse>,
+    /// Which databases it is about.
+    pub databases: DatabaseUse,
     /// Whether these arguments make it touch keys that are none of them. Then it runs over all shards.
     pub reaches_beyond: Option<fn(Args<'_>) -> bool>,
     /// Whether the argument at an index is nobody's business: logs and MONITOR do not show it.
@@ -297,6 +332,9 @@ impl Command {
         tips: &[],
         access: None,
         further_keys: None,
+        exact_keys: None,
+        channels: None,
+        databases: DatabaseUse::Selected,
         reaches_beyond: None,
         secret: None,
         waits: None,
@@ -329,6 +367,9 @@ impl Command {
     /// Calls `visit` with the argument index of each key; `false` if some spec did not fit the
     /// arguments.
     pub fn each_key(&self, args: Args<'_>, mut visit: impl FnMut(usize)) -> bool {
+        if self.exact_keys.is_some_and(|exact_keys| exact_keys(args, &mut visit)) {
+            return true;
+        }
         let mut complete = true;
         for spec in self.keys {
             complete &= spec.each_key(args, &mut visit);
@@ -337,5 +378,26 @@ impl Command {
             further_keys(args, &mut visit);
         }
         complete
+    }
+
+    /// Whether it has keys, with some arguments at least.
+    pub fn has_keys(&self) -> bool {
+        self.keys.iter().any(|spec| !spec.access.has(Access::NOT_KEY))
+    }
+
+    /// Calls `visit` with the argument index of each key and what happens to it.
+    pub fn each_key_access(&self, args: Args<'_>, mut visit: impl FnMut(usize, Access)) {
+        if let (Some(exact_keys), Some(spec)) = (self.exact_keys, self.keys.first())
+            && exact_keys(args, &mut |index| visit(index, spec.access))
+        {
+            return;
+        }
+        for spec in self.keys.iter().filter(|spec| !spec.access.has(Access::NOT_KEY)) {
+            let access = self.access.map_or(spec.access, |access| access(args));
+            spec.each_key(args, |index| visit(index, access));
+        }
+        if let (Some(further_keys), Some(spec)) = (self.further_keys, self.keys.last()) {
+            further_keys(args, &mut |index| visit(index, spec.access));
+        }
     }
 }

@@ -63,6 +63,8 @@ pub enum ReplyError {
     NoAuth,
     /// Wrong user or password.
     WrongPass,
+    /// The client's user may not do this: the line.
+    NoPermission(Vec<u8>),
     /// Memory is above its limit.
     OutOfMemory,
     /// Nothing for the client: the command is too long for one piece, and wants to run in slices
@@ -136,7 +138,7 @@ impl ReplyError {
             Self::Long => "ERR the command is too long for one piece",
             Self::Text(text) => text,
             Self::Message(text) => text,
-            Self::Line(line) => return Cow::Borrowed(line),
+            Self::Line(line) | Self::NoPermission(line) => return Cow::Borrowed(line),
         };
         Cow::Borrowed(text.as_bytes())
     }

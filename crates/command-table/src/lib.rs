@@ -25,7 +25,8 @@ pub use call::{
 };
 pub use category::Category;
 pub use command::{
-    Arity, BeginSlices, Command, Deprecation, Group, Handler, LeftWatch, Progress, Slice,
+    Arity, BeginSlices, ChannelUse, Command, DatabaseUse, Deprecation, EachDatabase, Group,
+    Handler, LeftWatch, Progress, Slice,
 };
 pub use effects::Effects;
 pub use error::{ReplyError, ReplyResult, until_nul};

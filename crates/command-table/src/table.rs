@@ -83,6 +83,8 @@ struct Place {
 #[derive(Debug)]
 pub struct Table {
     entries: Vec<Entry>,
+    /// Commands that a rename has taken from everybody. Rules about users may still name them.
+    withdrawn: Vec<Entry>,
     /// Open addressing with linear probing from `place_of(word)` on.
     places: Box<[Place]>,
     len: usize,
@@ -107,18 +109,27 @@ impl Table {
         renames: &[Rename],
     ) -> Result<Self, (usize, RenameError)> {
         let mut next = 0;
-        let entries: Vec<Entry> = names_after(families, renames)?
+        let named = names_after(families, renames)?;
+        let is_named = |command: &'static Command| {
+            named.iter().any(|(known, _)| std::ptr::eq(*known, command))
+        };
+        let withdrawn = families.iter().flat_map(|family| family.iter().copied());
+        let withdrawn: Vec<_> = withdrawn.filter(|command| !is_named(command)).collect();
+        let entries: Vec<Entry> = named
             .into_iter()
             .map(|(command, name)| Entry { name, ..Entry::new(command, None, &mut next) })
             .collect();
-        Ok(Self::of(entries, next))
+        let withdrawn =
+            withdrawn.into_iter().map(|command| Entry::new(command, None, &mut next)).collect();
+        Ok(Self::of(entries, withdrawn, next))
     }
 
-    fn of(entries: Vec<Entry>, next: u16) -> Self {
+    fn of(entries: Vec<Entry>, withdrawn: Vec<Entry>, next: u16) -> Self {
         let mut table = Self {
             places: vec![Place { word: 0, index: 0 }; (entries.len() * 4).next_power_of_two()]
                 .into_boxed_slice(),
             entries,
+            withdrawn,
             len: usize::from(next),
         };
         for index in 0..table.entries.len() {
@@ -191,6 +202,20 @@ impl Table {
             None => self.named(full_name),
             Some(bar) => self.named(&full_name[..bar])?.subcommand(&full_name[bar + 1..]),
         }
+    }
+
+    /// Every command, without subcommands, whatever it was renamed to.
+    pub fn originals(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.withdrawn)
+    }
+
+    /// The command or subcommand whose own name this is (`client|kill`), in any case and whatever it was renamed to.
+    pub fn original(&self, full_name: &[u8]) -> Option<&Entry> {
+        let mut words = full_name.splitn(2, |byte| *byte == b'|');
+        let name = words.next()?;
+        let is_meant = |entry: &&Entry| entry.command.name.as_bytes().eq_ignore_ascii_case(name);
+        let entry = self.originals().find(is_meant)?;
+        words.next().map_or(Some(entry), |subcommand| entry.subcommand(subcommand))
     }
 
     fn place(&mut self, index: usize) {

@@ -102,6 +102,7 @@ impl Bench {
                 memory: MemoryLimit::NONE,
                 slices: false,
                 by_script: false,
+                stays_within: false,
                 keeps_expired: false,
                 imports: false,
                 is_saving: false,

@@ -6,6 +6,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
+use darter_resp::Args;
 use darter_shard::Interest;
 use darter_value::bitmap;
 use darter_value::integer::IntegerText;
@@ -67,9 +68,25 @@ pub(super) static BITFIELD: Command = Command {
         .multiple()
         .optional(),
     ],
+    access: Some(access_of_bitfield),
     handler: Handler::Keyed(bitfield),
     ..Command::BASE
 };
+
+/// With nothing but `GET` it only reads. What it cannot make sense of counts as a write.
+fn access_of_bitfield(args: Args<'_>) -> Access {
+    let mut index = 2;
+    while index < args.len() {
+        let operands = args.len() - index - 1;
+        let is = |word: &str| args[index].eq_ignore_ascii_case(word.as_bytes());
+        index += match operands {
+            2.. if is("GET") => 3,
+            1.. if is("OVERFLOW") => 2,
+            _ => return Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE),
+        };
+    }
+    Access::READ_ONLY.and(Access::ACCESS)
+}
 
 /// Reads numbers of any width.
 pub(super) static BITFIELD_RO: Command = Command {

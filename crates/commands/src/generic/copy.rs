@@ -3,9 +3,10 @@
 use super::long_copy::copy_in_slices;
 use darter_base::DbIndex;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
-    ReplyResult, ShardView,
+    Access, Arg, Arity, Call, Category, Command, DatabaseUse, Flags, Group, Handler, KeySpec,
+    ReplyError, ReplyResult, ShardView,
 };
+use darter_resp::Args;
 use darter_shard::{Interest, ValueRef};
 use darter_value::Copying;
 
@@ -29,6 +30,7 @@ pub(super) static COPY: Command = Command {
         Arg::integer("destination-db").token("DB").optional(),
         Arg::word("replace", "REPLACE").optional(),
     ],
+    databases: DatabaseUse::Named(each_database),
     handler: Handler::Keyed(copy),
     slices: Some(copy_in_slices),
     ..Command::BASE
@@ -46,6 +48,7 @@ pub(super) static MOVE: Command = Command {
     acl: Category::KEYSPACE,
     keys: &[KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::UPDATE))],
     args: &[Arg::key("key"), Arg::integer("db")],
+    databases: DatabaseUse::Named(|_, visit| visit(2)),
     handler: Handler::Keyed(move_key),
     ..Command::BASE
 };
@@ -74,6 +77,29 @@ impl Options {
             index += 1;
         }
         Ok(options)
+    }
+}
+
+/// Calls `visit` with the index of each destination database, since the rights to all of them are needed.
+fn each_database(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
+    let is = |index: usize, word: &str| args[index].eq_ignore_ascii_case(word.as_bytes());
+    let is_database = |index: usize| is(index, "DB") && index + 1 < args.len();
+    let mut index = 3;
+    while index < args.len() {
+        index += match index {
+            _ if is(index, "REPLACE") => 1,
+            _ if is_database(index) => 2,
+            // It will be refused as it is.
+            _ => return,
+        };
+    }
+    let mut index = 3;
+    while index < args.len() {
+        if is_database(index) {
+            visit(index + 1);
+            index += 1;
+        }
+        index += 1;
     }
 }
 

@@ -2,7 +2,8 @@
 
 use darter_base::DbIndex;
 use darter_command_table::{
-    Arg, Arity, Call, Category, Command, Flags, Group, Handler, ReplyError, ReplyResult, ShardView,
+    Arg, Arity, Call, Category, Command, DatabaseUse, Flags, Group, Handler, ReplyError,
+    ReplyResult, ShardView,
 };
 use darter_shard::FlushScope;
 
@@ -45,6 +46,7 @@ pub static FLUSHALL: Command = Command {
     args: FLUSH_ARGS,
     history: FLUSH_HISTORY,
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    databases: DatabaseUse::All,
     handler: Handler::AllShards(flushall),
     ..Command::BASE
 };
@@ -77,6 +79,7 @@ pub(super) static SWAPDB: Command = Command {
     flags: Flags::WRITE.and(Flags::FAST),
     acl: Category::KEYSPACE.and(Category::DANGEROUS),
     args: &[Arg::integer("index1"), Arg::integer("index2")],
+    databases: DatabaseUse::Named(|_, visit| [1, 2].into_iter().for_each(visit)),
     handler: Handler::AllShards(swapdb),
     ..Command::BASE
 };

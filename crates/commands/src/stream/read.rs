@@ -3,7 +3,7 @@
 use super::id;
 use super::long_read::read_in_slices;
 use super::reply::write_entries;
-use super::sources::{Request, keys_from, may_block, parse_after, with_stream};
+use super::sources::{Request, each_key, keys_from, may_block, parse_after, with_stream};
 use darter_command_table::{
     Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler, ReplyError,
     ReplyResult, ShardView, Waits,
@@ -22,6 +22,7 @@ pub(super) static XREAD: Command = Command {
     flags: Flags::READONLY.and(Flags::BLOCKING),
     acl: Category::STREAM,
     keys: &[keys_from(1)],
+    exact_keys: Some(each_key),
     args: &[
         Arg::integer("count").token("COUNT").optional(),
         Arg::integer("milliseconds").token("BLOCK").optional(),

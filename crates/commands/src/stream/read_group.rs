@@ -8,7 +8,7 @@ use super::long_group;
 use super::long_read_group::read_in_slices;
 use super::read::Results;
 use super::reply::{Delivered, write_delivered, write_entry};
-use super::sources::{Request, keys_from, may_block, no_group, parse_after, with_stream};
+use super::sources::{Request, each_key, keys_from, may_block, no_group, parse_after, with_stream};
 use darter_command_table::{
     Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group as CommandGroup,
     Handler, ReplyError, ReplyResult, ShardView, Waits,
@@ -30,6 +30,7 @@ pub(super) static XREADGROUP: Command = Command {
     flags: Flags::WRITE.and(Flags::BLOCKING),
     acl: Category::STREAM,
     keys: &[keys_from(4)],
+    exact_keys: Some(each_key),
     args: &[
         Arg::block("group-block", &[Arg::string("group"), Arg::string("consumer")]).token("GROUP"),
         Arg::integer("count").token("COUNT").optional(),

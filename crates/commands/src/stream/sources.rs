@@ -21,6 +21,27 @@ pub(super) const fn keys_from(from: i32) -> KeySpec {
     }
 }
 
+/// Calls `visit` with the index of each key. `STREAMS` may also be the name of a group or a consumer, so that what stands
+/// before it has to be understood.
+pub(super) fn each_key(args: Args<'_>, visit: &mut dyn FnMut(usize)) -> bool {
+    let mut index = 1;
+    while index < args.len() {
+        let is = |word: &str| args[index].eq_ignore_ascii_case(word.as_bytes());
+        let operands = args.len() - index - 1;
+        index += match operands {
+            1.. if is("BLOCK") || is("COUNT") || is("CLAIM") => 2,
+            2.. if is("GROUP") => 3,
+            _ if is("NOACK") => 1,
+            1.. if is("STREAMS") && operands.is_multiple_of(2) => {
+                (index + 1..=index + operands / 2).for_each(visit);
+                return true;
+            }
+            _ => return false,
+        };
+    }
+    false
+}
+
 /// The arguments of XREAD or XREADGROUP.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
@@ -234,4 +255,26 @@ pub(super) fn no_group_in(key: &[u8], group: &[u8]) -> ReplyError {
         ]
         .concat(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::each_key;
+    use darter_resp::OwnedArgs;
+
+    fn keys(line: &str) -> Option<Vec<usize>> {
+        let args: OwnedArgs = line.split_ascii_whitespace().collect();
+        let mut found = Vec::new();
+        each_key(args.as_args(), &mut |index| found.push(index)).then_some(found)
+    }
+
+    #[test]
+    fn names_that_are_words_do_not_mislead() {
+        assert_eq!(keys("XREAD COUNT 1 STREAMS a b 0 0"), Some(vec![4, 5]));
+        assert_eq!(keys("XREADGROUP COUNT 1 GROUP STREAMS c STREAMS k >"), Some(vec![7]));
+        assert_eq!(keys("XREADGROUP GROUP g STREAMS NOACK STREAMS STREAMS >"), Some(vec![6]));
+        for line in ["XREAD STREAMS a b 0", "XREAD STREAMS", "XREAD COUNT", "XREAD x STREAMS a 0"] {
+            assert_eq!(keys(line), None, "{line}");
+        }
+    }
 }

@@ -76,6 +76,10 @@ fn word_at(args: Args<'_>, index: usize, may_store: bool) -> Option<Word> {
     (index + word.operands() < args.len()).then_some(word)
 }
 
+/// What a user hears that may not read every key.
+const BY_DENIED: &str = "ERR BY option of SORT denied due to insufficient ACL permissions.";
+const GET_DENIED: &str = "ERR GET option of SORT denied due to insufficient ACL permissions.";
+
 impl<'a> Options<'a> {
     pub(super) fn parse(call: &Call<'a>, may_store: bool) -> Result<Self, ReplyError> {
         let args = call.args;
@@ -103,9 +107,14 @@ impl<'a> Options<'a> {
                     // Once said, it stays said.
                     if !pattern.has_place() {
                         options.order = Order::Natural;
+                    } else if call.limits.stays_within {
+                        return Err(ReplyError::Text(BY_DENIED));
                     } else if !matches!(options.order, Order::Natural) {
                         options.order = Order::By(pattern);
                     }
+                }
+                Word::Get if call.limits.stays_within => {
+                    return Err(ReplyError::Text(GET_DENIED));
                 }
                 Word::Get => options.gets.push(Pattern::new(args.at(index + 1))),
             }
