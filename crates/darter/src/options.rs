@@ -5,7 +5,7 @@ use crate::start::{ALLOCATOR_NAME, COMMIT};
 use darter_command_table::{Rename, RenameError};
 use darter_server::REDIS_VERSION;
 use darter_server::config::{
-    CommandLine, ConfigStore, Line, LoadError, Loaded, Loader, Support, help, rows,
+    CommandLine, ConfigStore, Line, LoadError, Loaded, Loader, Support, UserLine, help, rows,
 };
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
@@ -30,6 +30,8 @@ pub(crate) struct Configuration {
     pub(crate) renames: Vec<Rename>,
     /// The lines that say so.
     rename_lines: Vec<Line>,
+    /// Who users are.
+    pub(crate) users: Vec<UserLine>,
     /// The file it was read from, as an absolute path.
     pub(crate) file: Option<PathBuf>,
     /// What an operator should know, to be logged.
@@ -93,7 +95,7 @@ pub(crate) fn read_words(args: Vec<OsString>) -> Result<Asked, OptionsError> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_vec())));
     loader.environment(variables)?;
     loader.options(command_line.lines)?;
-    Ok(Asked::Run(Box::new(Configuration::of(loader.finish()?, absolute))))
+    Ok(Asked::Run(Box::new(Configuration::of(loader.finish(), absolute))))
 }
 
 fn answer(text: &str) -> Asked {
@@ -113,8 +115,8 @@ fn version() -> String {
 
 impl Configuration {
     fn of(loaded: Loaded, file: Option<PathBuf>) -> Self {
-        let Loaded { store, renames, rename_lines, warnings } = loaded;
-        Self { store, renames, rename_lines, file, warnings }
+        let Loaded { store, renames, rename_lines, users, warnings } = loaded;
+        Self { store, renames, rename_lines, users, file, warnings }
     }
 
     /// Parameters that were changed although that has no effect.
@@ -151,7 +153,7 @@ mod tests {
     fn ineffective_parameters_are_told() {
         let mut loader = Loader::new();
         loader.standard_input(b"activerehashing no\nsave \"\"\nport 7000\n").unwrap();
-        let configuration = Configuration::of(loader.finish().unwrap(), None);
+        let configuration = Configuration::of(loader.finish(), None);
         assert_eq!(configuration.without_effect(), ["activerehashing"]);
     }
 

@@ -120,6 +120,7 @@ fn serve(
         eprintln!("{error}");
         error
     })?;
+    shared.begin_users(&configuration.users).inspect_err(|error| eprintln!("{error}"))?;
     let shared: &'static Shared = Box::leak(Box::new(shared));
     title.apply(&settings);
     // Before anybody runs who might want one.

@@ -5,6 +5,8 @@ use crate::session::Session;
 use crate::session_command::SessionRun;
 use crate::shared::Shared;
 use crate::worker::Core;
+use darter_acl::Context;
+use darter_base::UnixMillis;
 use darter_command_table::{Entry, Flags, ReplyError};
 use darter_resp::Args;
 
@@ -79,7 +81,7 @@ impl Core {
             }
             Ok(entry)
         });
-        if session.authenticated && !session.confined && self.restriction.get().is_none() {
+        if session.access.is_free && !session.confined && self.restriction.get().is_none() {
             return found;
         }
         self.admit_some(session, args, found)
@@ -93,10 +95,13 @@ impl Core {
         args: Args<'_>,
         found: Result<&'static Entry, ReplyError>,
     ) -> Result<&'static Entry, ReplyError> {
-        if !session.authenticated {
-            return self.without_auth(args, found);
+        if session.access.needs_authentication {
+            self.without_auth(args)?;
         }
         let entry = found?;
+        if !session.access.is_free {
+            self.refuse_by_user(session, entry, args)?;
+        }
         if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
             return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
         }
@@ -158,22 +163,29 @@ impl Core {
 
     /// Before authentication nothing is told about commands but that they need it, not even whether
     /// they exist.
-    fn without_auth(
-        &self,
-        args: Args<'_>,
-        found: Result<&'static Entry, ReplyError>,
-    ) -> Result<&'static Entry, ReplyError> {
-        let shared: &'static Shared = self.shared;
-        let named = shared.table.named(args.at(0));
-        match named {
-            Some(entry) if entry.command.flags.has(Flags::NO_AUTH) => found,
+    fn without_auth(&self, args: Args<'_>) -> Result<(), ReplyError> {
+        match self.shared.table.named(args.at(0)) {
+            Some(entry) if entry.command.flags.has(Flags::NO_AUTH) => Ok(()),
             _ => Err(ReplyError::NoAuth),
         }
     }
 
-    /// Counts a command that was not admitted.
+    /// Counts a command that was not admitted, and notes it if its user may not run it.
     #[cold]
-    pub fn count_refusal(&self, args: Args<'_>, error: &ReplyError) {
+    pub fn count_refusal(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        error: &ReplyError,
+        context: Context,
+        now: UnixMillis,
+    ) {
+        if matches!(error, ReplyError::NoPermission(_))
+            && let Ok(entry) = self.shared.table.find(args)
+            && let Err(denial) = self.check_access(session, entry, args)
+        {
+            self.note_denial(session, (entry, args), denial, context, now);
+        }
         let statistics = self.statistics();
         let Some(mut entry) = self.shared.table.named(args.at(0)) else {
             return statistics.error(error);

@@ -12,6 +12,7 @@ use crate::request::Request;
 use crate::session::Session;
 use crate::session_command::SessionRun;
 use crate::worker::{Core, Worker};
+use darter_acl::Context;
 use darter_command_table::Entry;
 use darter_resp::{ReplyWriter, RequestParser};
 use darter_runtime::{ConnectionId, Io, Progress, Then, Turns};
@@ -74,7 +75,7 @@ impl ServedApart {
     /// Whether a letter has to wait until it has been served, because it is about it, or may be.
     pub fn delays(self, mail: &Mail) -> bool {
         match mail {
-            Mail::Question { .. } => true,
+            Mail::Question { .. } | Mail::Revoked { .. } => true,
             Mail::Published(_) | Mail::Invalidate(_) | Mail::Monitored(_) => self.listens,
             Mail::Redirected { to: id, .. }
             | Mail::RedirectionBroken(id)
@@ -138,7 +139,7 @@ impl Core {
             session.pending = Some(Pending::Deferred(request));
             return Some(Then::Apart);
         };
-        self.count_refusal(args, &error);
+        self.count_refusal(session, args, &error, Context::TopLevel, io.turn.now);
         session.finish_pending(io, |session, io| {
             ReplyWriter::new(&mut io.output.0, session.protocol).error(error.line());
         });

@@ -5,8 +5,10 @@
 //! several commands for one client over the same view runs them as one step. Which shards a command
 //! needs is told by [`Core::shards_of`](crate::worker::Core::shards_of).
 
+use crate::access::reason_in_transaction;
 use crate::apart::{Meanwhile, reborrow};
 use crate::commands;
+use crate::commands::error::ServerError;
 use crate::dispatch::{Client, keeping_expired, run_command};
 use crate::late_reply::LateReply;
 use crate::mail::Mail;
@@ -17,6 +19,7 @@ use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionResult, SessionRun};
 use crate::survey::{Asking, Question, Survey};
 use crate::worker::Core;
+use darter_acl::{Context, Denial};
 use darter_command_table::{
     BeginSlices, Call, CallLimits, Entry, Flags, Handler, ReplyError, ShardView, Slice, WaitSlot,
 };
@@ -79,6 +82,30 @@ impl<'a> Caller<'a> {
     pub fn while_serving(mut self, others: Option<&'a mut (dyn Meanwhile + 'a)>) -> Self {
         self.meanwhile = others;
         self
+    }
+
+    /// What the client lacks to run a command, if anything.
+    #[inline]
+    pub fn denial(&self, Request { entry, args, .. }: Request<'_>) -> Option<Denial> {
+        if self.session.access.is_free {
+            return None;
+        }
+        self.core.check_access(self.session, entry, args).err()
+    }
+
+    /// Answers a command of a transaction that the client may not run any more.
+    #[cold]
+    pub fn refuse(
+        &self,
+        Request { entry, args, .. }: Request<'_>,
+        denial: Denial,
+        output: &mut Output,
+    ) {
+        let now = self.turn.now;
+        self.core.note_denial(self.session, (entry, args), denial, Context::Multi, now);
+        let error = ServerError::AccessChanged(reason_in_transaction(denial)).into();
+        self.core.statistics().error(&error);
+        ReplyWriter::new(output, self.session.protocol).error(error.line());
     }
 
     /// Runs a command over `view`, which must span the shards it needs and may span more, writes its
@@ -198,7 +225,7 @@ impl<'a> Caller<'a> {
         let result = run_command(
             request.entry,
             request.args,
-            Client::of(self.session, self.id),
+            Client::of(self.session, self.id, request.entry, request.args, self.limits.databases),
             self.turn.now,
             &self.limits,
             self.core.shared,

@@ -38,6 +38,8 @@ pub struct Client {
     pub leaves_no_trace: bool,
     /// Whether it imports data: in import mode nothing has expired for it.
     pub imports: bool,
+    /// Whether its command must read no keys but those among its arguments, since its user may not read all.
+    pub stays_within: bool,
 }
 
 /// The connections whose commands are in a window, by their place.
@@ -165,11 +167,24 @@ impl Batch {
 
 impl Client {
     #[inline]
-    pub fn of(session: &Session, id: ConnectionId) -> Self {
+    pub fn of(
+        session: &Session,
+        id: ConnectionId,
+        entry: &Entry,
+        args: Args<'_>,
+        databases: u16,
+    ) -> Self {
         let author = Author { id, remember: session.remember };
         let leaves_no_trace = session.facts.no_touch;
         let imports = session.facts.imports;
-        Self { db: session.db, protocol: session.protocol, author, leaves_no_trace, imports }
+        Self {
+            db: session.db,
+            protocol: session.protocol,
+            author,
+            leaves_no_trace,
+            imports,
+            stays_within: !session.may_reach_beyond(entry, args, databases),
+        }
     }
 }
 
@@ -238,10 +253,11 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         crash::note_client(session.client_id);
         session.note_command(operation.entry);
         let unsent_before = io.output.0.len();
+        let args = self.batch.args(operation, io.input);
         let result = run_command(
             operation.entry,
-            self.batch.args(operation, io.input),
-            Client::of(session, io.id),
+            args,
+            Client::of(session, io.id, operation.entry, args, self.limits.databases),
             self.now,
             &self.limits,
             self.shared,
@@ -289,19 +305,27 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         let (session, io) = self.seats.at(operations[0].place);
         let commands = operations
             .iter()
-            .map(|operation| PackedCommand {
-                entry: operation.entry,
-                args: OwnedArgs::from(self.batch.args(operation, io.input)),
-                cost: Cost { request_bytes: operation.request_bytes(), ..Cost::default() },
-                result: Ok(()),
+            .map(|operation| {
+                let args = self.batch.args(operation, io.input);
+                let databases = self.limits.databases;
+                PackedCommand {
+                    entry: operation.entry,
+                    args: OwnedArgs::from(args),
+                    stays_within: !session.may_reach_beyond(operation.entry, args, databases),
+                    cost: Cost { request_bytes: operation.request_bytes(), ..Cost::default() },
+                    result: Ok(()),
+                }
             })
             .collect();
-        let client = Client::of(session, io.id);
+        let first = &operations[0];
+        let args = self.batch.args(first, io.input);
+        let client = Client::of(session, io.id, first.entry, args, self.limits.databases);
         session.remember = session.remember.after_command();
         Job {
             origin: io.id,
             shared: self.shared,
             client,
+            access: session.access.clone(),
             now: self.now,
             limits: Box::new(self.limits),
             commands,
@@ -331,7 +355,8 @@ pub fn run_command(
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
     let is_recorded = shared.journal.is_attached();
-    if limits.are_plain() && !is_recorded && !client.leaves_no_trace {
+    let is_plain = limits.are_plain() && !client.leaves_no_trace && !client.stays_within;
+    if is_plain && !is_recorded {
         return run_handler(command, args, client, now, limits, shared, view, output, waits, None);
     }
     if limits.is_saving && limits.slices && is_put_off(shared, view, command, args, client.db) {
@@ -351,6 +376,13 @@ pub fn run_command(
         (&importers, BEFORE_EVERYTHING)
     } else {
         (limits, now)
+    };
+    let confined;
+    let limits = if client.stays_within {
+        confined = CallLimits { stays_within: true, ..*limits };
+        &confined
+    } else {
+        limits
     };
     // A write has to know what is there.
     let keeps_expired = limits.keeps_expired && command.flags.has(Flags::READONLY);

@@ -1,5 +1,6 @@
 //! Commands of one connection, packed to be run by whoever holds their shard.
 
+use crate::access::Access;
 use crate::blocking::errand::signal_keys;
 use crate::blocking::serve::Letters;
 use crate::blocking::{Blocked, Errand, Serving, serve_ready};
@@ -10,7 +11,7 @@ use crate::shared::Shared;
 use crate::watch::Cost;
 use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, Command, Entry, ReplyResult, ShardView};
-use darter_resp::{Args, Output, OwnedArgs};
+use darter_resp::{Args, Output, OwnedArgs, ReplyWriter};
 use darter_runtime::{ConnectionId, Post, crash};
 use darter_shard::Shard;
 use darter_txn::{Held, View, Work};
@@ -25,6 +26,8 @@ pub struct Job {
     pub shared: &'static Shared,
     /// The client's state that commands depend on.
     pub client: Client,
+    /// Who it was when they were admitted.
+    pub access: Access,
     /// The origin's time.
     pub now: UnixMillis,
     /// The origin's limits; apart, to keep letters small.
@@ -46,6 +49,8 @@ pub struct PackedCommand {
     pub entry: &'static Entry,
     /// With which arguments.
     pub args: OwnedArgs,
+    /// Whether it must read no keys but those among them.
+    pub stays_within: bool,
     /// Its size on the wire, and once it has run what else it cost.
     pub cost: Cost,
     /// Whether it answered an error, and which.
@@ -67,19 +72,27 @@ impl Work<Shard> for Job {
         for (index, packed) in self.commands.iter_mut().enumerate() {
             // Those behind a command would have to wait for its slices; so only the last one may have some.
             let limits = CallLimits { slices: index == last, ..*self.limits };
+            let client = Client { stays_within: packed.stays_within, ..self.client };
             let unsent_before = self.output.len();
-            packed.result = run_command(
-                packed.entry,
-                packed.args.as_args(),
-                self.client,
-                self.now,
-                &limits,
-                self.shared,
-                &mut view,
-                &mut self.output,
-                None,
-                None,
-            );
+            let (entry, args) = (packed.entry, packed.args.as_args());
+            packed.result = match self.access.refusal_since(self.shared, entry, args, client.db) {
+                Some(error) => {
+                    ReplyWriter::new(&mut self.output, client.protocol).error(error.line());
+                    Err(error)
+                }
+                None => run_command(
+                    entry,
+                    args,
+                    client,
+                    self.now,
+                    &limits,
+                    self.shared,
+                    &mut view,
+                    &mut self.output,
+                    None,
+                    None,
+                ),
+            };
             if self.limits.interest.any() {
                 self.client.author.remember = self.client.author.remember.after_command();
             }

@@ -1,5 +1,6 @@
 //! What workers of the server send each other.
 
+use crate::access::Revocation;
 use crate::blocking::{Blocked, Served};
 use crate::job::Job;
 use crate::migration::TransferOutcome;
@@ -48,6 +49,8 @@ pub enum Mail {
     Monitored(Arc<[u8]>),
     /// There is work for the receiver in the shards it looks after.
     TendShards,
+    /// Users are gone, or may listen to less: whoever that ends is closed, but for the one that asked for it.
+    Revoked { revocation: Arc<Revocation>, spared: ConnectionId },
     /// Everything stands still until then.
     StandStill(Instant),
     /// All clients take too much memory, and it may be for the receiver to close some.

@@ -198,6 +198,16 @@ pub fn run_gathered(
     turn: &Turn,
     meanwhile: Option<&mut dyn Meanwhile>,
 ) -> After {
+    let Request { entry, args, .. } = request;
+    if let Some(error) = core.refusal_since_admitted(session, entry, args, turn.now) {
+        gathering.release(&core.shared.cells, &ShardPost(&core.post));
+        session.take_command_back();
+        if core.runs_queue(entry) {
+            core.discard(session, turn.now);
+        }
+        ReplyWriter::new(output, session.protocol).error(error.line());
+        return After::Resumes;
+    }
     let unsent_before = output.len();
     let begun = core.shared.stopwatch.now();
     let mut view = gathering.view(&core.shared.cells);

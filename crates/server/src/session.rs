@@ -1,6 +1,8 @@
 //! The state of one client.
 
+use crate::access::Access;
 use crate::client_memory::Weighed;
+use crate::config::Settings;
 use crate::fieldsets::Fieldsets;
 use crate::journal::Journal;
 use crate::outbox::Outbox;
@@ -27,8 +29,8 @@ pub struct Session {
     pub db: DbIndex,
     /// The protocol it chose with `HELLO`.
     pub protocol: Protocol,
-    /// Whether it may run commands that need authentication.
-    pub authenticated: bool,
+    /// Who it is.
+    pub access: Access,
     /// Whether it ever was: RESET takes that back, and its output is not limited as a stranger's is.
     pub ever_authenticated: bool,
     /// Whether it has subscriptions.
@@ -167,20 +169,23 @@ pub struct Facts {
     pub dialogue: Option<Box<Dialogue>>,
 }
 
-/// The only user there is until there are access-control lists.
-pub const DEFAULT_USER: &str = "default";
-
 impl Session {
     /// A client that has just connected.
-    pub fn new(client_id: u64, peer: PeerInfo, now: UnixMillis, limits: Limits) -> Self {
+    pub fn new(
+        client_id: u64,
+        peer: PeerInfo,
+        now: UnixMillis,
+        access: Access,
+        settings: &Settings,
+    ) -> Self {
         Self {
             parser: RequestParser::new(),
-            limits,
+            limits: settings.request_limits(access.needs_authentication),
             awaited: Awaited::default(),
             db: DbIndex(0),
             protocol: Protocol::Resp2,
-            authenticated: !limits.unauthenticated,
-            ever_authenticated: !limits.unauthenticated,
+            ever_authenticated: access.is_authenticated,
+            access,
             subscribes: false,
             confined: false,
             is_heard: false,
@@ -224,11 +229,8 @@ impl Session {
         if limits.imports && self.facts.imports { BEFORE_EVERYTHING } else { now }
     }
 
-    /// As it was when it connected, but for what the client library told of itself. `limits` are
-    /// those of a new client.
-    pub fn reset(&mut self, limits: Limits) {
-        self.limits = limits;
-        self.authenticated = !limits.unauthenticated;
+    /// As it was when it connected, but for what the client library told of itself and who it is.
+    pub fn reset(&mut self) {
         self.db = DbIndex(0);
         self.protocol = Protocol::Resp2;
         self.confine();

@@ -1,5 +1,6 @@
 //! What all workers share: the cells, the command table, the configuration, the counters.
 
+use crate::access::AccessControl;
 use crate::client_memory::ClientMemory;
 use crate::config::rewrite::Rewriter;
 use crate::config::{ConfigStore, Settings};
@@ -70,6 +71,8 @@ pub struct Shared {
     pub cells: Cells<Shard, Job>,
     /// Every command.
     pub table: Table,
+    /// Who may do what.
+    pub acl: AccessControl,
     /// How session commands run, by [`CommandId`].
     session_runs: Vec<Option<SessionRun>>,
     /// How keys are hashed.
@@ -219,6 +222,7 @@ impl Shared {
             shard_bytes: router.shards().map(|_| AtomicU64::new(0)).collect(),
             figures: OnceLock::new(),
             peak_bytes: AtomicU64::new(0),
+            acl: AccessControl::new(&table),
             table,
             replication_id: Mutex::new(identity.replication_id.clone()),
             saving: Saving::new(identity.started_at, router.shard_count().into()),

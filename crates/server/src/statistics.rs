@@ -1,6 +1,7 @@
 //! Counters, written by one worker each and read by anyone.
 
 use crate::histogram::{Histogram, Recorder};
+use darter_acl::{Reason, Refused};
 use darter_command_table::{CommandId, ReplyError};
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -151,6 +152,14 @@ pub struct WorkerStatistics {
     pub library_bytes: Counter,
     /// Attempts to authenticate with a wrong user or password.
     pub wrong_passwords: Counter,
+    /// Commands that their users may not run.
+    pub denied_commands: Counter,
+    /// Keys that their users may not access.
+    pub denied_keys: Counter,
+    /// Channels likewise.
+    pub denied_channels: Counter,
+    /// Databases likewise.
+    pub denied_databases: Counter,
     /// Whether histograms are kept (`latency-tracking`).
     pub tracks_latency: AtomicBool,
     /// Per command, by [`CommandId`].
@@ -213,6 +222,10 @@ impl WorkerStatistics {
             engine_bytes: Counter::default(),
             library_bytes: Counter::default(),
             wrong_passwords: Counter::default(),
+            denied_commands: Counter::default(),
+            denied_keys: Counter::default(),
+            denied_channels: Counter::default(),
+            denied_databases: Counter::default(),
             tracks_latency: AtomicBool::new(true),
             per_command: (0..command_count).map(|_| CommandCounters::default()).collect(),
             error_codes: Mutex::new(Vec::new()),
@@ -261,6 +274,19 @@ impl WorkerStatistics {
     pub fn refused(&self, id: CommandId, error: &ReplyError) {
         self.per_command[id.index()].rejected.add(1);
         self.error(error);
+    }
+
+    /// Counts what was refused to a user.
+    #[cold]
+    pub fn access_refused(&self, refused: Refused) {
+        let counter = match refused {
+            Refused::Auth => &self.wrong_passwords,
+            Refused::Permission(Reason::Command) => &self.denied_commands,
+            Refused::Permission(Reason::Key) => &self.denied_keys,
+            Refused::Permission(Reason::Channel) => &self.denied_channels,
+            Refused::Permission(Reason::Database) => &self.denied_databases,
+        };
+        counter.add(1);
     }
 
     /// Counts an error reply.
@@ -357,6 +383,10 @@ pub struct Totals {
     pub expiry_stops: u64,
     pub sends: u64,
     pub wrong_passwords: u64,
+    pub denied_commands: u64,
+    pub denied_keys: u64,
+    pub denied_channels: u64,
+    pub denied_databases: u64,
     /// By [`CommandId`].
     pub per_command: Vec<CommandTotals>,
     /// Errors by code, in the order of the codes.
@@ -412,6 +442,10 @@ impl Totals {
             expiry_stops: self.expiry_stops - earlier.expiry_stops,
             sends: self.sends - earlier.sends,
             wrong_passwords: self.wrong_passwords - earlier.wrong_passwords,
+            denied_commands: self.denied_commands - earlier.denied_commands,
+            denied_keys: self.denied_keys - earlier.denied_keys,
+            denied_channels: self.denied_channels - earlier.denied_channels,
+            denied_databases: self.denied_databases - earlier.denied_databases,
             per_command: per_command.collect(),
             // They are forgotten when a baseline is taken.
             error_codes: self.error_codes.clone(),
@@ -457,6 +491,10 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.expiry_stops += worker.expiry_stops.read();
         self.sends += worker.sends.read();
         self.wrong_passwords += worker.wrong_passwords.read();
+        self.denied_commands += worker.denied_commands.read();
+        self.denied_keys += worker.denied_keys.read();
+        self.denied_channels += worker.denied_channels.read();
+        self.denied_databases += worker.denied_databases.read();
         self.per_command.resize_with(worker.per_command.len(), CommandTotals::default);
         for (totals, counters) in self.per_command.iter_mut().zip(&worker.per_command) {
             totals.calls += counters.calls.read();

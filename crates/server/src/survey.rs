@@ -5,6 +5,7 @@
 //! shard. One that takes long is found by a thread for such work, and sent when it is there. A client that goes
 //! away meanwhile takes its survey with it; answers that still come are dropped.
 
+use crate::access::Revocation;
 use crate::commands::client::filter::Filter;
 use crate::commands::client::line;
 use crate::commands::error::ServerError;
@@ -23,6 +24,7 @@ use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Share};
 use darter_structures::allocator;
 use darter_txn::Ending;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What of a busy worker waiting for a thread that does the work takes: next to nothing.
@@ -49,6 +51,10 @@ pub enum Question {
     Unblock { client_id: u64, end: End },
     /// Write the configuration into its file.
     Rewrite(Arc<Rewriting>),
+    /// Take the users of this file in place of those there are.
+    LoadUsers(PathBuf),
+    /// Write the users into this file.
+    SaveUsers(PathBuf),
     /// List who listens to what.
     Listeners(Arc<Listing>),
 }
@@ -66,6 +72,8 @@ pub enum Answer {
     Done,
     /// It was tried; why it could not be done.
     Tried(Result<(), ServerError>),
+    /// Users were taken from a file, which ends connections, or why they were not.
+    UsersLoaded(Result<Revocation, ServerError>),
     /// The whole reply.
     Reply(Output),
 }
@@ -165,6 +173,8 @@ impl Question {
             | Self::Free
             | Self::Unblock { .. }
             | Self::Rewrite(_)
+            | Self::LoadUsers(_)
+            | Self::SaveUsers(_)
             | Self::Listeners(_) => None,
         }
     }
@@ -187,6 +197,14 @@ impl Question {
         }
         if let Self::Rewrite(rewriting) = self {
             core.rewrite(Arc::clone(rewriting), from);
+            return Said::Later;
+        }
+        if let Self::LoadUsers(file) = self {
+            core.load_users(file.clone(), from);
+            return Said::Later;
+        }
+        if let Self::SaveUsers(file) = self {
+            core.save_users(file.clone(), from);
             return Said::Later;
         }
         if let Self::Listeners(listing) = self {
@@ -299,9 +317,12 @@ pub fn collect(
         return After::Waits;
     }
     let Collection { question, asking, answers, mut reply, .. } = *collection;
+    let is_revoked = answers.iter().any(
+        |answer| matches!(answer, Answer::UsersLoaded(Ok(revocation)) if revocation.ends(session)),
+    );
     match write(&question, answers, ReplyWriter::new(reply.answer(), asking.protocol)) {
-        Ok(Afterwards::GoesOn) => {}
-        Ok(Afterwards::Closes) => reply.close(),
+        Ok(Afterwards::GoesOn) if !is_revoked => {}
+        Ok(_) => reply.close(),
         Err(error) => {
             let error = ReplyError::from(error);
             ReplyWriter::new(reply.answer(), asking.protocol).error(error.line());
@@ -339,6 +360,7 @@ fn write(
             Answer::Unblocked(unblocked) => count += usize::from(unblocked),
             Answer::Done => {}
             Answer::Tried(result) => result?,
+            Answer::UsersLoaded(result) => result.map(|_| ())?,
             Answer::Reply(whole) => reply.output().append(whole),
         }
     }
@@ -358,6 +380,8 @@ fn write(
         | Question::FollowPause
         | Question::Purge
         | Question::Free
+        | Question::LoadUsers(_)
+        | Question::SaveUsers(_)
         | Question::Rewrite(_) => reply.ok(),
     }
     Ok(if kills_asker { Afterwards::Closes } else { Afterwards::GoesOn })

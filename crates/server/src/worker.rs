@@ -1,5 +1,6 @@
 //! One worker's service: reading its clients' commands and running them.
 
+use crate::access::{Access, close_revoked};
 use crate::admission::Restriction;
 use crate::apart::ServedApart;
 use crate::blocking::Deadlines;
@@ -313,7 +314,9 @@ impl Service for Worker {
                 last_words: b"-ERR max number of clients reached\r\n"[..].into(),
             });
         }
-        if config.protected_mode && !config.has_password() && !is_local(peer) {
+        let (users, version) = self.core.shared.acl.users_and_version();
+        let is_unprotected = users.default_user().needs_no_password();
+        if config.protected_mode && is_unprotected && !is_local(peer) {
             statistics.connections_refused.add(1);
             return Err(Refusal { last_words: PROTECTED_MODE_REFUSAL.into() });
         }
@@ -321,7 +324,8 @@ impl Service for Worker {
         let client_id = self.core.shared.new_client_id();
         self.core.clients.borrow_mut().insert(client_id, id);
         self.core.shared.add_connection(client_id, id);
-        Ok(Session::new(client_id, peer.clone(), turn.now, config.request_limits()))
+        let access = Access::of_stranger((users, version));
+        Ok(Session::new(client_id, peer.clone(), turn.now, access, &config))
     }
 
     fn receive(&mut self, session: &mut Session, io: Io<'_, Outbox>) -> Progress {
@@ -435,6 +439,9 @@ impl Service for Worker {
                 self.core.look_at_log_waits(connections);
             }
             Mail::Saved { to, succeeded } => self.core.saved(to, succeeded, connections),
+            Mail::Revoked { revocation, spared } => {
+                close_revoked(&revocation, spared, connections);
+            }
             Mail::LookAtClients => self.look_at_clients(connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {

@@ -64,7 +64,8 @@ impl Core {
         nanos: u64,
     ) {
         let args = with_meanings(request, &wait);
-        let client = Client::of(session, id);
+        let databases = self.limits.get().databases;
+        let client = Client::of(session, id, request.entry, args.as_args(), databases);
         let router = self.shared.router();
         let mut needs = None;
         request.entry.command.each_key(args.as_args(), |index| {
@@ -72,8 +73,9 @@ impl Core {
                 needs = Some(router.shard_of(slot_of(args.as_args().at(index))));
             }
         });
+        let who = (client, session.access.clone());
         let waiter =
-            Blocked::new(id, client, request.entry, args, wait.keys.clone(), needs, wait.again_at);
+            Blocked::new(id, who, request.entry, args, wait.keys.clone(), needs, wait.again_at);
         let waiter = Arc::new(waiter);
         for index in wait.keys {
             let bytes = waiter.args.as_args().at(index);
@@ -218,6 +220,10 @@ impl Core {
         let entry = blocked.waiter.entry;
         session.note_command(entry);
         match result {
+            Finished::Ran(Err(error @ ReplyError::NoPermission(_))) => {
+                self.statistics().refused(entry.counted_as, error);
+                return;
+            }
             Finished::Ran(result) => self.statistics().called(entry.counted_as, result),
             Finished::Unblocked(error) => {
                 self.statistics().called::<()>(entry.counted_as, &Ok(()));
@@ -285,6 +291,8 @@ impl Worker {
             let Some(Pending::Blocked(blocked)) = session.pending.take() else { return };
             let Some(reply) = undelivered.take() else { return };
             core.end_blocking(session.client_id, &blocked);
+            let request = (waiter.entry, waiter.args.as_args());
+            core.note_late_denial(session, request, &result, turn.now);
             let cost = (blocked.nanos + nanos, reply.len());
             core.note_finished(session, &blocked, Finished::Ran(&result), cost, &turn);
             core.answer(session, output, |_, output| output.append(reply));

@@ -52,6 +52,7 @@ impl Core {
             origin: waiter.origin,
             shared: self.shared,
             client: waiter.client,
+            access: waiter.access.clone(),
             now,
             limits: Box::new(self.limits.get()),
             commands: Vec::new(),

@@ -8,7 +8,7 @@ use crate::shared::Shared;
 use crate::worker::Core;
 use darter_base::{DbIndex, ShardId, UnixMillis, WorkerId};
 use darter_command_table::{CallLimits, ReplyResult, ShardView, WaitSlot};
-use darter_resp::Output;
+use darter_resp::{Output, ReplyWriter};
 use darter_runtime::crash;
 use darter_shard::{ReadyQueue, Shard, ShardOptions, ValueRef, Waiter};
 use darter_txn::{Fruitless, Held, Trial, View};
@@ -173,6 +173,12 @@ fn run(waiter: &Arc<Blocked>, view: &mut ShardView<'_>, serving: &Serving<'_>) -
     let begun = stopwatch.now();
     crash::note_client(0);
     let mut reply = Output::new();
+    let (shared, args, client) = (serving.shared, waiter.args.as_args(), waiter.client);
+    // Rights can have been taken while it waited.
+    if let Some(error) = waiter.access.refusal_since(shared, waiter.entry, args, client.db) {
+        ReplyWriter::new(&mut reply, client.protocol).error(error.line());
+        return Some(Served { waiter: Arc::clone(waiter), reply, result: Err(error), nanos: 0 });
+    }
     let mut slot = WaitSlot { again: true, wait: None };
     // Nobody would run the slices: it is answered here and now.
     let limits = CallLimits { slices: false, ..serving.limits };

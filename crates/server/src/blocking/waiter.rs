@@ -1,5 +1,6 @@
 //! A command that waits, shared by the queues it has places in. Who may answer it is told by its [`Claim`].
 
+use crate::access::Access;
 use crate::dispatch::Client;
 use darter_base::crc16::slot_of;
 use darter_base::{ShardId, UnixMillis};
@@ -20,6 +21,8 @@ pub struct Blocked {
     pub origin: ConnectionId,
     /// The state of the client it depends on, which does not change while it waits.
     pub client: Client,
+    /// Who it was when it began to wait.
+    pub access: Access,
     /// What to run.
     pub entry: &'static Entry,
     /// With which arguments.
@@ -37,7 +40,7 @@ impl Blocked {
     /// A command that begins to wait.
     pub fn new(
         origin: ConnectionId,
-        client: Client,
+        (client, access): (Client, Access),
         entry: &'static Entry,
         args: OwnedArgs,
         keys: Range<usize>,
@@ -45,7 +48,7 @@ impl Blocked {
         again_at: Option<UnixMillis>,
     ) -> Self {
         let again_at = AtomicI64::new(again_at.map_or(i64::MAX, |at| at.0));
-        Self { claim: Claim::default(), origin, client, entry, args, keys, needs, again_at }
+        Self { claim: Claim::default(), origin, client, access, entry, args, keys, needs, again_at }
     }
 
     /// When its worker is to try it although no key became ready; `None`: never.

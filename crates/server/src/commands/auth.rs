@@ -1,11 +1,11 @@
 //! AUTH and HELLO: who the client is and which protocol it speaks.
 
+use crate::access::Access;
 use crate::commands::client::identity::check_name;
 use crate::commands::error::ServerError;
-use crate::config::Settings;
-use crate::session::DEFAULT_USER;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::shared::REDIS_VERSION;
+use darter_acl::{Context, DEFAULT_USER, Refused};
 use darter_base::number::parse_i64;
 use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError};
 use darter_resp::{Args, Protocol};
@@ -45,11 +45,12 @@ pub static AUTH: SessionCommand = SessionCommand::alone(
 
 fn auth(call: &mut SessionCall<'_>) -> SessionResult {
     let (user, password) = match call.args.len() {
-        2 => (DEFAULT_USER.as_bytes(), call.args.at(1)),
+        2 => (DEFAULT_USER, call.args.at(1)),
         3 => (call.args.at(1), call.args.at(2)),
         _ => return Err(ReplyError::Syntax),
     };
-    if call.args.len() == 2 && !call.shared.config.current().has_password() {
+    let users = call.shared.acl.users();
+    if call.args.len() == 2 && users.default_user().needs_no_password() {
         return Err(ServerError::NoPasswordConfigured.into());
     }
     authenticate(call, user, password)?;
@@ -62,31 +63,16 @@ fn authenticate(
     user: &[u8],
     password: &[u8],
 ) -> Result<(), ReplyError> {
-    let settings = call.shared.config.current();
-    if !is_allowed(&settings, user, password) {
-        call.statistics().wrong_passwords.add(1);
-        return Err(ReplyError::WrongPass);
+    let (users, version) = call.shared.acl.users_and_version();
+    if let Some(user) = users.get(user).filter(|user| user.admits(password)) {
+        let settings = call.shared.config.current();
+        call.session.become_somebody(Access::of(user, version), &settings);
+        return Ok(());
     }
-    call.session.authenticated = true;
-    call.session.ever_authenticated = true;
-    call.session.limits = settings.authenticated_limits();
-    Ok(())
-}
-
-fn is_allowed(settings: &Settings, user: &[u8], password: &[u8]) -> bool {
-    user == DEFAULT_USER.as_bytes()
-        && (!settings.has_password() || equal_in_constant_time(&settings.requirepass, password))
-}
-
-/// Compares without telling, by the time it takes, how much of `given` is right. What it does tell
-/// is the length of `given`, which the sender knows.
-fn equal_in_constant_time(secret: &[u8], given: &[u8]) -> bool {
-    let mut difference = secret.len() ^ given.len();
-    for (index, byte) in given.iter().enumerate() {
-        let expected = if secret.is_empty() { 0 } else { secret[index % secret.len()] };
-        difference |= usize::from(expected ^ byte);
-    }
-    difference == 0
+    let context = if call.nested { Context::Multi } else { Context::TopLevel };
+    let (command, now) = (call.args.at(0), call.turn.now);
+    call.core.note_refusal(call.session, Refused::Auth, context, command, user, now);
+    Err(ReplyError::WrongPass)
 }
 
 /// Chooses the protocol, and does what a client does first.
@@ -154,7 +140,7 @@ fn hello(call: &mut SessionCall<'_>) -> SessionResult {
     if let Some((user, password)) = credentials {
         authenticate(call, user, password)?;
     }
-    if !call.session.authenticated {
+    if call.session.access.needs_authentication {
         return Err(ServerError::HelloNeedsAuth.into());
     }
     if let Some(name) = name {
@@ -189,20 +175,5 @@ fn greet(call: &mut SessionCall<'_>) {
     if !zone.is_empty() {
         reply.bulk(b"availability_zone");
         reply.bulk(zone.as_bytes());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_compare_as_bytes_do() {
-        let words: [&[u8]; 6] = [b"", b"a", b"b", b"ab", b"aba", b"abab"];
-        for secret in words {
-            for given in words {
-                assert_eq!(equal_in_constant_time(secret, given), secret == given);
-            }
-        }
     }
 }

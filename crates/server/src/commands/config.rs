@@ -118,6 +118,7 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     if shared.loading.is_under_way() && pairs.iter().any(|(name, _)| waits_for_data(name)) {
         return Err(ServerError::Loading.into());
     }
+    let password = config.current().requirepass.clone();
     let result = config.set(&pairs, protected, |settings| {
         if let Err(error) = shared.journal.prepare(settings) {
             tracing::warn!(%error, "Unable to turn on AOF");
@@ -127,6 +128,7 @@ fn set(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     });
     match result {
         Ok(()) => {
+            shared.follow_password(&password);
             if concerns_shards(call.args) {
                 let limits = call.shared.call_limits();
                 call.shared.follow_memory_settings(&limits, view);
@@ -208,7 +210,11 @@ pub(super) fn rewrite_config(call: &mut SessionCall<'_>, append: Append) -> Sess
         return Err(ServerError::NoConfigFile.into());
     }
     let (values, version) = call.shared.config.values_and_version();
-    let rewriting = Rewriting { path: file.into(), values, version, append };
+    let users = call.shared.acl.users();
+    let is_in_file = call.shared.config.current().user_file.is_some();
+    let users =
+        if is_in_file { Vec::new() } else { users.iter().map(|user| user.line()).collect() };
+    let rewriting = Rewriting { path: file.into(), values, users, version, append };
     call.ask_own_worker(Question::Rewrite(Arc::new(rewriting)))
 }
 

@@ -6,7 +6,7 @@ use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::DbIndex;
 use darter_base::number::parse_i64;
 use darter_command_table::{
-    Arg, Arity, Category, Command, Deprecation, Flags, Group, Handler, ReplyError,
+    Arg, Arity, Category, Command, DatabaseUse, Deprecation, Flags, Group, Handler, ReplyError,
 };
 
 /// Every command of this file.
@@ -158,8 +158,8 @@ pub static RESET: SessionCommand = SessionCommand::alone(
             return Ok(Flow::Change(Box::new(changing)));
         }
         call.core.discard(call.session, call.turn.now);
-        let limits = call.shared.config.current().request_limits();
-        call.session.reset(limits);
+        call.session.reset();
+        call.shared.estrange(call.session);
         call.core.end_monitoring(call.session);
         call.core.end_subscriptions(call.session, call.id);
         call.core.end_tracking(call.session, call.id);
@@ -175,6 +175,7 @@ pub static SELECT: SessionCommand = SessionCommand::alone(
         summary: "Chooses the database of the connection.",
         arity: Arity::Exactly(2),
         flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+        databases: DatabaseUse::Named(|_, visit| visit(1)),
         args: &[Arg::integer("index")],
         ..BASE
     },

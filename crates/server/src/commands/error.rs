@@ -130,8 +130,16 @@ pub enum ServerError {
     NoRandomness,
     /// `ACL LOAD` and `ACL SAVE` without a file.
     NoUserFile,
-    /// `ACL SETUSER`.
-    NoOtherUsers,
+    /// `ACL SETUSER` with a name that cannot be one.
+    UserNameWithSpaces,
+    /// `ACL SETUSER`: why it changed nothing.
+    UserNotChanged(Vec<u8>),
+    /// `ACL LOAD`: what is wrong with the file.
+    UsersNotLoaded(Vec<u8>),
+    /// `ACL SAVE` that could not write the file.
+    UsersNotSaved,
+    /// A command of a transaction that the user may not run any more, and why.
+    AccessChanged(&'static str),
     /// `MODULE LOAD`.
     NoModules,
     /// `MODULE UNLOAD`.
@@ -374,8 +382,21 @@ impl fmt::Display for ServerError {
                  users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you \
                  have a configuration file set) in order to store users in the configuration."
             }
-            Self::NoOtherUsers => {
-                "ERR ACL SETUSER is not supported by this version: there is only the default user"
+            Self::UserNameWithSpaces => "ERR Usernames can't contain spaces or null characters",
+            Self::UserNotChanged(why) | Self::UsersNotLoaded(why) => {
+                return write!(formatter, "ERR {}", echo(why));
+            }
+            Self::UsersNotSaved => {
+                "ERR There was an error trying to save the ACLs. Please check the server logs for \
+                 more information"
+            }
+            Self::AccessChanged(reason) => {
+                return write!(
+                    formatter,
+                    "NOPERM ACLs rules changed between the moment the transaction was accumulated \
+                     and the EXEC call. This command is no longer allowed for the following \
+                     reason: {reason}"
+                );
             }
             Self::NoModules => "ERR Error loading the extension: modules are not supported",
             Self::NoSuchModule => "ERR Error unloading module: no such module with that name",

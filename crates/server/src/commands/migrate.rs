@@ -43,6 +43,12 @@ static MIGRATE: SessionCommand = SessionCommand::keyed(
                 notes: None,
             },
         ],
+        exact_keys: Some(|args, visit| {
+            let options = Options::parse(args);
+            let fits = options.is_ok();
+            options.into_iter().flat_map(|options| options.keys).for_each(visit);
+            fits
+        }),
         args: &[
             Arg::string("host"),
             Arg::integer("port"),

@@ -29,23 +29,6 @@ const FORMER_NAMES: &[&str] = &[
     "lua-replicate-commands",
 ];
 
-/// Rules of the default user that are as they are anyway.
-const DEFAULT_USER_RULES: &[&[u8]] = &[
-    b"on",
-    b"sanitize-payload",
-    b"~*",
-    b"allkeys",
-    b"&*",
-    b"allchannels",
-    b"+@all",
-    b"allcommands",
-    b"alldbs",
-];
-
-/// Why another `user` line is refused.
-const ONLY_DEFAULT_USER: &str = "users other than a default one that may do everything are not \
-                                 supported by this version: use requirepass";
-
 /// What a server starts with.
 #[derive(Debug)]
 pub struct Loaded {
@@ -55,8 +38,21 @@ pub struct Loaded {
     pub renames: Vec<Rename>,
     /// Those lines.
     pub rename_lines: Vec<Line>,
+    /// Who users are.
+    pub users: Vec<UserLine>,
     /// What an operator should know, to be logged.
     pub warnings: Vec<String>,
+}
+
+/// A line `user name rule ...`. Whether its rules are some is known when the commands are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserLine {
+    /// The line itself.
+    pub line: Line,
+    /// The user.
+    pub name: Vec<u8>,
+    /// What is said of it.
+    pub rules: Vec<Vec<u8>>,
 }
 
 /// Reads one source after the other.
@@ -65,8 +61,6 @@ pub struct Loader {
     loaded: Loaded,
     /// By the number of the row: whether a line of this kind of source has set it.
     is_given: Vec<bool>,
-    /// A line that gives a password by its digest.
-    digest_line: Option<Line>,
     files: usize,
 }
 
@@ -92,10 +86,10 @@ impl Loader {
                 store: ConfigStore::new(),
                 renames: Vec::new(),
                 rename_lines: Vec::new(),
+                users: Vec::new(),
                 warnings: Vec::new(),
             },
             is_given: rows().map(|_| false).collect(),
-            digest_line: None,
             files: 0,
         }
     }
@@ -147,14 +141,9 @@ impl Loader {
         self.follow(Reading { path: None, lines: lines.into_iter() })
     }
 
-    /// Everything read. An error when a password is known by its digest only.
-    pub fn finish(self) -> Result<Loaded, LoadError> {
-        match self.digest_line {
-            Some(line) if !self.loaded.store.current().has_password() => {
-                Err(LoadError::of(&line, "a digest alone is no password: use requirepass"))
-            }
-            _ => Ok(self.loaded),
-        }
+    /// Everything read.
+    pub fn finish(self) -> Loaded {
+        self.loaded
     }
 
     fn follow(&mut self, first: Reading) -> Result<(), LoadError> {
@@ -225,7 +214,10 @@ impl Loader {
                 self.loaded.renames.push(Rename { from: from.clone(), to: to.clone() });
                 self.loaded.rename_lines.push(line.clone());
             }
-            ("user", [user, rules @ ..]) => self.set_user(line, user, rules)?,
+            ("user", [name, rules @ ..]) => {
+                let (name, rules) = (name.clone(), rules.to_vec());
+                self.loaded.users.push(UserLine { line: line.clone(), name, rules });
+            }
             ("loadmodule", [_, ..]) => return refuse("modules are not supported"),
             ("sentinel", [_, ..]) => {
                 return refuse("sentinel directive while not in sentinel mode");
@@ -245,25 +237,6 @@ impl Loader {
         Ok(None)
     }
 
-    /// Takes a `user` line that says no more than `requirepass` can: Redis writes one of the default
-    /// user into every file it rewrites.
-    fn set_user(&mut self, line: &Line, user: &[u8], rules: &[Vec<u8>]) -> Result<(), LoadError> {
-        if user != b"default" {
-            return Err(LoadError::of(line, ONLY_DEFAULT_USER));
-        }
-        for rule in rules {
-            match rule.as_slice() {
-                b"nopass" => self.set_password(b"")?,
-                // The digest is that of the password another line sets.
-                [b'#', ..] => self.digest_line = Some(line.clone()),
-                [b'>', password @ ..] => self.set_password(password)?,
-                rule if DEFAULT_USER_RULES.contains(&rule) => {}
-                _ => return Err(LoadError::of(line, ONLY_DEFAULT_USER)),
-            }
-        }
-        Ok(())
-    }
-
     /// `cache-mode yes` stands for the lines that make a cache of all the memory there is.
     fn set_cache_mode(&mut self, line: &Line, words: &[Vec<u8>]) -> Result<(), LoadError> {
         let [word] = words else { return Err(LoadError::of(line, BAD_DIRECTIVE)) };
@@ -278,11 +251,6 @@ impl Loader {
             self.set_parameter(line, row, &[value.as_bytes().to_vec()])?;
         }
         Ok(())
-    }
-
-    fn set_password(&mut self, password: &[u8]) -> Result<(), LoadError> {
-        let text = quoted("requirepass", password);
-        self.set(&Line { text, place: Place::CommandLine }).map(|_| ())
     }
 
     fn set_parameter(&mut self, line: &Line, row: Row, words: &[Vec<u8>]) -> Result<(), LoadError> {
@@ -371,25 +339,25 @@ mod tests {
         let text = b"maxmemory-policy allkeys-lru\ncache-mode yes\nmaxmemory-samples 3\n";
         loader.standard_input(text).unwrap();
         options(&mut loader, &["--maxmemory", "100mb"]).unwrap();
-        let store = loader.finish().unwrap().store;
+        let store = loader.finish().store;
         assert_eq!(store.text("maxmemory-policy"), "allkeys-s3");
         assert_eq!(store.text("maxmemory"), "104857600");
 
         let mut loader = Loader::new();
         options(&mut loader, &["--cache-mode", "--port", "1"]).unwrap();
-        assert!(loader.finish().unwrap().store.current().maxmemory_bytes > 0);
+        assert!(loader.finish().store.current().maxmemory_bytes > 0);
 
         let mut loader = Loader::new();
         let variables = [("DARTER_CACHE_MODE", "yes"), ("DARTER_MAXMEMORY", "7mb")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         loader.environment(variables.into_iter()).unwrap();
-        let store = loader.finish().unwrap().store;
+        let store = loader.finish().store;
         assert_eq!(store.text("maxmemory-policy"), "allkeys-s3");
         assert_eq!(store.current().maxmemory_bytes, 7 << 20);
 
         let mut loader = Loader::new();
         options(&mut loader, &["--cache-mode", "no"]).unwrap();
-        assert_eq!(loader.finish().unwrap().store.text("maxmemory-policy"), "noeviction");
+        assert_eq!(loader.finish().store.text("maxmemory-policy"), "noeviction");
         assert!(options(&mut Loader::new(), &["--cache-mode", "maybe"]).is_err());
         assert!(options(&mut Loader::new(), &["--cache-mode", "yes", "yes"]).is_err());
     }
@@ -409,7 +377,7 @@ mod tests {
         loader.standard_input(b"save 900 1\nsave 300 10\nport 1\nport 2\n").unwrap();
         loader.environment([("DARTER_TIMEOUT".to_owned(), b"1".to_vec())].into_iter()).unwrap();
         options(&mut loader, &["--save", "100", "100", "--bind", "127.0.0.1", "-::1"]).unwrap();
-        let store = loader.finish().unwrap().store;
+        let store = loader.finish().store;
         assert_eq!(store.text("save"), "900 1 300 10 100 100");
         assert_eq!((store.text("port"), store.text("bind")), ("2".into(), "127.0.0.1 -::1".into()));
 
@@ -417,7 +385,7 @@ mod tests {
         loader.standard_input(b"save 900 1\nsave \"\"\nsave 5 1\n").unwrap();
         assert_eq!(loader.loaded.store.text("save"), "5 1");
         options(&mut loader, &["--save"]).unwrap();
-        assert_eq!(loader.finish().unwrap().store.text("save"), "");
+        assert_eq!(loader.finish().store.text("save"), "");
     }
 
     #[test]
@@ -435,7 +403,7 @@ mod tests {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         loader.environment(variables.into_iter()).unwrap();
         options(&mut loader, &["--port", "3"]).unwrap();
-        let store = loader.finish().unwrap().store;
+        let store = loader.finish().store;
         let shown = |name| store.text(name);
         assert_eq!(
             (shown("port"), shown("timeout"), shown("save")),
@@ -449,7 +417,7 @@ mod tests {
     fn unknown_names_are_forgiven_in_files_only() {
         let mut loader = Loader::new();
         loader.standard_input(b"nothing 1\nvm-enabled no\nlua-replicate-commands yes\n").unwrap();
-        let warnings = loader.finish().unwrap().warnings;
+        let warnings = loader.finish().warnings;
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].contains("line 1") && warnings[0].contains("'nothing'"));
         assert!(refusal(&["--nothing", "1"]).ends_with(BAD_DIRECTIVE));
@@ -462,7 +430,7 @@ mod tests {
             (&["--port", "1", "2"], r#"'port "1" "2"'"#, "wrong number of arguments"),
             (&["--port", "--bla"], r#"'port "--bla"'"#, "couldn't be parsed into an integer"),
             (&["--shutdown-on-sigint"], "'shutdown-on-sigint'", "must be one of the following"),
-            (&["--user", "a", "on"], "user", "not supported"),
+            (&["--user"], "user", BAD_DIRECTIVE),
             (&["--loadmodule", "a.so"], "loadmodule", "not supported"),
             (&["--include"], "'include'", BAD_DIRECTIVE),
             (&["--rename-command", "get"], "rename-command", BAD_DIRECTIVE),
@@ -476,22 +444,16 @@ mod tests {
     }
 
     #[test]
-    fn the_default_user_that_redis_writes_is_taken() {
-        let store = |text: &str| {
-            let mut loader = Loader::new();
-            loader.standard_input(text.as_bytes())?;
-            loader.finish().map(|loaded| loaded.store)
-        };
-        let open = "user default on nopass sanitize-payload ~* &* +@all\n";
-        assert_eq!(store(open).unwrap().text("requirepass"), "");
-        let digest = "user default on #2c26b46b ~* &* +@all\n";
-        let known = store(&format!("{digest}requirepass foo\n")).unwrap();
-        assert_eq!(known.text("requirepass"), "foo");
-        assert!(store(digest).unwrap_err().to_string().contains("digest"));
-        assert_eq!(store("user default on >bar ~*\n").unwrap().text("requirepass"), "bar");
-        for text in ["user default on nopass -flushall\n", "user other on nopass ~* +@all\n"] {
-            assert!(store(text).unwrap_err().to_string().contains("not supported"), "{text}");
-        }
+    fn lines_about_users_are_kept_as_they_are() {
+        let mut loader = Loader::new();
+        let text = b"user default on nopass ~* &* +@all\nrequirepass foo\nuser \"a\" on '>p w'\n";
+        loader.standard_input(text).unwrap();
+        let loaded = loader.finish();
+        assert_eq!(loaded.store.text("requirepass"), "foo");
+        let [first, second] = &*loaded.users else { panic!("{:?}", loaded.users) };
+        assert_eq!((first.name.as_slice(), first.rules.len()), (b"default".as_slice(), 5));
+        assert_eq!(second.name, b"a");
+        assert_eq!(second.rules, [b"on".to_vec(), b">p w".to_vec()]);
     }
 
     #[test]
@@ -500,7 +462,7 @@ mod tests {
         loader
             .standard_input(b"rename-command FLUSHALL \"\"\nrename-command CONFIG b840\n")
             .unwrap();
-        let loaded = loader.finish().unwrap();
+        let loaded = loader.finish();
         assert_eq!(loaded.renames[1], Rename { from: b"CONFIG".into(), to: b"b840".into() });
         assert_eq!(loaded.rename_lines[0].place, Place::StandardInput { number: 1 });
     }
@@ -514,7 +476,7 @@ mod tests {
             scratch.write("main.conf", "port 1\ninclude *.inc\ninclude none*.conf\ntimeout 3\n");
         let mut loader = Loader::new();
         loader.file(&main).unwrap();
-        let store = loader.finish().unwrap().store;
+        let store = loader.finish().store;
         assert_eq!((store.text("port"), store.text("timeout")), ("20".into(), "3".into()));
     }
 

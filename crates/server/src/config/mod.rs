@@ -34,7 +34,7 @@ pub mod value;
 
 pub use command_line::CommandLine;
 pub use line::{Line, LoadError, Place};
-pub use load::{Loaded, Loader};
+pub use load::{Loaded, Loader, UserLine};
 pub use parameter::{Change, Parameter, Support};
 pub use settings::{
     Facility, LogFormat, LogLevel, LogSettings, LogTimestamp, OomScore, OomScoreMode, OutputLimit,

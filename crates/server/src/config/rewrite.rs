@@ -41,6 +41,8 @@ pub struct Rewriting {
     pub path: PathBuf,
     /// Every parameter's value, by the number of its row.
     pub values: Vec<Value>,
+    /// A line for each user.
+    pub users: Vec<Vec<u8>>,
     /// The version of the configuration that they are.
     pub version: u64,
     /// What gets a new line.
@@ -61,15 +63,17 @@ impl Rewriter {
         if rewriting.version < *version {
             return Ok(());
         }
-        rewrite_file(&rewriting.path, &rewriting.values, rewriting.append)?;
+        replace_file(&rewriting.path, |old| {
+            rewritten(old, &rewriting.values, &rewriting.users, rewriting.append)
+        })?;
         *version = rewriting.version;
         Ok(())
     }
 }
 
-/// Writes the values of all rows into the file at `path`, which may be missing: atomically, so that
-/// there is always either the old file or the new one, also after a power cut.
-fn rewrite_file(path: &Path, values: &[Value], append: Append) -> io::Result<()> {
+/// Makes of the text of the file at `path`, which may be missing, a new one: atomically, so that there is always either
+/// the old file or the new one, also after a power cut. Blocks.
+pub fn replace_file(path: &Path, new: impl FnOnce(&[u8]) -> Vec<u8>) -> io::Result<()> {
     // A link stays, what it leads to is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (old, permissions) = match fs::read(&path) {
@@ -77,7 +81,7 @@ fn rewrite_file(path: &Path, values: &[Value], append: Append) -> io::Result<()>
         Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
         Err(error) => return Err(error),
     };
-    let new = rewritten(&old, values, append);
+    let new = new(&old);
     let (temporary, mut file) = create_beside(&path)?;
     let written = (|| {
         file.write_all(&new)?;
@@ -94,7 +98,7 @@ fn rewrite_file(path: &Path, values: &[Value], append: Append) -> io::Result<()>
     }
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
+        None => File::open(".")?.sync_all(),
     }
 }
 
@@ -115,11 +119,12 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 /// The new text of a file whose text is `old`.
-fn rewritten(old: &[u8], values: &[Value], append: Append) -> Vec<u8> {
+fn rewritten(old: &[u8], values: &[Value], users: &[Vec<u8>], append: Append) -> Vec<u8> {
     let mut document = Document::of(old);
     for (row, value) in rows().zip(values) {
         document.set(row, value, append);
     }
+    document.set_users(users);
     document.into_text()
 }
 
@@ -128,6 +133,8 @@ struct Document {
     lines: Vec<Vec<u8>>,
     /// By the number of the row: its lines that were not replaced yet, first to last.
     of_row: Vec<VecDeque<usize>>,
+    /// Likewise of users.
+    of_users: VecDeque<usize>,
     is_signed: bool,
 }
 
@@ -136,6 +143,7 @@ impl Document {
         let mut this = Self {
             lines: Vec::new(),
             of_row: rows().map(|_| VecDeque::new()).collect(),
+            of_users: VecDeque::new(),
             is_signed: false,
         };
         let text = text.strip_suffix(b"\n").unwrap_or(text);
@@ -147,9 +155,11 @@ impl Document {
             this.is_signed |= line == SIGNATURE;
             let is_comment = line.is_empty() || line.starts_with(b"#");
             let words = if is_comment { Ok(Vec::new()) } else { split_args(line) };
-            let row = words.ok().and_then(|words| row_named(words.first()?));
-            if let Some(row) = row {
+            let name = words.ok().and_then(|words| words.into_iter().next()).unwrap_or_default();
+            if let Some(row) = row_named(&name) {
                 this.of_row[row.index].push_back(index);
+            } else if name.eq_ignore_ascii_case(b"user") {
+                this.of_users.push_back(index);
             }
             this.lines.push(line.to_vec());
         }
@@ -186,12 +196,29 @@ impl Document {
         if let Some(index) = self.of_row[row.index].pop_front() {
             self.lines[index] = line;
         } else if is_wanted {
-            if !self.is_signed {
-                self.lines.push(SIGNATURE.to_vec());
-                self.is_signed = true;
-            }
-            self.lines.push(line);
+            self.append(line);
         }
+    }
+
+    /// Replaces the lines of users by these.
+    fn set_users(&mut self, users: &[Vec<u8>]) {
+        for line in users {
+            match self.of_users.pop_front() {
+                Some(index) => self.lines[index].clone_from(line),
+                None => self.append(line.clone()),
+            }
+        }
+        for index in self.of_users.drain(..) {
+            self.lines[index].clear();
+        }
+    }
+
+    fn append(&mut self, line: Vec<u8>) {
+        if !self.is_signed {
+            self.lines.push(SIGNATURE.to_vec());
+            self.is_signed = true;
+        }
+        self.lines.push(line);
     }
 
     fn into_text(self) -> Vec<u8> {
@@ -248,11 +275,11 @@ mod tests {
     fn after(old: &str, pairs: &[(&str, &str)]) -> String {
         let mut loader = Loader::new();
         loader.standard_input(old.as_bytes()).unwrap();
-        let store = loader.finish().unwrap().store;
+        let store = loader.finish().store;
         let pairs: Vec<(&[u8], &[u8])> =
             pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         store.set(&pairs, true, |_| Ok(())).unwrap();
-        let text = rewritten(old.as_bytes(), &store.values(), Append::Changed);
+        let text = rewritten(old.as_bytes(), &store.values(), &[], Append::Changed);
         let text = String::from_utf8(text).unwrap();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("dir ")).collect();
         lines.join("\n") + "\n"
@@ -299,6 +326,20 @@ mod tests {
     }
 
     #[test]
+    fn users_are_written_one_a_line() {
+        let old = "save \"\"\nuser a on\nport 1\nUSER b off\nuser c off";
+        let rewritten = |old: &str, users: &[&str]| {
+            let users: Vec<Vec<u8>> = users.iter().map(|line| line.as_bytes().to_vec()).collect();
+            let mut document = Document::of(old.as_bytes());
+            document.set_users(&users);
+            String::from_utf8(document.into_text()).unwrap()
+        };
+        let fewer = rewritten(old, &["user b on", "user default on"]);
+        assert_eq!(fewer, "save \"\"\nuser b on\nport 1\nuser default on\n\n");
+        assert_eq!(rewritten("", &["user a on"]), "# Generated by CONFIG REWRITE\nuser a on\n");
+    }
+
+    #[test]
     fn what_is_nothing_by_default_loses_its_line() {
         let old = "save \"\"\nbind 127.0.0.1\nunixsocket /tmp/a\nlogfile /tmp/b\n";
         assert_eq!(
@@ -323,10 +364,10 @@ mod tests {
     #[test]
     fn every_value_survives_being_written_and_read() {
         let store = ConfigStore::new();
-        let text = rewritten(b"", &store.values(), Append::All);
+        let text = rewritten(b"", &store.values(), &[], Append::All);
         let mut loader = Loader::new();
         loader.standard_input(&text).unwrap();
-        let again = loader.finish().unwrap();
+        let again = loader.finish();
         assert!(again.warnings.is_empty());
         for (row, (before, after)) in
             rows().zip(store.values().into_iter().zip(again.store.values()))
@@ -346,14 +387,15 @@ mod tests {
         let link = directory.join("link.conf");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let values = ConfigStore::new().values();
-        rewrite_file(&link, &values, Append::Changed).unwrap();
+        let new = |old: &[u8]| rewritten(old, &values, &[], Append::Changed);
+        replace_file(&link, new).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# mine\nport 6379\n"), "{text}");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
         let missing = directory.join("nowhere/a.conf");
-        assert!(rewrite_file(&missing, &values, Append::Changed).is_err());
+        assert!(replace_file(&missing, new).is_err());
         fs::remove_dir_all(&directory).unwrap();
     }
 
@@ -364,7 +406,7 @@ mod tests {
         let store = ConfigStore::new();
         let taken_down = |append| {
             let (values, version) = store.values_and_version();
-            Rewriting { path: path.clone(), values, version, append }
+            Rewriting { path: path.clone(), values, users: Vec::new(), version, append }
         };
         let earlier = taken_down(Append::Changed);
         store.set(&[(b"maxclients", b"77")], false, |_| Ok(())).unwrap();

@@ -7,6 +7,7 @@ use crate::saving::automatic::AtTheEnd;
 use crate::saving::schedule::Schedule;
 use crate::session::Session;
 use crate::watch::thresholds::WatchSettings;
+use darter_acl::ChannelDefault;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
 use darter_command_table::{CallLimits, MemoryLimit, RdbVersions};
@@ -60,8 +61,14 @@ pub struct Settings {
     pub output_limits: OutputLimits,
     /// Memory that all clients may take.
     pub client_memory: ClientMemoryLimit,
-    /// Password of the default user; empty: none.
+    /// Password that the default user was given; empty: none. Rules can have given it another one since.
     pub requirepass: Vec<u8>,
+    /// File of users, if there is one.
+    pub user_file: Option<PathBuf>,
+    /// Channels of a new user.
+    pub channel_default: ChannelDefault,
+    /// Refusals that ACL LOG remembers.
+    pub access_log_entries_max: usize,
     /// Worker threads; `None`: one per processor.
     pub workers: Option<NonZeroU16>,
     /// Shards; `None`: as many as suit the workers.
@@ -149,6 +156,7 @@ impl Settings {
             rdb_versions: self.rdb_versions,
             slices: true,
             by_script: false,
+            stays_within: false,
             memory: self.memory_limit(),
             keeps_expired: self.imports,
             imports: self.imports,
@@ -177,8 +185,8 @@ impl Settings {
     }
 
     /// What requests of a client that has just connected may be made of.
-    pub fn request_limits(&self) -> Limits {
-        Limits { unauthenticated: self.has_password(), ..self.authenticated_limits() }
+    pub fn request_limits(&self, unauthenticated: bool) -> Limits {
+        Limits { unauthenticated, ..self.authenticated_limits() }
     }
 
     /// What requests of a client that has authenticated may be made of.
@@ -215,6 +223,9 @@ impl Default for Settings {
             output_limits: OutputLimits::default(),
             client_memory: ClientMemoryLimit::default(),
             requirepass: Vec::new(),
+            user_file: None,
+            channel_default: ChannelDefault::None,
+            access_log_entries_max: 0,
             workers: None,
             shards: None,
             reactor: Reactor::Auto,

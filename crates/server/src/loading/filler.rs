@@ -112,7 +112,8 @@ impl Filler {
     ) -> Result<(), String> {
         let author = Author { id: ConnectionId::NOBODY, remember: Remember::default() };
         let (leaves_no_trace, imports) = (false, false);
-        let client = Client { db, protocol: Protocol::Resp2, author, leaves_no_trace, imports };
+        let protocol = Protocol::Resp2;
+        let client = Client { db, protocol, author, leaves_no_trace, imports, stays_within: false };
         let result = run_handler(
             entry.command,
             args,

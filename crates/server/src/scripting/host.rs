@@ -11,6 +11,7 @@ use crate::request::Request;
 use crate::session_command::Flow;
 use crate::watch::Cost;
 use crate::watch::monitor::Lines;
+use darter_acl::Context;
 use darter_base::ShardId;
 use darter_command_table::{Entry, Flags, ReplyError, ShardView};
 use darter_resp::{Args, Output, Protocol, ReplyWriter};
@@ -158,6 +159,9 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
                 return Err(ServerError::ScriptCommandUnknown.into());
             }
             Err(ReplyError::WrongArity(_)) => return Err(ServerError::ScriptCommandArity.into()),
+            Err(ReplyError::NoPermission(line)) => {
+                return Err(ReplyError::NoPermission(in_script(&line)));
+            }
             Err(error) => return Err(error),
         };
         let flags = entry.command.flags;
@@ -168,6 +172,13 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
             return Err(ServerError::ScriptReadOnly.into());
         }
         Ok(entry)
+    }
+
+    /// Counts a command that the script may not call.
+    #[cold]
+    fn count_refusal(&self, args: Args<'_>, error: &ReplyError) {
+        let Caller { core, session, turn, .. } = &self.caller;
+        core.count_refusal(session, args, error, Context::Lua, turn.now);
     }
 
     /// Runs a command that scripts may call.
@@ -353,6 +364,12 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
     }
 }
 
+/// What scripts hear of a refusal.
+fn in_script(line: &[u8]) -> Vec<u8> {
+    let message = line.strip_prefix(b"NOPERM ").unwrap_or(line);
+    [b"ERR ACL failure in script: ", message].concat()
+}
+
 /// Why a command was not run.
 enum Stop {
     /// The script begins again.
@@ -368,7 +385,7 @@ impl Host for ScriptHost<'_, '_, '_> {
         let entry = match self.admit(args) {
             Ok(entry) => entry,
             Err(error) => {
-                self.caller.core.count_refusal(args, &error);
+                self.count_refusal(args, &error);
                 ReplyWriter::new(output, protocol).error(error.line());
                 return Verdict::Continue;
             }
@@ -379,7 +396,7 @@ impl Host for ScriptHost<'_, '_, '_> {
         match result {
             Ok(()) => Verdict::Continue,
             Err(Stop::Refused(error)) => {
-                self.caller.core.count_refusal(args, &error);
+                self.count_refusal(args, &error);
                 output.clear(usize::MAX);
                 ReplyWriter::new(output, protocol).error(error.line());
                 Verdict::Continue

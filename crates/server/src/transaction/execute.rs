@@ -73,7 +73,12 @@ fn run(
     let mut begun = stopwatch.now();
     for queued in transaction.commands() {
         let request = queued.as_request();
+        core.follow_users(caller.session);
         let output = apart.as_mut().map_or(&mut *call.output, |reply| reply.output());
+        if let Some(denial) = caller.denial(request) {
+            caller.refuse(request, denial, output);
+            continue;
+        }
         let unsent_before = output.len();
         let flow = caller.run(request, view, output);
         let reply_bytes = output.len() - unsent_before;

@@ -1,6 +1,7 @@
 //! From a client's input to its queue.
 
 use crate::barrier::Barrier;
+use crate::commands::connection::SELECT;
 use crate::dispatch::WINDOW_COMMANDS;
 use crate::outbox::Outbox;
 use crate::place::ShardSet;
@@ -8,6 +9,8 @@ use crate::request::{OwnedRequest, Request};
 use crate::session::{Awaited, Session};
 use crate::session_command::SessionRun;
 use crate::worker::Core;
+use darter_base::DbIndex;
+use darter_base::number::parse_i64;
 use darter_command_table::{Entry, Flags, Handler};
 use darter_resp::{Args, Parsed, ReplyWriter, Span};
 use darter_runtime::Io;
@@ -34,6 +37,8 @@ pub struct Transaction {
     refused: bool,
     /// Memory of the commands.
     bytes: usize,
+    /// The database that is selected behind them.
+    db: DbIndex,
 }
 
 impl Default for Transaction {
@@ -47,6 +52,7 @@ impl Default for Transaction {
             runs_while_loading: true,
             refused: false,
             bytes: 0,
+            db: DbIndex(0),
         }
     }
 }
@@ -92,16 +98,31 @@ impl Transaction {
         self.refused
     }
 
+    /// The database that is selected behind them.
+    pub const fn db(&self) -> DbIndex {
+        self.db
+    }
+
     /// Memory of the commands, in bytes.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
+/// The database that a command selects, if it does.
+fn selected_by(Request { entry, args, .. }: Request<'_>, databases: u16) -> Option<DbIndex> {
+    if !std::ptr::eq(entry.command, &raw const SELECT.command) {
+        return None;
+    }
+    let db = args.get(1).and_then(parse_i64).and_then(|db| u16::try_from(db).ok());
+    db.filter(|db| *db < databases).map(DbIndex)
+}
+
 impl Core {
     /// Lets a client queue its commands from now on.
     pub fn begin_transaction(&self, session: &mut Session) {
-        session.transaction = Some(Box::default());
+        let transaction = Transaction { db: session.db, ..Transaction::default() };
+        session.transaction = Some(Box::new(transaction));
     }
 
     /// Takes a client's transaction from it, if it has one.
@@ -115,7 +136,7 @@ impl Core {
     /// run, so that what is queued need not be kept.
     pub fn refuse_transaction(&self, session: &mut Session) {
         if self.end_transaction(session).is_some() {
-            let refused = Transaction { refused: true, ..Transaction::default() };
+            let refused = Transaction { refused: true, db: session.db, ..Transaction::default() };
             session.transaction = Some(Box::new(refused));
         }
     }
@@ -134,6 +155,9 @@ impl Core {
         };
         if transaction.refused {
             return;
+        }
+        if let Some(db) = selected_by(request, self.limits.get().databases) {
+            transaction.db = db;
         }
         self.add_shards_of(request.entry, request.args, &mut transaction.shards);
         let command = request.entry.command;

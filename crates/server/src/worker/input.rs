@@ -9,6 +9,7 @@ use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::request::Request;
 use crate::session::{Awaited, Session};
+use darter_acl::Context;
 use darter_command_table::ReplyError;
 use darter_resp::{Args, ReplyWriter};
 use darter_runtime::{Io, Progress, Then, Turns, crash};
@@ -56,7 +57,8 @@ impl Worker {
         }
         let mut commands = 0;
         loop {
-            // The command before can have changed it.
+            // The command before can have changed both.
+            self.core.follow_users(session);
             session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
             let mut at = consumed;
             self.batch.clear();
@@ -188,6 +190,13 @@ impl Worker {
             Some(Pending::Deferred(request)) => {
                 let request = request.as_request();
                 session.finish_pending(io, |session, io| {
+                    let Request { entry, args, .. } = request;
+                    let now = io.turn.now;
+                    if let Some(error) = self.core.refusal_since_admitted(session, entry, args, now)
+                    {
+                        ReplyWriter::new(&mut io.output.0, session.protocol).error(error.line());
+                        return Then::Read;
+                    }
                     // What is known of where it runs can have changed.
                     let place = self.core.place(request.entry, request.args);
                     self.run_single(session, request, place, io, turns)
@@ -221,7 +230,12 @@ impl Worker {
         error: &ReplyError,
         io: &mut Io<'_, Outbox>,
     ) {
-        self.core.count_refusal(args, error);
+        if let Ok(entry) = self.core.shared.table.find(args) {
+            session.last_command = &entry.full_name;
+        }
+        let context =
+            if session.transaction.is_some() { Context::Multi } else { Context::TopLevel };
+        self.core.count_refusal(session, args, error, context, io.turn.now);
         let refusal = match self.core.shared.table.named(args.at(0)) {
             Some(entry) if self.core.runs_queue(entry) => {
                 self.core.discard(session, io.turn.now);

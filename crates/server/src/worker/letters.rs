@@ -76,6 +76,8 @@ impl Worker {
                     args: packed.args.as_args(),
                     bytes: packed.cost.request_bytes,
                 };
+                let command = (request.entry, request.args);
+                self.core.note_late_denial(session, command, &packed.result, turn.now);
                 self.core.tell(session, request, packed.cost, &turn);
             }
             self.core.answer(session, output, |session, output| {

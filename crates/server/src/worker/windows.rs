@@ -191,6 +191,7 @@ impl Worker {
             self.ahead.push(Ahead { consumed: 0, waits: false, unsent_before });
             if session.runs_in_windows() {
                 crash::note_client(session.client_id);
+                self.core.follow_users(session);
                 session.limits.bulk_bytes_max = self.core.limits.get().string_bytes_max;
                 self.run_ahead_of(arrivals, place);
             }

@@ -5,7 +5,8 @@
 
 use super::line;
 use crate::commands::error::ServerError;
-use crate::session::{DEFAULT_USER, Session};
+use crate::session::Session;
+use darter_acl::Users;
 use darter_base::UnixMillis;
 use darter_base::number::parse_i64;
 use darter_command_table::ReplyError;
@@ -80,8 +81,8 @@ impl Filter {
         Self { conditions: vec![(false, condition)], skips_asker: None }
     }
 
-    /// Reads options and their values. `databases` is how many there are.
-    pub fn parse(args: Args<'_>, databases: u16) -> Result<Self, ReplyError> {
+    /// Reads options and their values. `databases` is how many there are, `users` who.
+    pub fn parse(args: Args<'_>, databases: u16, users: &Users) -> Result<Self, ReplyError> {
         let mut filter = Self::default();
         let mut index = 0;
         while let Some(option) = args.get(index) {
@@ -110,7 +111,7 @@ impl Filter {
                 Some(name) => (true, name),
                 None => (false, &*option),
             };
-            filter.put(negated, condition(name, value, negated, databases)?);
+            filter.put(negated, condition(name, value, negated, databases, users)?);
         }
         Ok(filter)
     }
@@ -158,6 +159,7 @@ fn condition(
     value: &[u8],
     negated: bool,
     databases: u16,
+    users: &Users,
 ) -> Result<Condition, ReplyError> {
     let text = value.to_vec();
     Ok(match name {
@@ -169,7 +171,7 @@ fn condition(
         b"addr" => Condition::Address(text),
         b"laddr" => Condition::LocalAddress(text),
         b"ip" => Condition::Ip(text),
-        b"user" if value == DEFAULT_USER.as_bytes() => Condition::User(text),
+        b"user" if users.get(value).is_some() => Condition::User(text),
         b"user" => return Err(ServerError::NoSuchUser(text).into()),
         b"name" => Condition::Name(text),
         b"lib-name" => Condition::LibName(text),
@@ -219,8 +221,7 @@ impl Condition {
                 PeerAddress::Tcp(address) => address.ip().to_string().as_bytes() == ip,
                 PeerAddress::Unix(_) => false,
             },
-            // There is but one user, and only its name is taken.
-            Self::User(_) => true,
+            Self::User(name) => session.access.user.name() == name,
             Self::Name(name) => !facts.name.is_empty() && facts.name == *name,
             Self::LibName(name) => !facts.lib_name.is_empty() && facts.lib_name == *name,
             Self::LibVersion(version) => {
@@ -239,11 +240,13 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use darter_command_table::Table;
     use darter_resp::OwnedArgs;
 
     fn parse(words: &str) -> Result<Filter, String> {
         let args: OwnedArgs = words.split_ascii_whitespace().collect();
-        Filter::parse(args.as_args(), 16).map_err(|error| error.to_string())
+        let users = Users::new(&Table::new(&[]));
+        Filter::parse(args.as_args(), 16, &users).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::pending::Pending;
 use crate::pubsub::Kind;
-use crate::session::{DEFAULT_USER, Session};
+use crate::session::Session;
 use crate::tracking::state::Mode;
 use darter_base::UnixMillis;
 use darter_resp::Protocol;
@@ -120,7 +120,7 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
          flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={queued} watch={watched} qbuf={qbuf} \
          qbuf-free=0 argv-mem=0 multi-mem={transaction} rbs=0 rbp=0 obl={direct} oll={listed} omem={limited} \
-         tot-mem={memory} events=r cmd={last} user={DEFAULT_USER} redir={redirect} resp={resp} \
+         tot-mem={memory} events=r cmd={last} user={user} redir={redirect} resp={resp} \
          lib-name={lib_name} lib-ver={lib_version} tot-net-in={received} tot-net-out={sent} \
          tot-cmds={commands}",
         id = session.client_id,
@@ -132,6 +132,7 @@ pub fn describe(session: &Session, info: &ConnectionInfo, now: UnixMillis) -> St
         idle = info.idle.as_secs(),
         flags = flags(session),
         capa = capabilities(session),
+        user = lossy(session.access.user.name()),
         db = session.db.0,
         redirect = facts.tracking.as_ref().map_or(-1, |tracking| tracking.redirect.cast_signed()),
         sub = subscriptions(Kind::Channel),

@@ -122,5 +122,6 @@ fn kill(call: &mut SessionCall<'_>) -> SessionResult {
 }
 
 fn parse_filter(call: &SessionCall<'_>) -> Result<Filter, darter_command_table::ReplyError> {
-    Filter::parse(call.args.tail(2), call.shared.config.current().databases)
+    let users = call.shared.acl.users();
+    Filter::parse(call.args.tail(2), call.shared.config.current().databases, &users)
 }

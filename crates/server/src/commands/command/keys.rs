@@ -65,20 +65,14 @@ fn get_keys_and_flags(call: &mut SessionCall<'_>) -> SessionResult {
 /// Index and access of each key among `args`.
 fn keys_of(table: &Table, args: Args<'_>) -> Result<Vec<(usize, Access)>, ReplyError> {
     let command = look_up(table, args).ok_or(ServerError::InvalidCommand)?.command;
-    if command.keys.iter().all(|spec| spec.access.has(Access::NOT_KEY)) {
+    if !command.has_keys() {
         return Err(ServerError::NoKeyArguments.into());
     }
     if !command.arity.admits(args.len()) {
         return Err(ServerError::InvalidArgumentCount.into());
     }
     let mut keys = Vec::new();
-    for spec in command.keys.iter().filter(|spec| !spec.access.has(Access::NOT_KEY)) {
-        let access = command.access.map_or(spec.access, |access| access(args));
-        spec.each_key(args, |index| keys.push((index, access)));
-    }
-    if let (Some(further_keys), Some(spec)) = (command.further_keys, command.keys.last()) {
-        further_keys(args, &mut |index| keys.push((index, spec.access)));
-    }
+    command.each_key_access(args, |index, access| keys.push((index, access)));
     if keys.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(ServerError::InvalidArguments.into());
     }

@@ -341,9 +341,12 @@ static STATS: &[Field] = &[
         Count(info.shared.rates.per_second().nanos_per_tick() / 1000)
     }),
     field("acl_access_denied_auth", |info| Count(info.totals.wrong_passwords)),
-    field("acl_access_denied_cmd", |_| Count(0)),
-    field("acl_access_denied_key", |_| Count(0)),
-    field("acl_access_denied_channel", |_| Count(0)),
+    field("acl_access_denied_cmd", |info| Count(info.totals.denied_commands)),
+    field("acl_access_denied_key", |info| Count(info.totals.denied_keys)),
+    field("acl_access_denied_channel", |info| Count(info.totals.denied_channels)),
+    // Nobody is told from a certificate.
+    field("acl_access_denied_tls_cert", |_| Count(0)),
+    field("acl_access_denied_db", |info| Count(info.totals.denied_databases)),
     field("darter_posted_operations", |info| Count(info.totals.posted)),
     field("darter_coordinated_operations", |info| Count(info.totals.coordinated)),
     field("darter_coordinated_waits", |info| Count(info.totals.coordinated_waits)),

@@ -4,7 +4,7 @@ use super::BASE;
 use crate::pubsub::Kind;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::survey::Question;
-use darter_command_table::{Access, Arg, Arity, Command, Flags, KeySpec};
+use darter_command_table::{Access, Arg, Arity, ChannelUse, Command, Flags, KeySpec};
 
 /// What both may do.
 const FLAGS: Flags = BASE.flags.and(Flags::FAST).and(Flags::MAY_REPLICATE);
@@ -18,6 +18,7 @@ pub static PUBLISH: SessionCommand = SessionCommand::alone(
                      begin as the channel does",
         arity: Arity::Exactly(3),
         flags: FLAGS,
+        channels: Some(ChannelUse::Publishes),
         args: &[Arg::string("channel"), Arg::string("message")],
         ..BASE
     },
@@ -34,6 +35,7 @@ pub static SPUBLISH: SessionCommand = SessionCommand::alone(
         arity: Arity::Exactly(3),
         flags: FLAGS,
         keys: &[KeySpec::at(1, Access::NOT_KEY)],
+        channels: Some(ChannelUse::Publishes),
         args: &[Arg::string("shardchannel"), Arg::string("message")],
         ..BASE
     },

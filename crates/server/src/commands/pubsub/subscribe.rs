@@ -6,7 +6,7 @@
 use super::BASE;
 use crate::pubsub::{Change, Changing, Kind, NAMES_PER_SLICE, must_read_letters};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_command_table::{Access, Arg, Arity, Command, Flags, KeySpec};
+use darter_command_table::{Access, Arg, Arity, ChannelUse, Command, Flags, KeySpec};
 
 /// What they may do.
 const FLAGS: Flags = BASE.flags.and(Flags::NOSCRIPT).and(Flags::FOR_SUBSCRIBERS);
@@ -22,6 +22,7 @@ pub static SUBSCRIBE: SessionCommand = SessionCommand::alone(
         complexity: "O(N) where N is the number of channels",
         arity: Arity::AtLeast(2),
         flags: FLAGS,
+        channels: Some(ChannelUse::Subscribes),
         args: &[Arg::string("channel").multiple()],
         ..BASE
     },
@@ -36,6 +37,7 @@ pub static PSUBSCRIBE: SessionCommand = SessionCommand::alone(
         complexity: "O(N) where N is the number of patterns",
         arity: Arity::AtLeast(2),
         flags: FLAGS,
+        channels: Some(ChannelUse::SubscribesToPatterns),
         args: &[Arg::pattern("pattern").multiple()],
         ..BASE
     },
@@ -52,6 +54,7 @@ pub static SSUBSCRIBE: SessionCommand = SessionCommand::alone(
         arity: Arity::AtLeast(2),
         flags: FLAGS,
         keys: SHARD_CHANNELS,
+        channels: Some(ChannelUse::Subscribes),
         args: &[Arg::string("shardchannel").multiple()],
         ..BASE
     },

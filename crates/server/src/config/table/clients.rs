@@ -7,6 +7,7 @@ use crate::config::parameter::{
 use crate::config::settings::{OutputLimits, Permission};
 use crate::config::special;
 use crate::config::value::Kind;
+use darter_acl::ChannelDefault;
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     number("maxclients", 1, u32::MAX as i128, "10000", "Most connections at a time.")
@@ -47,17 +48,25 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         "Memory of all clients above which the largest are closed; 0: none. A percentage is one of maxmemory. At least 128kb.",
     )
     .sets(|to, value| to.client_memory = ClientMemoryLimit::of_number(value.number())),
-    text("aclfile", "", "File of users.")
+    text("aclfile", "", "File of users; empty: lines of the configuration say who they are.")
         .at_start()
         .rewrite(Rewrite::Line)
-        .refused("files of users are not supported by this version: use requirepass"),
-    number("acllog-max-len", 0, LONG, "128", "Entries of ACL LOG."),
+        .sets(|to, value| {
+            let path = String::from_utf8_lossy(value.bytes()).into_owned();
+            to.user_file = (!path.is_empty()).then(|| path.into());
+        }),
+    number("acllog-max-len", 0, LONG, "128", "Entries of ACL LOG.")
+        .sets(|to, value| to.access_log_entries_max = value.number()),
     choice(
         "acl-pubsub-default",
         &["allchannels", "resetchannels"],
         "resetchannels",
         "Channels of a new user.",
-    ),
+    )
+    .sets(|to, value| {
+        to.channel_default =
+            if value.choice() == 0 { ChannelDefault::All } else { ChannelDefault::None };
+    }),
     number("tracking-table-max-keys", 0, LONG, "1000000", "Keys remembered for client caches.")
         .sets(|to, value| to.tracked_keys_max = value.number()),
     number("busy-reply-threshold", 0, LONG, "5000", "Run time after which a script is busy.")
