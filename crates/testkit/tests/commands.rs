@@ -17,9 +17,6 @@ unknown command`. Differences in what commands do are in [compatibility.md](comp
 
 /// Commands that are known and answer an error whatever they are given: name and arguments to send.
 const REFUSED: &[(&str, &[&str])] = &[
-    ("ACL LOAD", &[]),
-    ("ACL SAVE", &[]),
-    ("ACL SETUSER", &["somebody"]),
     ("FAILOVER", &[]),
     ("MODULE LOAD", &["path"]),
     ("MODULE LOADEX", &["path"]),
