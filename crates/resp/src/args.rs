@@ -61,6 +61,11 @@ impl<'a> Args<'a> {
         &self.buffer[span.start..span.end]
     }
 
+    /// Where they are in the buffer.
+    pub const fn spans(self) -> &'a [Span] {
+        self.spans
+    }
+
     /// Every argument in order.
     pub fn iter(
         self,

@@ -9,7 +9,7 @@ use crate::late_reply::LateReply;
 use crate::mail::{Mail, ShardPost};
 use crate::observed::{Cause, work_observed_for};
 use crate::pubsub::LongChange;
-use crate::request::{OwnedRequest, Request};
+use crate::request::{OwnedRequest, Request, SlicedRequest};
 use crate::session::Session;
 use crate::session_command::Flow;
 use crate::survey::Collection;
@@ -92,7 +92,7 @@ impl Holding {
 
 /// A command that visits shard after shard.
 pub struct Sliced {
-    request: OwnedRequest,
+    request: SlicedRequest,
     /// How long its slices ran, waiting apart.
     nanos: u64,
     slice: Box<dyn Slice>,
@@ -100,6 +100,8 @@ pub struct Sliced {
     reply_bytes: usize,
     /// Set while the shard it wants next is reserved.
     gathering: Option<Gathering<Shard>>,
+    /// How often in a row it has given back what it was granted, because its arguments were not at hand.
+    grants_unused: u32,
     next: Progress,
 }
 
@@ -122,6 +124,9 @@ pub enum Advance {
 
 /// Slices of one command run in one go before other connections have their turn.
 const SLICES_PER_TURN: usize = 4;
+
+/// How many shards a command gives back unused before it copies its arguments to use the next one at once.
+const GRANTS_UNUSED_MAX: u32 = 8;
 
 /// How often a command looks at the seat of a shard that is out before it waits for it: as long as a short script
 /// takes, two or three microseconds. Being granted one takes longer, and whoever else wants the shard meanwhile has to
@@ -285,9 +290,14 @@ pub fn run_gathered(
 impl Sliced {
     /// A command about to visit its first shard.
     pub fn new(request: Request<'_>, slice: Box<dyn Slice>) -> Self {
-        let request = request.to_owned();
+        let request = SlicedRequest::of(request);
         let next = slice.begin();
-        Self { request, nanos: 0, next, slice, reply_bytes: 0, gathering: None }
+        Self { request, nanos: 0, next, slice, reply_bytes: 0, gathering: None, grants_unused: 0 }
+    }
+
+    /// How many bytes of its connection's input it is.
+    pub const fn bytes_in_input(&self) -> usize {
+        self.request.bytes_in_input()
     }
 
     /// Runs a few slices. `true` when the command has answered; otherwise it waits for its shard if
@@ -298,6 +308,7 @@ impl Sliced {
         session: &Session,
         turn: &Turn,
         output: &mut Output,
+        input: &[u8],
     ) -> Advance {
         let ticket = Ticket(session.client_id);
         for _ in 0..SLICES_PER_TURN {
@@ -311,12 +322,13 @@ impl Sliced {
                 self.gathering = Some(gathering);
                 return Advance::More;
             }
+            self.grants_unused = 0;
             let begun = core.shared.stopwatch.now();
             let mut view = gathering.view(&core.shared.cells);
             let limits = core.limits.get();
             let by = core.clients.borrow().get(&session.client_id).copied();
             let is_together = self.next == Progress::Together;
-            let Request { entry, args, .. } = self.request.as_request();
+            let Request { entry, args, .. } = self.request.in_input(input);
             let cause = Cause { entry, args, db: session.db, by, together: None };
             let slice = &mut self.slice;
             let now = session.sees_at(&limits, turn.now);
@@ -361,12 +373,34 @@ impl Sliced {
             self.reply_bytes += output.len() - unsent_before;
         }
         if is_done {
-            core.note(session, self.request.as_request(), self.nanos, self.reply_bytes, turn);
+            core.note(session, self.request.in_input(input), self.nanos, self.reply_bytes, turn);
         }
         match (is_above_limit, is_done) {
             (true, _) => Advance::Exceeds,
             (false, true) => Advance::Done,
             (false, false) => Advance::More,
+        }
+    }
+
+    /// Gives a granted shard back, and with it what else was collected: the arguments are in the input, which only the
+    /// connection's own turn shows, and that can be late. `held` if it is to be used now.
+    fn leave_grant(&mut self, core: &Core, held: Held<Shard>) -> Option<Held<Shard>> {
+        if self.bytes_in_input() == 0 {
+            return Some(held);
+        }
+        let carrier = ShardPost(&core.post);
+        core.shared.cells.put_back(held, &carrier);
+        if let Some(mut gathering) = self.gathering.take() {
+            gathering.release(&core.shared.cells, &carrier);
+        }
+        self.grants_unused += 1;
+        None
+    }
+
+    /// Copies its arguments from the input if it waits for a shard that it has been granted in vain again and again.
+    pub fn own_if_unlucky(&mut self, input: &[u8]) {
+        if self.waits() && self.grants_unused >= GRANTS_UNUSED_MAX && self.bytes_in_input() > 0 {
+            self.request = SlicedRequest::Owned(self.request.in_input(input).to_owned());
         }
     }
 
@@ -417,12 +451,16 @@ impl Pending {
                 run_gathered(core, session, request, gathering, window, output, id, turn, None)
             }
             Some(Self::Sliced(mut sliced)) => {
+                let Some(held) = sliced.leave_grant(core, held) else {
+                    session.pending = Some(Self::Sliced(sliced));
+                    return After::Resumes;
+                };
                 sliced
                     .gathering
                     .as_mut()
                     .expect("a sliced command that was granted a shard had reserved it")
                     .accept(held);
-                match sliced.advance(core, session, turn, output) {
+                match sliced.advance(core, session, turn, output, &[]) {
                     Advance::Exceeds => return After::Exceeds,
                     Advance::Done => return After::Resumes,
                     Advance::More => {}

@@ -5,7 +5,7 @@ use crate::watch::Cost;
 use crate::watch::monitor::Lines;
 use crate::worker::Core;
 use darter_command_table::Entry;
-use darter_resp::{Args, OwnedArgs};
+use darter_resp::{Args, OwnedArgs, Span};
 use darter_runtime::{Ticks, Turn};
 
 /// One command as it was sent.
@@ -17,7 +17,13 @@ pub struct Request<'a> {
     pub args: Args<'a>,
     /// Its size on the wire, in bytes.
     pub bytes: usize,
+    /// Whether it is so big that it stays where it is while it runs in slices: in its connection's input, of which it and
+    /// what comes behind it are not consumed before it has answered.
+    pub stays: bool,
 }
+
+/// From this size on a command stays in the input. Copying less takes no longer than a slice.
+const STAYING_BYTES_MIN: usize = 1 << 20;
 
 /// The same, for longer than the input it came in.
 #[derive(Debug)]
@@ -33,7 +39,7 @@ pub struct OwnedRequest {
 impl Request<'_> {
     /// A copy that owns its arguments.
     pub fn to_owned(self) -> OwnedRequest {
-        let Self { entry, args, bytes } = self;
+        let Self { entry, args, bytes, .. } = self;
         OwnedRequest { entry, args: OwnedArgs::from(args), bytes }
     }
 }
@@ -46,11 +52,65 @@ impl OwnedRequest {
 
     /// To run it, or to tell of it.
     pub fn as_request(&self) -> Request<'_> {
-        Request { entry: self.entry, args: self.args.as_args(), bytes: self.bytes }
+        let (entry, args) = (self.entry, self.args.as_args());
+        Request { entry, args, bytes: self.bytes, stays: false }
+    }
+}
+
+/// A command that runs in slices, where its arguments are meanwhile.
+#[derive(Debug)]
+pub enum SlicedRequest {
+    /// Somewhere else.
+    Owned(OwnedRequest),
+    /// At the beginning of its connection's input.
+    InInput {
+        /// What runs.
+        entry: &'static Entry,
+        /// Where its arguments are.
+        spans: Vec<Span>,
+        /// Its size on the wire.
+        bytes: usize,
+    },
+}
+
+impl SlicedRequest {
+    /// What is to run in slices.
+    pub fn of(request: Request<'_>) -> Self {
+        let Request { entry, args, bytes, stays } = request;
+        if stays {
+            Self::InInput { entry, spans: args.spans().to_vec(), bytes }
+        } else {
+            Self::Owned(request.to_owned())
+        }
+    }
+
+    /// To run it, or to tell of it. `input` is its connection's, which may be empty if it is [elsewhere](Self::Owned).
+    pub fn in_input<'a>(&'a self, input: &'a [u8]) -> Request<'a> {
+        match self {
+            Self::Owned(request) => request.as_request(),
+            Self::InInput { entry, spans, bytes } => {
+                let args = Args::new(&input[..*bytes], spans);
+                Request { entry, args, bytes: *bytes, stays: true }
+            }
+        }
+    }
+
+    /// How many bytes of the input it is.
+    pub const fn bytes_in_input(&self) -> usize {
+        match self {
+            Self::Owned(_) => 0,
+            Self::InInput { bytes, .. } => *bytes,
+        }
     }
 }
 
 impl Core {
+    /// Whether a command of so many bytes, in `input` bytes, [stays](Request::stays) there. What is beyond the limit of a
+    /// query buffer does not: its connection would be closed for that.
+    pub fn stays_in_input(&self, bytes: usize, input: &[u8]) -> bool {
+        bytes >= STAYING_BYTES_MIN && input.len() <= self.query_bytes_max.get()
+    }
+
     /// Nanoseconds since `begun`.
     pub fn nanos_since(&self, begun: Ticks) -> u64 {
         let watch = &self.shared.stopwatch;

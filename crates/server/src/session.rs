@@ -249,6 +249,19 @@ impl Session {
         self.pending.is_none() && self.transaction.is_none() && self.replies == Replies::On
     }
 
+    /// How many bytes at the beginning of its input are the command that is under way.
+    pub fn bytes_in_input(&self) -> usize {
+        match &self.pending {
+            Some(Pending::Sliced(sliced)) => sliced.bytes_in_input(),
+            _ => 0,
+        }
+    }
+
+    /// Whether the command under way stays in its input.
+    pub fn stays_in_input(&self) -> bool {
+        self.bytes_in_input() > 0
+    }
+
     /// Notes what follows from its protocol and its subscriptions: a RESP2 client could not tell
     /// messages from replies.
     pub fn confine(&mut self) {

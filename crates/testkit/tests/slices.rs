@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use darter_testkit::mode::{SERVER_MODES, ServerMode, darter_binary};
-use darter_testkit::{Client, Server, Value};
+use darter_testkit::{Client, Server, Value, request};
 
 /// One worker, so that nobody else could serve the other client.
 const ALONE: ServerMode = ServerMode { workers: 1, shards: 1, reactor: "epoll", routing: "auto" };
@@ -194,6 +194,53 @@ fn what_is_restored_in_slices_is_what_was_dumped() {
             client.call(&words).unwrap();
             assert_eq!(call(&mut client, "EXISTS d"), Value::Integer(0), "{mode}: {key}");
         }
+    }
+}
+
+#[test]
+fn big_commands_in_slices_run_once_and_in_order_while_others_want_their_shards() {
+    const BYTES: usize = 3 << 20;
+    const ROUNDS: i64 = 12;
+    for mode in SERVER_MODES {
+        let server = start(*mode);
+        let mut client = server.connect().unwrap();
+        let payloads = ["one", "other"].map(|key| {
+            call(&mut client, &format!("SETRANGE {key} {BYTES} {key}"));
+            dump(&mut client, key)
+        });
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut reader = server.connect().unwrap();
+                let keys = ["d", "n", "e", "f"];
+                let reads = keys.map(|key| vec!["STRLEN", key]);
+                while !is_over.load(Ordering::Relaxed) {
+                    reader.pipeline(&reads).unwrap();
+                }
+            });
+            let mut request = Vec::new();
+            for _ in 0..ROUNDS {
+                request::encode(&["INCR", "n"], &mut request);
+                for payload in &payloads {
+                    request::encode(&restoring("d", payload), &mut request);
+                    request::encode(&["STRLEN", "d"], &mut request);
+                }
+            }
+            client.send_bytes(&request).unwrap();
+            for round in 1..=ROUNDS {
+                let mut next = || client.read_reply().unwrap().value;
+                assert_eq!(next(), Value::Integer(round), "{mode}");
+                for key in ["one", "other"] {
+                    assert_eq!(next(), Value::Simple("OK".into()), "{mode}");
+                    let len = i64::try_from(BYTES + key.len()).unwrap();
+                    assert_eq!(next(), Value::Integer(len), "{mode}: {key}");
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            reader.join().unwrap();
+        });
+        assert_eq!(digest(&mut client, "d"), digest(&mut client, "other"), "{mode}");
+        assert!(!client.has_received().unwrap(), "{mode}: more replies than commands");
     }
 }
 

@@ -203,9 +203,9 @@ fn fill(client: &mut Client, keys: &[&str]) {
     }
 }
 
-/// RESTORE of a string of 150 MB: its arguments are kept, which is a copy.
+/// RESTORE of a string of 250 MB.
 fn restoring(client: &mut Client) -> Vec<Vec<u8>> {
-    client.call(&["SETRANGE", "long", "150000000", "x"]).unwrap();
+    client.call(&["SETRANGE", "long", "250000000", "x"]).unwrap();
     let Value::Bulk(payload) = client.call(&["DUMP", "long"]).unwrap() else { panic!("a payload") };
     client.call(&["UNLINK", "long"]).unwrap();
     let mut command = words("RESTORE restored 0");

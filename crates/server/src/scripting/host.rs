@@ -206,7 +206,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         }
         let core = self.caller.core;
         let begun = core.shared.stopwatch.now();
-        let request = Request { entry, args, bytes: args.bytes() };
+        let request = Request { entry, args, bytes: args.bytes(), stays: false };
         if core.shared.monitors.any() {
             self.shown.add_of_script(self.caller.session, entry, args, self.caller.turn);
             // A script that begins again shall not be shown twice, but it can call very much.

@@ -226,7 +226,11 @@ impl Core {
                 let place = self.place(entry, args);
                 return Barrier::Command { entry, place, begin, end, first_span };
             }
-            self.queue(session, Request { entry, args, bytes: end - begin }, io.output);
+            self.queue(
+                session,
+                Request { entry, args, bytes: end - begin, stays: false },
+                io.output,
+            );
             *at = end;
             *queued += 1;
             spans.truncate(first_span);

@@ -50,7 +50,11 @@ impl Worker {
         crash::note_client(session.client_id);
         session.awaited = Awaited::default();
         if session.pending.is_some() {
+            let staying_bytes = session.bytes_in_input();
             let then = self.go_on_with_pending(session, io, turns.as_deref_mut());
+            if !session.stays_in_input() {
+                consumed += staying_bytes;
+            }
             if then != Then::Read {
                 return Progress { consumed, then };
             }
@@ -98,12 +102,16 @@ impl Worker {
                     commands += 1;
                     let batch = std::mem::take(&mut self.batch);
                     let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
-                    let request = Request { entry, args, bytes: end - begin };
+                    let stays = self.core.stays_in_input(end - begin, io.input);
+                    let request = Request { entry, args, bytes: end - begin, stays };
                     let turns = turns.as_deref_mut();
                     let then = session.run_muted(io, |session, io| {
                         self.run_single(session, request, place, io, turns)
                     });
                     self.batch = batch;
+                    if session.stays_in_input() {
+                        consumed = begin;
+                    }
                     then
                 }
                 Barrier::Inline { args, end } => {
@@ -118,7 +126,8 @@ impl Worker {
                             };
                         }
                         Ok(entry) if self.core.queues(session, entry) => {
-                            let request = Request { entry, args, bytes: end - begin };
+                            let bytes = end - begin;
+                            let request = Request { entry, args, bytes, stays: false };
                             session.run_muted(io, |session, io| {
                                 self.core.queue(session, request, io.output);
                             });
@@ -130,7 +139,8 @@ impl Worker {
                         Ok(entry) => {
                             let turns = turns.as_deref_mut();
                             let place = self.core.place(entry, args);
-                            let request = Request { entry, args, bytes: end - begin };
+                            let bytes = end - begin;
+                            let request = Request { entry, args, bytes, stays: false };
                             session.run_muted(io, |session, io| {
                                 self.run_single(session, request, place, io, turns)
                             })
@@ -239,7 +249,7 @@ impl Worker {
         let refusal = match self.core.shared.table.named(args.at(0)) {
             Some(entry) if self.core.runs_queue(entry) => {
                 self.core.discard(session, io.turn.now);
-                self.core.show(session, Request { entry, args, bytes: 0 }, io.turn);
+                self.core.show(session, Request { entry, args, bytes: 0, stays: false }, io.turn);
                 ServerError::exec_refused(error).to_string().into_bytes().into()
             }
             _ => {

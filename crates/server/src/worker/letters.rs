@@ -75,6 +75,7 @@ impl Worker {
                     entry: packed.entry,
                     args: packed.args.as_args(),
                     bytes: packed.cost.request_bytes,
+                    stays: false,
                 };
                 let command = (request.entry, request.args);
                 self.core.note_late_denial(session, command, &packed.result, turn.now);
@@ -83,8 +84,8 @@ impl Worker {
             self.core.answer(session, output, |session, output| {
                 session.pending = long.map(|packed| {
                     let PackedCommand { entry, args, cost, .. } = packed;
-                    let request =
-                        Request { entry, args: args.as_args(), bytes: cost.request_bytes };
+                    let (args, bytes) = (args.as_args(), cost.request_bytes);
+                    let request = Request { entry, args, bytes, stays: false };
                     Pending::Deferred(Box::new(request.to_owned()))
                 });
                 output.append(job.output);

@@ -68,6 +68,8 @@ impl Worker {
         let begun = caller.begin_slices(request, begin, &mut io.output.0);
         self.core.statistics().called(request.entry.counted_as, &begun);
         let Ok(slice) = begun else { return Then::Read };
+        // It goes on at once, with whatever precedes it in the input.
+        let request = Request { stays: false, ..request };
         session.pending = Some(Pending::Sliced(Box::new(Sliced::new(request, slice))));
         self.go_on(session, io)
     }
@@ -216,11 +218,12 @@ impl Worker {
         let Some(Pending::Sliced(mut sliced)) = session.pending.take() else {
             unreachable!("only sliced commands ask for another turn")
         };
-        match sliced.advance(&self.core, session, io.turn, &mut io.output.0) {
+        match sliced.advance(&self.core, session, io.turn, &mut io.output.0, io.input) {
             Advance::Exceeds => return Then::CloseAboveLimit,
             Advance::Done => return Then::Read,
             Advance::More => {}
         }
+        sliced.own_if_unlucky(io.input);
         let then = if sliced.waits() { Then::Await } else { Then::Again };
         session.pending = Some(Pending::Sliced(sliced));
         then

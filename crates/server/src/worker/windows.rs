@@ -170,10 +170,12 @@ impl Worker {
                     entry: operation.entry,
                     args: batch.args(operation, io.input),
                     bytes: operation.request_bytes(),
+                    stays: self.core.stays_in_input(operation.request_bytes(), io.input),
                 };
                 session.note_command(request.entry);
                 let then = self.run_on(session, request, shards, io, None);
-                let consumed = operation.end;
+                let consumed =
+                    if session.stays_in_input() { operation.begin } else { operation.end };
                 self.batch = batch;
                 Ran::Part { consumed, then }
             }
