@@ -129,6 +129,11 @@ impl Shard {
         self.databases.at(db.index()).watches.note_read(hash, reading);
     }
 
+    /// Notes that long work reads every key, and that which keys there are matters to it.
+    pub fn note_all_read(&mut self, db: DbIndex, reading: &Reading) {
+        self.databases.at(db.index()).watches.note_all_read(reading);
+    }
+
     /// Forgets what was noted for a [`Reading`] of this database that is no more.
     pub fn end_readings(&mut self, db: DbIndex) {
         self.databases.at(db.index()).watches.end_readings();

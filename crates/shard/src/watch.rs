@@ -53,10 +53,20 @@ impl Reading {
 #[derive(Debug)]
 struct ReadKeys {
     has_changed: Weak<AtomicBool>,
+    /// Any key: the hashes do not matter.
+    are_all: bool,
     hashes: HashTable<u64>,
 }
 
 impl ReadKeys {
+    fn of(reading: &Reading, are_all: bool) -> Self {
+        Self { has_changed: Arc::downgrade(&reading.0), are_all, hashes: HashTable::new() }
+    }
+
+    fn has(&self, hash: u64) -> bool {
+        self.are_all || self.hashes.find(hash, |noted| *noted == hash).is_some()
+    }
+
     fn is_of(&self, reading: &Reading) -> bool {
         std::ptr::eq(self.has_changed.as_ptr(), Arc::as_ptr(&reading.0))
     }
@@ -112,14 +122,18 @@ impl Watches {
     pub(crate) fn note_read(&mut self, hash: u64, reading: &Reading) {
         let index =
             self.readings.iter().position(|keys| keys.is_of(reading)).unwrap_or_else(|| {
-                let has_changed = Arc::downgrade(&reading.0);
-                self.readings.push(ReadKeys { has_changed, hashes: HashTable::new() });
+                self.readings.push(ReadKeys::of(reading, false));
                 self.readings.len() - 1
             });
         let hashes = &mut self.readings[index].hashes;
         if hashes.find(hash, |noted| *noted == hash).is_none() {
             hashes.insert_unique(hash, hash, |noted| *noted);
         }
+    }
+
+    /// Every key is about to be read, and which there are matters as well.
+    pub(crate) fn note_all_read(&mut self, reading: &Reading) {
+        self.readings.push(ReadKeys::of(reading, true));
     }
 
     /// Forgets what was read for those who do not want to know any more.
@@ -190,8 +204,7 @@ impl Watches {
     #[cold]
     fn note_change(&mut self, hash: u64) {
         self.end_readings();
-        let has_read = |keys: &&ReadKeys| keys.hashes.find(hash, |noted| *noted == hash).is_some();
-        self.readings.iter().filter(has_read).for_each(ReadKeys::change);
+        self.readings.iter().filter(|keys| keys.has(hash)).for_each(ReadKeys::change);
     }
 
     /// Every watched key `changed` says yes to did change. As for keys that were read, any of them may have.
@@ -267,5 +280,16 @@ mod tests {
         watches.end_readings();
         assert!(watches.is_empty());
         assert_eq!(watches.heap_bytes(), 0);
+    }
+
+    #[test]
+    fn a_reading_of_everything_hears_of_any_key() {
+        let (mut watches, mut counter) = (Watches::default(), VersionCounter::default());
+        let everything = Reading::default();
+        watches.note_all_read(&everything);
+        watches.note_read(1, &Reading::default());
+        assert!(!everything.has_changed());
+        watches.bump(|| key(2), &mut counter);
+        assert!(everything.has_changed());
     }
 }

@@ -119,6 +119,7 @@ fn others_are_served_while_a_long_reply_is_made() {
         "DUMP list",
         "DUMP pending",
         "DEBUG DIGEST-VALUE hash",
+        "DEBUG DIGEST",
         "COPY pending stored REPLACE",
         "SRANDMEMBER set 50000",
         "HRANDFIELD hash 50000",
@@ -433,6 +434,9 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
         let mut client = server.connect().unwrap();
         fill(&mut client, 19_000);
         call(&mut client, "SETRANGE bits 40000000 abc");
+        for line in ["COPY list list DB 3", "COPY zset zset DB 7", "COPY w_3 w_3 DB 7"] {
+            call(&mut client, line);
+        }
         for line in [
             "LRANGE list 7 -3",
             "HGETALL hash",
@@ -504,6 +508,7 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
             "DUMP zset",
             "DUMP hash",
             "DEBUG DIGEST-VALUE list pending bits none set zset hash geo",
+            "DEBUG DIGEST",
         ] {
             for protocol in ["2", "3"] {
                 call(&mut client, &format!("HELLO {protocol}"));
@@ -514,6 +519,37 @@ fn long_replies_are_the_same_in_slices_and_in_one_piece() {
                 assert!(whole == [sliced], "{mode}: {line} in RESP{protocol}");
             }
         }
+    }
+}
+
+#[test]
+fn a_long_digest_sees_one_state_of_what_changes_all_the_time() {
+    for mode in [SERVER_MODES[0], SERVER_MODES[3]] {
+        let server = start(mode);
+        let mut reader = server.connect().unwrap();
+        fill(&mut reader, 20_000);
+        let digest = |client: &mut Client| call(client, "DEBUG DIGEST");
+        let (there, back) = ("SMOVE set elsewhere e7", "SMOVE elsewhere set e7");
+        let (one, _, other) = (digest(&mut reader), call(&mut reader, there), digest(&mut reader));
+        assert_ne!(one, other, "{mode}");
+        call(&mut reader, back);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut writer = server.connect().unwrap();
+                let moves = [there, back].map(|line| line.split(' ').collect::<Vec<_>>());
+                while !is_over.load(Ordering::Relaxed) {
+                    writer.pipeline(&moves).unwrap();
+                }
+            });
+            for _ in 0..5 {
+                let seen = digest(&mut reader);
+                assert!(seen == one || seen == other, "{mode}: what never was");
+            }
+            is_over.store(true, Ordering::Relaxed);
+            writer.join().unwrap();
+        });
+        assert_eq!(digest(&mut reader), one, "{mode}");
     }
 }
 

@@ -77,6 +77,7 @@ const COMMANDS: &[&str] = &[
     "COPY hash stored REPLACE",
     "DUMP set",
     "DEBUG DIGEST-VALUE zset",
+    "DEBUG DIGEST",
     "MEMORY USAGE hash SAMPLES 0",
     "KEYS *",
     "KEYS nothing*",

@@ -7,14 +7,16 @@
 use super::FLAGS;
 use crate::generic::elements_of;
 use crate::joint::{Operands, Work, work_in_slices};
-use darter_base::DbIndex;
 use darter_base::float::format_f64;
+use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
-    Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, ReplyError, ReplyResult, ShardView,
-    Slice,
+    Access, Arg, Arity, Call, Command, Group, Handler, KeySpec, Progress, ReplyError, ReplyResult,
+    ShardView, Slice,
 };
-use darter_resp::{Protocol, ReplyWriter};
-use darter_shard::{Boundary, Key, KeyHasher, Keyspace, Lifetime, ObjectRef, Type, ValueRef};
+use darter_resp::{Args, Protocol, ReplyWriter};
+use darter_shard::{
+    Boundary, Key, KeyHasher, Keyspace, Lifetime, ObjectRef, Reading, Shard, Type, ValueRef,
+};
 use darter_value::integer::IntegerText;
 use darter_value::stream::StreamId;
 use darter_value::{Element, End, Item, SetBoundary, Stream};
@@ -35,10 +37,11 @@ pub static DIGEST: Command = Command {
     name: "DIGEST",
     group: Group::Server,
     summary: "A signature of all keys of all databases.",
-    complexity: "O(N) where N is the size of the data; nothing else runs meanwhile.",
+    complexity: "O(N) where N is the size of the data.",
     arity: Arity::Exactly(2),
     flags: FLAGS,
     handler: Handler::AllShards(digest),
+    slices: Some(everything_in_slices),
     ..Command::BASE
 };
 
@@ -246,39 +249,189 @@ const fn number_of(value_type: Type) -> u32 {
 }
 
 fn digest(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
-    let mut whole = Signature::default();
-    for number in 0..call.limits.databases {
-        let db = DbIndex(number);
-        if view.each().all(|shard| shard.keyspace(db, call.now).is_empty()) {
-            continue;
-        }
-        whole.mix(&u32::from(number).to_be_bytes());
-        for shard in view.each() {
-            let hasher = shard.hasher().clone();
-            add_database(&mut whole, &mut shard.keyspace(db, call.now), &hasher);
-        }
-    }
-    whole.write(&mut call.reply);
+    let mut walk = Walk::new(call);
+    // How much there is in the keys shows when it is read.
+    let is_empty = !(0..call.limits.databases).any(|db| has_keys(view, DbIndex(db), call.now));
+    call.in_one_piece(if is_empty { 0 } else { usize::MAX })?;
+    while walk.step(view, call.now) {}
+    walk.whole.write(&mut call.reply);
     Ok(())
 }
 
-/// Adds the signatures of all keys of a database with their values.
-fn add_database(whole: &mut Signature, keyspace: &mut Keyspace<'_>, hasher: &KeyHasher) {
-    let mut boundary = Some(Boundary::START);
-    while let Some(from) = boundary {
-        let mut names: Vec<Box<[u8]>> = Vec::new();
-        boundary = keyspace.for_each_slice(from, |name, _| names.push(name.into()));
-        for name in names {
-            let key = Key::new(hasher, &name);
-            let lifetime = keyspace.lifetime(&key);
-            if let Some(value) = keyspace.peek(&key) {
+/// Begins DIGEST where there are keys.
+fn everything_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyError> {
+    Ok(Box::new(LongWalk { walk: Walk::new(call), since: call.now, reading: None }))
+}
+
+/// Small values, or as much of bigger ones, that are added in one step of a walk.
+const VALUES_PER_STEP: usize = 256;
+
+/// About so many elements of a collection are as much work as a small value.
+const ELEMENTS_PER_VALUE: usize = 8;
+
+/// All keys of all databases on their way into a signature.
+struct Walk {
+    whole: Signature,
+    hasher: KeyHasher,
+    shards: Vec<ShardId>,
+    databases: u16,
+    /// The database that is walked; `databases` at the end.
+    db: u16,
+    /// The place in `shards` of the one that is walked; past the end when the next database is to come.
+    shard: usize,
+    /// Where the walk goes on there; `None` at its end.
+    boundary: Option<Boundary>,
+    /// Keys that were found there and not added yet.
+    names: Vec<Box<[u8]>>,
+    /// The last of them, if it is under way.
+    next: Option<Digesting>,
+}
+
+impl Walk {
+    fn new(call: &Call<'_>) -> Self {
+        let shards: Vec<_> = call.router.shards().collect();
+        Self {
+            whole: Signature::default(),
+            hasher: call.hasher.clone(),
+            databases: call.limits.databases,
+            db: 0,
+            shard: shards.len(),
+            shards,
+            boundary: None,
+            names: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// From the beginning again.
+    fn restart(&mut self) {
+        self.whole = Signature::default();
+        (self.db, self.shard, self.boundary) = (0, self.shards.len(), None);
+        self.names.clear();
+        self.next = None;
+    }
+
+    /// Walks on; whether there is more.
+    fn step(&mut self, view: &mut ShardView<'_>, now: UnixMillis) -> bool {
+        let mut left = VALUES_PER_STEP;
+        while left > 0 {
+            let cost = if self.names.is_empty() {
+                if !self.find_keys(view, now) {
+                    return false;
+                }
+                1
+            } else {
+                let mut keyspace =
+                    view.shard(self.shards[self.shard]).keyspace(DbIndex(self.db), now);
+                self.add_key(&mut keyspace)
+            };
+            left = left.saturating_sub(cost);
+        }
+        true
+    }
+
+    /// Goes to the next keys, if there are some near enough; whether it is not at the end.
+    fn find_keys(&mut self, view: &mut ShardView<'_>, now: UnixMillis) -> bool {
+        if let Some(from) = self.boundary {
+            let names = &mut self.names;
+            let keyspace = view.shard(self.shards[self.shard]).keyspace(DbIndex(self.db), now);
+            self.boundary = keyspace.for_each_slice(from, |name, _| names.push(name.into()));
+        } else if self.shard + 1 < self.shards.len() {
+            (self.shard, self.boundary) = (self.shard + 1, Some(Boundary::START));
+        } else {
+            // Behind the last shard of a database, or before the first one.
+            self.db += u16::from(self.shard < self.shards.len());
+            self.shard = self.shards.len();
+            while self.db < self.databases && !has_keys(view, DbIndex(self.db), now) {
+                self.db += 1;
+            }
+            if self.db == self.databases {
+                return false;
+            }
+            self.whole.mix(&u32::from(self.db).to_be_bytes());
+            (self.shard, self.boundary) = (0, Some(Boundary::START));
+        }
+        true
+    }
+
+    /// Adds the last key that was found with its value, or goes on with it; how many small values' work that was.
+    fn add_key(&mut self, keyspace: &mut Keyspace<'_>) -> usize {
+        let Some(name) = self.names.last() else { return 0 };
+        let key = Key::new(&self.hasher, name);
+        let lifetime = keyspace.lifetime(&key);
+        let mut cost = 1;
+        if let Some(value) = keyspace.peek(&key) {
+            let digesting = self.next.get_or_insert_with(|| {
                 let mut signature = Signature::default();
-                signature.mix(&name);
-                let mut digesting = Digesting::new(signature);
-                while digesting.go_on(value, lifetime) {}
-                whole.add(&digesting.signature.0);
+                signature.mix(name);
+                Digesting::new(signature)
+            });
+            cost += elements_of(value).min(ELEMENTS_PER_STEP) / ELEMENTS_PER_VALUE;
+            if digesting.go_on(value, lifetime) {
+                return cost;
+            }
+            self.whole.add(&digesting.signature.0);
+        }
+        self.next = None;
+        self.names.pop();
+        cost
+    }
+}
+
+fn has_keys(view: &mut ShardView<'_>, db: DbIndex, now: UnixMillis) -> bool {
+    view.each().any(|shard| !shard.keyspace(db, now).is_empty())
+}
+
+/// A walk in slices over all shards, which note meanwhile whether anything changes.
+struct LongWalk {
+    walk: Walk,
+    /// When it began: what expires meanwhile is still there.
+    since: UnixMillis,
+    /// `None` before the first slice.
+    reading: Option<Reading>,
+}
+
+impl Slice for LongWalk {
+    fn begin(&self) -> Progress {
+        Progress::Together
+    }
+
+    fn shards(&self) -> Vec<ShardId> {
+        self.walk.shards.clone()
+    }
+
+    fn run(&mut self, _: Args<'_>, _: &mut Shard, _: UnixMillis) -> Progress {
+        unreachable!("it asks for all of its shards")
+    }
+
+    fn run_together(&mut self, view: &mut ShardView<'_>, now: UnixMillis) -> Progress {
+        let databases = (0..self.walk.databases).map(DbIndex);
+        let is_whole = self.reading.as_ref().is_some_and(Reading::has_changed);
+        if is_whole {
+            self.walk.restart();
+            self.since = now;
+        } else if self.reading.is_none() {
+            let reading = Reading::default();
+            for shard in view.each() {
+                databases.clone().for_each(|db| shard.note_all_read(db, &reading));
+            }
+            self.reading = Some(reading);
+            self.since = now;
+        }
+        while self.walk.step(view, self.since) {
+            if !is_whole {
+                return Progress::Together;
             }
         }
+        self.reading = None;
+        for shard in view.each() {
+            databases.clone().for_each(|db| shard.end_readings(db));
+        }
+        Progress::Done
+    }
+
+    fn finish(&mut self, reply: &mut ReplyWriter<'_>) {
+        self.walk.whole.write(reply);
     }
 }
 
