@@ -3,8 +3,8 @@
 //! First a connection is made, while nothing is held: that is what can take long when the other server is not
 //! there. Then the shards of the keys are held until the other server has answered for each key: nobody can
 //! change a key between its copy and its deletion, so none is lost and no change to one is. Who needs these
-//! shards waits for that long; everybody else, also on the same worker, goes on. What talks to the other server
-//! is a thread of its own.
+//! shards waits for that long; everybody else, also on the same worker, goes on. What writes the values down and talks to
+//! the other server is a thread of its own, which has the shards meanwhile.
 //!
 //! The keys are deleted even if the client has gone meanwhile. A key for which the other server has not
 //! answered stays here, and may be there as well, as in Redis.
@@ -15,15 +15,19 @@ use crate::observed::work_observed;
 use crate::pending::{After, Pending};
 use crate::request::OwnedRequest;
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::worker::{Core, Worker};
-use darter_base::DbIndex;
 use darter_base::crc16::slot_of;
-use darter_command_table::{Effects, ReplyError};
+use darter_base::{DbIndex, UnixMillis};
+use darter_command_table::{Effects, ReplyError, ShardView};
+use darter_commands::generic::dump_value;
+use darter_resp::request::encode;
 use darter_resp::{Output, ReplyWriter};
 use darter_runtime::{ConnectionId, Connections, Dialogue, Share, Ticks, Turn};
-use darter_shard::{Interest, Key, Shard};
+use darter_shard::{Interest, Key, KeyHasher, Lifetime, Shard};
 use darter_txn::Gathering;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 /// What of a busy worker waiting for other servers takes: next to nothing, the threads do the work.
@@ -39,19 +43,23 @@ pub struct Target {
     pub timeout: Duration,
 }
 
-/// Keys to be sent, as requests.
+/// Keys to be sent.
 #[derive(Debug)]
 pub struct Transfer {
     /// With whom.
     pub dialogue: Box<Dialogue>,
     /// Requests before the keys, each of which has to succeed.
     pub preparation: Vec<Vec<u8>>,
-    /// The keys with the requests that create them.
-    pub keys: Vec<(Box<[u8]>, Vec<u8>)>,
+    /// The keys.
+    pub keys: Vec<Box<[u8]>>,
     /// Where they are.
     pub db: DbIndex,
+    /// The time of the command.
+    pub now: UnixMillis,
     /// Whether they stay.
     pub copy: bool,
+    /// Whether they take the place of what the other server has.
+    pub replace: bool,
 }
 
 /// What became of keys.
@@ -60,18 +68,20 @@ pub struct TransferOutcome {
     /// Those that the other server has.
     moved: Vec<Box<[u8]>>,
     error: Option<ServerError>,
+    /// The shards of the keys. They are nobody's if the server ends before they are given back.
+    gathering: ManuallyDrop<Gathering<Shard>>,
 }
 
 impl Transfer {
     /// Sends everything, and listens to every answer. Blocks.
-    fn run(mut self) -> TransferOutcome {
-        let keys = std::mem::take(&mut self.keys);
-        let mut outcome = TransferOutcome { moved: Vec::new(), error: None };
-        let mut requests = self.preparation.iter().chain(keys.iter().map(|(_, request)| request));
-        if requests.try_for_each(|request| self.dialogue.send(request)).is_err() {
+    fn run(mut self, shared: &'static Shared, gathering: Gathering<Shard>) -> TransferOutcome {
+        let gathering = ManuallyDrop::new(gathering);
+        let mut outcome = TransferOutcome { moved: Vec::new(), error: None, gathering };
+        let sent = self.send(&mut outcome.gathering.view(&shared.cells), &shared.hasher);
+        let Ok(keys) = sent else {
             outcome.error = Some(ServerError::MigrationBroken { what: "writing" });
             return outcome;
-        }
+        };
         // Without these the keys are not where they were to go.
         let mut is_prepared = true;
         for _ in 0..self.preparation.len() {
@@ -80,7 +90,7 @@ impl Transfer {
                 None => return outcome,
             }
         }
-        for (key, _) in keys {
+        for key in keys {
             match self.answer(&mut outcome) {
                 Some(is_good) if is_good && is_prepared => outcome.moved.push(key),
                 Some(_) => {}
@@ -88,6 +98,46 @@ impl Transfer {
             }
         }
         outcome
+    }
+
+    /// Sends the requests; the keys that were there.
+    fn send(&mut self, view: &mut ShardView<'_>, hasher: &KeyHasher) -> io::Result<Vec<Box<[u8]>>> {
+        let mut keys = std::mem::take(&mut self.keys);
+        // All values are written down before the other server hears of one, and counts the time.
+        let mut requests = Vec::with_capacity(keys.len());
+        keys.retain(|name| {
+            let request = self.restoring(name, view, hasher);
+            let is_there = request.is_some();
+            requests.extend(request);
+            is_there
+        });
+        for request in self.preparation.iter().chain(&requests) {
+            self.dialogue.send(request)?;
+        }
+        Ok(keys)
+    }
+
+    /// The request that creates the key there; `None` if it is not here.
+    fn restoring(
+        &self,
+        name: &[u8],
+        view: &mut ShardView<'_>,
+        hasher: &KeyHasher,
+    ) -> Option<Vec<u8>> {
+        let key = Key::new(hasher, name);
+        let mut keyspace = view.shard_of(|| slot_of(name)).keyspace(self.db, self.now);
+        let ttl = match keyspace.lifetime(&key) {
+            // At least a millisecond, since 0 is none.
+            Lifetime::Until(at) => at.0.saturating_sub(self.now.0).max(1),
+            Lifetime::Unlimited | Lifetime::Absent => 0,
+        };
+        let value = dump_value(keyspace.read(&key)?, self.now);
+        let ttl = ttl.to_string();
+        let mut words = vec![b"RESTORE".as_slice(), name, ttl.as_bytes(), &value];
+        if self.replace {
+            words.push(b"REPLACE");
+        }
+        Some(encode(&words))
     }
 
     /// The next answer: whether it is a good one. `None` if none comes. The first error is what the client
@@ -108,8 +158,6 @@ impl Transfer {
 pub struct Migration {
     client: ConnectionId,
     request: OwnedRequest,
-    /// The shards of the keys.
-    gathering: Gathering<Shard>,
     begun: Ticks,
     db: DbIndex,
     copy: bool,
@@ -167,11 +215,13 @@ impl Core {
         client: ConnectionId,
     ) {
         let Transfer { db, copy, .. } = transfer;
-        let migration = Migration { client, request, gathering, begun, db, copy };
+        let migration = Migration { client, request, begun, db, copy };
         self.migrations.borrow_mut().push(migration);
         let (post, background, worker) = (self.post.clone(), self.background.clone(), self.worker);
+        let shared = self.shared;
         self.background.spawn(SHARE, async move {
-            let outcome = Box::new(background.blocking_socket(move || transfer.run()).await);
+            let run = move || transfer.run(shared, gathering);
+            let outcome = Box::new(background.blocking_socket(run).await);
             post.send(worker, Mail::Transferred { to: client, outcome });
         });
     }
@@ -180,15 +230,15 @@ impl Core {
     pub(crate) fn transferred(
         &self,
         to: ConnectionId,
-        outcome: TransferOutcome,
+        mut outcome: TransferOutcome,
         connections: &mut Connections<'_, Worker>,
     ) {
         let turn = *connections.turn();
         let under_way =
             self.migrations.borrow().iter().position(|migration| migration.client == to);
         let Some(place) = under_way else { return };
-        let mut migration = self.migrations.borrow_mut().swap_remove(place);
-        let mut view = migration.gathering.view(&self.shared.cells);
+        let migration = self.migrations.borrow_mut().swap_remove(place);
+        let mut view = outcome.gathering.view(&self.shared.cells);
         if !migration.copy {
             let interest = self.limits.get().interest;
             let mut effects = Effects::default();
@@ -207,7 +257,7 @@ impl Core {
             }
         }
         self.serve(&mut view, turn.now);
-        migration.gathering.release(&self.shared.cells, &ShardPost(&self.post));
+        outcome.gathering.release(&self.shared.cells, &ShardPost(&self.post));
         let nanos = self.nanos_since(migration.begun);
         connections.with(to, |session, output| {
             self.answer(session, output, |session, output| {

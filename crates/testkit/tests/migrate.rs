@@ -162,6 +162,39 @@ fn others_are_served_while_the_target_is_slow_and_nothing_is_lost() {
 }
 
 #[test]
+fn others_are_served_while_a_big_value_is_written_down() {
+    /// Processor time that the server may take before it answers a PING: much less than for the value.
+    const WAIT_MAX: Duration = Duration::from_millis(100);
+    let source = darter(SERVER_MODES[0]);
+    let target = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = target.local_addr().unwrap().port();
+    let mut other = source.connect().unwrap();
+    call(&mut other, "SETRANGE k 250000000 x");
+    let line = format!("MIGRATE 127.0.0.1 {port} k 0 60000");
+    // The other client may have had to wait for a processor itself.
+    let are_served = (0..10).any(|_| {
+        let mut mover = source.connect().unwrap();
+        mover.send(&line.split(' ').collect::<Vec<_>>()).unwrap();
+        let (stream, _) = target.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        // The value is whole before the first request is sent.
+        let mut longest = Duration::ZERO;
+        while stream.peek(&mut [0]).is_err() {
+            let before = source.cpu_time().unwrap();
+            assert_eq!(call(&mut other, "PING"), Value::Simple(b"PONG".to_vec()));
+            longest = longest.max(source.cpu_time().unwrap().saturating_sub(before));
+        }
+        drop(stream);
+        // Nobody has taken the key.
+        let broken = mover.read_reply().unwrap().value;
+        assert!(broken.is_error(), "{broken:?}");
+        longest <= WAIT_MAX
+    });
+    assert!(are_served, "who needs no shard waits");
+    assert_eq!(call(&mut other, "EXISTS k"), Value::Integer(1));
+}
+
+#[test]
 fn a_target_that_breaks_off_or_is_too_slow_gets_nothing() {
     let source = darter(SERVER_MODES[2]);
     let target = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -3,17 +3,15 @@
 use crate::commands::error::ServerError;
 use crate::migration::{Target, Transfer};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_base::UnixMillis;
 use darter_base::crc16::slot_of;
 use darter_base::number::parse_i64;
 use darter_command_table::{
     Access, Arg, Arity, Begin, Category, Command, Find, Flags, Group, Handler, KeySpec, ReplyError,
     ShardView,
 };
-use darter_commands::generic::dump_value;
 use darter_resp::Args;
 use darter_resp::request::encode;
-use darter_shard::{Key, Lifetime};
+use darter_shard::Key;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -192,35 +190,15 @@ fn migrate(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
         preparation.push(encode(&[&[b"AUTH".as_slice()], words.as_slice()].concat()));
     }
     preparation.push(encode(&[b"SELECT".as_slice(), db.to_string().as_bytes()]));
-    let mut requests = Vec::new();
-    for name in keys {
-        let key = Key::new(&call.shared.hasher, name);
-        let mut keyspace = view.shard_of(|| slot_of(name)).keyspace(own_db, now);
-        let ttl = match keyspace.lifetime(&key) {
-            Lifetime::Until(at) => ttl_millis(at, now),
-            Lifetime::Unlimited | Lifetime::Absent => 0,
-        };
-        let Some(value) = keyspace.read(&key) else { continue };
-        let value = dump_value(value, now);
-        let ttl = ttl.to_string();
-        let mut words = vec![b"RESTORE".as_slice(), name, ttl.as_bytes(), &value];
-        if options.replace {
-            words.push(b"REPLACE");
-        }
-        requests.push((name.into(), encode(&words)));
-    }
     Ok(Flow::Transfer(Box::new(Transfer {
         dialogue,
         preparation,
-        keys: requests,
+        keys: keys.into_iter().map(Into::into).collect(),
         db: own_db,
+        now,
         copy: options.copy,
+        replace: options.replace,
     })))
-}
-
-/// What is left of a deadline: at least a millisecond, since 0 is none.
-fn ttl_millis(deadline: UnixMillis, now: UnixMillis) -> i64 {
-    deadline.0.saturating_sub(now.0).max(1)
 }
 
 #[cfg(test)]
