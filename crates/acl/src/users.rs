@@ -67,6 +67,11 @@ impl Users {
         self.by_name.get(name)
     }
 
+    /// A user as it is now; `None` if it is gone, though there may be another one of its name.
+    pub fn now(&self, user: &User) -> Option<&Arc<User>> {
+        self.get(user.name()).filter(|known| known.id() == user.id())
+    }
+
     /// Who clients are that have not said who they are.
     pub fn default_user(&self) -> &Arc<User> {
         self.get(DEFAULT_USER).expect("there always is one")

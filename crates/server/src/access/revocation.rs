@@ -24,7 +24,8 @@ impl Revocation {
     pub fn between(old: &Users, new: &Users) -> Self {
         let mut this = Self::default();
         for user in old.iter() {
-            match new.get(user.name()).filter(|known| known.id() == user.id()) {
+            match new.now(user) {
+                Some(known) if Arc::ptr_eq(known, user) => {}
                 Some(known) => this.compare(user, known),
                 None => this.gone.push(user.id()),
             }

@@ -82,16 +82,14 @@ impl Access {
         db: DbIndex,
     ) -> Option<ReplyError> {
         let users = shared.acl.users();
-        let known = users.get(self.user.name()).filter(|user| user.id() == self.user.id());
-        let Some(user) = known else { return Some(ReplyError::NoAuth) };
+        let Some(user) = users.now(&self.user) else { return Some(ReplyError::NoAuth) };
         let databases = shared.config.current().databases;
         let denial = user.check(&Asked { entry, args, db, databases }).err()?;
         Some(refusal_of(user, entry, denial))
     }
 
     fn follow(&mut self, users: &Users) {
-        let known = users.get(self.user.name()).filter(|user| user.id() == self.user.id());
-        if let Some(user) = known {
+        if let Some(user) = users.now(&self.user) {
             self.user = Arc::clone(user);
         } else {
             self.user = Arc::clone(users.default_user());

@@ -4,7 +4,7 @@ use super::{BASE, HARMLESS};
 use crate::access::verbose_message;
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_acl::{Asked, Selector};
+use darter_acl::{Asked, Selector, User};
 use darter_command_table::{Arg, Arity, Command, ReplyError};
 use darter_resp::ReplyWriter;
 use std::sync::Arc;
@@ -77,13 +77,7 @@ pub(super) static LIST: SessionCommand = SessionCommand::alone(
         complexity: "O(N). Where N is the number of configured users.",
         ..BASE
     },
-    |call| {
-        let users = call.shared.acl.users();
-        let mut reply = call.reply();
-        reply.array(users.len());
-        users.iter().for_each(|user| reply.bulk(&user.line()));
-        Ok(Flow::Next)
-    },
+    |call| list_users(call, |reply, user| reply.bulk(&user.line())),
 )
 .within();
 
@@ -95,15 +89,20 @@ pub(super) static USERS: SessionCommand = SessionCommand::alone(
         complexity: "O(N). Where N is the number of configured users.",
         ..BASE
     },
-    |call| {
-        let users = call.shared.acl.users();
-        let mut reply = call.reply();
-        reply.array(users.len());
-        users.iter().for_each(|user| reply.bulk(user.name()));
-        Ok(Flow::Next)
-    },
+    |call| list_users(call, |reply, user| reply.bulk(user.name())),
 )
 .within();
+
+fn list_users(
+    call: &mut SessionCall<'_>,
+    write: impl Fn(&mut ReplyWriter<'_>, &User),
+) -> SessionResult {
+    let users = call.shared.acl.users();
+    let mut reply = call.reply();
+    reply.array(users.len());
+    users.iter().for_each(|user| write(&mut reply, user));
+    Ok(Flow::Next)
+}
 
 /// The user of the connection.
 pub(super) static WHOAMI: SessionCommand = SessionCommand::alone(
