@@ -158,13 +158,19 @@ fn a_second_is_lost_with_the_power_at_most() {
     }
 }
 
+/// The thread, the time and the call of a line of a trace.
+fn timed(line: &str) -> Option<(&str, &str, &str)> {
+    let (thread, timed) = line.split_once(' ')?;
+    let (time, call) = timed.trim_start().split_once(' ')?;
+    Some((thread, time, call))
+}
+
 /// How long the longest sync of a trace took of those during which something else happened.
 fn longest_sync(trace: &str) -> Duration {
     let mut begun: BTreeMap<&str, f64> = BTreeMap::new();
     let mut longest = 0.0_f64;
     for line in trace.lines() {
-        let Some((thread, timed)) = line.split_once(' ') else { continue };
-        let Some((time, call)) = timed.trim_start().split_once(' ') else { continue };
+        let Some((thread, time, call)) = timed(line) else { continue };
         let Ok(time) = time.parse::<f64>() else { continue };
         if call.starts_with("fdatasync(") && call.ends_with("<unfinished ...>") {
             begun.insert(thread, time);
@@ -180,8 +186,7 @@ fn longest_sync(trace: &str) -> Duration {
 /// A trace without its times.
 fn untimed(trace: &str) -> String {
     let without = |line: &str| {
-        let (thread, timed) = line.split_once(' ')?;
-        let (_, call) = timed.trim_start().split_once(' ')?;
+        let (thread, _, call) = timed(line)?;
         Some(format!("{thread} {call}\n"))
     };
     trace.lines().filter_map(without).collect()
