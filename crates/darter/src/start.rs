@@ -7,6 +7,7 @@ use crate::supervision::{PidFile, Supervisor};
 use crate::title::TitleSetter;
 use crate::{crash, files, listeners, metrics};
 use darter_base::UnixMillis;
+use darter_replication::ReplicationId;
 use darter_runtime::{
     DecideOnSignal, EndSignal, HttpEndpoint, ListenHandle, OnSignal, PeerAddress, RuntimeConfig,
     ShutdownHandle, Tunables,
@@ -403,7 +404,7 @@ fn identity(config_file: Option<&Path>) -> Result<Identity, Box<dyn std::error::
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     Ok(Identity {
         run_id: hexadecimal(random::<20>()?),
-        replication_id: hexadecimal(random::<20>()?),
+        replication_id: ReplicationId::of_random(random::<20>()?),
         started_at: UnixMillis(jiff::Timestamp::now().as_millisecond()),
         process_id: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),

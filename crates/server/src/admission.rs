@@ -19,6 +19,8 @@ pub enum Restriction {
     CannotSave,
     /// The log cannot be written: likewise.
     CannotLog,
+    /// Too few replicas keep up: likewise.
+    LacksReplicas,
 }
 
 impl Shared {
@@ -30,7 +32,10 @@ impl Shared {
         if self.journal.has_failed() {
             return Some(Restriction::CannotLog);
         }
-        self.saving.refuses_writes(&self.config).then_some(Restriction::CannotSave)
+        if self.saving.refuses_writes(&self.config) {
+            return Some(Restriction::CannotSave);
+        }
+        self.replication.lacks_replicas().then_some(Restriction::LacksReplicas)
     }
 
     fn refusal(&self, restriction: Restriction) -> ReplyError {
@@ -38,6 +43,7 @@ impl Shared {
             Restriction::Loading => ServerError::Loading,
             Restriction::CannotSave => ServerError::CannotSave,
             Restriction::CannotLog => ServerError::CannotLog(self.journal.failure()),
+            Restriction::LacksReplicas => ServerError::TooFewReplicas,
         }
         .into()
     }
@@ -116,6 +122,9 @@ impl Core {
             {
                 Err(self.shared.refusal(cause))
             }
+            Some(cause @ Restriction::LacksReplicas) if flags.has(Flags::WRITE) => {
+                Err(self.shared.refusal(cause))
+            }
             _ => Ok(entry),
         }
     }
@@ -154,7 +163,7 @@ impl Core {
         let cause = self.shared.restriction()?;
         let is_concerned = match cause {
             Restriction::Loading => !transaction.runs_while_loading(),
-            Restriction::CannotSave | Restriction::CannotLog => {
+            Restriction::CannotSave | Restriction::CannotLog | Restriction::LacksReplicas => {
                 transaction.flags().has(Flags::WRITE)
             }
         };

@@ -88,6 +88,8 @@ impl ServedApart {
             | Mail::Transferred { .. }
             | Mail::Saved { .. }
             | Mail::Synced
+            | Mail::Replicate
+            | Mail::Acknowledged
             | Mail::LookAtClients
             | Mail::StandStill(_)
             | Mail::TendShards

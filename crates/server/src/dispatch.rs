@@ -354,7 +354,7 @@ pub fn run_command(
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
-    let is_recorded = shared.journal.is_attached();
+    let is_recorded = shared.is_recorded();
     let is_plain = limits.are_plain() && !client.leaves_no_trace && !client.stays_within;
     if is_plain && !is_recorded {
         return run_handler(command, args, client, now, limits, shared, view, output, waits, None);

@@ -39,6 +39,8 @@ pub mod pending;
 pub mod place;
 pub mod pubsub;
 pub mod rates;
+pub mod recording;
+pub mod replication;
 pub mod request;
 pub mod residence;
 pub mod saving;

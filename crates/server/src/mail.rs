@@ -23,6 +23,10 @@ pub enum Mail {
     Question { from: ConnectionId, question: Arc<Question> },
     /// More of the log is on the disk than before.
     Synced,
+    /// There is more for the receiver's replicas: its next tick sees to that.
+    Replicate,
+    /// A replica has more than before.
+    Acknowledged,
     /// The answer to a command that waited for keys.
     Served(Box<Served>),
     /// A command of the receiver's client that waits for keys has to be tried over all its shards.

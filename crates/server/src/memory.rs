@@ -37,11 +37,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 pub struct Allotments {
     /// Bytes allotted to shards, all together.
     allotted: AtomicI64,
-    /// Bytes of all buffers, each worker's as of its latest tick, and of what tracked clients have read.
+    /// Bytes of all buffers, each worker's as of its latest tick, of what tracked clients have read, and of the stream for
+    /// replicas.
     buffers: AtomicI64,
     /// What of that is kept for later replies, and is freed where memory is short.
     spares: AtomicI64,
-    /// What is for tracked clients.
+    /// What is for tracked clients, and for replicas.
     tracking: AtomicUsize,
     /// By shard: whether it had keys that may be evicted when somebody last looked.
     evictable: Box<[AtomicBool]>,
@@ -282,10 +283,12 @@ impl Shared {
         self.allotments.spares.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Has what is remembered of tracked clients count as it is now. Keys that are evicted are forgotten, which makes room as
-    /// well.
+    /// Has what is remembered of tracked clients, and what is kept of the stream for replicas, count as it is now. Keys that are
+    /// evicted are forgotten, which makes room as well.
     pub fn note_tracking(&self) {
-        let (bytes, noted) = (self.tracking.memory_bytes(), &self.allotments.tracking);
+        let stream = usize::try_from(self.replication.counted_bytes()).unwrap_or(usize::MAX);
+        let bytes = self.tracking.memory_bytes().saturating_add(stream);
+        let noted = &self.allotments.tracking;
         if bytes != noted.load(Ordering::Relaxed) {
             // Several workers may note it at once: the sum of what they add is what there is in the end.
             let before = noted.swap(bytes, Ordering::Relaxed);

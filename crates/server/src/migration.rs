@@ -252,8 +252,8 @@ impl Core {
                     }
                 }
             });
-            if self.shared.journal.is_attached() {
-                self.shared.journal.record_effects(migration.db, &effects);
+            if self.shared.is_recorded() {
+                self.shared.record_effects(migration.db, &effects);
             }
         }
         self.serve(&mut view, turn.now);

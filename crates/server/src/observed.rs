@@ -3,13 +3,13 @@
 //! All are told before the shards are given back, so that everybody hears of one key's changes in the
 //! order in which they happened.
 
-use crate::journal::Group;
 use crate::pubsub::Kind;
+use crate::recording::Group;
 use crate::shared::Shared;
 use crate::tracking::Remember;
 use darter_base::DbIndex;
 use darter_command_table::{CallLimits, Effects, Entry, Flags, ReplyResult, ShardView};
-use darter_resp::Args;
+use darter_resp::{Args, OwnedArgs};
 use darter_runtime::ConnectionId;
 use darter_shard::{Event, Interest, News};
 use std::cell::RefCell;
@@ -29,8 +29,10 @@ pub struct Together {
     /// Keys it has changed: clients that are told of all keys that begin in some way hear of those of one step
     /// together.
     changed: RefCell<Vec<Box<[u8]>>>,
-    /// What it did, for the log.
+    /// What it did, to be recorded.
     recorded: RefCell<Group>,
+    /// What it published, of which replicas hear behind that.
+    published: RefCell<Vec<OwnedArgs>>,
 }
 
 impl Together {
@@ -39,12 +41,20 @@ impl Together {
         self.recorded.borrow_mut().add(db, args);
     }
 
+    /// Adds a message to what it published.
+    pub fn add_message(&self, args: Args<'_>) {
+        self.published.borrow_mut().push(args.iter().collect());
+    }
+
     /// Tells of it and records it. To be called while its shards are held.
     pub fn tell(self, shared: &Shared, by: ConnectionId) {
         shared.broadcast_changes(&self.changed.into_inner(), Some(by));
         let recorded = self.recorded.into_inner();
         if !recorded.is_empty() {
-            shared.journal.record_group(&recorded);
+            shared.record_group(&recorded);
+        }
+        for message in self.published.into_inner() {
+            shared.replicate_message(message.as_args());
         }
     }
 }
@@ -90,12 +100,12 @@ pub fn work_observed_for<R>(
     cause: Cause<'_>,
     work: impl FnOnce(&mut ShardView<'_>, Option<&mut Effects>) -> R,
 ) -> R {
-    let interest = shared.journal.interest(interest);
+    let interest = shared.recorded_interest(interest);
     if !interest.any() {
         return work(view, None);
     }
     let mut effects = Effects::default();
-    let is_recorded = shared.journal.is_attached();
+    let is_recorded = shared.is_recorded();
     let changes_before = changes(view);
     let (result, news) =
         observe(interest, view, |view| work(view, is_recorded.then_some(&mut effects)));
@@ -117,13 +127,13 @@ pub fn work_observed<R>(
     by: Option<ConnectionId>,
     work: impl FnOnce(&mut ShardView<'_>) -> R,
 ) -> R {
-    let interest = shared.journal.interest(interest);
+    let interest = shared.recorded_interest(interest);
     if !interest.any() {
         return work(view);
     }
     let (result, news) = observe(interest, view, work);
     if !news.gone.is_empty() {
-        shared.journal.record_gone(&news.gone);
+        shared.record_gone(&news.gone);
     }
     shared.tell(news, interest, by, None);
     result
@@ -165,12 +175,12 @@ fn record(shared: &Shared, cause: Cause<'_>, news: &News, has_changed: bool, eff
         return;
     }
     if !news.gone.is_empty() {
-        shared.journal.record_gone(&news.gone);
+        shared.record_gone(&news.gone);
     }
     if effects.replace_command() {
-        shared.journal.record_effects(db, effects);
+        shared.record_effects(db, effects);
     } else if has_changed {
-        shared.journal.record(db, args);
+        shared.record(db, args);
     }
 }
 

@@ -4,16 +4,19 @@ use crate::access::Access;
 use crate::client_memory::Weighed;
 use crate::config::Settings;
 use crate::fieldsets::Fieldsets;
-use crate::journal::Journal;
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::pubsub::Subscriptions;
+use crate::replication::{Announced, Replica};
+use crate::shared::Shared;
 use crate::tracking::{Invalidated, Remember, Tracking};
 use crate::transaction::{Transaction, Watches};
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::{BEFORE_EVERYTHING, CallLimits, Entry, Flags};
+use darter_replication::Offset;
 use darter_resp::{Limits, Output, Protocol, RequestParser};
 use darter_runtime::{Dialogue, Io, PeerAddress, PeerInfo};
+use std::sync::Arc;
 
 /// One client's state. Lives on the worker its connection was given to.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub struct Session {
     has_written: bool,
     /// Where in the log the last change of the client ends, or somewhere behind.
     written_to: u64,
+    /// Where in the stream for replicas it does.
+    streamed_to: Offset,
     /// Which replies it wants (`CLIENT REPLY`).
     pub replies: Replies,
     /// Whether the reply of the pending command is not wanted.
@@ -165,6 +170,10 @@ pub struct Facts {
     pub weighed: Weighed,
     /// The fieldsets it has prepared (`HIMPORT`).
     pub fieldsets: Fieldsets,
+    /// What it has said of itself as a replica, if anything (`REPLCONF`).
+    pub announced: Option<Box<Announced>>,
+    /// The replica that it is.
+    pub replica: Option<Arc<Replica>>,
     /// The connection to another server that the command under way asked for.
     pub dialogue: Option<Box<Dialogue>>,
 }
@@ -194,6 +203,7 @@ impl Session {
             remember: Remember::Never,
             has_written: false,
             written_to: 0,
+            streamed_to: Offset::ZERO,
             replies: Replies::On,
             mutes_pending: false,
             client_id,
@@ -217,6 +227,8 @@ impl Session {
                 tracking: None,
                 weighed: Weighed::default(),
                 fieldsets: Fieldsets::default(),
+                announced: None,
+                replica: None,
                 dialogue: None,
                 late_invalidations: Vec::new(),
                 has_read_letters: false,
@@ -277,13 +289,24 @@ impl Session {
     }
 
     /// Where in the log everything is that the client has changed.
-    pub fn written_to(&mut self, journal: &Journal) -> u64 {
-        let end = journal.end();
-        if std::mem::take(&mut self.has_written) {
-            self.written_to = end;
-        }
+    pub fn written_to(&mut self, shared: &Shared) -> u64 {
+        let end = shared.journal.end();
+        self.note_ends(shared, end);
         // A log can have been begun anew.
         self.written_to.min(end)
+    }
+
+    /// Where in the stream for replicas everything is that the client has changed.
+    pub fn streamed_to(&mut self, shared: &Shared) -> Offset {
+        self.note_ends(shared, shared.journal.end());
+        self.streamed_to
+    }
+
+    fn note_ends(&mut self, shared: &Shared, end: u64) {
+        if std::mem::take(&mut self.has_written) {
+            self.written_to = end;
+            self.streamed_to = shared.replication.end();
+        }
     }
 
     /// Notes that it runs a command that may change something.

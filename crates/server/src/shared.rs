@@ -14,6 +14,7 @@ use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
+use crate::replication::Replication;
 use crate::residence::Residence;
 use crate::saving::Saving;
 use crate::scripting::Scripts;
@@ -27,6 +28,7 @@ use darter_base::{ShardId, UnixMillis, WorkerId};
 use darter_command_table::{
     CallLimits, Command, CommandId, Entry, Handler, Rename, RenameError, Table,
 };
+use darter_replication::ReplicationId;
 use darter_runtime::handle::ShutdownHandle;
 use darter_runtime::{ConnectionId, Post, ReactorChoice, RemotePost, Stopwatch};
 use darter_shard::{Interest, KeyHasher, Shard, ShardOptions};
@@ -46,8 +48,8 @@ pub const REDIS_VERSION: &str = "7.4.5";
 pub struct Identity {
     /// 40 hexadecimal digits, different in every run.
     pub run_id: String,
-    /// 40 hexadecimal digits that name the history of this data set at first.
-    pub replication_id: String,
+    /// The name of the history of this data set at first.
+    pub replication_id: ReplicationId,
     /// When it started.
     pub started_at: UnixMillis,
     /// Process id.
@@ -135,8 +137,8 @@ pub struct Shared {
     pub waits_ended: AtomicU64,
     /// `CLIENT PAUSE`.
     pub pause: SharedPause,
-    /// 40 hexadecimal digits that name the history of this data set.
-    pub replication_id: Mutex<String>,
+    /// The stream of changes and who gets it.
+    pub replication: Replication,
     /// All data in a file.
     pub saving: Saving,
     /// What files hold, on its way into the shards.
@@ -224,7 +226,7 @@ impl Shared {
             peak_bytes: AtomicU64::new(0),
             acl: AccessControl::new(&table),
             table,
-            replication_id: Mutex::new(identity.replication_id.clone()),
+            replication: Replication::new(router.worker_count().into(), identity.replication_id),
             saving: Saving::new(identity.started_at, router.shard_count().into()),
             loading: Loading::new(router),
             journal: Journal::new(router.worker_count().into()),
@@ -328,6 +330,7 @@ impl Shared {
         }
         self.peak_bytes.store(0, Ordering::Relaxed);
         self.journal.reset_statistics();
+        self.replication.reset_statistics();
     }
 
     /// What the counters were when they began at zero.
@@ -392,7 +395,8 @@ impl Shared {
     pub fn used_bytes(&self) -> u64 {
         let shards: u64 = self.shard_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
         let tracking = u64::try_from(self.tracking.memory_bytes()).unwrap_or(u64::MAX);
-        shards + self.buffer_bytes() + tracking + self.journal.buffer_bytes()
+        let streams = self.journal.buffer_bytes() + self.replication.memory_bytes();
+        shards + self.buffer_bytes() + tracking + streams
     }
 }
 

@@ -2,12 +2,13 @@
 //! suspended, and their worker looks at the clock for them.
 
 use crate::commands::error::ServerError;
-use crate::journal::Journal;
 use crate::mail::Mail;
 use crate::pending::Pending;
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::worker::{Core, Worker};
 use darter_base::UnixMillis;
+use darter_replication::Offset;
 use darter_resp::ReplyWriter;
 use darter_runtime::{ConnectionId, Connections};
 use darter_txn::Ending;
@@ -15,8 +16,8 @@ use darter_txn::Ending;
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
-    /// Replicas that have what was written (`WAIT`).
-    Replicas,
+    /// So many replicas that have the stream up to there (`WAIT`).
+    Replicas { count: usize, offset: Offset },
     /// Files that have it (`WAITAOF`).
     Files(Files),
     /// The file of all data (`SAVE`).
@@ -28,32 +29,56 @@ pub enum Awaited {
 pub struct Files {
     /// Whether the one here is waited for.
     pub here: bool,
-    /// Whether those of replicas are.
-    pub elsewhere: bool,
+    /// Of how many replicas they are.
+    pub elsewhere: usize,
     /// Where in the log what was written ends.
     pub offset: u64,
+    /// Where in the stream for replicas it does.
+    pub streamed_to: Offset,
 }
 
 impl Files {
     /// Whether everything is there that is waited for.
-    pub fn are_there(self, journal: &Journal) -> bool {
-        !self.elsewhere && (!self.here || journal.is_synced(self.offset))
+    fn are_there(self, shared: &Shared) -> bool {
+        (!self.here || shared.journal.is_synced(self.offset))
+            && (self.elsewhere == 0
+                || shared.replication.having_on_disk(self.streamed_to) >= self.elsewhere)
     }
 }
 
 impl Awaited {
-    /// Writes how many have it, here and elsewhere.
-    pub fn write(self, journal: &Journal, reply: &mut ReplyWriter<'_>) {
+    /// Whether what is waited for has come.
+    pub fn has_come(self, shared: &Shared) -> bool {
         match self {
-            Self::Replicas => reply.integer(0),
-            Self::Files(Files { offset, .. }) => {
+            Self::Replicas { count, offset } => shared.replication.having(offset) >= count,
+            Self::Files(files) => files.are_there(shared),
+            Self::Save => false,
+        }
+    }
+
+    /// Writes how many have it, here and elsewhere.
+    pub fn write(self, shared: &Shared, reply: &mut ReplyWriter<'_>) {
+        let write_count = |reply: &mut ReplyWriter<'_>, count: usize| {
+            reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
+        };
+        match self {
+            Self::Replicas { offset, .. } => {
+                write_count(reply, shared.replication.having(offset));
+            }
+            Self::Files(Files { offset, streamed_to, .. }) => {
+                let journal = &shared.journal;
                 let is_here = journal.is_attached() && journal.is_synced(offset);
                 reply.array(2);
                 reply.integer(is_here.into());
-                reply.integer(0);
+                write_count(reply, shared.replication.having_on_disk(streamed_to));
             }
             Self::Save => reply.ok(),
         }
+    }
+
+    /// Whether it cannot come any more: there is no log.
+    fn is_lost(self, shared: &Shared) -> bool {
+        matches!(self, Self::Files(files) if files.here) && !shared.journal.is_attached()
     }
 }
 
@@ -112,7 +137,7 @@ impl Core {
                     session.commands += 1;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
                     match end {
-                        End::TimedOut => waiting.awaited.write(&self.shared.journal, &mut reply),
+                        End::TimedOut => waiting.awaited.write(self.shared, &mut reply),
                         End::Unblocked => reply.error(ServerError::Unblocked.to_string()),
                     }
                 });
@@ -130,27 +155,38 @@ impl Core {
         ended.unwrap_or(Ending::Over)
     }
 
-    /// Notes that a client waits for the log. What it waits for elsewhere no sync here brings.
-    pub fn wait_for_log(&self, id: ConnectionId, files: Files) {
-        if files.elsewhere {
-            return;
-        }
+    /// Notes that a client waits for the log, here or at replicas.
+    pub fn wait_for_log(&self, id: ConnectionId, awaited: Awaited) {
         self.log_waits.borrow_mut().push(id);
-        if !self.shared.journal.withholds(self.worker, files.offset) {
+        let (here, elsewhere) = match awaited {
+            Awaited::Replicas { .. } => (None, true),
+            Awaited::Files(files) => (files.here.then_some(files.offset), files.elsewhere > 0),
+            Awaited::Save => return,
+        };
+        if elsewhere {
+            self.shared.replication.await_answers(self.worker);
+        }
+        if let Some(offset) = here
+            && !self.shared.journal.withholds(self.worker, offset)
+            && !elsewhere
+        {
             self.post.send(self.worker, Mail::Synced);
+        }
+        if elsewhere && awaited.has_come(self.shared) {
+            // Since it was looked at the last time, so that nobody may say so again.
+            self.post.send(self.worker, Mail::Acknowledged);
         }
     }
 
-    /// More of the log is on the disk, or there is none any more: ends the waits of those who waited for that.
+    /// More of the log is on the disk or at replicas, or there is none any more: ends the waits of those who waited for that.
     pub fn look_at_log_waits(&self, connections: &mut Connections<'_, Worker>) {
-        let journal = &self.shared.journal;
         for id in self.log_waits.take() {
             let ended = connections.with(id, |session, output| {
                 let Some(Pending::Waiting(waiting)) = session.pending else { return false };
-                let Awaited::Files(files) = waiting.awaited else { return false };
-                let is_lost = files.here && !journal.is_attached();
-                if !is_lost && !files.are_there(journal) {
-                    self.wait_for_log(id, files);
+                let awaited = waiting.awaited;
+                let is_lost = awaited.is_lost(self.shared);
+                if !is_lost && !awaited.has_come(self.shared) {
+                    self.wait_for_log(id, awaited);
                     return false;
                 }
                 session.finish_pending(output, |session, output| {
@@ -160,7 +196,7 @@ impl Core {
                     if is_lost {
                         reply.error(ServerError::NoJournalToWaitFor.to_string());
                     } else {
-                        waiting.awaited.write(journal, &mut reply);
+                        awaited.write(self.shared, &mut reply);
                     }
                 });
                 self.end_waiting(session.client_id, &waiting);
@@ -185,7 +221,7 @@ impl Core {
                     session.pending = None;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
                     if succeeded {
-                        waiting.awaited.write(&self.shared.journal, &mut reply);
+                        waiting.awaited.write(self.shared, &mut reply);
                     } else {
                         reply.error(ServerError::SaveFailed.to_string());
                     }

@@ -12,6 +12,7 @@ use crate::outbox::Outbox;
 use crate::pause::Pause;
 use crate::pending::Pending;
 use crate::pubsub::{LeftSubscriptions, Registry};
+use crate::replication::{Attached, Housekeeping};
 use crate::residence::DefragSettings;
 use crate::saving::PutOff;
 use crate::saving::automatic::Begun;
@@ -114,7 +115,11 @@ pub struct Core {
     pub deadlines: RefCell<Deadlines<ConnectionId>>,
     /// Its clients that see every command.
     pub monitors: RefCell<Vec<u64>>,
-    /// Its clients that wait for the log.
+    /// Its clients that are replicas.
+    pub replicas: RefCell<Vec<Attached>>,
+    /// When something is done about replicas.
+    pub housekeeping: Housekeeping,
+    /// Its clients that wait for the log, here or at replicas.
     pub log_waits: RefCell<Vec<ConnectionId>>,
     /// What it has of scripts.
     pub scripts: RefCell<WorkerScripts>,
@@ -196,6 +201,7 @@ impl Worker {
     pub fn new(shared: &'static Shared, context: &WorkerContext<Mail>) -> Self {
         let config = shared.config.current();
         shared.set_post(&context.post);
+        shared.replication.follow(&config);
         Self {
             core: Rc::new(Core {
                 worker: context.worker,
@@ -215,6 +221,8 @@ impl Worker {
                 held_back: RefCell::default(),
                 deadlines: RefCell::default(),
                 monitors: RefCell::default(),
+                replicas: RefCell::default(),
+                housekeeping: Housekeeping::default(),
                 log_waits: RefCell::default(),
                 scripts: RefCell::default(),
                 busy_script_nanos: Cell::new(config.busy_script_nanos()),
@@ -280,6 +288,7 @@ impl Core {
             });
             self.hot_keys.replace(hot_keys);
             self.shared.journal.follow(self.shared, &settings);
+            self.shared.replication.follow(&settings);
             let tracks = settings.watch.tracks_latency;
             self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
         }
@@ -434,6 +443,9 @@ impl Service for Worker {
                 go_on(after, to, connections);
             }
             Mail::Transferred { to, outcome } => self.core.transferred(to, *outcome, connections),
+            // This tick feeds replicas anyway.
+            Mail::Replicate => {}
+            Mail::Acknowledged => self.core.look_at_log_waits(connections),
             Mail::Synced => {
                 connections.release_withheld();
                 self.core.look_at_log_waits(connections);
@@ -457,12 +469,15 @@ impl Service for Worker {
 
     fn about_to_send(&self) {
         // What a client hears of has left the process, so that only the end of the machine can undo it.
-        self.core.shared.journal.write_out(&self.core.shared.stopwatch);
+        let shared = self.core.shared;
+        shared.journal.write_out(&shared.stopwatch);
+        shared.replication.announce(shared);
     }
 
     fn withholds(&self, session: &mut Session) -> bool {
-        let journal = &self.core.shared.journal;
-        journal.is_strict() && journal.withholds(self.core.worker, session.written_to(journal))
+        let shared = self.core.shared;
+        let journal = &shared.journal;
+        journal.is_strict() && journal.withholds(self.core.worker, session.written_to(shared))
     }
 
     fn served(&mut self) {
@@ -484,6 +499,7 @@ impl Service for Worker {
         self.note_buffers(connections);
         self.core.restriction.set(self.core.shared.restriction());
         self.core.shared.journal.write_out(&self.core.shared.stopwatch);
+        self.core.shared.replication.announce(self.core.shared);
         if let Some(pause) = self.core.pause.get()
             && turn.now >= pause.until
         {
@@ -510,11 +526,13 @@ impl Service for Worker {
                 self.core.shared.forget_tracked_leftovers();
             }
             self.core.begin_due_save(&turn);
+            self.core.tend_replicas(&turn, connections);
             self.look_at_buffers(&turn, connections);
             due = turn.instant + BACKGROUND_INTERVAL;
             self.background_due = Some(due);
         }
-        let at_once = subscriptions_left.then_some(turn.instant);
+        let feeds_on = self.feed_replicas(connections);
+        let at_once = (subscriptions_left || feeds_on).then_some(turn.instant);
         let sooner = put_off_until.into_iter().chain(defrag_due).chain(self.expiry.due());
         let mut wake = sooner.chain(save_due).chain(at_once).fold(due, Instant::min);
         let pause_ends = self.core.pause.get().map(|pause| pause.until);
@@ -544,6 +562,7 @@ impl Service for Worker {
         self.core.clients.borrow_mut().remove(&session.client_id);
         self.core.shared.remove_connection(session.client_id);
         self.core.end_monitoring(&mut session);
+        self.core.detach_replica(&mut session, turn);
         self.core.discard(&mut session, turn.now);
         self.core.leave_subscriptions(&mut session, id);
         self.core.end_tracking(&mut session, id);

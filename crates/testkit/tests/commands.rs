@@ -21,9 +21,6 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("MODULE LOAD", &["path"]),
     ("MODULE LOADEX", &["path"]),
     ("MODULE UNLOAD", &["name"]),
-    ("PSYNC", &["?", "-1"]),
-    ("REPLCONF", &["ack", "0"]),
-    ("SYNC", &[]),
 ];
 
 /// Groups that no server without modules has.

@@ -152,6 +152,9 @@ pub static RESET: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
+        if call.session.facts.replica.is_some() {
+            return Err(ServerError::ResetOfReplica.into());
+        }
         let held = call.session.facts.subscriptions.as_ref().map_or(0, |held| held.total());
         if held > NAMES_PER_SLICE && !call.nested {
             let changing = Changing::new(call.session, call.args, Change::EndSilently);

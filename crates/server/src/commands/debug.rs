@@ -4,7 +4,6 @@
 //! arguments is answered as an unknown subcommand is. Here the subcommands are in the table, those
 //! about keys among them, and answer alike.
 
-use crate::commands::acl::hexadecimal;
 use crate::commands::config::rewrite_config;
 use crate::commands::error::ServerError;
 use crate::config::rewrite::Append;
@@ -338,9 +337,8 @@ static CHANGE_REPL_ID: SessionCommand = SessionCommand::alone(
         if call.args.len() != 2 {
             return Err(wrong_arguments(call));
         }
-        let mut random = [0; 20];
-        getrandom::fill(&mut random).map_err(|_| ServerError::NoRandomness)?;
-        *call.shared.replication_id.lock().expect("replaced as a whole") = hexadecimal(&random);
+        let id = crate::replication::random_id().ok_or(ServerError::NoRandomness)?;
+        call.shared.replication.rename(id);
         call.ok()
     },
 )

@@ -166,6 +166,18 @@ pub enum ServerError {
     Loading,
     /// What changes data while they cannot be saved.
     CannotSave,
+    /// Too few replicas keep up (`min-replicas-to-write`).
+    TooFewReplicas,
+    /// SYNC or PSYNC behind commands whose answers are not sent.
+    SyncBehindReplies,
+    /// RESET by a replica.
+    ResetOfReplica,
+    /// REPLCONF with an option that there is not.
+    UnknownReplicaOption(Vec<u8>),
+    /// REPLCONF with an address that is none.
+    ReplicaAddressTooLong(usize),
+    /// REPLCONF with a version that is none.
+    ReplicaVersion(Vec<u8>),
     /// `DEBUG RELOAD` with a word it does not know.
     ReloadOptions,
     /// `DEBUG RELOAD` that could not read it.
@@ -429,6 +441,21 @@ impl fmt::Display for ServerError {
                  instance is configured to report errors during writes if RDB snapshotting fails \
                  (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
                  the RDB error."
+            }
+            Self::TooFewReplicas => "NOREPLICAS Not enough good replicas to write.",
+            Self::ResetOfReplica => "ERR can only reset normal client connections",
+            Self::SyncBehindReplies => "ERR SYNC and PSYNC are invalid with pending output",
+            Self::UnknownReplicaOption(option) => {
+                return write!(formatter, "ERR Unrecognized REPLCONF option: {}", echo(option));
+            }
+            Self::ReplicaAddressTooLong(bytes) => {
+                return write!(
+                    formatter,
+                    "ERR REPLCONF ip-address provided by replica instance is too long: {bytes} bytes"
+                );
+            }
+            Self::ReplicaVersion(version) => {
+                return write!(formatter, "ERR Unrecognized version format: {}", echo(version));
             }
             Self::ReloadOptions => {
                 "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."

@@ -30,6 +30,7 @@ pub mod pubsub;
 pub mod replication;
 pub mod script;
 pub mod server;
+pub mod syncing;
 pub mod transaction;
 pub mod wait;
 
@@ -58,6 +59,7 @@ pub static COMMANDS: &[&[&SessionCommand]] = &[
     persistence::COMMANDS,
     pubsub::COMMANDS,
     replication::COMMANDS,
+    syncing::COMMANDS,
     script::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,

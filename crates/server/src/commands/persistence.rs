@@ -48,7 +48,7 @@ fn rewrite(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResul
         None if shared.saving.begin(shared, view, Purpose::LogBase, Vec::new(), now).is_ok() => {
             STARTED
         }
-        Some(Purpose::File) | None => {
+        Some(Purpose::File | Purpose::Replicas) | None => {
             shared.journal.ask_for_base();
             SCHEDULED
         }
@@ -122,7 +122,9 @@ fn background_save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> Sess
                 Err(UnderWay(Purpose::LogBase)) if operation == Operation::Begin => {
                     return Err(ServerError::SaveDuringRewrite.into());
                 }
-                Err(UnderWay(Purpose::File)) => return Err(ServerError::SaveUnderWay.into()),
+                Err(UnderWay(Purpose::File | Purpose::Replicas)) => {
+                    return Err(ServerError::SaveUnderWay.into());
+                }
                 // A file never has a part of a transaction.
                 Ok(false) | Err(UnderWay(Purpose::LogBase)) => {
                     saving.schedule();
@@ -170,7 +172,7 @@ fn save(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     match shared.saving.begin(shared, view, Purpose::File, vec![call.id], now) {
         Ok(()) => {}
         Err(UnderWay(Purpose::File)) => return Err(ServerError::SaveUnderWay.into()),
-        Err(UnderWay(Purpose::LogBase)) => shared.saving.schedule_for(call.id),
+        Err(UnderWay(Purpose::LogBase | Purpose::Replicas)) => shared.saving.schedule_for(call.id),
     }
     let waiting = Waiting { awaited: Awaited::Save, until: None };
     call.core.begin_waiting(call.session, call.id, waiting);

@@ -1,4 +1,4 @@
-//! Replication: this server is a primary without replicas, and cannot be anything else yet.
+//! Whose replica this server is, and what it is: it can only be a primary yet.
 
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
@@ -8,8 +8,7 @@ use darter_command_table::{
 };
 
 /// Every command of this file.
-pub static COMMANDS: &[&SessionCommand] =
-    &[&FAILOVER, &PSYNC, &REPLCONF, &REPLICAOF, &ROLE, &SLAVEOF, &SYNC];
+pub static COMMANDS: &[&SessionCommand] = &[&FAILOVER, &REPLICAOF, &ROLE, &SLAVEOF];
 
 /// What they have in common.
 const BASE: Command = Command {
@@ -79,46 +78,6 @@ fn fail_over(call: &mut SessionCall<'_>) -> SessionResult {
     Err(ServerError::NoReplicas.into())
 }
 
-/// Begins replication, as a replica asks for it.
-static PSYNC: SessionCommand = SessionCommand::alone(
-    Command {
-        name: "PSYNC",
-        since: "2.8.0",
-        summary: "Begins replication, as a replica asks for it. Not possible yet.",
-        arity: Arity::AtLeast(3),
-        flags: BASE.flags.and(Flags::NO_ASYNC_LOADING).and(Flags::NO_MULTI),
-        args: &[Arg::string("replicationid"), Arg::integer("offset")],
-        ..BASE
-    },
-    |_| Err(ServerError::NoReplication.into()),
-);
-
-/// The same, as old replicas ask.
-static SYNC: SessionCommand = SessionCommand::alone(
-    Command {
-        name: "SYNC",
-        summary: "Begins replication, as an old replica asks for it. Not possible yet.",
-        arity: Arity::Exactly(1),
-        flags: BASE.flags.and(Flags::NO_ASYNC_LOADING).and(Flags::NO_MULTI),
-        ..BASE
-    },
-    |_| Err(ServerError::NoReplication.into()),
-);
-
-/// What a replica tells of itself. Refused, so that it does not go on to ask for data.
-static REPLCONF: SessionCommand = SessionCommand::alone(
-    Command {
-        name: "REPLCONF",
-        is_internal: true,
-        since: "3.0.0",
-        summary: "What a replica tells of itself. Not possible yet.",
-        arity: Arity::AtLeast(1),
-        flags: BASE.flags.and(Flags::LOADING).and(Flags::STALE).and(Flags::ALLOW_BUSY),
-        ..BASE
-    },
-    |_| Err(ServerError::NoReplication.into()),
-);
-
 /// Makes the server a replica, or a primary again.
 static REPLICAOF: SessionCommand = SessionCommand::alone(
     Command {
@@ -178,11 +137,19 @@ static ROLE: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
+        let report = call.shared.replication.report(call.turn.now);
         let mut reply = call.reply();
         reply.array(3);
         reply.bulk(b"master");
-        reply.integer(0);
-        reply.array(0);
+        reply.integer(i64::try_from(report.end).unwrap_or(i64::MAX));
+        let online = report.replicas.iter().filter(|replica| replica.is_online);
+        reply.array(online.clone().count());
+        for replica in online {
+            reply.array(3);
+            reply.bulk(replica.ip.as_bytes());
+            reply.bulk(replica.port.to_string().as_bytes());
+            reply.bulk(replica.acknowledged.to_string().as_bytes());
+        }
         Ok(Flow::Next)
     },
 );

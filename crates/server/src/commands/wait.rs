@@ -1,5 +1,4 @@
-//! WAIT and WAITAOF: until writes are safe, here or elsewhere. Without replicas they wait for what does not
-//! come, until their time is up or somebody unblocks them.
+//! WAIT and WAITAOF: until writes are safe, here or elsewhere.
 
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
@@ -37,11 +36,9 @@ static WAIT: SessionCommand = SessionCommand::alone(
 fn wait(call: &mut SessionCall<'_>) -> SessionResult {
     let replicas = parse_i64(call.args.at(1)).ok_or(ReplyError::NotAnInteger)?;
     let timeout = timeout_millis(call.args.at(2))?;
-    if replicas <= 0 || call.nested {
-        call.reply().integer(0);
-        return Ok(Flow::Next);
-    }
-    begin(call, Awaited::Replicas, timeout)
+    let count = usize::try_from(replicas).unwrap_or(0);
+    let offset = call.session.streamed_to(call.shared);
+    begin(call, Awaited::Replicas { count, offset }, timeout)
 }
 
 /// Waits until what the connection has written is on disk, here or at replicas.
@@ -71,17 +68,11 @@ fn wait_for_files(call: &mut SessionCall<'_>) -> SessionResult {
     }
     let files = Files {
         here: local > 0,
-        elsewhere: replicas > 0,
-        offset: call.session.written_to(journal),
+        elsewhere: usize::try_from(replicas).unwrap_or(usize::MAX),
+        offset: call.session.written_to(call.shared),
+        streamed_to: call.session.streamed_to(call.shared),
     };
-    let awaited = Awaited::Files(files);
-    if call.nested || files.are_there(journal) {
-        awaited.write(journal, &mut call.reply());
-        return Ok(Flow::Next);
-    }
-    let flow = begin(call, awaited, timeout)?;
-    call.core.wait_for_log(call.id, files);
-    Ok(flow)
+    begin(call, Awaited::Files(files), timeout)
 }
 
 /// Milliseconds; 0: for ever.
@@ -91,11 +82,16 @@ fn timeout_millis(arg: &[u8]) -> Result<i64, ServerError> {
 }
 
 fn begin(call: &mut SessionCall<'_>, awaited: Awaited, timeout_millis: i64) -> SessionResult {
+    if call.nested || awaited.has_come(call.shared) {
+        awaited.write(call.shared, &mut call.reply());
+        return Ok(Flow::Next);
+    }
     let now = call.turn.now;
     let until = match timeout_millis {
         0 => None,
         millis => Some(now.checked_add(millis).ok_or(ServerError::TimeoutOutOfRange)?),
     };
     call.core.begin_waiting(call.session, call.id, Waiting { awaited, until });
+    call.core.wait_for_log(call.id, awaited);
     Ok(Flow::Wait)
 }

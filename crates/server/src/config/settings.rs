@@ -2,6 +2,7 @@
 
 use crate::client_memory::ClientMemoryLimit;
 use crate::journal::JournalSettings;
+use crate::replication::ReplicationSettings;
 use crate::residence::DefragSettings;
 use crate::saving::automatic::AtTheEnd;
 use crate::saving::schedule::Schedule;
@@ -101,6 +102,8 @@ pub struct Settings {
     pub saving: SavingSettings,
     /// The log of changes.
     pub journal: JournalSettings,
+    /// Replication.
+    pub replication: ReplicationSettings,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
     /// TCP port of the metrics endpoint; 0: none.
@@ -242,6 +245,7 @@ impl Default for Settings {
             directory: PathBuf::new(),
             saving: SavingSettings::default(),
             journal: JournalSettings::default(),
+            replication: ReplicationSettings::default(),
             availability_zone: String::new(),
             metrics_port: 0,
             metrics_bind: Vec::new(),
@@ -753,6 +757,10 @@ impl OutputLimits {
     pub fn of(&self, session: &Session) -> darter_runtime::OutputLimit {
         if session.limits.unauthenticated && !session.ever_authenticated {
             return UNAUTHENTICATED_OUTPUT;
+        }
+        if session.facts.replica.is_some() {
+            // How far it is behind is what is limited, see `replication`.
+            return darter_runtime::OutputLimit::default();
         }
         if session.subscribes { self.pubsub.for_runtime() } else { self.normal.for_runtime() }
     }

@@ -1,8 +1,8 @@
 //! The files of the log while it is written.
 
-use super::record::Taken;
 use super::{Journal, lock};
 use crate::config::Settings;
+use crate::recording::Taken;
 use crate::saving;
 use darter_persistence::{
     AppendError, BaseFormat, Log, LogError, LogId, Position, Resumed, Seal, SyncHandle,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   whoever holds shards          each worker, once a tick     a thread for the file
-//!   Journal::record*              Journal::write_out           writer::run
+//!   Shared::record*                Journal::write_out           writer::run
 //!   +------------------+          +------------------+         +--------------------------+
 //!   | requests, in the |  ----->  | one write for    |         | writes under `always`,   |
 //!   | order of changes |  buffer  | all of them      |         | syncs, changes files     |
@@ -20,7 +20,6 @@
 //! then writes are refused until there is a new base, as nobody knows what of the file is on the disk.
 
 mod files;
-mod record;
 mod recover;
 mod settings;
 mod status;
@@ -29,19 +28,15 @@ mod writer;
 use crate::config::Settings;
 use crate::histogram::Recorder;
 use crate::mail::Mail;
+use crate::recording::Requests;
 use crate::shared::{Shared, lock};
-use darter_base::{DbIndex, WorkerId};
-use darter_command_table::Effects;
-use darter_resp::Args;
+use darter_base::WorkerId;
 use darter_runtime::Stopwatch;
-use darter_shard::{Gone, Interest};
 use files::Files;
-use record::Requests;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
-pub use record::Group;
 pub use recover::{RecoveryError, recover, reload};
 pub use settings::{JournalSettings, SyncPolicy};
 pub use status::Status;
@@ -148,35 +143,8 @@ impl Journal {
         self.is_found.load(Ordering::Relaxed)
     }
 
-    /// What is of interest to others, and to the log.
-    #[inline]
-    pub fn interest(&self, interest: Interest) -> Interest {
-        if self.is_attached() { interest.and(Interest::GONE) } else { interest }
-    }
-
-    /// Records a command.
-    pub fn record(&self, db: DbIndex, args: Args<'_>) {
-        self.add(|requests| requests.add(db, args));
-    }
-
-    /// Records what a command left instead of itself.
-    pub fn record_effects(&self, db: DbIndex, effects: &Effects) {
-        self.add(|requests| requests.add_effects(db, effects));
-    }
-
-    /// Records what went by itself.
-    pub fn record_gone(&self, gone: &[Gone]) {
-        let mut group = Group::default();
-        group.add_gone(gone);
-        self.add(|requests| requests.add_group(&group, false));
-    }
-
-    /// Records what happened as one step.
-    pub fn record_group(&self, group: &Group) {
-        self.add(|requests| requests.add_group(group, true));
-    }
-
-    fn add(&self, add: impl FnOnce(&mut Requests)) {
+    /// Records what `add` adds.
+    pub(crate) fn record(&self, add: impl FnOnce(&mut Requests)) {
         let mut requests = lock(&self.requests);
         if self.notes_time.load(Ordering::Relaxed) {
             requests.note_time(darter_runtime::wall_clock().0 / 1000);

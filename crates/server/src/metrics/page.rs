@@ -104,7 +104,7 @@ fn write_samples(row: &Row, moment: &Moment, text: &mut String) {
             Some(Shown::Micros(micros)) => samples.put(seconds(micros)),
             Some(Shown::Word(word)) => samples.put(is_good(word)),
             Some(Shown::Text(text)) => samples.put(is_good(&text)),
-            Some(Shown::Human(_) | Shown::Absent) | None => {}
+            Some(Shown::Human(_) | Shown::Lines(_) | Shown::Absent) | None => {}
         },
         Source::InfoMicros(field) => {
             if let Some(Shown::Count(micros)) = info::value(&moment.info, field) {

@@ -142,6 +142,9 @@ impl Saving {
         if shared.journal.wants_base(settings, &shared.stopwatch) {
             return Some(Purpose::LogBase);
         }
+        if shared.replication.is_due(&settings.replication, now) {
+            return Some(Purpose::Replicas);
+        }
         self.is_due(settings, now).then_some(Purpose::File)
     }
 
@@ -250,7 +253,7 @@ impl Core {
                 if let Some(purpose) = shared.saving.due(shared, &settings, turn.now) {
                     let waiting = match purpose {
                         Purpose::File => std::mem::take(&mut *lock(&shared.saving.asked)),
-                        Purpose::LogBase => Vec::new(),
+                        Purpose::LogBase | Purpose::Replicas => Vec::new(),
                     };
                     let _ = shared.saving.begin(shared, &mut view, purpose, waiting, turn.now);
                 }

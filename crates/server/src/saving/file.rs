@@ -4,6 +4,7 @@ use super::as_commands::AsCommands;
 use super::{NO_SHARD, Purpose, Save};
 use crate::config::Settings;
 use crate::delay::Delay;
+use crate::replication::FullSync;
 use crate::shared::{REDIS_VERSION, Shared, lock};
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::ShardView;
@@ -13,7 +14,7 @@ use darter_rdb::file::{Checksum, push_aux, push_database, push_end, push_functio
 use darter_shard::Chunk;
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,9 @@ use std::sync::mpsc::Receiver;
 /// Written between two syncs, so that the last one does not have everything to do
 /// (`rdb-save-incremental-fsync`).
 const SYNC_EVERY_BYTES: u64 = 4 << 20;
+
+/// Of a file, read for replicas.
+const SENT_AT_A_TIME_BYTES: usize = 64 << 10;
 
 /// Where a file goes.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub(super) struct Target {
     has_checksum: bool,
     syncs_on_the_way: bool,
     format: BaseFormat,
+    /// The replicas that it is for.
+    replicas: Option<Arc<FullSync>>,
 }
 
 /// What stands before the keys.
@@ -62,7 +68,9 @@ pub(super) struct Writing {
 impl Target {
     pub(super) fn of(settings: &Settings, purpose: Purpose) -> Self {
         let (directory, path, log) = match purpose {
-            Purpose::File => (settings.directory.clone(), settings.data_file(), None),
+            Purpose::File | Purpose::Replicas => {
+                (settings.directory.clone(), settings.data_file(), None)
+            }
             Purpose::LogBase => {
                 let place = settings.log_place();
                 (place.directory().to_owned(), base_path(settings), Some(place))
@@ -75,7 +83,13 @@ impl Target {
             has_checksum: settings.saving.has_checksum,
             syncs_on_the_way: settings.saving.syncs_on_the_way,
             format: format_of(settings, purpose),
+            replicas: None,
         }
+    }
+
+    /// The same for replicas.
+    pub(super) fn with_replicas(self, replicas: Option<Arc<FullSync>>) -> Self {
+        Self { replicas, ..self }
     }
 }
 
@@ -83,7 +97,7 @@ impl Target {
 pub fn format_of(settings: &Settings, purpose: Purpose) -> BaseFormat {
     match purpose {
         Purpose::LogBase => settings.journal.base_format,
-        Purpose::File => BaseFormat::Rdb,
+        Purpose::File | Purpose::Replicas => BaseFormat::Rdb,
     }
 }
 
@@ -93,6 +107,7 @@ impl Preface {
         shared: &Shared,
         view: &mut ShardView<'_>,
         purpose: Purpose,
+        full_sync: Option<&FullSync>,
         now: UnixMillis,
     ) -> Self {
         let databases = shared.config.current().databases;
@@ -117,6 +132,12 @@ impl Preface {
         push_aux(&mut bytes, b"used-mem", used_bytes.to_string().as_bytes());
         let is_base = if purpose == Purpose::LogBase { b"1" } else { b"0" };
         push_aux(&mut bytes, b"aof-base", is_base);
+        if let Some(full_sync) = full_sync {
+            // The stream says itself which database it goes on with.
+            push_aux(&mut bytes, b"repl-stream-db", b"0");
+            push_aux(&mut bytes, b"repl-id", full_sync.id.as_bytes());
+            push_aux(&mut bytes, b"repl-offset", full_sync.start.to_string().as_bytes());
+        }
         for library in shared.scripts.libraries().iter() {
             push_function(&mut bytes, &library.text);
         }
@@ -136,7 +157,8 @@ impl Writing {
         let Self { shared, save, arrivals, shards, target, preface } = self;
         let delay_micros = || shared.config.current().saving.save_delay_micros;
         let mut delay = Delay::of(delay_micros());
-        let mut temporary = Temporary::begin(temporary_path(&target.directory), &target, &preface);
+        let path = temporary_path(&target.directory);
+        let mut temporary = Temporary::begin(path, &target, &preface, Some(&save));
         if temporary.is_err() {
             save.is_abandoned.store(true, Ordering::Relaxed);
         }
@@ -170,7 +192,10 @@ impl Writing {
             save.writes_long.store(writes_long, Ordering::Relaxed);
         }
         let mut file = temporary?;
-        file.complete()?;
+        file.complete(target.replicas.is_none())?;
+        if let Some(full_sync) = &target.replicas {
+            return file.hand_over(full_sync);
+        }
         let _installing = lock(&save.installing);
         if save.is_abandoned.load(Ordering::Relaxed) {
             return Err(io::Error::other("the save was given up"));
@@ -185,9 +210,9 @@ pub(super) fn write_at_once(
     preface: &Preface,
     fill: impl FnOnce(&mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()>,
 ) -> io::Result<Seal> {
-    let mut file = Temporary::begin(path_at_once(&target.directory), target, preface)?;
+    let mut file = Temporary::begin(path_at_once(&target.directory), target, preface, None)?;
     fill(&mut |chunk| file.write_entries(chunk))?;
-    file.complete()?;
+    file.complete(true)?;
     file.install(target)
 }
 
@@ -216,10 +241,41 @@ impl InOrder {
     }
 }
 
-/// The file under its temporary name. Dropped before it is in place it is deleted.
+/// What bytes are written to.
+#[derive(Debug)]
+enum Sink {
+    /// A file.
+    File(File),
+    /// Replicas, without a file. Whoever gives the save up ends it.
+    Replicas(Arc<FullSync>, Arc<Save>),
+}
+
+impl Sink {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.write_all(bytes),
+            Self::Replicas(full_sync, save) => put(full_sync, save, bytes),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.sync_data(),
+            Self::Replicas(..) => Ok(()),
+        }
+    }
+}
+
+/// Hands bytes to replicas, unless the save is given up.
+fn put(full_sync: &FullSync, save: &Save, bytes: &[u8]) -> io::Result<()> {
+    full_sync.put(bytes, || save.is_abandoned.load(Ordering::Relaxed))
+}
+
+/// The file under its temporary name. Dropped before it is in place it is deleted. What goes to replicas at once has none.
 #[derive(Debug)]
 struct Temporary {
-    file: File,
+    sink: Sink,
+    save: Option<Arc<Save>>,
     path: PathBuf,
     checksum: Checksum,
     has_checksum: bool,
@@ -233,13 +289,28 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn begin(path: PathBuf, target: &Target, preface: &Preface) -> io::Result<Self> {
+    fn begin(
+        path: PathBuf,
+        target: &Target,
+        preface: &Preface,
+        save: Option<&Arc<Save>>,
+    ) -> io::Result<Self> {
         if let Some(place) = &target.log {
             place.ensure_directory()?;
         }
-        let file = File::create(&path)?;
+        let sink = match (&target.replicas, save) {
+            (Some(full_sync), Some(save)) if let Some(mark) = &full_sync.mark => {
+                let mut line = b"$EOF:".to_vec();
+                line.extend_from_slice(mark);
+                line.extend_from_slice(b"\r\n");
+                put(full_sync, save, &line)?;
+                Sink::Replicas(Arc::clone(full_sync), Arc::clone(save))
+            }
+            _ => Sink::File(File::create(&path)?),
+        };
         let mut begun = Self {
-            file,
+            sink,
+            save: save.cloned(),
             path,
             checksum: Checksum::new(),
             has_checksum: target.has_checksum,
@@ -274,28 +345,60 @@ impl Temporary {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        self.sink.write_all(bytes)?;
         if self.has_checksum {
             self.checksum.add(bytes);
         }
         self.seal.add(bytes);
         self.bytes_since_sync += bytes.len() as u64;
         if self.syncs_on_the_way && self.bytes_since_sync >= SYNC_EVERY_BYTES {
-            self.file.sync_data()?;
+            self.sink.sync_data()?;
             self.bytes_since_sync = 0;
         }
         Ok(())
     }
 
-    /// Brings it onto the disk as a whole.
-    fn complete(&mut self) -> io::Result<()> {
+    /// Gets it to its end. A file that stays is on the disk then as a whole.
+    fn complete(&mut self, stays: bool) -> io::Result<()> {
         let mut end = Vec::new();
         if self.commands.is_none() {
             push_end(&mut end, self.has_checksum.then_some(self.checksum));
         }
-        self.file.write_all(&end)?;
+        self.sink.write_all(&end)?;
         self.seal.add(&end);
-        self.file.sync_all()
+        match &self.sink {
+            // What is for replicas is needed once.
+            Sink::File(file) if stays => file.sync_all(),
+            Sink::File(_) | Sink::Replicas(..) => Ok(()),
+        }
+    }
+
+    /// Gets everything to replicas: what is in a file, and what says that it ends.
+    fn hand_over(self, full_sync: &FullSync) -> io::Result<Seal> {
+        let save = self.save.as_deref().expect("only a save is for replicas");
+        if let Some(mark) = &full_sync.mark {
+            put(full_sync, save, mark)?;
+        } else {
+            self.hand_over_file(full_sync, save)?;
+        }
+        full_sync.complete();
+        Ok(self.seal)
+    }
+
+    fn hand_over_file(&self, full_sync: &FullSync, save: &Save) -> io::Result<()> {
+        let mut file = File::open(&self.path)?;
+        put(full_sync, save, format!("${}\r\n", self.seal.bytes).as_bytes())?;
+        let mut buffer = vec![0; SENT_AT_A_TIME_BYTES];
+        let mut left = self.seal.bytes;
+        while left > 0 {
+            let count = file.read(&mut buffer)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            put(full_sync, save, &buffer[..count])?;
+            left = left.saturating_sub(count as u64);
+        }
+        Ok(())
     }
 
     /// Puts it in place.
@@ -309,7 +412,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.is_in_place {
+        if !self.is_in_place && matches!(self.sink, Sink::File(_)) {
             // What is left of it is of no use; an error here changes nothing.
             let _ = fs::remove_file(&self.path);
         }

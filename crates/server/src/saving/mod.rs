@@ -32,6 +32,7 @@ use crate::delay::Delay;
 use crate::journal::Journal;
 use crate::loading::snapshot::Loaded;
 use crate::mail::Mail;
+use crate::replication::FullSync;
 use crate::shared::{Shared, lock};
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::ShardView;
@@ -102,6 +103,8 @@ pub enum Purpose {
     File,
     /// The log, which goes on from there.
     LogBase,
+    /// Replicas that wait for all data, and go on from there.
+    Replicas,
 }
 
 /// A save under way.
@@ -132,6 +135,8 @@ pub struct Save {
     changes: u64,
     /// Clients that wait for it.
     waiting: Mutex<Vec<ConnectionId>>,
+    /// What brings it to replicas, if it is for them.
+    full_sync: Option<Arc<FullSync>>,
 }
 
 /// Why no save began: another one is under way.
@@ -190,7 +195,10 @@ impl Saving {
             // Before anything is looked at that can change although all shards are held: libraries.
             Journal::begin(shared);
         }
-        let preface = Preface::of(shared, view, purpose, now);
+        // So is what replicas go on from.
+        let full_sync = (purpose == Purpose::Replicas)
+            .then(|| shared.replication.begin_full_sync(shared, &settings.replication));
+        let preface = Preface::of(shared, view, purpose, full_sync.as_deref(), now);
         let (chunks, arrivals) = std::sync::mpsc::channel();
         let save = Arc::new(Save {
             purpose,
@@ -208,6 +216,7 @@ impl Saving {
             written_bytes: AtomicU64::new(0),
             changes: preface.changes,
             waiting: Mutex::new(waiting),
+            full_sync: full_sync.clone(),
         });
         for shard in view.each() {
             shard.begin_snapshot(settings.snapshot_contents());
@@ -225,7 +234,7 @@ impl Saving {
             save: Arc::clone(&save),
             arrivals,
             shards: shared.router().shard_count().into(),
-            target: Target::of(&settings, purpose),
+            target: Target::of(&settings, purpose).with_replicas(full_sync),
             preface,
         };
         let finished = Arc::clone(&save);
@@ -279,7 +288,7 @@ impl Saving {
         }
         match self.current() {
             None => Cancelled::Nothing,
-            Some(save) if save.purpose == Purpose::LogBase => Cancelled::Nothing,
+            Some(save) if save.purpose != Purpose::File => Cancelled::Nothing,
             Some(save) => {
                 save.cancel();
                 Cancelled::UnderWay
@@ -388,6 +397,13 @@ impl Saving {
         if save.purpose == Purpose::LogBase {
             return shared.journal.base_ended(shared, result, save.format, seconds);
         }
+        if let Some(full_sync) = &save.full_sync {
+            match &result {
+                Ok(_) => tracing::info!("All data for replicas are on their way"),
+                Err(error) => tracing::warn!(%error, "No data could be sent to replicas"),
+            }
+            return shared.replication.end_full_sync(shared, full_sync, result.is_ok());
+        }
         match result {
             Ok(_) => {
                 self.note_success(save.changes);
@@ -489,7 +505,7 @@ pub fn save_held(
         // What it holds is older: it is not to replace the file that is written now.
         drop(lock(&save.installing));
     }
-    let preface = Preface::of(shared, view, Purpose::File, now);
+    let preface = Preface::of(shared, view, Purpose::File, None, now);
     let changes = preface.changes;
     let result = write_held(shared, view, &Target::of(&settings, Purpose::File), &preface, now);
     match &result {
@@ -523,7 +539,7 @@ pub fn note_emptied(
     if is_part {
         return shared.saving.schedule();
     }
-    let preface = Preface::of(shared, view, Purpose::File, now);
+    let preface = Preface::of(shared, view, Purpose::File, None, now);
     match file::write_at_once(&Target::of(&settings, Purpose::File), &preface, |_| Ok(())) {
         Ok(_) => shared.saving.note_success(preface.changes),
         Err(error) => shared.saving.note_failure(&error, false),
@@ -537,7 +553,7 @@ pub fn write_base_held(
     now: UnixMillis,
 ) -> io::Result<Seal> {
     let target = Target::of(&shared.config.current(), Purpose::LogBase);
-    let preface = Preface::of(shared, view, Purpose::LogBase, now);
+    let preface = Preface::of(shared, view, Purpose::LogBase, None, now);
     write_held(shared, view, &target, &preface, now)
 }
 

@@ -89,12 +89,12 @@ impl<'a> CodeChange<'a> {
             change(libraries)?;
             // While nobody else changes them, so that the log has the changes in their order.
             if let Some(db) = self.db
-                && self.shared.journal.is_attached()
+                && self.shared.is_recorded()
             {
                 let args: OwnedArgs = words.iter().collect();
                 match self.together {
                     Some(together) => together.record(db, args.as_args()),
-                    None => self.shared.journal.record(db, args.as_args()),
+                    None => self.shared.record(db, args.as_args()),
                 }
             }
             Ok(())

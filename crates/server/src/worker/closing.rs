@@ -103,7 +103,7 @@ impl Worker {
             let client = line::memory_bytes(session, info) as u64;
             bytes += client;
             buffers += info.memory_bytes as u64;
-            if !session.facts.no_evict {
+            if !session.facts.no_evict && session.facts.replica.is_none() {
                 classes.add(client);
             }
         });
@@ -160,7 +160,8 @@ impl Worker {
         let mut chosen = 0;
         connections.for_each(|id, session, info| {
             let bytes = line::memory_bytes(session, info) as u64;
-            if chosen < excess && !session.facts.no_evict && class_of(bytes) == class {
+            let stays = session.facts.no_evict || session.facts.replica.is_some();
+            if chosen < excess && !stays && class_of(bytes) == class {
                 chosen += bytes;
                 let queued = session.transaction.as_ref().map_or(0, |queue| queue.bytes());
                 other_bytes += bytes.saturating_sub((info.memory_bytes + queued) as u64);

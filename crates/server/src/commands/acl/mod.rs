@@ -15,7 +15,6 @@ use darter_command_table::{Arity, Command, Flags, Group, Handler, ReplyError};
 use file::{LOAD, SAVE};
 use log::LOG;
 use password::GENPASS;
-pub(super) use password::hexadecimal;
 use show::{DRYRUN, GETUSER, LIST, USERS, WHOAMI};
 
 /// The container and its subcommands.

@@ -28,6 +28,15 @@ pub enum Class {
 }
 
 impl Class {
+    /// The class of a client.
+    fn of(session: &Session) -> Self {
+        match session.facts.replica {
+            Some(_) => Self::Replica,
+            None if session.subscribes => Self::Pubsub,
+            None => Self::Normal,
+        }
+    }
+
     fn named(name: &[u8]) -> Option<Self> {
         match &*name.to_ascii_lowercase() {
             b"normal" => Some(Self::Normal),
@@ -208,9 +217,7 @@ impl Condition {
             Self::IdleAtLeast(seconds) => {
                 i64::try_from(info.idle.as_secs()).is_ok_and(|idle| idle >= *seconds)
             }
-            Self::Class(class) => {
-                *class == if session.subscribes { Class::Pubsub } else { Class::Normal }
-            }
+            Self::Class(class) => *class == Class::of(session),
             Self::Address(address) => {
                 line::address(session, &facts.peer.remote).as_bytes() == address
             }

@@ -36,6 +36,7 @@ pub fn flags(session: &Session) -> String {
         }
     };
     add(session.monitors, 'O');
+    add(session.facts.replica.is_some() && !session.monitors, 'S');
     add(session.subscribes, 'P');
     add(session.transaction.is_some(), 'x');
     add(

@@ -53,6 +53,8 @@ pub(crate) enum Shown {
     /// A text that never changes.
     Word(&'static str),
     Text(String),
+    /// Whole lines, each with a name that begins with the field's.
+    Lines(String),
     Count(u64),
     Signed(i64),
     /// With two digits behind the point.
@@ -70,7 +72,7 @@ impl fmt::Display for Shown {
         match self {
             Self::Absent => Ok(()),
             Self::Word(word) => formatter.write_str(word),
-            Self::Text(text) => formatter.write_str(text),
+            Self::Text(text) | Self::Lines(text) => formatter.write_str(text),
             Self::Count(count) => write!(formatter, "{count}"),
             Self::Signed(number) => write!(formatter, "{number}"),
             Self::Ratio(ratio) => write!(formatter, "{ratio:.2}"),

@@ -2,6 +2,7 @@
 
 use super::field::as_f64;
 use super::snapshot::Snapshot;
+use crate::replication::Shown;
 use darter_command_table::Entry;
 use std::fmt::{self, Write as _};
 
@@ -30,6 +31,21 @@ fn add_commands(info: &Snapshot, entries: &[Entry], text: &mut String) -> fmt::R
         add_commands(info, &entry.subcommands, text)?;
     }
     Ok(())
+}
+
+/// A line for each replica.
+pub(super) fn replicas(info: &Snapshot) -> String {
+    let mut text = String::new();
+    for (number, replica) in info.replication.replicas.iter().enumerate() {
+        let Shown { ip, port, state, acknowledged, lag_seconds, .. } = replica;
+        let written = write!(
+            text,
+            "slave{number}:ip={ip},port={port},state={state},offset={acknowledged},\
+             lag={lag_seconds},type=replica\r\n"
+        );
+        written.expect("writing to a string does not fail");
+    }
+    text
 }
 
 /// A line for each error code that was answered.

@@ -78,9 +78,10 @@ fn write_section(section: &Section, snapshot: &Snapshot, text: &mut String) -> f
     match section.content {
         Content::Fields(fields) => {
             for field in fields {
-                let value = (field.value)(snapshot);
-                if value != Shown::Absent {
-                    write!(text, "{}:{value}\r\n", field.name)?;
+                match (field.value)(snapshot) {
+                    Shown::Absent => {}
+                    Shown::Lines(lines) => text.push_str(&lines),
+                    value => write!(text, "{}:{value}\r\n", field.name)?,
                 }
             }
             Ok(())

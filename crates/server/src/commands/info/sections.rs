@@ -2,13 +2,16 @@
 //!
 //! A constant is a value, too: it is the true one until the feature that changes it arrives.
 
-use super::field::Shown::{Count, Human, Micros, Percent, Ratio, Signed, Text, Word};
+use super::field::Shown::{
+    Absent, Count, Human, Lines, Micros, Percent, Ratio, Signed, Text, Word,
+};
 use super::field::{Content, Field, Section, When, as_f64, field};
 use super::{listing, system};
 use crate::config::memory_limit;
 use crate::pubsub::Kind;
 use crate::saving::Purpose;
 use crate::shared::REDIS_VERSION;
+use darter_replication::ReplicationId;
 use darter_txn::Routing;
 
 /// Memory that the process may use: of the machine, or of its control group.
@@ -172,11 +175,13 @@ static MEMORY: &[Field] = &[
     field("mem_fragmentation_bytes", |info| {
         Signed(info.resident_bytes.cast_signed() - info.used_bytes().cast_signed())
     }),
-    field("mem_not_counted_for_evict", |info| Count(info.log_buffer_bytes)),
-    field("mem_replication_backlog", |_| Count(0)),
-    field("mem_total_replication_buffers", |_| Count(0)),
-    field("mem_replicas_repl_buffer", |_| Count(0)),
-    field("mem_clients_slaves", |_| Count(0)),
+    field("mem_not_counted_for_evict", |info| Count(info.uncounted_bytes())),
+    field("mem_replication_backlog", |info| {
+        Count(info.replication.memory_bytes - info.replication.beyond_bytes)
+    }),
+    field("mem_total_replication_buffers", |info| Count(info.replication.memory_bytes)),
+    field("mem_replicas_repl_buffer", |info| Count(info.replication.beyond_bytes)),
+    field("mem_clients_slaves", |info| Count(info.replication.beyond_bytes)),
     field("mem_clients_normal", |info| Count(info.buffer_bytes)),
     field("mem_cluster_links", |_| Count(0)),
     field("mem_aof_buffer", |info| Count(info.log_buffer_bytes)),
@@ -199,7 +204,10 @@ static PERSISTENCE: &[Field] = &[
     field("rdb_changes_since_last_save", |info| {
         Count(info.shared.saving.unsaved(info.shards.changes))
     }),
-    field("rdb_bgsave_in_progress", |info| Count(info.save_for(Purpose::File).is_some().into())),
+    field("rdb_bgsave_in_progress", |info| {
+        let is_for_file = info.save_for(Purpose::File).is_some();
+        Count((is_for_file || info.save_for(Purpose::Replicas).is_some()).into())
+    }),
     field("rdb_last_save_time", |info| Signed(info.saves.last_save.0 / 1000)),
     field("rdb_last_bgsave_status", |info| {
         Word(if info.saves.last_succeeded { "ok" } else { "err" })
@@ -279,9 +287,9 @@ static STATS: &[Field] = &[
     field("instantaneous_input_repl_kbps", |_| Ratio(0.0)),
     field("instantaneous_output_repl_kbps", |_| Ratio(0.0)),
     field("rejected_connections", |info| Count(info.totals.connections_refused)),
-    field("sync_full", |_| Count(0)),
-    field("sync_partial_ok", |_| Count(0)),
-    field("sync_partial_err", |_| Count(0)),
+    field("sync_full", |info| Count(info.replication.full_syncs)),
+    field("sync_partial_ok", |info| Count(info.replication.partial_syncs)),
+    field("sync_partial_err", |info| Count(info.replication.partial_syncs_refused)),
     field("expired_keys", |info| Count(info.shards.expired)),
     field("expired_fields", |info| Count(info.shards.expired_fields)),
     field("expired_stale_perc", |info| Ratio(info.shards.stale_percent())),
@@ -354,17 +362,33 @@ static STATS: &[Field] = &[
 
 static REPLICATION: &[Field] = &[
     field("role", |_| Word("master")),
-    field("connected_slaves", |_| Count(0)),
+    field("connected_slaves", |info| Count(info.replication.replicas.len() as u64)),
+    field("min_slaves_good_slaves", |info| {
+        let settings = &info.settings.replication;
+        if settings.replicas_min > 0 && settings.lag_seconds_max > 0 {
+            Count(info.replication.good_replicas)
+        } else {
+            Absent
+        }
+    }),
+    field("slave", |info| Lines(listing::replicas(info))),
     field("replicas_waiting_psync", |_| Count(0)),
     field("master_failover_state", |_| Word("no-failover")),
-    field("master_replid", |info| Text(info.replication_id.clone())),
-    field("master_replid2", |_| Word("0000000000000000000000000000000000000000")),
-    field("master_repl_offset", |_| Count(0)),
-    field("second_repl_offset", |_| Signed(-1)),
-    field("repl_backlog_active", |_| Count(0)),
-    field("repl_backlog_size", |info| Count(info.config_number("repl-backlog-size"))),
-    field("repl_backlog_first_byte_offset", |_| Count(0)),
-    field("repl_backlog_histlen", |_| Count(0)),
+    field("master_replid", |info| Text(info.replication.id.to_string())),
+    field("master_replid2", |info| {
+        let id = info.replication.fork.map_or(ReplicationId::NONE, |fork| fork.id);
+        Text(id.to_string())
+    }),
+    field("master_repl_offset", |info| Count(info.replication.end)),
+    // Of the first byte that is not of that history: they are counted from 1.
+    field("second_repl_offset", |info| match info.replication.fork {
+        Some(fork) => Count(fork.end.bytes() + 1),
+        None => Signed(-1),
+    }),
+    field("repl_backlog_active", |info| Count(info.replication.is_kept.into())),
+    field("repl_backlog_size", |info| Count(info.settings.replication.kept_bytes())),
+    field("repl_backlog_first_byte_offset", |info| Count(info.replication.kept_from)),
+    field("repl_backlog_histlen", |info| Count(info.replication.kept_bytes)),
 ];
 
 static CPU: &[Field] = &[

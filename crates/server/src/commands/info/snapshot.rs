@@ -7,6 +7,7 @@ use crate::journal::Status;
 use crate::loading::LoadProgress;
 use crate::pause::Pause;
 use crate::pubsub::Kind;
+use crate::replication::Report;
 use crate::saving::{History, Progress, Purpose};
 use crate::scripting::store::ScriptTotals;
 use crate::session_command::SessionCall;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub(crate) struct Snapshot {
     pub(crate) shared: &'static Shared,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) replication_id: String,
+    pub(crate) replication: Report,
     pub(crate) now: UnixMillis,
     /// The same to the microsecond.
     pub(crate) now_micros: i64,
@@ -47,6 +48,8 @@ pub(crate) struct Snapshot {
     pub(crate) tracking_bytes: u64,
     /// Memory for what is on its way to the log.
     pub(crate) log_buffer_bytes: u64,
+    /// Memory for what replicas get, data on their way included.
+    pub(crate) stream_bytes: u64,
     /// What is used when there is no key and no client.
     pub(crate) startup_bytes: u64,
     pub(crate) scripts: ScriptTotals,
@@ -171,7 +174,8 @@ impl Snapshot {
         let buffer_bytes = shared.buffer_bytes();
         let tracking_bytes = as_u64(shared.tracking.memory_bytes());
         let log_buffer_bytes = shared.journal.buffer_bytes();
-        let others_bytes = buffer_bytes + tracking_bytes + log_buffer_bytes;
+        let stream_bytes = shared.replication.memory_bytes();
+        let others_bytes = buffer_bytes + tracking_bytes + log_buffer_bytes + stream_bytes;
         let peak_bytes = shared.note_peak(shards.used_bytes + others_bytes);
         let mut clients = ClientLevels::default();
         for worker in &shared.statistics {
@@ -197,7 +201,7 @@ impl Snapshot {
             totals,
             shards,
             clients,
-            replication_id: shared.replication_id.lock().expect("replaced as a whole").clone(),
+            replication: shared.replication.report(now),
             pause: shared.pause.at(now),
             loading: shared.loading.progress(now),
             saves: shared.saving.history(),
@@ -211,6 +215,7 @@ impl Snapshot {
             buffer_bytes,
             tracking_bytes,
             log_buffer_bytes,
+            stream_bytes,
             peak_bytes,
             resident_bytes: system::resident_bytes(),
             cpu: system::cpu_times(),
@@ -230,7 +235,17 @@ impl Snapshot {
 
     /// What is used outside of shards.
     fn others_bytes(&self) -> u64 {
-        self.buffer_bytes + self.tracking_bytes + self.log_buffer_bytes
+        self.buffer_bytes + self.tracking_bytes + self.log_buffer_bytes + self.stream_bytes
+    }
+
+    /// What does not count towards the memory limit.
+    pub(super) fn uncounted_bytes(&self) -> u64 {
+        self.log_buffer_bytes + self.stream_bytes - self.counted_stream_bytes()
+    }
+
+    /// What of the memory for replicas counts towards the memory limit.
+    pub(crate) fn counted_stream_bytes(&self) -> u64 {
+        (self.replication.memory_bytes - self.replication.beyond_bytes).min(self.stream_bytes)
     }
 
     /// Keys and values alone.
@@ -264,7 +279,8 @@ impl Snapshot {
     }
 
     pub(crate) fn connected_clients(&self) -> u64 {
-        self.since_start.connections - self.since_start.connections_closed
+        let open = self.since_start.connections - self.since_start.connections_closed;
+        open.saturating_sub(self.replication.replicas.len() as u64)
     }
 
     /// How many different names of a kind have subscribers.

@@ -43,6 +43,10 @@ pub static SPUBLISH: SessionCommand = SessionCommand::alone(
 );
 
 fn publish(call: &mut SessionCall<'_>, kind: Kind) -> SessionResult {
+    match call.together {
+        Some(together) if call.shared.replication.is_fed() => together.add_message(call.args),
+        _ => call.shared.replicate_message(call.args),
+    }
     let published = call.core.publish(kind, call.args.at(1), call.args.at(2));
     let receivers = i64::try_from(published.receivers).unwrap_or(i64::MAX);
     if !published.behind.is_empty() {

@@ -27,17 +27,27 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     text("replica-announce-ip", "", "Address told to the primary.").alias(&["slave-announce-ip"]),
     number("replica-announce-port", 0, 65_535, "0", "Port told to the primary.")
         .alias(&["slave-announce-port"]),
-    number("repl-timeout", 1, INT, "60", "Silence after which a link is down.").unit("seconds"),
+    number("repl-timeout", 1, INT, "60", "Silence after which a link is down.")
+        .unit("seconds")
+        .sets(|to, value| to.replication.timeout_seconds = value.number()),
     number("repl-ping-replica-period", 1, INT, "10", "How often replicas are pinged.")
         .unit("seconds")
-        .alias(&["repl-ping-slave-period"]),
-    memory("repl-backlog-size", 1, LONG, "10mb", "Changes kept for a partial sync.").unit("bytes"),
+        .alias(&["repl-ping-slave-period"])
+        .sets(|to, value| to.replication.ping_seconds = value.number()),
+    memory("repl-backlog-size", 1, LONG, "10mb", "Changes kept for a partial sync.")
+        .unit("bytes")
+        .sets(|to, value| to.replication.backlog_bytes = value.number()),
     number("repl-backlog-ttl", 0, LONG, "3600", "How long they are kept without replicas.")
-        .unit("seconds"),
+        .unit("seconds")
+        .sets(|to, value| to.replication.backlog_seconds = value.number()),
     flag("repl-disable-tcp-nodelay", "no", "Sends to replicas in larger packets."),
-    flag("repl-diskless-sync", "yes", "Sends a full sync without a file."),
-    number("repl-diskless-sync-delay", 0, INT, "5", "Waits for more replicas.").unit("seconds"),
-    number("repl-diskless-sync-max-replicas", 0, INT, "0", "Replicas that end the wait; 0: none."),
+    flag("repl-diskless-sync", "yes", "Sends a full sync without a file.")
+        .sets(|to, value| to.replication.is_diskless = value.is_yes()),
+    number("repl-diskless-sync-delay", 0, INT, "0", "Waits for more replicas.")
+        .unit("seconds")
+        .sets(|to, value| to.replication.delay_seconds = value.number()),
+    number("repl-diskless-sync-max-replicas", 0, INT, "0", "Replicas that end the wait; 0: none.")
+        .sets(|to, value| to.replication.delayed_replicas_max = value.number()),
     choice(
         "repl-diskless-load",
         &["disabled", "on-empty-db", "swapdb"],
@@ -50,10 +60,12 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     memory("replica-full-sync-buffer-limit", 0, LONG, "0", "Changes kept during a full sync.")
         .unit("bytes"),
     number("min-replicas-to-write", 0, INT, "0", "Replicas without which writes are refused.")
-        .alias(&["min-slaves-to-write"]),
+        .alias(&["min-slaves-to-write"])
+        .sets(|to, value| to.replication.replicas_min = value.number()),
     number("min-replicas-max-lag", 0, INT, "10", "Lag up to which a replica counts.")
         .unit("seconds")
-        .alias(&["min-slaves-max-lag"]),
+        .alias(&["min-slaves-max-lag"])
+        .sets(|to, value| to.replication.lag_seconds_max = value.number()),
     choice(
         "propagation-error-behavior",
         &["ignore", "panic", "panic-on-replicas"],

@@ -1,4 +1,4 @@
-//! What is recorded: commands as requests, in the one order in which they happened.
+//! Commands as requests, in the one order in which they happened.
 
 use darter_base::DbIndex;
 use darter_base::number::format_u64;
@@ -6,6 +6,9 @@ use darter_command_table::Effects;
 use darter_resp::Args;
 use darter_resp::request::encode_into;
 use darter_shard::Gone;
+
+/// Memory that is kept for the next requests.
+const SPARE_BYTES_MAX: usize = 64 << 10;
 
 /// Commands that happened as one step.
 #[derive(Debug, Default)]
@@ -16,9 +19,9 @@ pub struct Group {
     commands: usize,
 }
 
-/// Requests on their way to the file.
+/// Requests on their way to the file of the log, or to replicas.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
     bytes: Vec<u8>,
     /// The database of the last one; `None`: whoever reads on from here does not know.
     db: Option<DbIndex>,
@@ -32,10 +35,10 @@ pub(super) struct Requests {
 
 /// Requests for one file.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Taken {
+    pub(crate) bytes: Vec<u8>,
     /// Whether what follows goes to another one.
-    pub(super) ends_file: bool,
+    pub(crate) ends_file: bool,
 }
 
 impl Group {
@@ -81,13 +84,13 @@ impl Group {
 
 impl Requests {
     /// Adds one command.
-    pub(super) fn add(&mut self, db: DbIndex, args: Args<'_>) {
+    pub(crate) fn add(&mut self, db: DbIndex, args: Args<'_>) {
         self.select(db);
         encode_into(&mut self.bytes, args.len(), args.iter());
     }
 
     /// Adds what a command leaves instead of itself.
-    pub(super) fn add_effects(&mut self, db: DbIndex, effects: &Effects) {
+    pub(crate) fn add_effects(&mut self, db: DbIndex, effects: &Effects) {
         let (encoded, commands) = effects.encoded();
         if commands == 0 {
             return;
@@ -97,7 +100,7 @@ impl Requests {
     }
 
     /// Adds commands that happened as one step, `in_one` or each for itself.
-    pub(super) fn add_group(&mut self, group: &Group, is_one_step: bool) {
+    pub(crate) fn add_group(&mut self, group: &Group, is_one_step: bool) {
         let Some((_, first)) = group.turns.first() else { return };
         self.select(*first);
         let commands = if is_one_step { group.commands } else { 1 };
@@ -111,28 +114,46 @@ impl Requests {
     }
 
     /// Where in the log they end.
-    pub(super) const fn end(&self) -> u64 {
+    pub(crate) const fn end(&self) -> u64 {
         self.begin + self.bytes.len() as u64
     }
 
     /// Bytes of memory for them.
-    pub(super) fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         self.bytes.capacity() as u64
     }
 
+    /// Adds a command that has nothing to do with a database.
+    pub(crate) fn add_words(&mut self, words: &[&[u8]]) {
+        encode_into(&mut self.bytes, words.len(), words.iter().copied());
+    }
+
+    /// Whoever reads on from here does not know the database.
+    pub(crate) const fn forget_db(&mut self) {
+        self.db = None;
+    }
+
+    /// Hands them to `take`.
+    pub(crate) fn drain(&mut self, take: impl FnOnce(&[u8])) {
+        take(&self.bytes);
+        self.begin += self.bytes.len() as u64;
+        self.bytes.clear();
+        self.bytes.shrink_to(SPARE_BYTES_MAX);
+    }
+
     /// What follows goes to another file than what is there.
-    pub(super) fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.db = None;
         self.cut = Some(self.bytes.len());
     }
 
     /// Forgets everything; the log goes on at `begin`.
-    pub(super) fn begin_at(&mut self, begin: u64) {
+    pub(crate) fn begin_at(&mut self, begin: u64) {
         *self = Self { begin, ..Self::default() };
     }
 
     /// Notes what time it is, for whoever wants the data as they were at some time.
-    pub(super) fn note_time(&mut self, second: i64) {
+    pub(crate) fn note_time(&mut self, second: i64) {
         if self.noted_second != second {
             self.noted_second = second;
             self.bytes.extend_from_slice(format!("#TS:{second}\r\n").as_bytes());
@@ -140,7 +161,7 @@ impl Requests {
     }
 
     /// Takes those for the present file; `spare` lends its memory.
-    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Taken {
+    pub(crate) fn take(&mut self, mut spare: Vec<u8>) -> Taken {
         spare.clear();
         let cut = self.cut.take();
         if let Some(cut) = cut {

@@ -1,0 +1,128 @@
+//! What is done about replicas now and then: pings, lost links, and what is kept for nobody.
+
+use super::feeding::Attached;
+use super::replica::{Announced, Phase, Replica};
+use crate::mail::Mail;
+use crate::session::Session;
+use crate::worker::Core;
+use darter_base::WorkerId;
+use darter_replication::SyncRequest;
+use darter_runtime::{ConnectionId, Connections, Turn};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// When things are due.
+#[derive(Debug, Default)]
+pub struct Housekeeping {
+    ping_due: Cell<Option<Instant>>,
+    /// Since when there is no replica.
+    alone_since: Cell<Option<Instant>>,
+}
+
+impl Core {
+    /// Makes a client a replica, which goes on from what it has or waits for all data. `true` if it goes on.
+    pub fn attach_replica(
+        &self,
+        session: &mut Session,
+        id: ConnectionId,
+        request: SyncRequest,
+        is_silent: bool,
+        turn: &Turn,
+    ) -> bool {
+        let announced = session.facts.announced.as_deref().cloned().unwrap_or_default();
+        let ip = ip_of(session, &announced);
+        let replica =
+            Replica::new(id, session.client_id, announced, ip, is_silent, Phase::Waits, turn.now);
+        let replica = Arc::new(replica);
+        let replication = &self.shared.replication;
+        let goes_on = replication.add(&replica, request);
+        let statistics = &replication.statistics;
+        if goes_on {
+            statistics.partial_syncs.fetch_add(1, Ordering::Relaxed);
+        } else {
+            statistics.full_syncs.fetch_add(1, Ordering::Relaxed);
+            if matches!(request, SyncRequest::Partial { .. }) {
+                statistics.partial_syncs_refused.fetch_add(1, Ordering::Relaxed);
+            }
+            if !replication.join_full_sync(&replica) {
+                // It is worker 0 that begins one.
+                self.post.send(WorkerId(0), Mail::TendShards);
+            }
+        }
+        replication.bells[self.worker.index()].has_replicas.store(true, Ordering::Relaxed);
+        self.replicas.borrow_mut().push(Attached::new(Arc::clone(&replica)));
+        session.facts.replica = Some(replica);
+        self.post.send(self.worker, Mail::SetIdleExempt { id, exempt: true });
+        goes_on
+    }
+
+    /// A replica is gone.
+    pub fn detach_replica(&self, session: &mut Session, turn: &Turn) {
+        let Some(replica) = session.facts.replica.take() else { return };
+        let mut attached = self.replicas.borrow_mut();
+        attached.retain(|attached| attached.connection() != replica.connection);
+        let replication = &self.shared.replication;
+        if attached.is_empty() {
+            replication.bells[self.worker.index()].has_replicas.store(false, Ordering::Relaxed);
+        }
+        replication.remove(&replica);
+        replication.count_good(&self.shared.config.current().replication, turn.now);
+        tracing::info!("Connection with replica {}:{} lost.", replica.ip, replica.announced.port);
+    }
+
+    /// Pings replicas, closes those that were not heard of for too long, and forgets what is kept for nobody.
+    pub fn tend_replicas(&self, turn: &Turn, connections: &mut Connections<'_, crate::Worker>) {
+        let (shared, replication) = (self.shared, &self.shared.replication);
+        let settings = shared.config.current();
+        let settings = &settings.replication;
+        let timeout_millis = settings.timeout_seconds.saturating_mul(1000);
+        for attached in self.replicas.borrow().iter() {
+            let replica = attached.replica();
+            let is_lost = matches!(replica.phase(), Phase::Loads | Phase::Online)
+                && !replica.is_silent
+                && replica.silent_millis(turn.now).cast_unsigned() > timeout_millis;
+            if is_lost {
+                let (ip, port) = (&replica.ip, replica.announced.port);
+                tracing::warn!("Disconnecting timedout replica (streaming sync): {ip}:{port}");
+                connections.close(attached.connection(), false);
+            }
+        }
+        if self.worker != WorkerId(0) || !(replication.is_fed() || settings.replicas_min > 0) {
+            return;
+        }
+        replication.count_good(settings, turn.now);
+        let housekeeping = &self.housekeeping;
+        if replication.replica_count() == 0 {
+            let since = housekeeping.alone_since.get().unwrap_or(turn.instant);
+            housekeeping.alone_since.set(Some(since));
+            let millis = turn.instant.saturating_duration_since(since).as_millis();
+            replication.forget(settings, i64::try_from(millis).unwrap_or(i64::MAX));
+            return;
+        }
+        housekeeping.alone_since.set(None);
+        replication.forget(settings, 0);
+        let interval = Duration::from_secs(settings.ping_seconds);
+        let due = housekeeping.ping_due.get().unwrap_or(turn.instant + interval);
+        // A shorter interval counts at once.
+        let due = due.min(turn.instant + interval);
+        if turn.instant >= due {
+            replication.record(|requests| requests.add_words(&[b"PING"]));
+            replication.announce(shared);
+            housekeeping.ping_due.set(Some(turn.instant + interval));
+        } else {
+            housekeeping.ping_due.set(Some(due));
+        }
+    }
+}
+
+/// Where a replica listens, or where it connects from.
+fn ip_of(session: &Session, announced: &Announced) -> String {
+    use darter_runtime::PeerAddress;
+    match (&announced.ip, &session.facts.peer.remote) {
+        (Some(ip), _) => ip.clone(),
+        (None, PeerAddress::Tcp(address)) => address.ip().to_canonical().to_string(),
+        (None, PeerAddress::Unix(_)) => "?".to_owned(),
+    }
+}
