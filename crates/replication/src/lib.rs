@@ -11,13 +11,19 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod handshake;
 mod history;
 mod id;
 mod offset;
 mod request;
+mod stream;
+mod transfer;
 
 pub use backlog::Backlog;
+pub use handshake::{Answer, Handshake, Introduction};
 pub use history::{Fork, History};
 pub use id::ReplicationId;
 pub use offset::Offset;
 pub use request::SyncRequest;
+pub use stream::{Next, Units};
+pub use transfer::{Announced, Extent};

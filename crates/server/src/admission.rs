@@ -21,6 +21,8 @@ pub enum Restriction {
     CannotLog,
     /// Too few replicas keep up: likewise.
     LacksReplicas,
+    /// This is a replica, which may not be written, and may not be read while it has old data.
+    IsReplica,
 }
 
 impl Shared {
@@ -35,6 +37,9 @@ impl Shared {
         if self.saving.refuses_writes(&self.config) {
             return Some(Restriction::CannotSave);
         }
+        if self.following.is_replica() {
+            return Some(Restriction::IsReplica);
+        }
         self.replication.lacks_replicas().then_some(Restriction::LacksReplicas)
     }
 
@@ -44,6 +49,7 @@ impl Shared {
             Restriction::CannotSave => ServerError::CannotSave,
             Restriction::CannotLog => ServerError::CannotLog(self.journal.failure()),
             Restriction::LacksReplicas => ServerError::TooFewReplicas,
+            Restriction::IsReplica => ServerError::ReadOnlyReplica,
         }
         .into()
     }
@@ -112,21 +118,30 @@ impl Core {
             return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
         }
         let flags = entry.command.flags;
-        match self.restriction_now() {
-            Some(Restriction::Loading) if !self.shared.runs_while_loading(entry) => {
-                Err(ServerError::Loading.into())
-            }
+        let restriction = self.restriction_now();
+        match restriction {
             // PING as well, so that probes see it.
             Some(cause @ (Restriction::CannotSave | Restriction::CannotLog))
                 if flags.has(Flags::WRITE) || entry.command.name == "PING" =>
             {
-                Err(self.shared.refusal(cause))
+                return Err(self.shared.refusal(cause));
             }
             Some(cause @ Restriction::LacksReplicas) if flags.has(Flags::WRITE) => {
-                Err(self.shared.refusal(cause))
+                return Err(self.shared.refusal(cause));
             }
-            _ => Ok(entry),
+            _ => {}
         }
+        let following = &self.shared.following;
+        if following.refuses_writes() && flags.has(Flags::WRITE) {
+            return Err(ServerError::ReadOnlyReplica.into());
+        }
+        if following.is_stale() && !flags.has(Flags::STALE) {
+            return Err(ServerError::StaleReplica.into());
+        }
+        if restriction == Some(Restriction::Loading) && !self.shared.runs_while_loading(entry) {
+            return Err(ServerError::Loading.into());
+        }
+        Ok(entry)
     }
 
     /// The same for a client that may be in a transaction, where some commands are not allowed; nor are
@@ -165,6 +180,9 @@ impl Core {
             Restriction::Loading => !transaction.runs_while_loading(),
             Restriction::CannotSave | Restriction::CannotLog | Restriction::LacksReplicas => {
                 transaction.flags().has(Flags::WRITE)
+            }
+            Restriction::IsReplica => {
+                transaction.flags().has(Flags::WRITE) && self.shared.following.refuses_writes()
             }
         };
         is_concerned.then(|| self.shared.refusal(cause))

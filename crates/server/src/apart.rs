@@ -91,6 +91,8 @@ impl ServedApart {
             | Mail::Replicate
             | Mail::Acknowledged
             | Mail::LookAtClients
+            | Mail::Demoted
+            | Mail::FollowPause
             | Mail::StandStill(_)
             | Mail::TendShards
             | Mail::Answer { .. } => false,

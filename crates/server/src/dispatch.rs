@@ -1,6 +1,7 @@
 //! From connections' input to windows of commands, and running them over shards.
 
 use crate::blocking::{Serving, serve_ready};
+use crate::commands::error::ServerError;
 use crate::job::{Job, PackedCommand};
 use crate::mail::{Mail, ShardPost};
 use crate::observed::{Author, Cause, Together, run_observed};
@@ -354,6 +355,12 @@ pub fn run_command(
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
+    // It can have become a replica since the command was admitted.
+    if command.flags.has(Flags::WRITE) && shared.following.refuses_writes() {
+        let error = ReplyError::from(ServerError::ReadOnlyReplica);
+        ReplyWriter::new(output, client.protocol).error(error.line());
+        return Err(error);
+    }
     let is_recorded = shared.is_recorded();
     let is_plain = limits.are_plain() && !client.leaves_no_trace && !client.stays_within;
     if is_plain && !is_recorded {

@@ -23,6 +23,7 @@ pub mod config;
 mod delay;
 pub mod dispatch;
 pub mod fieldsets;
+pub mod following;
 pub mod histogram;
 pub mod job;
 pub mod journal;

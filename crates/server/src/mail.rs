@@ -5,6 +5,7 @@ use crate::blocking::{Blocked, Served};
 use crate::job::Job;
 use crate::migration::TransferOutcome;
 use crate::pubsub::Publication;
+use crate::shared::Shared;
 use crate::survey::{Answer, Question};
 use crate::tracking::{Invalidated, Invalidation};
 use darter_base::WorkerId;
@@ -55,6 +56,10 @@ pub enum Mail {
     TendShards,
     /// Users are gone, or may listen to less: whoever that ends is closed, but for the one that asked for it.
     Revoked { revocation: Arc<Revocation>, spared: ConnectionId },
+    /// The pause has changed that is in force.
+    FollowPause,
+    /// This server is a replica now: what the receiver's clients wait for does not come.
+    Demoted,
     /// Everything stands still until then.
     StandStill(Instant),
     /// All clients take too much memory, and it may be for the receiver to close some.
@@ -71,6 +76,21 @@ impl Carrier<Shard, Job> for ShardPost<'_> {
     fn deliver(&self, to: WorkerId, mut letter: Letter<Shard, Job>) {
         if let Letter::Done(job) = &mut letter {
             job.send_letters(self.0);
+        }
+        self.0.send(to, Mail::Shard(letter));
+    }
+}
+
+/// The same on a thread that is no worker.
+#[derive(Clone, Copy, Debug)]
+pub struct ByMail(pub &'static Shared);
+
+impl Carrier<Shard, Job> for ByMail {
+    fn deliver(&self, to: WorkerId, mut letter: Letter<Shard, Job>) {
+        if let Letter::Done(job) = &mut letter {
+            for (to, mail) in job.letters.drain(..) {
+                self.0.send(to, mail);
+            }
         }
         self.0.send(to, Mail::Shard(letter));
     }

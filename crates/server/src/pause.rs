@@ -76,6 +76,11 @@ impl SharedPause {
         joined
     }
 
+    /// Has another one, or none, in its place.
+    pub fn replace(&self, pause: Option<Pause>) {
+        *self.lock() = pause;
+    }
+
     /// Ends it.
     pub fn end(&self) {
         *self.lock() = None;

@@ -4,6 +4,7 @@ use crate::access::AccessControl;
 use crate::client_memory::ClientMemory;
 use crate::config::rewrite::Rewriter;
 use crate::config::{ConfigStore, Settings};
+use crate::following::Following;
 use crate::histogram::Histogram;
 use crate::job::Job;
 use crate::journal::Journal;
@@ -26,7 +27,7 @@ use crate::watch::monitor::Monitors;
 use crate::watch::{CommandLogs, LatencyEvents};
 use darter_base::{ShardId, UnixMillis, WorkerId};
 use darter_command_table::{
-    CallLimits, Command, CommandId, Entry, Handler, Rename, RenameError, Table,
+    CallLimits, Command, CommandId, Entry, Handler, MemoryLimit, Rename, RenameError, Table,
 };
 use darter_replication::ReplicationId;
 use darter_runtime::handle::ShutdownHandle;
@@ -139,6 +140,8 @@ pub struct Shared {
     pub pause: SharedPause,
     /// The stream of changes and who gets it.
     pub replication: Replication,
+    /// Whose replica this server is.
+    pub following: Following,
     /// All data in a file.
     pub saving: Saving,
     /// What files hold, on its way into the shards.
@@ -227,6 +230,7 @@ impl Shared {
             acl: AccessControl::new(&table),
             table,
             replication: Replication::new(router.worker_count().into(), identity.replication_id),
+            following: Following::default(),
             saving: Saving::new(identity.started_at, router.shard_count().into()),
             loading: Loading::new(router),
             journal: Journal::new(router.worker_count().into()),
@@ -272,6 +276,13 @@ impl Shared {
         let mut limits = self.config.current().call_limits();
         if self.tracking.any() {
             limits.interest = limits.interest.and(Interest::CHANGES);
+        }
+        if self.following.is_replica() {
+            // The primary says what goes.
+            limits.keeps_expired = true;
+            if self.config.current().following.ignores_maxmemory {
+                limits.memory = MemoryLimit::NONE;
+            }
         }
         limits.is_saving = self.saving.is_under_way();
         limits.checks_payloads = !self.skips_checksums.load(Ordering::Relaxed);
@@ -331,6 +342,7 @@ impl Shared {
         self.peak_bytes.store(0, Ordering::Relaxed);
         self.journal.reset_statistics();
         self.replication.reset_statistics();
+        self.following.reset_statistics();
     }
 
     /// What the counters were when they began at zero.

@@ -98,6 +98,21 @@ pub enum End {
     TimedOut,
     /// The reply is an error.
     Unblocked,
+    /// The same, as this server is a replica now.
+    Demoted,
+}
+
+impl End {
+    /// The error that is the reply, if it is one.
+    pub const fn error(self) -> Option<&'static str> {
+        match self {
+            Self::TimedOut => None,
+            Self::Unblocked => Some("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+            Self::Demoted => Some(
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            ),
+        }
+    }
 }
 
 impl Core {
@@ -136,9 +151,9 @@ impl Core {
                     session.pending = None;
                     session.commands += 1;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
-                    match end {
-                        End::TimedOut => waiting.awaited.write(self.shared, &mut reply),
-                        End::Unblocked => reply.error(ServerError::Unblocked.to_string()),
+                    match end.error() {
+                        None => waiting.awaited.write(self.shared, &mut reply),
+                        Some(error) => reply.error(error),
                     }
                 });
                 self.end_waiting(session.client_id, &waiting);
@@ -153,6 +168,30 @@ impl Core {
             connections.resume(id);
         }
         ended.unwrap_or(Ending::Over)
+    }
+
+    /// Ends what clients wait for that does not come to a replica, and closes them; whether that could be done for all of them.
+    pub fn end_waits_of_primary(&self, connections: &mut Connections<'_, Worker>) -> bool {
+        let clients: Vec<_> = self.clients.borrow().values().copied().collect();
+        let mut have_ended = true;
+        for id in clients {
+            let waits = connections.with(id, |session, _| match &session.pending {
+                Some(Pending::Waiting(waiting)) => !matches!(waiting.awaited, Awaited::Save),
+                Some(Pending::Blocked(_)) => true,
+                _ => false,
+            });
+            if waits != Some(true) {
+                continue;
+            }
+            match self.unblock(id, End::Demoted, connections) {
+                Ending::Ended => {
+                    connections.close(id, true);
+                }
+                Ending::Busy => have_ended = false,
+                Ending::Over => {}
+            }
+        }
+        have_ended
     }
 
     /// Notes that a client waits for the log, here or at replicas.

@@ -289,6 +289,7 @@ impl Core {
             self.hot_keys.replace(hot_keys);
             self.shared.journal.follow(self.shared, &settings);
             self.shared.replication.follow(&settings);
+            self.shared.following.follow_settings(&settings.following);
             let tracks = settings.watch.tracks_latency;
             self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);
         }
@@ -455,6 +456,18 @@ impl Service for Worker {
                 close_revoked(&revocation, spared, connections);
             }
             Mail::LookAtClients => self.look_at_clients(connections),
+            Mail::FollowPause => {
+                let now = connections.turn().now;
+                self.core.follow_pause(now, connections);
+            }
+            Mail::Demoted => {
+                if self.core.shared.following.is_replica()
+                    && !self.core.end_waits_of_primary(connections)
+                {
+                    // Somebody is trying for them.
+                    self.core.post.send(self.core.worker, Mail::Demoted);
+                }
+            }
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
@@ -485,6 +498,9 @@ impl Service for Worker {
     }
 
     fn stopping(&mut self, _: &mut Connections<'_, Self>) -> Stopping {
+        if !self.core.shared.following.end() {
+            return Stopping::Wait;
+        }
         self.core.may_end()
     }
 

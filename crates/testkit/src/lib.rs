@@ -19,6 +19,7 @@
 
 pub mod bystander;
 pub mod client;
+pub mod cutter;
 pub mod diff;
 pub mod durable;
 pub mod encodings;

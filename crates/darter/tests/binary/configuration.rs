@@ -34,7 +34,6 @@ fn mistakes_are_told_with_line_and_reason() {
         (&["--rename-command", "nothing", "x"], &["No such command in rename-command"]),
         (&["--rename-command", "get", "set"], &["Target command name already exists"]),
         (&["--tls-port", "1"], &["TLS is not supported"]),
-        (&["--replicaof", "127.0.0.1", "1"], &["replication is not supported"]),
         (&["--logfile", "/nowhere/log"], &["Can't open the log file"]),
         (&[bad], &["at line 3 of", "bad.conf", "'maxclients many'"]),
     ] {

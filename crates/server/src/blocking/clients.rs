@@ -142,15 +142,15 @@ impl Core {
         self.end_blocking(session.client_id, &blocked);
         let unsent_before = output.len();
         let mut reply = ReplyWriter::new(output, session.protocol);
-        let error = ReplyError::Text(UNBLOCKED);
-        let result = match end {
-            End::TimedOut => {
+        let error = end.error().map(ReplyError::Text);
+        let result = match &error {
+            None => {
                 reply.null_array();
                 Finished::Ran(&Ok(()))
             }
-            End::Unblocked => {
-                reply.error(UNBLOCKED);
-                Finished::Unblocked(&error)
+            Some(error) => {
+                reply.error(error.line());
+                Finished::Unblocked(error)
             }
         };
         let reply_bytes = output.len() - unsent_before;
@@ -332,9 +332,6 @@ impl BlockedClient {
         After::Waits
     }
 }
-
-/// What a client hears that somebody unblocked with an error.
-const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 /// When a client is looked at again that could not be dealt with.
 const fn soon(now: UnixMillis) -> UnixMillis {

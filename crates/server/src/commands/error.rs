@@ -168,6 +168,34 @@ pub enum ServerError {
     CannotSave,
     /// Too few replicas keep up (`min-replicas-to-write`).
     TooFewReplicas,
+    /// A command that no primary sends, or only one before Redis 7.0.
+    NotFromPrimary,
+    /// SYNC or PSYNC to a replica whose link is down.
+    NoLinkToPrimary,
+    /// WAIT on a replica.
+    WaitOnReplica,
+    /// WAITAOF on a replica.
+    WaitForFilesOnReplica,
+    /// FAILOVER on a replica.
+    FailoverOfReplica,
+    /// FAILOVER while it is under way.
+    FailoverUnderWay,
+    /// FAILOVER with `FORCE` that does not say when, or to whom.
+    FailoverForced,
+    /// FAILOVER to who is no replica.
+    FailoverToNoReplica,
+    /// FAILOVER to a replica that has not got its data.
+    FailoverToOffline,
+    /// PSYNC that asks a primary to be one.
+    TakeoverOfPrimary,
+    /// PSYNC that asks to be the primary of another history.
+    TakeoverOfAnother,
+    /// PSYNC while a failover is under way.
+    SyncWhileFailingOver,
+    /// What changes data on a replica.
+    ReadOnlyReplica,
+    /// What needs data on a replica whose link is down.
+    StaleReplica,
     /// SYNC or PSYNC behind commands whose answers are not sent.
     SyncBehindReplies,
     /// RESET by a replica.
@@ -198,8 +226,6 @@ pub enum ServerError {
     NotPositive,
     /// `WAITAOF` for a file that is not written.
     NoJournalToWaitFor,
-    /// What was waited for did not come, because somebody asked not to wait for it.
-    Unblocked,
     /// `MIGRATE` with a key and with `KEYS`.
     MigrationOfTwoKinds,
     /// `MIGRATE` as a part of a transaction or a script.
@@ -442,6 +468,31 @@ impl fmt::Display for ServerError {
                  (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
                  the RDB error."
             }
+            Self::NotFromPrimary => "ERR a primary sends what its commands and scripts did",
+            Self::NoLinkToPrimary => "NOMASTERLINK Can't SYNC while not connected with my master",
+            Self::WaitOnReplica => {
+                "ERR WAIT cannot be used with replica instances. Please also note that if a replica is \
+                 configured to be writable (which is not the default) writes to replicas are just local \
+                 and are not propagated."
+            }
+            Self::WaitForFilesOnReplica => {
+                "ERR WAITAOF cannot be used with replica instances. Please also note that writes to \
+                 replicas are just local and are not propagated."
+            }
+            Self::FailoverUnderWay => "ERR FAILOVER already in progress.",
+            Self::FailoverForced => {
+                "ERR FAILOVER with force option requires both a timeout and target HOST and IP."
+            }
+            Self::FailoverToNoReplica => "ERR FAILOVER target HOST and PORT is not a replica.",
+            Self::FailoverToOffline => "ERR FAILOVER target replica is not online.",
+            Self::TakeoverOfPrimary => "ERR PSYNC FAILOVER can't be sent to a master.",
+            Self::TakeoverOfAnother => "ERR PSYNC FAILOVER replid must match my replid.",
+            Self::SyncWhileFailingOver => "NOMASTERLINK Can't SYNC while failing over",
+            Self::FailoverOfReplica => "ERR FAILOVER is not valid when server is a replica.",
+            Self::ReadOnlyReplica => "READONLY You can't write against a read only replica.",
+            Self::StaleReplica => {
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+            }
             Self::TooFewReplicas => "NOREPLICAS Not enough good replicas to write.",
             Self::ResetOfReplica => "ERR can only reset normal client connections",
             Self::SyncBehindReplies => "ERR SYNC and PSYNC are invalid with pending output",
@@ -482,7 +533,6 @@ impl fmt::Display for ServerError {
             Self::MigrationRefused(error) => {
                 return write!(formatter, "ERR Target instance replied with error: {error}");
             }
-            Self::Unblocked => "UNBLOCKED client unblocked via CLIENT UNBLOCK",
             Self::PauseMode => "ERR CLIENT PAUSE mode must be WRITE or ALL",
             Self::TimeoutNotAnInteger => "ERR timeout is not an integer or out of range",
             Self::TimeoutNegative => "ERR timeout is negative",

@@ -1,10 +1,13 @@
-//! Whose replica this server is, and what it is: it can only be a primary yet.
+//! Whose replica this server is, and what it is.
 
+use crate::commands::client::line;
 use crate::commands::error::ServerError;
+use crate::following::{Failover, Followed, Following, Phase, Primary, Wanted};
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::survey::Question;
 use darter_base::number::parse_i64;
 use darter_command_table::{
-    Arg, Arity, Category, Command, Deprecation, Flags, Group, Handler, ReplyError,
+    Arg, Arity, Category, Command, Deprecation, Flags, Group, Handler, ReplyError, ShardView,
 };
 
 /// Every command of this file.
@@ -47,50 +50,82 @@ static FAILOVER: SessionCommand = SessionCommand::alone(
 );
 
 fn fail_over(call: &mut SessionCall<'_>) -> SessionResult {
-    let args = call.args;
+    let (args, shared) = (call.args, call.shared);
     if args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"ABORT") {
+        if shared.following.failover.give_up() {
+            return call.ok();
+        }
         return Err(ServerError::NoFailover.into());
     }
-    let (mut index, mut to, mut timeout, mut force) = (1, false, false, false);
+    let (mut index, mut target, mut timeout, mut is_forced) = (1, None, None, false);
     while let Some(option) = args.get(index) {
         let rest = args.tail(index + 1);
         index += match &*option.to_ascii_lowercase() {
-            b"timeout" if !rest.is_empty() && !timeout => {
+            b"timeout" if !rest.is_empty() && timeout.is_none() => {
                 let millis = parse_i64(rest.at(0)).ok_or(ReplyError::NotAnInteger)?;
                 if millis <= 0 {
                     return Err(ServerError::FailoverTimeout.into());
                 }
-                timeout = true;
+                timeout = Some(millis);
                 2
             }
-            b"to" if rest.len() >= 2 && !to => {
-                parse_i64(rest.at(1)).ok_or(ReplyError::NotAnInteger)?;
-                to = true;
+            b"to" if rest.len() >= 2 && target.is_none() => {
+                let port = parse_i64(rest.at(1)).ok_or(ReplyError::NotAnInteger)?;
+                // Nobody listens at a number that is none of a port.
+                let port = u16::try_from(port).unwrap_or(0);
+                target = Some(Primary { host: String::from_utf8_lossy(rest.at(0)).into(), port });
                 3
             }
-            b"force" if !force => {
-                force = true;
+            b"force" if !is_forced => {
+                is_forced = true;
                 1
             }
             _ => return Err(ReplyError::Syntax),
         };
     }
-    Err(ServerError::NoReplicas.into())
+    let following = &shared.following;
+    if following.failover.is_under_way() {
+        return Err(ServerError::FailoverUnderWay.into());
+    }
+    if following.is_replica() {
+        return Err(ServerError::FailoverOfReplica.into());
+    }
+    if shared.replication.replica_count() == 0 {
+        return Err(ServerError::NoReplicas.into());
+    }
+    if is_forced && (timeout.is_none() || target.is_none()) {
+        return Err(ServerError::FailoverForced.into());
+    }
+    match target.as_ref().map(|target| shared.replication.replica_at(target)) {
+        Some(None) => return Err(ServerError::FailoverToNoReplica.into()),
+        Some(Some(false)) => return Err(ServerError::FailoverToOffline.into()),
+        Some(Some(true)) | None => {}
+    }
+    let now = call.turn.now;
+    let until = match timeout {
+        None => None,
+        Some(millis) => Some(now.checked_add(millis).ok_or(ServerError::TimeoutOutOfRange)?),
+    };
+    if !Failover::begin(shared, Wanted { target, until, is_forced }, now) {
+        return Err(ServerError::FailoverUnderWay.into());
+    }
+    // Nobody writes any more when this is answered.
+    call.ask(Question::FollowPause)
 }
 
 /// Makes the server a replica, or a primary again.
-static REPLICAOF: SessionCommand = SessionCommand::alone(
+static REPLICAOF: SessionCommand = SessionCommand::all_shards(
     Command {
         name: "REPLICAOF",
         since: "5.0.0",
-        summary: "Makes the server a replica, or a primary. It can only be a primary yet.",
+        summary: "Makes the server a replica, or a primary.",
         ..REPLICA_OF
     },
     replica_of,
 );
 
 /// The same by its old name.
-static SLAVEOF: SessionCommand = SessionCommand::alone(
+static SLAVEOF: SessionCommand = SessionCommand::all_shards(
     Command {
         name: "SLAVEOF",
         summary: "The old name of REPLICAOF.",
@@ -114,15 +149,44 @@ const REPLICA_OF: Command = Command {
     ..BASE
 };
 
-fn replica_of(call: &mut SessionCall<'_>) -> SessionResult {
+fn replica_of(call: &mut SessionCall<'_>, _: &mut ShardView<'_>) -> SessionResult {
+    let shared = call.shared;
     let (host, port) = (call.args.at(1), call.args.at(2));
     if host.eq_ignore_ascii_case(b"NO") && port.eq_ignore_ascii_case(b"ONE") {
+        if Following::lead(shared) == Followed::Now {
+            call.core.restriction.set(shared.restriction());
+            tracing::info!("MASTER MODE enabled (user request from '{}')", client_of(call));
+            Following::configure(shared, None);
+        }
         return call.ok();
     }
-    match parse_i64(port) {
-        Some(0..=65_535) => Err(ServerError::NoReplication.into()),
-        _ => Err(ServerError::PrimaryPort.into()),
+    let port = parse_i64(port).and_then(|port| u16::try_from(port).ok());
+    let port = port.ok_or(ServerError::PrimaryPort)?;
+    let host = String::from_utf8_lossy(host).into_owned();
+    let primary = Primary { host, port };
+    let shown = format!("{}:{port}", primary.host);
+    if Following::follow(shared, primary.clone()) == Followed::Already {
+        tracing::info!(
+            "REPLICAOF would result into synchronization with the master we are already connected with. No operation \
+             performed."
+        );
+        call.reply().simple("OK Already connected to specified master");
+        return Ok(Flow::Next);
     }
+    call.core.restriction.set(shared.restriction());
+    tracing::info!("REPLICAOF {shown} enabled (user request from '{}')", client_of(call));
+    Following::configure(shared, Some(&primary));
+    call.ok()
+}
+
+/// Who asks, for the log.
+pub(super) fn client_of(call: &SessionCall<'_>) -> String {
+    let address = line::address(call.session, &call.session.facts.peer.remote);
+    format!(
+        "id={} addr={address} name={}",
+        call.session.client_id,
+        call.session.facts.name.escape_ascii()
+    )
 }
 
 /// Whether the server is a primary or a replica.
@@ -138,10 +202,21 @@ static ROLE: SessionCommand = SessionCommand::alone(
     },
     |call| {
         let report = call.shared.replication.report(call.turn.now);
+        let end = i64::try_from(report.end).unwrap_or(i64::MAX);
+        let standing = call.shared.following.standing(&call.shared.stopwatch, call.turn.now);
         let mut reply = call.reply();
+        if let Some(standing) = standing {
+            reply.array(5);
+            reply.bulk(b"slave");
+            reply.bulk(standing.primary.host.as_bytes());
+            reply.integer(standing.primary.port.into());
+            reply.bulk(standing.phase.name().as_bytes());
+            reply.integer(if standing.phase == Phase::Connected { end } else { -1 });
+            return Ok(Flow::Next);
+        }
         reply.array(3);
         reply.bulk(b"master");
-        reply.integer(i64::try_from(report.end).unwrap_or(i64::MAX));
+        reply.integer(end);
         let online = report.replicas.iter().filter(|replica| replica.is_online);
         reply.array(online.clone().count());
         for replica in online {

@@ -1,6 +1,8 @@
 //! What replicas send: who they are (REPLCONF), and that they want data (PSYNC, SYNC).
 
 use crate::commands::error::ServerError;
+use crate::commands::replication::client_of;
+use crate::following::Following;
 use crate::replication::{Announced, Phase};
 use crate::session::Replies;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
@@ -24,7 +26,7 @@ const BASE: Command = Command {
 const ADDRESS_BYTES_MAX: usize = 255;
 
 /// Begins replication, as a replica asks for it.
-static PSYNC: SessionCommand = SessionCommand::alone(
+static PSYNC: SessionCommand = SessionCommand::all_shards_if(
     Command {
         name: "PSYNC",
         since: "2.8.0",
@@ -34,7 +36,11 @@ static PSYNC: SessionCommand = SessionCommand::alone(
         args: &[Arg::string("replicationid"), Arg::integer("offset")],
         ..BASE
     },
-    |call| {
+    takes_over,
+    |call, _| {
+        if takes_over(call.args) {
+            take_over(call)?;
+        }
         begin(call, false, |args| {
             let request = SyncRequest::parse(args.at(1), args.at(2));
             request.ok_or(ReplyError::NotAnInteger)
@@ -54,6 +60,28 @@ static SYNC: SessionCommand = SessionCommand::alone(
     |call| begin(call, true, |_| Ok(SyncRequest::Full)),
 );
 
+/// Whether the primary asks its replica to be the primary.
+fn takes_over(args: Args<'_>) -> bool {
+    args.get(3).is_some_and(|word| word.eq_ignore_ascii_case(b"FAILOVER"))
+}
+
+/// Makes this replica the primary, as its primary asks it to. All shards are held.
+fn take_over(call: &SessionCall<'_>) -> Result<(), ReplyError> {
+    let (shared, id) = (call.shared, call.args.at(1));
+    tracing::info!("Failover request received for replid {}.", id.escape_ascii());
+    if !shared.following.is_replica() {
+        return Err(ServerError::TakeoverOfPrimary.into());
+    }
+    if !id.eq_ignore_ascii_case(shared.replication.id().as_bytes()) {
+        return Err(ServerError::TakeoverOfAnother.into());
+    }
+    Following::lead(shared);
+    Following::configure(shared, None);
+    call.core.restriction.set(shared.restriction());
+    tracing::info!("MASTER MODE enabled (failover request from '{}')", client_of(call));
+    Ok(())
+}
+
 fn begin(
     call: &mut SessionCall<'_>,
     is_silent: bool,
@@ -61,6 +89,13 @@ fn begin(
 ) -> SessionResult {
     if call.session.facts.replica.is_some() {
         return Ok(Flow::Next);
+    }
+    let following = &call.shared.following;
+    if following.failover.is_under_way() {
+        return Err(ServerError::SyncWhileFailingOver.into());
+    }
+    if following.is_replica() && !following.is_connected() {
+        return Err(ServerError::NoLinkToPrimary.into());
     }
     // What is in front of the data would be taken for a part of them.
     if !call.output.is_empty() {
@@ -84,7 +119,7 @@ fn begin(
 }
 
 /// What a replica says of itself, and how far it is.
-static REPLCONF: SessionCommand = SessionCommand::alone(
+pub static REPLCONF: SessionCommand = SessionCommand::alone(
     Command {
         name: "REPLCONF",
         is_internal: true,

@@ -34,6 +34,9 @@ static WAIT: SessionCommand = SessionCommand::alone(
 );
 
 fn wait(call: &mut SessionCall<'_>) -> SessionResult {
+    if call.shared.following.is_replica() {
+        return Err(ServerError::WaitOnReplica.into());
+    }
     let replicas = parse_i64(call.args.at(1)).ok_or(ReplyError::NotAnInteger)?;
     let timeout = timeout_millis(call.args.at(2))?;
     let count = usize::try_from(replicas).unwrap_or(0);
@@ -62,6 +65,9 @@ fn wait_for_files(call: &mut SessionCall<'_>) -> SessionResult {
     let replicas = parse_i64(call.args.at(2)).filter(|replicas| *replicas >= 0);
     let replicas = replicas.ok_or(ServerError::NotPositive)?;
     let timeout = timeout_millis(call.args.at(3))?;
+    if call.shared.following.is_replica() {
+        return Err(ServerError::WaitForFilesOnReplica.into());
+    }
     let journal = &call.shared.journal;
     if local > 0 && !journal.is_attached() {
         return Err(ServerError::NoJournalToWaitFor.into());

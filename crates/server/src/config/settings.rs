@@ -1,6 +1,7 @@
 //! The typed settings: what the rest of the server reads.
 
 use crate::client_memory::ClientMemoryLimit;
+use crate::following::FollowingSettings;
 use crate::journal::JournalSettings;
 use crate::replication::ReplicationSettings;
 use crate::residence::DefragSettings;
@@ -104,6 +105,8 @@ pub struct Settings {
     pub journal: JournalSettings,
     /// Replication.
     pub replication: ReplicationSettings,
+    /// Being a replica.
+    pub following: FollowingSettings,
     /// Where this node is, told to clients; empty: not told.
     pub availability_zone: String,
     /// TCP port of the metrics endpoint; 0: none.
@@ -246,6 +249,7 @@ impl Default for Settings {
             saving: SavingSettings::default(),
             journal: JournalSettings::default(),
             replication: ReplicationSettings::default(),
+            following: FollowingSettings::default(),
             availability_zone: String::new(),
             metrics_port: 0,
             metrics_bind: Vec::new(),

@@ -337,7 +337,6 @@ mod tests {
         );
         assert_eq!(store.set(&[(b"tls-port", b"0")], false, |_| Ok(())), Ok(()));
         assert!(store.set_at_start("cluster-enabled", &[b"yes"]).is_err());
-        assert!(store.set_at_start("slaveof", &[b"127.0.0.1", b"1"]).is_err());
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn begin_with_file(shared: &'static Shared, view: &mut ShardView<'_>) -> Result<
         return Ok(());
     }
     let loaded = snapshot::load_at_start(shared, view);
-    let loaded = loaded.map_err(|error| RecoveryError::Io(io::Error::other(error)))?;
+    let (loaded, _) = loaded.map_err(|error| RecoveryError::Io(io::Error::other(error)))?;
     tracing::warn!(
         "There is no append only file yet; it begins with the {} keys of the RDB file",
         loaded.keys

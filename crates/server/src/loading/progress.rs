@@ -90,12 +90,12 @@ impl Loading {
         self.figures.each()
     }
 
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         lock(&self.state).began_at = wall_clock();
         self.is_under_way.store(true, Ordering::Release);
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_under_way.store(false, Ordering::Release);
     }
 
@@ -142,7 +142,7 @@ impl Loading {
     ///
     /// # Errors
     /// When the process is to end.
-    pub(super) fn check_end(&self, shared: &Shared) -> Result<(), String> {
+    pub(crate) fn check_end(&self, shared: &Shared) -> Result<(), String> {
         let is_over = self.is_under_way()
             && shared.running.get().is_some_and(|running| running.shutdown.has_begun());
         if is_over { Err("the server is to end".to_owned()) } else { Ok(()) }

@@ -10,11 +10,12 @@ use crate::scripting::store::Libraries;
 use crate::shared::Shared;
 use darter_base::number::{parse_i64, parse_u64};
 use darter_base::{DbIndex, UnixMillis, WorkerId};
-use darter_command_table::{CallLimits, RdbVersions, ReplyError, ShardView};
+use darter_command_table::{BEFORE_EVERYTHING, CallLimits, RdbVersions, ReplyError, ShardView};
 use darter_persistence::Refused;
 use darter_rdb::file::{ReadError, Reader, Record};
+use darter_replication::{Offset, ReplicationId};
 use darter_runtime::wall_clock;
-use darter_shard::FlushScope;
+use darter_shard::{FlushScope, Shard};
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
@@ -34,6 +35,15 @@ pub struct Loaded {
     pub expired: u64,
     /// Keys left out, as they had no elements: old servers could write such.
     pub empty: u64,
+}
+
+/// Where in a history the data of a file are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamPlace {
+    /// Which history, and how far it had come; `None`: the file does not say.
+    pub history: Option<(ReplicationId, Offset)>,
+    /// The database in which its stream goes on.
+    pub db: DbIndex,
 }
 
 /// What happens to keys that are there already.
@@ -69,7 +79,7 @@ pub fn load(
     view: &mut ShardView<'_>,
     present: Present,
     now: UnixMillis,
-) -> Result<Loaded, LoadError> {
+) -> Result<(Loaded, StreamPlace), LoadError> {
     let settings = shared.config.current();
     let path = settings.data_file();
     let failed = |why: String| LoadError { path: path.clone(), why };
@@ -79,11 +89,11 @@ pub fn load(
     let limits = CallLimits { is_saving: false, ..shared.call_limits() };
     let terms = Terms { present, now, limits };
     let loaded = with_crew(shared, view, terms, |crew| {
-        let mut reader = read(crew, file)?;
+        let (mut reader, place) = read(crew, file)?;
         reader.finish().map_err(|error| error.to_string())?;
-        Ok(crew.loaded())
+        Ok((crew.loaded(), place))
     });
-    let loaded = loaded.map_err(failed)?;
+    let (loaded, place) = loaded.map_err(failed)?;
     let changes = view.each().map(|shard| shard.changes()).sum();
     shared.saving.note_loaded(loaded, changes);
     tracing::info!(
@@ -92,7 +102,7 @@ pub fn load(
         loaded.expired,
         loaded.empty
     );
-    Ok(loaded)
+    Ok((loaded, place))
 }
 
 /// What to do about a file that a server cannot start with, behind words of Redis for those who search logs for them.
@@ -106,8 +116,18 @@ const ADVICE: &str = "Terminating server after rdb file reading failure. Nothing
 pub fn load_at_start(
     shared: &'static Shared,
     view: &mut ShardView<'_>,
-) -> Result<Loaded, LoadError> {
-    load(shared, view, Present::Refused, wall_clock()).map_err(|LoadError { path, why }| {
+) -> Result<(Loaded, StreamPlace), LoadError> {
+    let now = wall_clock();
+    let loaded = if shared.config.current().following.primary.is_some() {
+        // What comes of the stream finds what it found there; its primary says what has expired.
+        view.each().for_each(|shard| shard.begin_replay(now));
+        let loaded = load(shared, view, Present::Refused, BEFORE_EVERYTHING);
+        view.each().for_each(Shard::end_replay);
+        loaded
+    } else {
+        load(shared, view, Present::Refused, now)
+    };
+    loaded.map_err(|LoadError { path, why }| {
         let why = format!("{why}. {ADVICE}");
         LoadError { path, why }
     })
@@ -119,7 +139,32 @@ pub fn load_at_start(
 /// # Errors
 /// When the data cannot be read, or a key cannot be set.
 pub fn load_from(crew: &mut Crew, source: impl io::Read) -> Result<u64, String> {
-    read(crew, source).map(|reader| reader.offset())
+    read(crew, source).map(|(reader, _)| reader.offset())
+}
+
+/// Loads the data of a primary into the shards that `view` is over, which are all and empty. The database in which its
+/// stream goes on.
+///
+/// # Errors
+/// When they cannot be read, are damaged, or have what this version does not know. A part of them may be there then.
+pub fn load_from_primary(
+    shared: &'static Shared,
+    view: &mut ShardView<'_>,
+    source: impl io::Read,
+    terms: Terms,
+) -> Result<DbIndex, String> {
+    let (loaded, db) = with_crew(shared, view, terms, |crew| {
+        let (mut reader, StreamPlace { db, .. }) = read(crew, source)?;
+        reader.finish().map_err(|error| error.to_string())?;
+        Ok::<_, String>((crew.loaded(), db))
+    })?;
+    tracing::info!(
+        "Done loading RDB, keys loaded: {}, keys expired: {}, empty keys skipped: {}.",
+        loaded.keys,
+        loaded.expired,
+        loaded.empty
+    );
+    Ok(db)
 }
 
 /// Sees whether there is a file that begins as one that can be loaded, before anything makes room for it.
@@ -148,8 +193,8 @@ pub fn flush(view: &mut ShardView<'_>) {
     }
 }
 
-/// Loads the data; the reader is behind them.
-fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
+/// Loads the data; the reader is behind them. Where in a history they are, if they say so.
+fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<(Reader<R>, StreamPlace), String> {
     let settings = crew.shared().config.current();
     let reader = begin(source, &settings).map_err(|error| error.to_string())?;
     let is_checked = settings.saving.has_checksum && crew.terms().limits.checks_payloads;
@@ -160,9 +205,12 @@ fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
         libraries: Vec::new(),
         delay: Delay::of(settings.saving.load_delay_micros),
         noted_bytes: 0,
+        place: StreamPlace::default(),
+        history: (None, None),
     };
     let result = reading.run(&mut reader);
-    let Reading { crew, libraries, .. } = reading;
+    let Reading { crew, libraries, mut place, history: (id, at), .. } = reading;
+    place.history = id.zip(at);
     // A key that was refused stands in front of what could not be read.
     crew.settle().map_err(|Refused { at, reason }| format!("{reason} (at byte {at})"))?;
     result?;
@@ -171,7 +219,7 @@ fn read<R: io::Read>(crew: &mut Crew, source: R) -> Result<Reader<R>, String> {
         *known = libraries;
         Ok::<_, Infallible>(())
     });
-    Ok(reader)
+    Ok((reader, place))
 }
 
 /// Compiles libraries, each with the place where it begins, which runs code of theirs: not before the checksum of their
@@ -201,6 +249,8 @@ struct Reading<'a> {
     delay: Delay,
     /// How far it was when that was noted last.
     noted_bytes: u64,
+    place: StreamPlace,
+    history: (Option<ReplicationId>, Option<Offset>),
 }
 
 impl Reading<'_> {
@@ -240,7 +290,7 @@ impl Reading<'_> {
     }
 
     /// What the file says of itself.
-    fn note(&self, name: &[u8], value: &[u8]) {
+    fn note(&mut self, name: &[u8], value: &[u8]) {
         let text = String::from_utf8_lossy(value);
         match name {
             b"redis-ver" => tracing::info!("Loading RDB produced by Redis version {text}"),
@@ -251,6 +301,13 @@ impl Reading<'_> {
                     tracing::info!("RDB age {age} seconds");
                 }
             }
+            b"repl-stream-db" => {
+                // -1: it says so itself.
+                let known = parse_u64(value).and_then(|index| self.database(index).ok());
+                self.place.db = known.unwrap_or_default();
+            }
+            b"repl-id" => self.history.0 = ReplicationId::parse(value),
+            b"repl-offset" => self.history.1 = parse_u64(value).and_then(Offset::new),
             b"used-mem" => {
                 if let Some(bytes) = parse_u64(value) {
                     tracing::info!("RDB memory usage when created {} Mb", bytes >> 20);

@@ -1,15 +1,14 @@
 //! Loading what there was when the server ended the last time.
 
-use super::snapshot;
-use crate::job::Job;
+use super::snapshot::{self, StreamPlace};
+use crate::following::Following;
 use crate::journal;
-use crate::mail::Mail;
+use crate::mail::ByMail;
 use crate::saving::leftovers;
 use crate::shared::Shared;
-use darter_base::WorkerId;
 use darter_command_table::ShardView;
 use darter_shard::Shard;
-use darter_txn::{Carrier, Held, Letter, View};
+use darter_txn::{Held, View};
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -45,6 +44,13 @@ impl AtStart {
         let result = load(shared, &mut view);
         // What was set meanwhile reached no shard.
         shared.follow_memory_settings(&shared.call_limits(), &mut view);
+        let primary = shared.config.current().following.primary.clone();
+        if let (Ok(place), Some(primary)) = (&result, primary) {
+            if let Some((id, at)) = place.history {
+                shared.replication.adopt(shared, id, at, place.db);
+            }
+            Following::follow(shared, primary);
+        }
         for held in held {
             shared.cells.put_back(held, &ByMail(shared));
         }
@@ -57,29 +63,20 @@ impl AtStart {
 fn load(
     shared: &'static Shared,
     view: &mut ShardView<'_>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+) -> Result<StreamPlace, Box<dyn Error + Send + Sync>> {
     leftovers::delete(&shared.config.current());
     let begun = shared.stopwatch.now();
-    let from = if shared.config.current().journal.is_on {
+    let (from, place) = if shared.config.current().journal.is_on {
         journal::recover(shared, view)?;
-        "append only file"
+        ("append only file", StreamPlace::default())
     } else if shared.config.current().data_file().try_exists()? {
-        snapshot::load_at_start(shared, view)?;
-        "disk"
+        let (_, place) = snapshot::load_at_start(shared, view)?;
+        ("disk", place)
     } else {
-        return Ok(());
+        return Ok(StreamPlace::default());
     };
     let nanos = shared.stopwatch.nanos_between(begun, shared.stopwatch.now());
     let seconds = Duration::from_nanos(nanos).as_secs_f64();
     tracing::info!("DB loaded from {from}: {seconds:.3} seconds");
-    Ok(())
-}
-
-/// Sends shards' letters from a thread that is no worker.
-struct ByMail(&'static Shared);
-
-impl Carrier<Shard, Job> for ByMail {
-    fn deliver(&self, to: WorkerId, letter: Letter<Shard, Job>) {
-        self.0.send(to, Mail::Shard(letter));
-    }
+    Ok(place)
 }

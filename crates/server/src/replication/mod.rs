@@ -15,6 +15,7 @@
 //! stream is kept for a while (`repl-backlog-ttl`).
 
 mod feeding;
+mod followed;
 mod full_sync;
 mod housekeeping;
 mod replica;
@@ -33,7 +34,7 @@ use crate::recording::Requests;
 use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
 use darter_replication::{Fork, History, Offset, ReplicationId, SyncRequest};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use stream::Stream;
 
@@ -42,6 +43,10 @@ use stream::Stream;
 pub struct Replication {
     /// Whether changes are recorded for replicas. It becomes true only while all shards are held.
     is_fed: AtomicBool,
+    /// Whether the stream is what a primary sends. Changes only while all shards are held.
+    is_following: AtomicBool,
+    /// The database that it has selected.
+    selected: AtomicU16,
     /// How far the stream is, and how far it was when workers were told.
     end: AtomicU64,
     announced: AtomicU64,
@@ -108,6 +113,8 @@ impl Replication {
     pub fn new(workers: usize, id: ReplicationId) -> Self {
         Self {
             is_fed: AtomicBool::new(false),
+            is_following: AtomicBool::new(false),
+            selected: AtomicU16::new(0),
             end: AtomicU64::new(0),
             announced: AtomicU64::new(0),
             stream: Mutex::new(Stream::new(History::new(id))),
@@ -128,9 +135,12 @@ impl Replication {
         self.is_fed.load(Ordering::Relaxed)
     }
 
-    /// Appends what `add` adds to the stream.
+    /// Appends what `add` adds to the stream, unless that is what a primary sends.
     pub(crate) fn record(&self, add: impl FnOnce(&mut Requests)) {
         let mut stream = lock(&self.stream);
+        if self.is_following() {
+            return;
+        }
         stream.record(add);
         self.end.store(stream.end().bytes(), Ordering::Release);
         self.note_bytes(&stream);
@@ -217,7 +227,7 @@ impl Replication {
     /// more for them.
     #[inline]
     pub fn announce(&self, shared: &Shared) {
-        if self.is_fed() {
+        if self.is_fed() || self.is_following() {
             self.announce_more(shared);
         }
     }
@@ -331,7 +341,7 @@ impl Replication {
         }
         drop((stream, replicas));
         *lock(&self.full_sync) = Some(Arc::clone(&full_sync));
-        self.is_fed.store(true, Ordering::Relaxed);
+        self.is_fed.store(!self.is_following(), Ordering::Relaxed);
         self.ring(shared);
         full_sync
     }

@@ -1,7 +1,7 @@
 //! The stream of changes that replicas get.
 
 use crate::recording::Requests;
-use darter_replication::{Backlog, History, Offset, SyncRequest};
+use darter_replication::{Backlog, History, Offset, ReplicationId, SyncRequest};
 
 /// What happened, as bytes of a history, and who reads them.
 #[derive(Debug)]
@@ -71,6 +71,25 @@ impl Stream {
     pub(super) fn keep(&mut self, bytes: u64) {
         self.kept_bytes = bytes;
         self.trim();
+    }
+
+    /// Keeps what follows a place in the history `id`, of which there is nothing yet.
+    pub(super) fn begin_anew(&mut self, id: ReplicationId, at: Offset) {
+        self.history.replace(id);
+        self.backlog = Backlog::new(at);
+        self.readers.clear();
+        self.open();
+    }
+
+    /// Appends what came from somebody else.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.backlog.append(bytes);
+        self.trim();
+    }
+
+    /// Nobody reads it any more; whoever did has to ask again.
+    pub(super) fn dismiss_readers(&mut self) {
+        self.readers.clear();
     }
 
     /// Appends what `add` adds.
@@ -155,7 +174,6 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use darter_replication::ReplicationId;
 
     fn stream() -> Stream {
         let mut stream = Stream::new(History::new(ReplicationId::NONE));

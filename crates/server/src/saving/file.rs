@@ -132,11 +132,18 @@ impl Preface {
         push_aux(&mut bytes, b"used-mem", used_bytes.to_string().as_bytes());
         let is_base = if purpose == Purpose::LogBase { b"1" } else { b"0" };
         push_aux(&mut bytes, b"aof-base", is_base);
-        if let Some(full_sync) = full_sync {
-            // The stream says itself which database it goes on with.
-            push_aux(&mut bytes, b"repl-stream-db", b"0");
-            push_aux(&mut bytes, b"repl-id", full_sync.id.as_bytes());
-            push_aux(&mut bytes, b"repl-offset", full_sync.start.to_string().as_bytes());
+        let place = match (full_sync, purpose) {
+            (Some(full_sync), _) => Some((full_sync.id, full_sync.start)),
+            // Who is started with the file can go on from there.
+            (None, Purpose::File) => shared.replication.has(),
+            (None, _) => None,
+        };
+        if let Some((id, at)) = place {
+            // That of a primary says it itself.
+            let db = shared.replication.selected().0.to_string();
+            push_aux(&mut bytes, b"repl-stream-db", db.as_bytes());
+            push_aux(&mut bytes, b"repl-id", id.as_bytes());
+            push_aux(&mut bytes, b"repl-offset", at.to_string().as_bytes());
         }
         for library in shared.scripts.libraries().iter() {
             push_function(&mut bytes, &library.text);
@@ -425,7 +432,7 @@ pub fn base_path(settings: &Settings) -> PathBuf {
 }
 
 /// A name that nobody else uses: one save can still be thrown away while the next one begins.
-fn temporary_path(directory: &Path) -> PathBuf {
+pub fn temporary_path(directory: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     directory.join(format!("temp-{}-{count}.rdb", std::process::id()))

@@ -23,7 +23,7 @@ pub mod leftovers;
 mod putting_off;
 pub mod schedule;
 
-pub use file::{base_path, format_of};
+pub use file::{base_path, format_of, temporary_path};
 pub use putting_off::{PutOff, is_put_off, put_off};
 
 use self::automatic::LastSave;
@@ -489,6 +489,19 @@ impl Save {
     }
 }
 
+/// Throws the save under way away, which is of what the shards hold that `view` is over, or held before: its file is not put in
+/// place any more, and the shards are done with it.
+pub fn give_up_held(shared: &Shared, view: &mut ShardView<'_>, now: UnixMillis) {
+    if let Some(save) = shared.saving.current() {
+        save.cancel();
+        for shard in view.each() {
+            while save.advance(shard, now) {}
+        }
+        // What it holds is older: it is not to replace what is written from now on.
+        drop(lock(&save.installing));
+    }
+}
+
 /// Saves what the shards hold that `view` is over, which are all, before it returns. One in the background is
 /// thrown away for it.
 pub fn save_held(
@@ -497,14 +510,7 @@ pub fn save_held(
     now: UnixMillis,
 ) -> io::Result<()> {
     let settings = shared.config.current();
-    if let Some(save) = shared.saving.current() {
-        save.cancel();
-        for shard in view.each() {
-            while save.advance(shard, now) {}
-        }
-        // What it holds is older: it is not to replace the file that is written now.
-        drop(lock(&save.installing));
-    }
+    give_up_held(shared, view, now);
     let preface = Preface::of(shared, view, Purpose::File, None, now);
     let changes = preface.changes;
     let result = write_held(shared, view, &Target::of(&settings, Purpose::File), &preface, now);

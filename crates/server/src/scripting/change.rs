@@ -51,6 +51,17 @@ impl<'a> CodeChange<'a> {
         Self { shared, args, worker: WorkerId(0), scripts, db: None, together: None }
     }
 
+    /// As the primary says.
+    pub const fn of_primary(
+        shared: &'static Shared,
+        scripts: &'a RefCell<WorkerScripts>,
+        args: Args<'a>,
+        db: DbIndex,
+        together: Option<&'a Together>,
+    ) -> Self {
+        Self { shared, args, worker: WorkerId(0), scripts, db: Some(db), together }
+    }
+
     /// Whether it is something that has happened before. What it does may be there already then: nothing keeps a base
     /// from being newer than a change behind it, as no shard is held for one.
     pub const fn is_replayed(&self) -> bool {

@@ -33,9 +33,10 @@ impl Worker {
     pub(super) fn expire(&mut self, turn: &Turn) {
         let shared = self.core.shared;
         let limits = self.core.limits.get();
-        // A pause holds everything that changes data back; what is imported is kept.
+        // A pause holds everything that changes data back; what is imported is kept, and a primary says itself what goes.
         let is_held_back = self.core.pause.get().is_some()
             || limits.imports
+            || shared.following.is_replica()
             || shared.background_paused.load(Ordering::Relaxed);
         if is_held_back || !shared.active_expire.load(Ordering::Relaxed) {
             self.expiry.stop();

@@ -29,7 +29,9 @@ impl Worker {
             }
             Letter::Granted { ticket, held } => {
                 let Some(id) = self.core.clients.borrow().get(&ticket.0).copied() else {
-                    self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
+                    if let Err(held) = self.core.shared.following.pass_on(ticket, held) {
+                        self.core.shared.cells.put_back(held, &ShardPost(&self.core.post));
+                    }
                     return;
                 };
                 let turn = *connections.turn();

@@ -8,6 +8,7 @@ use super::field::Shown::{
 use super::field::{Content, Field, Section, When, as_f64, field};
 use super::{listing, system};
 use crate::config::memory_limit;
+use crate::following::Phase;
 use crate::pubsub::Kind;
 use crate::saving::Purpose;
 use crate::shared::REDIS_VERSION;
@@ -272,11 +273,15 @@ static PERSISTENCE: &[Field] = &[
 
 static STATS: &[Field] = &[
     field("total_connections_received", |info| Count(info.totals.connections)),
-    field("total_commands_processed", |info| Count(info.totals.commands)),
+    field("total_commands_processed", |info| {
+        Count(info.totals.commands + info.shared.following.counts().commands)
+    }),
     field("instantaneous_ops_per_sec", |info| Count(info.shared.rates.per_second().commands)),
-    field("total_net_input_bytes", |info| Count(info.totals.input_bytes)),
+    field("total_net_input_bytes", |info| {
+        Count(info.totals.input_bytes + info.shared.following.counts().input_bytes)
+    }),
     field("total_net_output_bytes", |info| Count(info.totals.output_bytes)),
-    field("total_net_repl_input_bytes", |_| Count(0)),
+    field("total_net_repl_input_bytes", |info| Count(info.shared.following.counts().input_bytes)),
     field("total_net_repl_output_bytes", |_| Count(0)),
     field("instantaneous_input_kbps", |info| {
         Ratio(as_f64(info.shared.rates.per_second().input_bytes) / 1024.0)
@@ -361,7 +366,51 @@ static STATS: &[Field] = &[
 ];
 
 static REPLICATION: &[Field] = &[
-    field("role", |_| Word("master")),
+    field("role", |info| Word(if info.following.is_some() { "slave" } else { "master" })),
+    field("master_host", |info| info.of_link(|link| Text(link.primary.host.clone()))),
+    field("master_port", |info| info.of_link(|link| Count(link.primary.port.into()))),
+    field("master_link_status", |info| {
+        info.of_link(|link| Word(if link.phase == Phase::Connected { "up" } else { "down" }))
+    }),
+    field("master_last_io_seconds_ago", |info| {
+        info.of_link(|link| match link.silent_seconds.filter(|_| link.phase == Phase::Connected) {
+            Some(seconds) => Count(seconds),
+            None => Signed(-1),
+        })
+    }),
+    field("master_sync_in_progress", |info| {
+        info.of_link(|link| Count((link.phase == Phase::Sync).into()))
+    }),
+    field("slave_read_repl_offset", |info| info.of_link(|_| Count(info.replication.end))),
+    field("slave_repl_offset", |info| info.of_link(|_| Count(info.replication.end))),
+    field("master_sync_total_bytes", |info| info.of_transfer(|at| Count(at.total()))),
+    field("master_sync_read_bytes", |info| info.of_transfer(|at| Count(at.read_bytes))),
+    field("master_sync_left_bytes", |info| {
+        info.of_transfer(|at| Signed(at.total().wrapping_sub(at.read_bytes).cast_signed()))
+    }),
+    field("master_sync_perc", |info| {
+        info.of_transfer(|at| Ratio(100.0 * as_f64(at.read_bytes) / as_f64(at.total().max(1))))
+    }),
+    field("master_sync_last_io_seconds_ago", |info| {
+        info.of_link(|link| match (link.transfer, link.silent_seconds) {
+            (Some(_), Some(seconds)) => Count(seconds),
+            _ => Absent,
+        })
+    }),
+    field("master_link_down_since_seconds", |info| {
+        info.of_link(|link| match (link.phase, link.down_seconds) {
+            (Phase::Connected, _) => Absent,
+            (_, Some(seconds)) => Signed(seconds),
+            (_, None) => Signed(-1),
+        })
+    }),
+    field("slave_priority", |info| info.of_link(|_| Count(info.settings.following.priority))),
+    field("slave_read_only", |info| {
+        info.of_link(|_| Count(info.settings.following.is_read_only.into()))
+    }),
+    field("replica_announced", |info| {
+        info.of_link(|_| Count(info.settings.following.is_announced.into()))
+    }),
     field("connected_slaves", |info| Count(info.replication.replicas.len() as u64)),
     field("min_slaves_good_slaves", |info| {
         let settings = &info.settings.replication;
@@ -373,7 +422,7 @@ static REPLICATION: &[Field] = &[
     }),
     field("slave", |info| Lines(listing::replicas(info))),
     field("replicas_waiting_psync", |_| Count(0)),
-    field("master_failover_state", |_| Word("no-failover")),
+    field("master_failover_state", |info| Word(info.shared.following.failover.state())),
     field("master_replid", |info| Text(info.replication.id.to_string())),
     field("master_replid2", |info| {
         let id = info.replication.fork.map_or(ReplicationId::NONE, |fork| fork.id);

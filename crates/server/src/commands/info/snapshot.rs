@@ -3,6 +3,7 @@
 use super::field::{Shown, as_f64};
 use super::system::{self, CpuTimes};
 use crate::config::Settings;
+use crate::following::{Standing, TransferProgress};
 use crate::journal::Status;
 use crate::loading::LoadProgress;
 use crate::pause::Pause;
@@ -26,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) shared: &'static Shared,
     pub(crate) settings: Arc<Settings>,
     pub(crate) replication: Report,
+    /// Whose replica this is.
+    pub(crate) following: Option<Standing>,
     pub(crate) now: UnixMillis,
     /// The same to the microsecond.
     pub(crate) now_micros: i64,
@@ -141,6 +144,17 @@ impl Snapshot {
         self.loading.map_or(Shown::Absent, show)
     }
 
+    /// Something about the link to the primary, if this is a replica.
+    pub(super) fn of_link(&self, show: impl FnOnce(&Standing) -> Shown) -> Shown {
+        self.following.as_ref().map_or(Shown::Absent, show)
+    }
+
+    /// Something about all data on their way here, while they are.
+    pub(super) fn of_transfer(&self, show: impl FnOnce(TransferProgress) -> Shown) -> Shown {
+        let transfer = self.following.as_ref().and_then(|standing| standing.transfer);
+        transfer.map_or(Shown::Absent, show)
+    }
+
     /// Something about the log, if there is one.
     pub(super) fn of_log(&self, count: u64) -> Shown {
         if self.settings.journal.is_on { Shown::Count(count) } else { Shown::Absent }
@@ -202,6 +216,7 @@ impl Snapshot {
             shards,
             clients,
             replication: shared.replication.report(now),
+            following: shared.following.standing(&shared.stopwatch, now),
             pause: shared.pause.at(now),
             loading: shared.loading.progress(now),
             saves: shared.saving.history(),

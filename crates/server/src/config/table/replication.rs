@@ -4,29 +4,46 @@ use crate::config::parameter::{
     INT, LONG, Parameter, Rewrite, choice, flag, memory, number, text, words,
 };
 use crate::config::special;
+use crate::following::{LoadsAsItComes, Primary};
 
 pub(super) static PARAMETERS: &[Parameter] = &[
     words("replicaof", special::replica_of, "", "Host and port of the primary.")
         .alias(&["slaveof"])
         .at_start()
         .rewrite(Rewrite::UnlessDefault)
-        .refused("replication is not supported by this version"),
-    text("primaryauth", "", "Password for the primary.").secret().alias(&["masterauth"]),
-    text("primaryuser", "", "User for the primary.").secret().alias(&["masteruser"]),
+        .sets(|to, value| to.following.primary = Primary::of_line(value.bytes())),
+    text("primaryauth", "", "Password for the primary.")
+        .secret()
+        .alias(&["masterauth"])
+        .sets(|to, value| to.following.password = value.bytes().to_vec()),
+    text("primaryuser", "", "User for the primary.")
+        .secret()
+        .alias(&["masteruser"])
+        .sets(|to, value| to.following.user = value.bytes().to_vec()),
     flag("replica-serve-stale-data", "yes", "Serves reads while the primary is away.")
-        .alias(&["slave-serve-stale-data"]),
-    flag("replica-read-only", "yes", "Refuses writes on a replica.").alias(&["slave-read-only"]),
+        .alias(&["slave-serve-stale-data"])
+        .sets(|to, value| to.following.serves_stale_data = value.is_yes()),
+    flag("replica-read-only", "yes", "Refuses writes on a replica.")
+        .alias(&["slave-read-only"])
+        .sets(|to, value| to.following.is_read_only = value.is_yes()),
     flag("replica-ignore-maxmemory", "yes", "A replica evicts nothing by itself.")
-        .alias(&["slave-ignore-maxmemory"]),
+        .alias(&["slave-ignore-maxmemory"])
+        .sets(|to, value| to.following.ignores_maxmemory = value.is_yes()),
     flag("replica-ignore-disk-write-errors", "no", "A replica goes on when its disk fails."),
     flag("replica-lazy-flush", "yes", "Frees the old data in the background at a full sync.")
-        .alias(&["slave-lazy-flush"]),
-    flag("replica-announced", "yes", "Whether sentinels tell clients of this replica."),
+        .alias(&["slave-lazy-flush"])
+        .sets(|to, value| to.following.flushes_lazily = value.is_yes()),
+    flag("replica-announced", "yes", "Whether sentinels tell clients of this replica.")
+        .sets(|to, value| to.following.is_announced = value.is_yes()),
     number("replica-priority", 0, INT, "100", "Lower ones are promoted first; 0: never.")
-        .alias(&["slave-priority"]),
-    text("replica-announce-ip", "", "Address told to the primary.").alias(&["slave-announce-ip"]),
+        .alias(&["slave-priority"])
+        .sets(|to, value| to.following.priority = value.number()),
+    text("replica-announce-ip", "", "Address told to the primary.")
+        .alias(&["slave-announce-ip"])
+        .sets(|to, value| to.following.announced_ip = value.bytes().to_vec()),
     number("replica-announce-port", 0, 65_535, "0", "Port told to the primary.")
-        .alias(&["slave-announce-port"]),
+        .alias(&["slave-announce-port"])
+        .sets(|to, value| to.following.announced_port = value.number()),
     number("repl-timeout", 1, INT, "60", "Silence after which a link is down.")
         .unit("seconds")
         .sets(|to, value| to.replication.timeout_seconds = value.number()),
@@ -53,7 +70,13 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         &["disabled", "on-empty-db", "swapdb"],
         "disabled",
         "Loads a full sync without a file.",
-    ),
+    )
+    .sets(|to, value| {
+        // What there is stays until the file is there, which is what `swapdb` is for.
+        let is_if_empty = value.choice() == 1;
+        to.following.loads_as_it_comes =
+            if is_if_empty { LoadsAsItComes::IfEmpty } else { LoadsAsItComes::Never };
+    }),
     flag("repl-mptcp", "no", "Connects to the primary with Multipath TCP.").fixed(),
     flag("repl-rdb-channel", "no", "Full sync over a connection of its own, in Redis.").hidden(),
     flag("dual-channel-replication-enabled", "no", "Full sync over a connection of its own."),
