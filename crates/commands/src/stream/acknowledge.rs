@@ -7,7 +7,7 @@ use darter_command_table::{
     ShardView,
 };
 use darter_shard::Edit;
-use darter_value::stream::{Removed, Stream};
+use darter_value::stream::{Removed, Stream, StreamId};
 
 /// Acknowledges entries.
 pub(super) static XACK: Command = Command {
@@ -70,22 +70,26 @@ fn xackdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let group_name = call.args.at(2);
     let removed = call.keyspace(view, &key).edit(&key, |stream: &mut Stream| {
-        let mut changes = 0;
-        let mut removed = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let acknowledged = stream.edit_group(group_name, |group, _| group.acknowledge(*id));
-            if acknowledged != Some(true) {
-                removed.push(Removed::Absent);
-                continue;
+        let mut acknowledged = Vec::with_capacity(ids.len());
+        stream.edit_group(group_name, |group, _| {
+            acknowledged.extend(ids.iter().map(|id| group.acknowledge(*id)));
+        });
+        // Each of them once, since it is acknowledged once.
+        let mut is_acknowledged = acknowledged.iter();
+        let gone = ids.iter().filter(|_| is_acknowledged.next() == Some(&true)).copied();
+        let gone: Vec<StreamId> = gone.collect();
+        let mut outcomes = stream.remove_entries(&gone, references).into_iter();
+        let removed = acknowledged.iter().map(|is_acknowledged| {
+            let outcome = if *is_acknowledged { outcomes.next() } else { None };
+            match outcome {
+                None => Removed::Absent,
+                // Acknowledging an entry that is gone already is all there is to do.
+                Some(Removed::Absent) => Removed::Removed,
+                Some(outcome) => outcome,
             }
-            changes += 1;
-            // Acknowledging an entry that is gone already is all there is to do.
-            removed.push(match stream.remove_entry(*id, references) {
-                Removed::Absent => Removed::Removed,
-                removed => removed,
-            });
-        }
-        Edit::counted(changes, removed)
+        });
+        let removed: Vec<_> = removed.collect();
+        Edit::counted(gone.len() as u64, removed)
     })?;
     let removed = removed.unwrap_or_else(|| vec![Removed::Absent; ids.len()]);
     call.reply.array(removed.len());

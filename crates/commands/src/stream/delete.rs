@@ -66,8 +66,7 @@ fn xdelex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let removed = call.keyspace(view, &key).tell(Interest::STREAM, "xdel").edit(
         &key,
         |stream: &mut Stream| {
-            let removed: Vec<_> =
-                ids.iter().map(|id| stream.remove_entry(*id, references)).collect();
+            let removed = stream.remove_entries(&ids, references);
             let changes = removed.iter().filter(|removed| **removed == Removed::Removed).count();
             Edit::counted(changes as u64, removed)
         },

@@ -3,12 +3,15 @@
 //! What a group remembers is copied entry by entry, changed on the way, and takes the group's place in the end, when the
 //! stream is found to be what it was. What there was before is freed later.
 
-use darter_command_table::{Call, ReplyError};
+use darter_command_table::{Call, ELEMENTS_IN_ONE_PIECE, ReplyError};
 use darter_shard::{Collection as _, Edit, Key, Keyspace};
 use darter_value::stream::{Group, Stream};
 
-/// So many times more entries may be copied than changed.
+/// So many times more entries may be copied than a moderate number is changed.
 const COPIES_PER_CHANGE: usize = 8;
+
+/// More entries are never changed in one piece where there are slices.
+pub(super) const CHANGED_IN_ONE_PIECE_MAX: usize = 2 * ELEMENTS_IN_ONE_PIECE;
 
 /// Leaves a command to its slices if it would change so many entries of `group` in one piece that others would notice.
 pub(super) fn in_one_piece(
@@ -17,7 +20,8 @@ pub(super) fn in_one_piece(
     changed: usize,
 ) -> Result<(), ReplyError> {
     let changed = changed.min(group.pending_len());
-    if group.pending_len() > changed.saturating_mul(COPIES_PER_CHANGE) {
+    let is_moderate = changed <= CHANGED_IN_ONE_PIECE_MAX;
+    if is_moderate && group.pending_len() > changed.saturating_mul(COPIES_PER_CHANGE) {
         return Ok(());
     }
     call.in_one_piece(changed)

@@ -1,6 +1,6 @@
 //! XREADGROUP of very many entries of one stream, in slices.
 
-use super::due::Due;
+use super::due::{BEGINNING, Due};
 use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
@@ -26,7 +26,7 @@ pub(super) fn read_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, ReplyErr
         copy: None,
         consumer: 0,
         edit: GroupEdit::recorded(),
-        has_claimed: false,
+        claiming: Claiming::default(),
         written: 0,
         entries: Output::new(),
         answers: false,
@@ -44,14 +44,33 @@ struct LongReading {
     /// The consumer's number in it.
     consumer: u32,
     edit: GroupEdit,
-    /// Whether what is to be claimed was.
-    has_claimed: bool,
+    claiming: Claiming,
     /// Entries written.
     written: usize,
     /// The same as written.
     entries: Output,
     /// Whether there is something to answer.
     answers: bool,
+}
+
+/// Entries found to be claimed, or taken over, before others have their turn: they may be anywhere in the stream.
+const CLAIMS_PER_SLICE: usize = ELEMENTS_PER_SLICE / 4;
+
+/// How far it is with what is to be claimed.
+#[derive(Debug)]
+enum Claiming {
+    /// These are found; the delivery to go on with.
+    Finding(Vec<StreamId>, (i64, StreamId)),
+    /// So many of these are taken over.
+    Taking(Vec<StreamId>, usize),
+    /// It is done.
+    Over,
+}
+
+impl Default for Claiming {
+    fn default() -> Self {
+        Self::Finding(Vec::new(), BEGINNING)
+    }
 }
 
 /// What is asked for.
@@ -87,7 +106,7 @@ impl Work for LongReading {
         self.copied_to = Some(StreamId::MIN);
         self.copy = None;
         self.edit = GroupEdit::recorded();
-        self.has_claimed = false;
+        self.claiming = Claiming::default();
         self.written = 0;
         self.entries.take();
         self.answers = false;
@@ -104,6 +123,9 @@ impl Work for LongReading {
         let (log, group) = found.ok_or_else(|| no_group_to_read(key, group_name))?;
         let mut copy = self.copy.take().unwrap_or_else(|| {
             let mut copy = group.without_pending();
+            if reading.due.is_some() {
+                copy.keep_order_of_delivery();
+            }
             let (consumer, added) = copy.add_consumer(consumer_name, reading.now_ms);
             copy.consumer_mut(consumer).seen_at_ms = reading.now_ms;
             (self.consumer, self.edit.is_consumer_new) = (consumer, added);
@@ -124,7 +146,10 @@ impl Work for LongReading {
                 self.read_history(group, &mut copy, log, from, after, &reading, &mut reply);
                 self.copied_to.is_some()
             }
-            (None, _) => self.read_new(&mut copy, log, &reading, &mut reply),
+            (None, _) => {
+                self.claim(&mut copy, log, &reading, &mut reply)
+                    || self.read_new(&mut copy, log, &reading, &mut reply)
+            }
         };
         self.copy = Some(copy);
         self.entries.append(output);
@@ -181,6 +206,39 @@ impl LongReading {
         self.answers || self.edit.is_consumer_new
     }
 
+    /// Goes on with what is to be claimed; whether there is more of it.
+    fn claim(
+        &mut self,
+        copy: &mut Group,
+        log: &Log,
+        reading: &Reading<'_>,
+        reply: &mut ReplyWriter<'_>,
+    ) -> bool {
+        let Some(due) = reading.due else { return false };
+        let mut entries = log.lookup();
+        self.claiming = match std::mem::replace(&mut self.claiming, Claiming::Over) {
+            Claiming::Finding(mut found, from) => {
+                let mut deliveries = copy.delivered_by(from, due.latest_ms());
+                let ids = deliveries.by_ref().take(CLAIMS_PER_SLICE).map(|(_, id)| id);
+                found.extend(ids.filter(|id| entries.find(*id).is_some()));
+                found.truncate(reading.count);
+                match deliveries.next().filter(|_| found.len() < reading.count) {
+                    Some(next) => Claiming::Finding(found, next),
+                    None => Claiming::Taking(found, 0),
+                }
+            }
+            Claiming::Taking(found, from) => {
+                let end = found.len().min(from + CLAIMS_PER_SLICE);
+                let taken = found[from..end].iter().filter_map(|id| entries.find(*id));
+                due.take(copy, self.consumer, taken, reply, &mut self.edit);
+                self.written = end;
+                if end == found.len() { Claiming::Over } else { Claiming::Taking(found, end) }
+            }
+            Claiming::Over => return false,
+        };
+        true
+    }
+
     /// Reads on in what the group has not read; whether there is more.
     fn read_new(
         &mut self,
@@ -189,12 +247,6 @@ impl LongReading {
         reading: &Reading<'_>,
         reply: &mut ReplyWriter<'_>,
     ) -> bool {
-        if let Some(due) = reading.due.filter(|_| !self.has_claimed) {
-            let found = due.find(copy, log, reading.count);
-            due.take(copy, self.consumer, log, &found, reply, &mut self.edit);
-            self.written = found.len();
-            self.has_claimed = true;
-        }
         let delivered = reading.due.map(|_| Delivered::default());
         self.answers |= self.written > 0;
         let Some(start) = copy.last_id.next() else { return false };

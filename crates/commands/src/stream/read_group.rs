@@ -4,7 +4,7 @@ use super::due::Due;
 use super::effects::GroupEdit;
 use super::group::note_consumer;
 use super::id;
-use super::long_group;
+use super::long_group::{self, CHANGED_IN_ONE_PIECE_MAX};
 use super::long_read_group::read_in_slices;
 use super::read::Results;
 use super::reply::{Delivered, write_delivered, write_entry};
@@ -99,7 +99,7 @@ fn xreadgroup(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         let mut keyspace = call.keyspace(view, &key);
         let now_ms = call.time_of_day().0;
         let due = match wanted {
-            Wanted::New => request.claim_idle_ms.map(|idle_ms| Due { idle_ms, now_ms }),
+            Wanted::New => due_of(call, &request),
             Wanted::History(_) => None,
         };
         let (count, no_ack) = (request.count, request.no_ack);
@@ -146,6 +146,9 @@ fn in_one_piece(
     let count = if request.count == 0 { usize::MAX } else { request.count };
     match wanted {
         Wanted::New => {
+            if let Some(due) = due_of(call, request) {
+                claim_in_one_piece(call, due, count, group, log)?;
+            }
             let len = usize::try_from(log.len()).unwrap_or(usize::MAX);
             let start = group.last_id.next();
             let Some(start) = start.filter(|_| count.min(len) > ELEMENTS_IN_ONE_PIECE) else {
@@ -160,6 +163,31 @@ fn in_one_piece(
             long_group::in_one_piece(call, group, count.min(pending))
         }
     }
+}
+
+/// What is claimed with the request, if anything is.
+fn due_of(call: &Call<'_>, request: &Request<'_>) -> Option<Due> {
+    request.claim_idle_ms.map(|idle_ms| Due { idle_ms, now_ms: call.time_of_day().0 })
+}
+
+/// Leaves the command to its slices if it would claim very many entries.
+fn claim_in_one_piece(
+    call: &Call<'_>,
+    due: Due,
+    count: usize,
+    group: &Group,
+    log: &Log,
+) -> Result<(), ReplyError> {
+    let due = || group.delivered_by_in_any_order(due.latest_ms());
+    let changed = due().take(count.min(CHANGED_IN_ONE_PIECE_MAX + 1)).count();
+    let result = long_group::in_one_piece(call, group, changed);
+    if result.is_ok() {
+        return Ok(());
+    }
+    // Slices cannot wait: there must be something to answer.
+    let mut entries = log.lookup();
+    let is_any_there = due().any(|id| entries.find(id).is_some());
+    if is_any_there { result } else { Ok(()) }
 }
 
 pub(super) fn parse_wanted(text: &[u8]) -> Result<Wanted, ReplyError> {
@@ -214,12 +242,13 @@ impl Reading<'_> {
                 }
                 results.begin_stream(reply, key());
                 let deferred = reply.begin_deferred();
+                let claimed_len = claimed.len();
                 if let Some(due) = self.due {
-                    due.take(group, consumer, log, &claimed, reply, edit);
+                    due.take(group, consumer, claimed.into_iter(), reply, edit);
                 }
-                let count = count - claimed.len();
+                let count = count - claimed_len;
                 let written = self.write_new(group, consumer, log, count, reply, edit);
-                reply.end_array(deferred, claimed.len() + written);
+                reply.end_array(deferred, claimed_len + written);
                 true
             }
         }

@@ -104,26 +104,26 @@ fn step(
             model.insert(id, fields);
         }
         4 => {
-            let id = pick(choices, model);
-            let references = match choices.below(3) {
-                0 => References::Keep,
-                1 => References::Delete,
-                _ => References::Acknowledged,
-            };
-            let needed =
-                stream.groups().any(|(_, group)| group.last_id < id || group.pending(id).is_some());
-            let expected = match (model.contains_key(&id), references) {
-                (false, _) => Removed::Absent,
-                (true, References::Acknowledged) if needed => Removed::Referenced,
-                _ => Removed::Removed,
-            };
-            assert_eq!(stream.remove_entry(id, references), expected);
-            if expected == Removed::Removed {
-                model.remove(&id);
-            }
-            if references == References::Delete {
-                for ids in delivered.values_mut() {
-                    ids.remove(&id);
+            let ids: Vec<_> = (0..=choices.below(4)).map(|_| pick(choices, model)).collect();
+            let references = any_references(choices);
+            let removed = stream.remove_entries(&ids, references);
+            assert_eq!(removed.len(), ids.len());
+            for (id, removed) in ids.iter().zip(removed) {
+                let expected = match (model.contains_key(id), references) {
+                    (false, _) => Removed::Absent,
+                    (true, References::Acknowledged) if is_needed(stream, *id) => {
+                        Removed::Referenced
+                    }
+                    _ => Removed::Removed,
+                };
+                assert_eq!(removed, expected);
+                if expected == Removed::Removed {
+                    model.remove(id);
+                }
+                if references == References::Delete {
+                    for held in delivered.values_mut() {
+                        held.remove(id);
+                    }
                 }
             }
         }
@@ -134,16 +134,34 @@ fn step(
                 Keep::From(pick(choices, model))
             };
             let trim = Trim { keep, whole_nodes: choices.below(2) == 0, removed_max: 0 };
-            let removed = stream.trim(trim, References::Keep).count;
-            for _ in 0..removed {
-                model.pop_first();
-            }
-            if !trim.whole_nodes {
-                match keep {
-                    Keep::Latest(len) => assert!(model.len() as u64 <= len),
-                    Keep::From(id) => assert!(model.keys().all(|kept| *kept >= id)),
+            let references = any_references(choices);
+            let mut left = model.clone();
+            for id in model.keys() {
+                let goes = match keep {
+                    Keep::Latest(len) => left.len() as u64 > len,
+                    Keep::From(first) => *id < first,
+                };
+                if goes && !(references == References::Acknowledged && is_needed(stream, *id)) {
+                    left.remove(id);
                 }
             }
+            let removed = stream.trim(trim, references).count;
+            if trim.whole_nodes {
+                // Some of what may go, from the first on.
+                let goes = model.keys().filter(|id| !left.contains_key(id));
+                let stays: Vec<_> = goes
+                    .skip(usize::try_from(removed).expect("as many as there were"))
+                    .copied()
+                    .collect();
+                left.extend(stays.into_iter().map(|id| (id, model[&id].clone())));
+            }
+            assert_eq!(removed, (model.len() - left.len()) as u64);
+            if references == References::Delete {
+                for held in delivered.values_mut() {
+                    held.retain(|id, _| !model.contains_key(id) || left.contains_key(id));
+                }
+            }
+            *model = left;
         }
         6 => {
             let name = vec![b'g', choices.below(3)];
@@ -173,7 +191,16 @@ fn step(
                     let mut due: Vec<_> = ids.iter().map(|(id, (_, at))| (*at, *id)).collect();
                     due.retain(|(at, _)| *at <= latest_ms);
                     due.sort_unstable();
-                    assert!(group.delivered_by(latest_ms).eq(due.iter().map(|(_, id)| *id)));
+                    let mut any: Vec<_> = group.delivered_by_in_any_order(latest_ms).collect();
+                    let from = due.get(due.len() / 2).copied().unwrap_or((0, StreamId::MIN));
+                    let late = due.iter().copied().filter(|delivery| *delivery >= from);
+                    assert!(group.delivered_by(from, latest_ms).eq(late));
+                    let all = (i64::MIN, StreamId::MIN);
+                    assert!(group.delivered_by(all, latest_ms).eq(due.iter().copied()));
+                    any.sort_unstable();
+                    due.sort_unstable_by_key(|(_, id)| *id);
+                    assert!(any.iter().eq(due.iter().map(|(_, id)| id)));
+                    assert!(group.delivered_by_in_any_order(latest_ms).count() == due.len());
                 }
             });
             assert_eq!(edited.is_some(), delivered.contains_key(&name));
@@ -199,6 +226,19 @@ fn step(
             }
         }
     }
+}
+
+fn any_references(choices: &mut Choices<'_>) -> References {
+    match choices.below(3) {
+        0 => References::Keep,
+        1 => References::Delete,
+        _ => References::Acknowledged,
+    }
+}
+
+/// Whether some group has yet to read the entry `id`, or has not acknowledged it.
+fn is_needed(stream: &Stream, id: StreamId) -> bool {
+    stream.groups().any(|(_, group)| group.last_id < id || group.pending(id).is_some())
 }
 
 /// An id that may be there.

@@ -1,11 +1,12 @@
 //! Consumer groups: what of a stream was handed to whom, and not acknowledged yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use darter_structures::good_size;
 
+use super::delivery_order::{Delivery, by_delivery};
 use super::id::StreamId;
 use super::map_entry_bytes;
 
@@ -23,7 +24,7 @@ pub struct Group {
     pub entries_read: Option<u64>,
     pending: BTreeMap<StreamId, Pending>,
     /// Made for the first who asks: most groups are never read with XREADGROUP CLAIM.
-    by_time: Option<BTreeSet<(i64, StreamId)>>,
+    by_time: Option<BTreeSet<Delivery>>,
     names: BTreeMap<Arc<[u8]>, u32>,
     consumers: Vec<Option<Consumer>>,
     /// The number of nobody, if anything ever was pending with it.
@@ -52,6 +53,20 @@ impl Pending {
         } else {
             self.deliveries
         }
+    }
+}
+
+/// Pending ids in order; see [`Group::pending_from`].
+#[derive(Debug)]
+pub(super) struct PendingIds<'g> {
+    rest: btree_map::Range<'g, StreamId, Pending>,
+}
+
+impl Iterator for PendingIds<'_> {
+    type Item = StreamId;
+
+    fn next(&mut self) -> Option<StreamId> {
+        self.rest.next().map(|(id, _)| *id)
     }
 }
 
@@ -178,10 +193,19 @@ impl Group {
     /// Removes a consumer together with what is pending with it; how much that was. `None` if there is
     /// no such consumer.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
+        /// So many times as much may stay pending when all of that is moved.
+        const KEPT_PER_REMOVED: usize = 3;
         let number = self.names.remove(name)?;
         let consumer = self.consumers[number as usize].take().expect("numbers name consumers");
         self.names_bytes -= name_bytes(&consumer.name);
         self.free.push(number);
+        if consumer.pending.len() >= self.pending.len() / KEPT_PER_REMOVED {
+            // It is quicker to put what stays into a new map.
+            let pending = std::mem::take(&mut self.pending).into_iter();
+            self.pending = pending.filter(|(_, pending)| pending.consumer != number).collect();
+            self.by_time = None;
+            return Some(consumer.pending.len());
+        }
         for id in &consumer.pending {
             if let Some(pending) = self.pending.remove(id)
                 && let Some(by_time) = &mut self.by_time
@@ -237,13 +261,44 @@ impl Group {
         range.into_iter().flat_map(|range| self.pending.range(range)).map(|(id, p)| (*id, p))
     }
 
-    /// Pending ids delivered at `latest_ms` or before, those that wait longest first. The first call for a group puts
-    /// them all in that order, which takes O(P log(P)); from then on it is kept.
-    pub fn delivered_by(&mut self, latest_ms: i64) -> impl Iterator<Item = StreamId> {
-        let by_time = self.by_time.get_or_insert_with(|| {
-            self.pending.iter().map(|(id, pending)| (pending.delivered_at_ms, *id)).collect()
+    /// Pending ids from `first` on.
+    pub(super) fn pending_from(&self, first: StreamId) -> PendingIds<'_> {
+        PendingIds { rest: self.pending.range(first..) }
+    }
+
+    /// Pending ids delivered at `latest_ms` or before, those that wait longest first, and when each was: from `from` on,
+    /// a time and an id. The first call for a group puts them all in that order, which takes O(P log(P)); from then on it is
+    /// kept.
+    pub fn delivered_by(
+        &mut self,
+        from: (i64, StreamId),
+        latest_ms: i64,
+    ) -> impl Iterator<Item = (i64, StreamId)> {
+        let by_time = self.by_time.get_or_insert_with(|| by_delivery(&self.pending));
+        let end = (latest_ms, StreamId::MAX);
+        // An empty range is none to the set.
+        let range = if from <= end { Some(from..=end) } else { None };
+        range.into_iter().flat_map(|range| by_time.range(range)).copied()
+    }
+
+    /// Pending ids delivered at `latest_ms` or before, in no particular order.
+    pub fn delivered_by_in_any_order(&self, latest_ms: i64) -> impl Iterator<Item = StreamId> {
+        let in_order = self.by_time.iter().flat_map(move |by_time| {
+            by_time.range(..=(latest_ms, StreamId::MAX)).map(|(_, id)| *id)
         });
-        by_time.range(..=(latest_ms, StreamId::MAX)).map(|(_, id)| *id)
+        let others = if self.by_time.is_some() { None } else { Some(&self.pending) };
+        let others = others.into_iter().flatten();
+        in_order.chain(
+            others.filter_map(move |(id, pending)| {
+                (pending.delivered_at_ms <= latest_ms).then_some(*id)
+            }),
+        )
+    }
+
+    /// Keeps what will be pending in the order of delivery from now on, while nothing is pending yet.
+    pub fn keep_order_of_delivery(&mut self) {
+        debug_assert!(self.pending.is_empty());
+        self.by_time = Some(BTreeSet::new());
     }
 
     /// Makes `id` pending as `pending` says, whoever had it before. The consumer must exist.
@@ -275,6 +330,49 @@ impl Group {
         true
     }
 
+    /// Makes `ids`, which ascend, pending no more. It takes O(log(P)) for each that is pending, and less if all ids from
+    /// the first to the last go.
+    pub(super) fn acknowledge_each(&mut self, ids: &[StreamId]) {
+        /// From so many on it pays to look whether all go.
+        const MANY: usize = 64;
+        let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return };
+        if ids.len() < MANY {
+            for id in ids {
+                self.acknowledge(*id);
+            }
+            return;
+        }
+        let mut left = ids;
+        let (mut named, mut all_go) = (Vec::new(), true);
+        for (id, _) in self.pending.range(first..=last) {
+            left = from_id(left, *id);
+            if left.first() == Some(id) {
+                named.push(*id);
+            } else {
+                all_go = false;
+            }
+        }
+        if named.len() < MANY || !all_go {
+            for id in named {
+                self.acknowledge(id);
+            }
+            return;
+        }
+        let behind = last.next();
+        let mut going = self.pending.split_off(first);
+        if let Some(behind) = &behind {
+            self.pending.append(&mut going.split_off(behind));
+        }
+        for consumer in self.consumers.iter_mut().flatten() {
+            let mut going = consumer.pending.split_off(first);
+            if let Some(behind) = &behind {
+                consumer.pending.append(&mut going.split_off(behind));
+            }
+        }
+        // For the next who asks it is made anew.
+        self.by_time = None;
+    }
+
     /// Bytes of heap, about. O(1).
     pub(super) fn heap_bytes(&self) -> usize {
         let pending_bytes = map_entry_bytes(size_of::<StreamId>() + size_of::<Pending>())
@@ -282,7 +380,7 @@ impl Group {
         let name_bytes = map_entry_bytes(size_of::<Arc<[u8]>>() + size_of::<u32>());
         let by_time_len = self.by_time.as_ref().map_or(0, BTreeSet::len);
         self.pending.len() * pending_bytes
-            + by_time_len * map_entry_bytes(size_of::<(i64, StreamId)>())
+            + by_time_len * map_entry_bytes(size_of::<Delivery>())
             + self.names.len() * name_bytes
             + self.names_bytes
             + self.consumers.capacity() * size_of::<Option<Consumer>>()
@@ -322,7 +420,7 @@ impl Group {
         assert_eq!(pending_len, self.pending.len());
         if let Some(by_time) = &self.by_time {
             assert_eq!(by_time.len(), self.pending.len());
-            let is_known = |(at, id): &(i64, StreamId)| {
+            let is_known = |(at, id): &Delivery| {
                 self.pending.get(id).is_some_and(|pending| pending.delivered_at_ms == *at)
             };
             assert!(by_time.iter().all(is_known));
@@ -350,6 +448,17 @@ impl Consumer {
     pub fn pending_in(&self, range: RangeInclusive<StreamId>) -> impl Iterator<Item = StreamId> {
         let range = if range.is_empty() { None } else { Some(range) };
         range.into_iter().flat_map(|range| self.pending.range(range)).copied()
+    }
+}
+
+/// What of `ids`, which ascend, is not less than `id`; quick if that begins with one of the first two.
+fn from_id(ids: &[StreamId], id: StreamId) -> &[StreamId] {
+    match ids {
+        [first, rest @ ..] if *first < id => match rest.first() {
+            Some(next) if *next < id => &rest[rest.partition_point(|next| *next < id)..],
+            _ => rest,
+        },
+        _ => ids,
     }
 }
 

@@ -10,6 +10,7 @@
 //! * [`Log`] is the entries and what is remembered of those that are gone ([`log`]).
 //! * A [`node`] is some hundred entries in one allocation.
 //! * A [`Group`] is one consumer group ([`group`]); it knows ids, and nothing of entries.
+//! * Entries go with regard to groups in [`references`].
 //! * [`Idempotence`] knows messages that may be sent again ([`idempotence`]).
 //!
 //! Invariants, checked by [`Stream::check_invariants`]: the log's own; every pending id of a group is
@@ -19,12 +20,14 @@
 //! Ids of a stream only grow. So the log appends at its end only, deletes anywhere, and needs no tree: a
 //! ring of nodes is in order by itself and is searched by halves.
 
+mod delivery_order;
 mod entries;
 pub mod group;
 pub mod id;
 pub mod idempotence;
 pub mod log;
 mod node;
+mod references;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -212,57 +215,6 @@ impl Stream {
         Some(result)
     }
 
-    /// Whether some group has yet to read the entry `id`, or has not acknowledged it. O(groups).
-    pub fn is_referenced(&self, id: StreamId) -> bool {
-        self.parts.groups.values().any(|group| group.last_id < id || group.pending(id).is_some())
-    }
-
-    /// Removes the entry `id` as far as `references` allows.
-    pub fn remove_entry(&mut self, id: StreamId, references: References) -> Removed {
-        if !self.parts.log.contains(id) {
-            // What is left of an entry that is gone is forgotten nevertheless.
-            if references == References::Delete {
-                self.forget(id);
-            }
-            return Removed::Absent;
-        }
-        if references == References::Acknowledged && self.is_referenced(id) {
-            return Removed::Referenced;
-        }
-        self.parts.log.delete(id);
-        if references == References::Delete {
-            self.forget(id);
-        }
-        Removed::Removed
-    }
-
-    /// Trims the log as `trim` says.
-    pub fn trim(&mut self, trim: Trim, references: References) -> Trimmed {
-        let Parts { log, groups, groups_bytes, .. } = &mut *self.parts;
-        match references {
-            References::Keep => log.trim(trim, None),
-            References::Acknowledged => log.trim(
-                trim,
-                Some(&mut |id| {
-                    groups.values().all(|group| group.last_id >= id && group.pending(id).is_none())
-                }),
-            ),
-            References::Delete => log.trim(
-                trim,
-                Some(&mut |id| {
-                    forget_in(groups, groups_bytes, id);
-                    true
-                }),
-            ),
-        }
-    }
-
-    /// Removes `id` from every group.
-    fn forget(&mut self, id: StreamId) {
-        let Parts { groups, groups_bytes, .. } = &mut *self.parts;
-        forget_in(groups, groups_bytes, id);
-    }
-
     /// Panics if the stream contradicts itself. O(size).
     pub fn check_invariants(&self) {
         self.parts.log.check_invariants();
@@ -282,14 +234,6 @@ fn group_bytes(name: &[u8], group: &Group) -> usize {
     map_entry_bytes(size_of::<Box<[u8]>>() + size_of::<Group>())
         + good_size(name.len())
         + group.heap_bytes()
-}
-
-fn forget_in(groups: &mut BTreeMap<Box<[u8]>, Group>, groups_bytes: &mut usize, id: StreamId) {
-    for group in groups.values_mut() {
-        let before = group.heap_bytes();
-        group.acknowledge(id);
-        *groups_bytes = *groups_bytes - before + group.heap_bytes();
-    }
 }
 
 impl Contents for Stream {

@@ -124,3 +124,63 @@ fn whole_nodes_go_first() {
     assert_eq!(stream.log().last_id(), StreamId::new(250, 0));
     stream.check_invariants();
 }
+
+/// A group of two consumers with whom entries of even and odd numbers are pending.
+fn group_of(numbers: impl Iterator<Item = u64>) -> Group {
+    let mut group = Group::new(StreamId::MAX, None);
+    for number in numbers {
+        let (consumer, _) = group.add_consumer(&[b'a' + u8::from(number % 2 == 1)], 5);
+        let pending = Pending { consumer, delivered_at_ms: 7, deliveries: 1 };
+        group.set_pending(StreamId::new(number, 0), pending);
+    }
+    group
+}
+
+#[test]
+fn many_entries_go_at_once_and_only_those() {
+    let removals: [(u64, u64, usize); 6] =
+        [(0, 2000, 1), (500, 700, 1), (100, 1900, 3), (1990, 5000, 1), (1, 2, 1), (3000, 4000, 1)];
+    for (from, to, step) in removals {
+        for asks_for_order in [false, true] {
+            let mut stream = Stream::default();
+            for (name, every) in [(b"all".as_slice(), 1), (b"some", 7)] {
+                let mut group = group_of((0..2000).step_by(every));
+                if asks_for_order {
+                    group.delivered_by((0, StreamId::MIN), 9).count();
+                }
+                stream.add_group(name, group);
+            }
+            let gone: Vec<_> =
+                (from..to).step_by(step).map(|number| StreamId::new(number, 0)).collect();
+            let absent = vec![Removed::Absent; gone.len()];
+            assert_eq!(stream.remove_entries(&gone, References::Delete), absent);
+            stream.check_invariants();
+            for (name, every) in [(b"all".as_slice(), 1), (b"some", 7)] {
+                let numbers = (0..2000).step_by(every).map(|number| StreamId::new(number, 0));
+                let left = numbers.filter(|id| !gone.contains(id));
+                let group = stream.group(name).unwrap();
+                let pending = group.pending_in(StreamId::MIN..=StreamId::MAX).map(|(id, _)| id);
+                assert!(pending.eq(left));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_many_groups_have_not_acknowledged_stays() {
+    let mut stream = Stream::default();
+    for number in 0..3000 {
+        add(&mut stream, number + 1, &[("f", "v")]);
+    }
+    for name in 0..500_u64 {
+        stream.add_group(&name.to_le_bytes(), group_of((name..3000).step_by(1000)));
+    }
+    let trim = Trim { keep: Keep::Latest(0), whole_nodes: false, removed_max: 0 };
+    let kept = stream.trim(trim, References::Acknowledged);
+    // Those whose number is one of a group's, and there is no entry of number 0.
+    assert_eq!((kept.count, stream.log().len()), (3000 - 1499, 1499));
+    stream.check_invariants();
+    assert_eq!(stream.trim(trim, References::Delete).count, 1499);
+    assert_eq!(stream.groups().map(|(_, group)| group.pending_len()).sum::<usize>(), 1);
+    stream.check_invariants();
+}
