@@ -84,17 +84,21 @@ fn hash_of(texts: &Texts, deadlines: &[HashField], rules: Rules<'_>, now: UnixMi
     let mut words = texts.iter();
     let mut index = 0;
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
-        let expiry =
-            expiring.next_if(|next| next.index == index).map_or(Some(FieldExpiry::Clear), |own| {
-                let millis = i64::try_from(own.deadline_ms).unwrap_or(i64::MAX);
-                // One that is later than can be noted is the latest that can.
-                let deadline = Deadline::new(millis).unwrap_or(Deadline::MAX);
-                (millis > now.0).then_some(FieldExpiry::At(deadline))
-            });
+        let expiry = expiring
+            .next_if(|next| next.index == index)
+            .map_or(Some(FieldExpiry::Clear), |own| expiry_until(own.deadline_ms, now));
         if let Some(expiry) = expiry {
             hash.set(field, value, expiry, now.0, growth);
         }
         index += 1;
     }
     hash
+}
+
+/// How a field is set that expires at `deadline_ms`; `None` if it has expired.
+pub(crate) fn expiry_until(deadline_ms: u64, now: UnixMillis) -> Option<FieldExpiry> {
+    let millis = i64::try_from(deadline_ms).unwrap_or(i64::MAX);
+    // One that is later than can be noted is the latest that can.
+    let deadline = Deadline::new(millis).unwrap_or(Deadline::MAX);
+    (millis > now.0).then_some(FieldExpiry::At(deadline))
 }

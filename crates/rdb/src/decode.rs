@@ -4,15 +4,15 @@ use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
 use darter_value::{Item, Stream};
 
+use crate::hash_fields::{DEADLINE_MS_MAX, FieldForm};
 use crate::listpack::Listpack;
 use crate::reader::{Corrupt, Reader, parse_score};
 use crate::texts::Texts;
 use crate::types::{
-    HASH, HASH_2_VALKEY, HASH_DEADLINES, HASH_DEADLINES_EARLY, HASH_LISTPACK,
-    HASH_LISTPACK_DEADLINES, HASH_LISTPACK_DEADLINES_EARLY, HASH_ZIPLIST, HASH_ZIPMAP, LIST,
-    LIST_QUICKLIST, LIST_QUICKLIST_2, LIST_ZIPLIST, SET, SET_INTSET, SET_LISTPACK, SORTED_SET,
-    SORTED_SET_LISTPACK, SORTED_SET_TEXT, SORTED_SET_ZIPLIST, STREAM_1, STREAM_2, STREAM_3,
-    STREAM_4, STREAM_5, STRING, Version,
+    HASH_LISTPACK, HASH_LISTPACK_DEADLINES, HASH_LISTPACK_DEADLINES_EARLY, HASH_ZIPLIST,
+    HASH_ZIPMAP, LIST, LIST_QUICKLIST, LIST_QUICKLIST_2, LIST_ZIPLIST, SET, SET_INTSET,
+    SET_LISTPACK, SORTED_SET, SORTED_SET_LISTPACK, SORTED_SET_TEXT, SORTED_SET_ZIPLIST, STREAM_1,
+    STREAM_2, STREAM_3, STREAM_4, STREAM_5, STRING, Version,
 };
 use crate::{intset, stream, ziplist, zipmap};
 
@@ -43,9 +43,6 @@ pub struct HashField {
     pub deadline_ms: u64,
 }
 
-/// The latest deadline of a field that Redis allows: 46 bits of milliseconds.
-const DEADLINE_MS_MAX: u64 = (1 << 46) - 1;
-
 /// How the deadline of a field is written in a listpack.
 const NODE_PLAIN: u64 = 1;
 const NODE_PACKED: u64 = 2;
@@ -74,9 +71,8 @@ fn decode_rest(
 ) -> Result<Option<Value>, Corrupt> {
     let value = match kind {
         STRING => Value::String(reader.string()?.into_owned()),
-        LIST => Value::List(read_texts(&mut reader, 1)?),
-        SET => Value::Set(read_texts(&mut reader, 1)?),
-        HASH => Value::Hash(read_texts(&mut reader, 2)?, Vec::new()),
+        LIST => Value::List(read_texts(&mut reader)?),
+        SET => Value::Set(read_texts(&mut reader)?),
         SORTED_SET => read_sorted_set(&mut reader, Reader::score)?,
         SORTED_SET_TEXT => read_sorted_set(&mut reader, Reader::score_text)?,
         HASH_ZIPMAP => {
@@ -114,10 +110,7 @@ fn decode_rest(
         STREAM_4 | STREAM_5 if !version.is_valkey() => {
             Value::Stream(stream::read(&mut reader, kind)?)
         }
-        HASH_2_VALKEY if version.is_valkey() => read_valkey_hash(&mut reader)?,
-        HASH_DEADLINES_EARLY | HASH_DEADLINES if !version.is_valkey() => {
-            read_redis_hash(&mut reader, kind == HASH_DEADLINES)?
-        }
+        _ if FieldForm::is_of(kind, version) => read_hash(&mut reader, kind, version)?,
         HASH_LISTPACK_DEADLINES_EARLY | HASH_LISTPACK_DEADLINES if !version.is_valkey() => {
             if kind == HASH_LISTPACK_DEADLINES {
                 // The earliest deadline, which is among the others too.
@@ -158,13 +151,11 @@ fn check(value: &Value, reader: &Reader<'_>) -> Result<(), Corrupt> {
     if sound { Ok(()) } else { Err(reader.corrupt()) }
 }
 
-/// As many strings as are declared, times `each`.
-fn read_texts(reader: &mut Reader<'_>, each: usize) -> Result<Texts, Corrupt> {
+/// As many strings as are declared.
+fn read_texts(reader: &mut Reader<'_>) -> Result<Texts, Corrupt> {
     let mut texts = Texts::new();
     for _ in 0..reader.count()? {
-        for _ in 0..each {
-            texts.push(&reader.string()?);
-        }
+        texts.push(&reader.string()?);
     }
     Ok(texts)
 }
@@ -246,41 +237,16 @@ fn pairs_with_scores(pairs: &Texts, reader: &Reader<'_>) -> Result<Value, Corrup
     Ok(Value::SortedSet(members, scores))
 }
 
-/// Field, value and deadline in turn; a deadline of -1 is none.
-fn read_valkey_hash(reader: &mut Reader<'_>) -> Result<Value, Corrupt> {
+/// Fields written one by one.
+fn read_hash(reader: &mut Reader<'_>, kind: u8, version: Version) -> Result<Value, Corrupt> {
+    let form = FieldForm::begin(reader, kind, version)?;
     let mut texts = Texts::new();
     let mut deadlines = Vec::new();
     for index in 0..reader.count()? {
-        texts.push(&reader.string()?);
-        texts.push(&reader.string()?);
-        let deadline = reader.millis()?;
-        if deadline != -1 {
-            let deadline_ms = u64::try_from(deadline).map_err(|_| reader.corrupt())?;
-            deadlines.push(HashField { index, deadline_ms });
-        }
-    }
-    Ok(Value::Hash(texts, deadlines))
-}
-
-/// Deadline, field and value in turn; a deadline of 0 is none. Others are one more than the time since the
-/// earliest, which comes first, if `relative`.
-fn read_redis_hash(reader: &mut Reader<'_>, relative: bool) -> Result<Value, Corrupt> {
-    let earliest =
-        if relative { u64::try_from(reader.millis()?).map_err(|_| reader.corrupt())? } else { 1 };
-    let mut texts = Texts::new();
-    let mut deadlines = Vec::new();
-    for index in 0..reader.count()? {
-        let deadline = reader.number()?;
-        if deadline != 0 {
-            let deadline_ms = deadline
-                .checked_add(earliest)
-                .map(|sum| sum - 1)
-                .filter(|deadline_ms| *deadline_ms <= DEADLINE_MS_MAX)
-                .ok_or(reader.corrupt())?;
-            deadlines.push(HashField { index, deadline_ms });
-        }
-        texts.push(&reader.string()?);
-        texts.push(&reader.string()?);
+        let field = form.read(reader)?;
+        texts.push(&field.name);
+        texts.push(&field.value);
+        deadlines.extend(field.deadline_ms.map(|deadline_ms| HashField { index, deadline_ms }));
     }
     Ok(Value::Hash(texts, deadlines))
 }

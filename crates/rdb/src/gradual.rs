@@ -9,14 +9,17 @@ use darter_value::integer::IntegerText;
 use darter_value::{Collection as _, End, Hash, List, Rules, Set, SortedSet, Stream, packing};
 use std::ops::Range;
 
-use crate::build::{Built, text_of};
+use crate::build::{Built, expiry_until, text_of};
 use crate::decode::push_quicklist_node;
+use crate::hash_fields::FieldForm;
 use crate::lzf::Unpacking;
 use crate::reader::{Corrupt, Reader, Written};
 use crate::stream;
+use crate::stream_rest::Rest;
 use crate::texts::Texts;
 use crate::types::{
-    HASH, LIST, LIST_QUICKLIST_2, SET, SORTED_SET, STREAM_1, STREAM_2, STREAM_3, STRING,
+    LIST, LIST_QUICKLIST_2, SET, SORTED_SET, STREAM_1, STREAM_2, STREAM_3, STREAM_4, STREAM_5,
+    STRING, Version,
 };
 
 /// Elements read in one step, at most.
@@ -45,8 +48,51 @@ enum Form {
     List(List),
     Set(Set),
     SortedSet(SortedSet),
-    Hash(Hash),
-    Stream(Stream),
+    Hash(Fields),
+    Stream(Stream, Rest),
+}
+
+/// A hash under way.
+#[derive(Debug)]
+struct Fields {
+    form: FieldForm,
+    hash: Hash,
+    /// Fields that have expired. They stay in the hash until all are read, since none may be there twice.
+    expired: Texts,
+    /// So many of them are removed.
+    removed: usize,
+}
+
+impl Fields {
+    /// Reads the next field; whether it is the first of its name.
+    fn read_one(
+        &mut self,
+        reader: &mut Reader<'_>,
+        rules: Rules<'_>,
+        now: UnixMillis,
+    ) -> Result<bool, Corrupt> {
+        let growth = HashGrowth { limits: rules.limits.hash, hasher: rules.hasher };
+        let field = self.form.read(reader)?;
+        let expiry = match field.deadline_ms {
+            None => FieldExpiry::Clear,
+            Some(deadline_ms) => expiry_until(deadline_ms, now).unwrap_or_else(|| {
+                self.expired.push(&field.name);
+                FieldExpiry::Clear
+            }),
+        };
+        let before = self.hash.set(&field.name, &field.value, expiry, now.0, growth);
+        Ok(before == PreviousField::Absent)
+    }
+
+    /// Removes some of the fields that have expired; whether there are more.
+    fn remove_expired(&mut self, now: UnixMillis) -> bool {
+        let end = self.expired.len().min(self.removed + ELEMENTS_PER_STEP);
+        for index in self.removed..end {
+            self.hash.remove(self.expired.get(index).unwrap_or_default(), now.0);
+        }
+        self.removed = end;
+        end < self.expired.len()
+    }
 }
 
 /// A string under way.
@@ -104,28 +150,32 @@ impl Text {
 
 impl Gradual {
     /// Whether a value of this type can be read so: strings, and the types that big collections are written in.
-    pub const fn is_of(kind: u8) -> bool {
-        matches!(
-            kind,
-            STRING
-                | LIST
-                | LIST_QUICKLIST_2
-                | SET
-                | HASH
-                | SORTED_SET
-                | STREAM_1
-                | STREAM_2
-                | STREAM_3
-        )
+    pub const fn is_of(kind: u8, version: Version) -> bool {
+        match kind {
+            STRING | LIST | LIST_QUICKLIST_2 | SET | SORTED_SET | STREAM_1 | STREAM_2
+            | STREAM_3 => true,
+            STREAM_4 | STREAM_5 => !version.is_valkey(),
+            _ => FieldForm::is_of(kind, version),
+        }
     }
 
-    /// Begins to read `bytes`, a type and its content.
-    pub fn begin(bytes: &[u8], rules: Rules<'_>) -> Result<Self, Corrupt> {
+    /// Begins to read `bytes`, a type and its content, in `version` of the format.
+    pub fn begin(bytes: &[u8], version: Version, rules: Rules<'_>) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(bytes);
         let kind = reader.byte()?;
         if kind == STRING {
             let form = Form::Text(Text::begin(&mut reader)?);
             return Ok(Self { kind, offset: reader.offset(), left: 0, form });
+        }
+        if !Self::is_of(kind, version) {
+            return Err(Corrupt::at(0));
+        }
+        if FieldForm::is_of(kind, version) {
+            let form = FieldForm::begin(&mut reader, kind, version)?;
+            let left = reader.count()?;
+            let (hash, expired) = (Hash::default(), Texts::new());
+            let form = Form::Hash(Fields { form, hash, expired, removed: 0 });
+            return Ok(Self { kind, offset: reader.offset(), left, form });
         }
         let left = reader.count()?;
         let form = match kind {
@@ -142,9 +192,7 @@ impl Gradual {
                 set.expect(left, 0, rules);
                 Form::SortedSet(set)
             }
-            HASH => Form::Hash(Hash::default()),
-            STREAM_1 | STREAM_2 | STREAM_3 => Form::Stream(Stream::default()),
-            _ => return Err(Corrupt::at(0)),
+            _ => Form::Stream(Stream::default(), Rest::new(kind)),
         };
         Ok(Self { kind, offset: reader.offset(), left, form })
     }
@@ -168,12 +216,14 @@ impl Gradual {
         if self.left > 0 {
             return Ok(true);
         }
-        if let Form::Stream(stream) = &mut self.form {
-            stream::read_rest(&mut reader, stream, self.kind)?;
-        }
-        if let Form::Text(text) = &mut self.form
-            && text.go_on(bytes).ok_or(reader.corrupt())?
-        {
+        let has_more = match &mut self.form {
+            Form::Stream(stream, rest) => rest.go_on(&mut reader, stream, ELEMENTS_PER_STEP)?,
+            Form::Text(text) => text.go_on(bytes).ok_or(reader.corrupt())?,
+            Form::Hash(fields) => fields.remove_expired(now),
+            Form::List(_) | Form::Set(_) | Form::SortedSet(_) => false,
+        };
+        self.offset = reader.offset();
+        if has_more {
             return Ok(true);
         }
         if !reader.is_at_end() || self.is_empty() {
@@ -189,9 +239,18 @@ impl Gradual {
             Form::List(list) => list.into_object(),
             Form::Set(set) => set.into_object(),
             Form::SortedSet(set) => set.into_object(),
-            Form::Hash(hash) => hash.into_object(),
-            Form::Stream(stream) => stream.into_object(),
+            // Of a hash whose fields have all expired there is nothing.
+            Form::Hash(Fields { hash, .. }) if hash.is_empty() => return Built::Nothing,
+            Form::Hash(Fields { hash, .. }) => hash.into_object(),
+            Form::Stream(stream, _) => stream.into_object(),
         })
+    }
+
+    /// The fields that are left out because they have expired.
+    pub fn expired_fields(&self) -> impl Iterator<Item = &[u8]> {
+        let expired =
+            if let Form::Hash(fields) = &self.form { Some(&fields.expired) } else { None };
+        expired.into_iter().flat_map(Texts::iter)
     }
 
     fn read_one(
@@ -216,14 +275,8 @@ impl Gradual {
                 let member = reader.string()?;
                 set.set(&member, reader.score()?, rules)
             }
-            Form::Hash(hash) => {
-                let growth = HashGrowth { limits: rules.limits.hash, hasher: rules.hasher };
-                let field = reader.string()?;
-                let value = reader.string()?;
-                let before = hash.set(&field, &value, FieldExpiry::Clear, now.0, growth);
-                before == PreviousField::Absent
-            }
-            Form::Stream(stream) => {
+            Form::Hash(fields) => fields.read_one(reader, rules, now)?,
+            Form::Stream(stream, _) => {
                 stream::read_next_node(reader, stream)?;
                 true
             }
@@ -239,8 +292,8 @@ impl Gradual {
             Form::List(list) => list.is_empty(),
             Form::Set(set) => set.is_empty(),
             Form::SortedSet(set) => set.is_empty(),
-            Form::Hash(hash) => hash.is_empty(),
-            Form::Stream(_) | Form::Text(_) => false,
+            Form::Hash(fields) => fields.hash.is_empty() && fields.expired.is_empty(),
+            Form::Stream(..) | Form::Text(_) => false,
         }
     }
 }
@@ -253,8 +306,10 @@ fn push(list: &mut List, text: &[u8], rules: Rules<'_>) {
 #[cfg(test)]
 mod tests {
     use crate::exercise::{encoded, value};
+    use crate::types::HASH_2_VALKEY;
     use crate::{Plain, Value, encode_element, encode_field, encode_member};
-    use darter_value::Item;
+    use darter_value::stream::{Group, Pending, StreamId};
+    use darter_value::{Item, Stream};
 
     /// `count` elements behind a head, and the same with the last one twice.
     fn check(kind: Plain, count: i64, push: impl Fn(&mut Vec<u8>, i64)) {
@@ -301,6 +356,52 @@ mod tests {
             check(Plain::Hash, count, |out, number| {
                 encode_field(out, false, Item::Integer(number), Item::Bytes(b"value"), None);
             });
+        }
+    }
+    #[test]
+    fn fields_that_expire_are_left_out_at_the_end() {
+        for count in [1_i64, 100, 10_000] {
+            // None, some, and all of them before the time that the check knows.
+            for step in [1 << 40, 1 << 28, 1] {
+                for last in [count - 1, 0] {
+                    let mut bytes = vec![HASH_2_VALKEY];
+                    let len = u32::try_from(count).expect("few");
+                    bytes.push(0x80);
+                    bytes.extend(len.to_be_bytes());
+                    for number in (0..count - 1).chain([last]) {
+                        let deadline = (number % 3 < 2).then_some(1 + number.unsigned_abs() * step);
+                        encode_field(
+                            &mut bytes,
+                            true,
+                            Item::Integer(number),
+                            Item::Bytes(b"value"),
+                            deadline,
+                        );
+                    }
+                    value(&bytes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn groups_of_many_steps_are_what_they_are_in_one_piece() {
+        for count in [1_u64, 3000, 10_000] {
+            let mut stream = Stream::default();
+            for name in [b"one".as_slice(), b"two", b"empty"] {
+                let mut group = Group::new(StreamId::new(count, 0), Some(7));
+                for number in 0..if name == b"empty" { 0 } else { count } {
+                    let consumer = [b'a' + (number % 5).to_le_bytes()[0]];
+                    let (consumer, _) = group.add_consumer(&consumer, 5);
+                    let pending = Pending { consumer, delivered_at_ms: 17, deliveries: number };
+                    group.set_pending(StreamId::new(number, 1), pending);
+                }
+                stream.add_group(name, group);
+            }
+            let (mut bytes, _) = encoded(&Value::Stream(stream));
+            value(&bytes);
+            bytes.pop();
+            value(&bytes);
         }
     }
 }

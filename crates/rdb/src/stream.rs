@@ -17,17 +17,15 @@
 //! flags: 1 deleted, 2 the fields of the node: only values follow
 //! ```
 
-use std::collections::BTreeMap;
-
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
-use darter_value::stream::{Entry, Group, Log, NodeLimits, Pending, Stream, StreamId};
+use darter_value::stream::{Entry, Log, NodeLimits, Stream, StreamId};
 
 use crate::encode::push_name;
 use crate::listpack::{Listpack, Writer};
 use crate::reader::{Corrupt, Reader};
+use crate::stream_rest::Rest;
 use crate::texts::Texts;
-use crate::types::{STREAM_1, STREAM_3, STREAM_4, STREAM_5};
 use crate::writer::{Output, push_count, push_number, push_raw_string};
 
 const DELETED: i64 = 1;
@@ -42,7 +40,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, Corrupt>
     for _ in 0..reader.count()? {
         read_next_node(reader, &mut stream)?;
     }
-    read_rest(reader, &mut stream, kind)?;
+    let mut rest = Rest::new(kind);
+    while rest.go_on(reader, &mut stream, usize::MAX)? {}
     Ok(stream)
 }
 
@@ -52,48 +51,6 @@ pub(crate) fn read_next_node(reader: &mut Reader<'_>, stream: &mut Stream) -> Re
     let node_id = id_of_key(&key).ok_or(reader.corrupt())?;
     let bytes = reader.string()?;
     read_node(stream, node_id, &bytes)
-}
-
-/// Reads what comes behind the nodes.
-pub(crate) fn read_rest(
-    reader: &mut Reader<'_>,
-    stream: &mut Stream,
-    kind: u8,
-) -> Result<(), Corrupt> {
-    let len = reader.number()?;
-    let last_id = read_id(reader)?;
-    let (mut entries_added, mut max_deleted_id) = (len, StreamId::MIN);
-    if kind != STREAM_1 {
-        // The first entry is known from the entries.
-        read_id(reader)?;
-        max_deleted_id = read_id(reader)?;
-        entries_added = reader.number()?;
-    }
-    let top = stream.log().last_id();
-    if len != stream.log().len() || last_id < top {
-        return Err(reader.corrupt());
-    }
-    stream.log_mut().set_counters(last_id, entries_added, max_deleted_id);
-    for _ in 0..reader.count()? {
-        read_group(reader, stream, kind)?;
-    }
-    if kind >= STREAM_4 { pass_producers(reader) } else { Ok(()) }
-}
-
-/// Reads over what producers have added: idempotent ids are not taken over from files.
-fn pass_producers(reader: &mut Reader<'_>) -> Result<(), Corrupt> {
-    reader.number()?;
-    reader.number()?;
-    for _ in 0..reader.count()? {
-        reader.string()?;
-        for _ in 0..reader.count()? {
-            reader.string()?;
-            read_id(reader)?;
-        }
-    }
-    reader.number()?;
-    reader.number()?;
-    Ok(())
 }
 
 /// Adds the entries of a node.
@@ -160,67 +117,11 @@ fn read_node(stream: &mut Stream, node_id: StreamId, bytes: &[u8]) -> Result<(),
     if live_read == live && deleted_read == deleted { Ok(()) } else { Err(corrupt) }
 }
 
-fn read_group(reader: &mut Reader<'_>, stream: &mut Stream, kind: u8) -> Result<(), Corrupt> {
-    let name = reader.string()?;
-    let last_id = read_id(reader)?;
-    let entries_read = if kind == STREAM_1 {
-        stream.log().entries_added_up_to(last_id)
-    } else {
-        // Written as a signed number; negative is unknown.
-        u64::try_from(reader.number()?.cast_signed()).ok()
-    };
-    let mut group = Group::new(last_id, entries_read);
-    // What is pending, until a consumer claims it.
-    let mut unclaimed = BTreeMap::new();
-    for _ in 0..reader.count()? {
-        let id = read_raw_id(reader)?;
-        let delivered_at_ms = reader.millis()?;
-        let deliveries = reader.number()?;
-        if unclaimed.insert(id, (delivered_at_ms, deliveries)).is_some() {
-            return Err(reader.corrupt());
-        }
-    }
-    for _ in 0..reader.count()? {
-        let name = reader.string()?;
-        let seen_at_ms = reader.millis()?;
-        let active_at_ms = if kind >= STREAM_3 { reader.millis()? } else { seen_at_ms };
-        let (consumer, added) = group.add_consumer(&name, seen_at_ms);
-        if !added {
-            let words = Some("Duplicate stream consumer detected");
-            return Err(Corrupt { words, ..reader.corrupt() });
-        }
-        group.consumer_mut(consumer).active_at_ms = (active_at_ms != -1).then_some(active_at_ms);
-        for _ in 0..reader.count()? {
-            let id = read_raw_id(reader)?;
-            // Claimed once, and by one consumer only.
-            let Some((delivered_at_ms, deliveries)) = unclaimed.remove(&id) else {
-                let is_claimed = group.pending(id).is_some();
-                let words = is_claimed.then_some("Duplicated consumer PEL entry");
-                return Err(Corrupt { words, ..reader.corrupt() });
-            };
-            group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
-        }
-    }
-    if kind >= STREAM_5 {
-        for _ in 0..reader.count()? {
-            let id = read_raw_id(reader)?;
-            let (delivered_at_ms, deliveries) = unclaimed.remove(&id).ok_or(reader.corrupt())?;
-            let consumer = group.nobody();
-            group.set_pending(id, Pending { consumer, delivered_at_ms, deliveries });
-        }
-    }
-    group.recognise_nobody();
-    if !unclaimed.is_empty() || !stream.add_group(&name, group) {
-        return Err(reader.corrupt());
-    }
-    Ok(())
-}
-
-fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, Corrupt> {
+pub(crate) fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, Corrupt> {
     Ok(StreamId::new(reader.number()?, reader.number()?))
 }
 
-fn read_raw_id(reader: &mut Reader<'_>) -> Result<StreamId, Corrupt> {
+pub(crate) fn read_raw_id(reader: &mut Reader<'_>) -> Result<StreamId, Corrupt> {
     Ok(StreamId::new(u64::from_be_bytes(reader.array()?), u64::from_be_bytes(reader.array()?)))
 }
 

@@ -6,6 +6,7 @@
 use super::{
     Options, Outcome, WRONG_PAYLOAD, add_restored, check_length, discard, malformed, store,
 };
+use crate::effects::add_with_elements;
 use crate::kept_call::KeptCall;
 use crate::set::rules;
 use darter_base::crc16::slot_of;
@@ -13,7 +14,7 @@ use darter_base::crc64::crc64;
 use darter_base::{ShardId, UnixMillis};
 use darter_command_table::{Call, Effects, Progress, RdbVersions, ReplyError, Slice};
 use darter_rdb::{Built, Gradual, Payload, payload};
-use darter_resp::{Args, Output, ReplyWriter};
+use darter_resp::{Args, Output, OwnedArgs, ReplyWriter};
 use darter_shard::Object;
 use darter_shard::Shard;
 
@@ -25,8 +26,9 @@ const BYTES_PER_SLICE: usize = 256 << 10;
 
 /// How much work a payload is, if it can be read in slices.
 pub(super) fn elements_in(bytes: &[u8]) -> usize {
-    match bytes.first() {
-        Some(kind) if Gradual::is_of(*kind) => bytes.len() / BYTES_PER_ELEMENT,
+    let Some(payload) = Payload::unchecked_of_any_version(bytes) else { return 0 };
+    match payload.value.first() {
+        Some(kind) if Gradual::is_of(*kind, payload.version) => bytes.len() / BYTES_PER_ELEMENT,
         _ => 0,
     }
 }
@@ -37,6 +39,7 @@ pub(super) fn restore_in_slices(call: &Call<'_>) -> Result<Box<dyn Slice>, Reply
         options: Options::parse(call)?,
         shard: call.router.shard_of(slot_of(call.args.at(1))),
         stage: Stage::Summed { offset: 0, checksum: 0 },
+        expired: OwnedArgs::new(),
         call: KeptCall::without_args(call),
     }))
 }
@@ -46,20 +49,27 @@ struct LongRestore {
     options: Options,
     shard: ShardId,
     stage: Stage,
+    /// Fields of the hash that have expired.
+    expired: OwnedArgs,
 }
 
 enum Stage {
     /// The payload is whole up to this offset, as far as its checksum so far tells.
     Summed { offset: usize, checksum: u64 },
     /// So much is read.
-    Read(Gradual),
+    Read(Box<Gradual>),
     /// It is over.
     Over(Result<Outcome, ReplyError>),
 }
 
 impl LongRestore {
     /// Does the next slice of `stage`; what comes then.
-    fn go_on(&self, stage: Stage, args: Args<'_>, shard: &mut Shard) -> Result<Stage, ReplyError> {
+    fn go_on(
+        &mut self,
+        stage: Stage,
+        args: Args<'_>,
+        shard: &mut Shard,
+    ) -> Result<Stage, ReplyError> {
         let mut output = Output::new();
         let call = self.call.with_args(args, &mut output);
         let bytes = call.args.at(3);
@@ -82,6 +92,7 @@ impl LongRestore {
                 match value.go_on(payload.value, rules(&call), call.now) {
                     Ok(true) => Ok(Stage::Read(value)),
                     Ok(false) => {
+                        self.expired = value.expired_fields().collect();
                         let key = call.key(1);
                         let keyspace = &mut shard.keyspace(call.db, call.now);
                         let built = value.into_built();
@@ -115,9 +126,9 @@ fn begin(call: &Call<'_>) -> Result<Stage, ReplyError> {
         RdbVersions::Any | RdbVersions::Known => Payload::unchecked(bytes),
     };
     let payload = payload.ok_or(WRONG_PAYLOAD)?;
-    let begun =
-        Gradual::begin(payload.value, rules(call)).map_err(|flaw| malformed(payload, flaw))?;
-    Ok(Stage::Read(begun))
+    let begun = Gradual::begin(payload.value, payload.version, rules(call))
+        .map_err(|flaw| malformed(payload, flaw))?;
+    Ok(Stage::Read(Box::new(begun)))
 }
 
 impl Slice for LongRestore {
@@ -136,6 +147,7 @@ impl Slice for LongRestore {
         match &self.stage {
             Stage::Over(Ok(Outcome::Restored(expiry))) => {
                 add_restored(effects.instead(), (key, payload), self.options, *expiry);
+                add_with_elements(effects, b"HDEL", key, self.expired.as_args());
             }
             Stage::Over(Ok(Outcome::Deleted)) => effects.instead().add(&[b"DEL", key]),
             _ => {}
