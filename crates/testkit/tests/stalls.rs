@@ -17,6 +17,10 @@ use darter_testkit::{Bystander, Client, Server, Value, request};
 const COUNT: usize = 1_000_000;
 /// Keys that a command names.
 const NAMED: usize = 10_000;
+/// Groups of a stream.
+const GROUPS: usize = 100_000;
+/// Entries that a command names.
+const IDS: usize = 100_000;
 /// Channels that a client subscribes to.
 const CHANNELS: usize = 100_000;
 /// The longest that anybody may have to wait for another's command, plus what a reading of time can be behind.
@@ -230,6 +234,68 @@ fn naming() -> Vec<Vec<Vec<u8>>> {
     ]
 }
 
+/// Makes a stream of [`COUNT`] entries, all of which are pending in a group, one that has [`GROUPS`] groups, and a hash of
+/// [`COUNT`] fields that expire.
+fn fill_more(client: &mut Client) {
+    const AT_ONCE: usize = 50_000;
+    let mut run = |script: &str, from: usize| {
+        let (from, to) = (from.to_string(), (from + AT_ONCE - 1).to_string());
+        let reply = client.call(&["EVAL", script, "0", &from, &to]).unwrap();
+        assert!(!reply.is_error(), "{reply:?}");
+    };
+    for from in (1..=COUNT).step_by(AT_ONCE) {
+        run(
+            "for i = ARGV[1], ARGV[2] do redis.call('XADD', 'stream', i .. '-1', 'f', 'v') end",
+            from,
+        );
+    }
+    for from in (1..=GROUPS).step_by(AT_ONCE) {
+        let script = "for i = ARGV[1], ARGV[2] do \
+                      redis.call('XGROUP', 'CREATE', 'grouped', i, '0', 'MKSTREAM') end";
+        run(script, from);
+    }
+    for from in (0..COUNT).step_by(AT_ONCE) {
+        let mut command = words("HSETEX fading EX 100000 FIELDS");
+        command.push(AT_ONCE.to_string().into_bytes());
+        let pairs = (from..from + AT_ONCE).flat_map(|number| [number.to_string(), "v".to_owned()]);
+        command.extend(pairs.map(String::into_bytes));
+        assert!(!client.call(&command).unwrap().is_error());
+    }
+    for number in 1..=1000 {
+        let id = format!("{number}-1");
+        client.call(&["XADD", "grouped", &id, "f", "v"]).unwrap();
+    }
+    client.call(&["XREADGROUP", "GROUP", "1", "reader", "STREAMS", "grouped", ">"]).unwrap();
+    client.call(&["XGROUP", "CREATE", "stream", "group", "0"]).unwrap();
+    client.call(&["XREADGROUP", "GROUP", "group", "reader", "STREAMS", "stream", ">"]).unwrap();
+}
+
+/// Commands on what [`fill_more`] makes.
+fn grouping(client: &mut Client) -> Vec<Vec<Vec<u8>>> {
+    let restore = |client: &mut Client, key: &str| {
+        let Value::Bulk(payload) = client.call(&["DUMP", key]).unwrap() else {
+            panic!("a payload")
+        };
+        let mut command = words("RESTORE restored 0");
+        command.extend([payload, b"REPLACE".to_vec()]);
+        command
+    };
+    let ids = |begin: &str, from: usize| {
+        let ids = (from..from + IDS).map(|number| format!("{number}-1").into_bytes());
+        let begin = words(begin).into_iter().chain([IDS.to_string().into_bytes()]);
+        begin.chain(ids).collect::<Vec<_>>()
+    };
+    vec![
+        restore(client, "fading"),
+        restore(client, "stream"),
+        words("XREADGROUP GROUP group claimer CLAIM 0 STREAMS stream >"),
+        ids("XDELEX stream DELREF IDS", 1),
+        ids("XACKDEL stream group DELREF IDS", IDS + 1),
+        words("XTRIM stream MAXLEN 0 DELREF"),
+        words("XTRIM grouped MAXLEN 0 DELREF"),
+    ]
+}
+
 /// Subscribing to many names, and the ways in which that ends.
 fn subscribing() -> Vec<Vec<Vec<Vec<u8>>>> {
     let with = |name: &str, end: &str| {
@@ -255,7 +321,9 @@ fn no_command_makes_others_wait_for_long() {
     fill(&mut client, &["list", "set", "integers", "zset", "hash"]);
     let populated = client.call(&["DEBUG", "POPULATE", &COUNT.to_string()]).unwrap();
     assert_eq!(populated, Value::Simple(b"OK".to_vec()));
+    fill_more(&mut client);
     let single = naming().into_iter().chain([restoring(&mut client)]);
+    let single = single.chain(grouping(&mut client));
     let single = single.chain(COMMANDS.iter().map(|line| words(line)));
     for commands in subscribing().into_iter().chain(single.map(|words| vec![words])) {
         let long = Long { server: &server, commands };
