@@ -28,7 +28,7 @@ pub use command::{
     Arity, BeginSlices, ChannelUse, Command, DatabaseUse, Deprecation, EachDatabase, Group,
     Handler, LeftWatch, Progress, Slice,
 };
-pub use effects::Effects;
+pub use effects::{Effects, Unlinks};
 pub use error::{ReplyError, ReplyResult, until_nul};
 pub use flags::Flags;
 pub use key_spec::{Access, Begin, Find, KeySpec};

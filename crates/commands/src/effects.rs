@@ -8,9 +8,14 @@ use darter_shard::Deadline;
 /// Elements named by one command that is left: those of very many are spread over several.
 const ELEMENTS_PER_COMMAND: usize = 1024;
 
-/// Leaves that `key` is not there.
+/// Leaves that `key` was deleted, which is what the command is for.
 pub(crate) fn leave_deletion(call: &mut Call<'_>, key: &[u8]) {
     call.leave(|effects| effects.add(&[b"DEL", key]));
+}
+
+/// Leaves that `key` was given a deadline that had passed.
+pub(crate) fn leave_expired(call: &mut Call<'_>, key: &[u8]) {
+    call.leave(|effects| effects.add_expired(key));
 }
 
 /// Leaves when `key` expires.
@@ -47,7 +52,7 @@ mod tests {
             SET k v EX 10               => +OK ~> SET k v PXAT 1700000010000
             SET k w KEEPTTL GET         => $1 v ~> SET k w KEEPTTL
             SET k v NX                  => $-1 ~>
-            SET k v XX PXAT 1           => +OK ~> DEL k
+            SET k v XX PXAT 1           => +OK ~> UNLINK k
             SET k v PXAT 1              => +OK ~>
             SETEX k 10 v                => +OK ~> SET k v PXAT 1700000010000
             PSETEX k 10 v               => +OK ~> SET k v PXAT 1700000000010
@@ -59,12 +64,12 @@ mod tests {
             EXPIRE k 5 NX               => :0 ~>
             EXPIREAT k 1700000006       => :1 ~> PEXPIREAT k 1700000006000
             PERSIST k                   => :1 ~> PERSIST k
-            PEXPIRE k -1                => :1 ~> DEL k
+            PEXPIRE k -1                => :1 ~> UNLINK k
             MSETEX 2 a 1 b 2 PX 5       => :1 ~> SET a 1 PXAT 1700000000005 ; SET b 2 PXAT 1700000000005
             MSETEX 1 a 1 NX             => :0 ~>
             @time +6
-            GET a                       => $-1 ~> DEL a
-            INCR b                      => :1 ~> DEL b ; INCR b
+            GET a                       => $-1 ~> UNLINK a
+            INCR b                      => :1 ~> UNLINK b ; INCR b
             ",
         );
     }
@@ -92,7 +97,7 @@ mod tests {
             SADD s a                    => :0 ~>
             SPOP s                      => $1 a ~> SREM s a
             SADD s a b                  => :2 ~> SADD s a b
-            SPOP s 5                    => *2 $1 a $1 b ~> DEL s
+            SPOP s 5                    => *2 $1 a $1 b ~> UNLINK s
             FLUSHALL                    => +OK ~> FLUSHALL
             ",
         );
@@ -106,8 +111,8 @@ mod tests {
             BLPOP none l 1              => *2 $1 l $1 a ~> LPOP l
             BRPOP l 1                   => *2 $1 l $1 f ~> RPOP l
             LMPOP 2 none l LEFT COUNT 2 => *2 $1 l *2 $1 b $1 c ~> LPOP l 2
-            BLMOVE l m RIGHT LEFT 1     => $1 e ~> LMOVE l m RIGHT LEFT
-            BRPOPLPUSH l l 1            => $1 d ~> LMOVE l l RIGHT LEFT
+            BLMOVE l m RIGHT LEFT 1     => $1 e ~> LMOVE l m right left
+            BRPOPLPUSH l l 1            => $1 d ~> RPOPLPUSH l l
             BLMPOP 1 1 l RIGHT COUNT 9  => *2 $1 l *1 $1 d ~> RPOP l 1
             BLPOP l 1                   => *-1 ~>
             ZADD z 1 a 2 b 3 c 4 d      => :4 ~> ZADD z 1 a 2 b 3 c 4 d

@@ -36,7 +36,7 @@ use darter_base::split_args::split_args;
 use darter_base::{DbIndex, ShardId, UnixMillis};
 use darter_command_table::{
     Arity, Call, CallLimits, Command, Effects, Entry, Flags, Handler, MemoryLimit, ReplyResult,
-    ShardView, Table,
+    ShardView, Table, Unlinks,
 };
 use darter_resp::{Args, Output, OwnedArgs, Protocol, ReplyWriter};
 use darter_shard::{EncodingLimits, Interest, KeyHasher, News, Shard, ShardOptions};
@@ -132,7 +132,7 @@ impl Bench {
                 let ids = self.shards_for(entry, args);
                 let (mut lent, kept) =
                     self.shards.drain(..).partition::<Vec<_>, _>(|held| ids.contains(&held.id));
-                let mut effects = Effects::default();
+                let mut effects = Effects::new(Unlinks::ALL);
                 let changes_before = changes(&lent);
                 for held in &mut lent {
                     held.shard.observe(self.limits.interest.and(Interest::GONE));

@@ -241,7 +241,7 @@ impl Core {
         let mut view = outcome.gathering.view(&self.shared.cells);
         if !migration.copy {
             let interest = self.limits.get().interest;
-            let mut effects = Effects::default();
+            let mut effects = Effects::new(self.shared.unlinking.get());
             work_observed(self.shared, interest, &mut view, Some(to), |view| {
                 for name in &outcome.moved {
                     let key = Key::new(&self.shared.hasher, name);

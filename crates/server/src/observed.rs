@@ -104,7 +104,7 @@ pub fn work_observed_for<R>(
     if !interest.any() {
         return work(view, None);
     }
-    let mut effects = Effects::default();
+    let mut effects = Effects::new(shared.unlinking.get());
     let is_recorded = shared.is_recorded();
     let changes_before = changes(view);
     let (result, news) =
@@ -166,7 +166,7 @@ fn record(shared: &Shared, cause: Cause<'_>, news: &News, has_changed: bool, eff
     let Cause { args, db, together, .. } = cause;
     if let Some(together) = together {
         let mut group = together.recorded.borrow_mut();
-        group.add_gone(&news.gone);
+        group.add_gone(&news.gone, shared.unlinking.get());
         if effects.replace_command() {
             group.add_effects(db, effects);
         } else if has_changed {
@@ -175,7 +175,19 @@ fn record(shared: &Shared, cause: Cause<'_>, news: &News, has_changed: bool, eff
         return;
     }
     if !news.gone.is_empty() {
-        shared.record_gone(&news.gone);
+        // What a command finds to be gone is a part of its step, unless it comes across any keys there are.
+        if cause.entry.command.keys.is_empty() {
+            shared.record_gone(&news.gone);
+        } else {
+            let mut group = Group::default();
+            group.add_gone(&news.gone, shared.unlinking.get());
+            if effects.replace_command() {
+                group.add_effects(db, effects);
+            } else if has_changed {
+                group.add(db, args);
+            }
+            return shared.record_group(&group);
+        }
     }
     if effects.replace_command() {
         shared.record_effects(db, effects);

@@ -15,6 +15,7 @@ use crate::metrics::Figures;
 use crate::pause::SharedPause;
 use crate::pubsub::Directory;
 use crate::rates::{Amounts, Rates};
+use crate::recording::Unlinking;
 use crate::replication::Replication;
 use crate::residence::Residence;
 use crate::saving::Saving;
@@ -28,6 +29,7 @@ use crate::watch::{CommandLogs, LatencyEvents};
 use darter_base::{ShardId, UnixMillis, WorkerId};
 use darter_command_table::{
     CallLimits, Command, CommandId, Entry, Handler, MemoryLimit, Rename, RenameError, Table,
+    Unlinks,
 };
 use darter_replication::ReplicationId;
 use darter_runtime::handle::ShutdownHandle;
@@ -148,6 +150,8 @@ pub struct Shared {
     pub loading: Loading,
     /// The log of changes.
     pub journal: Journal,
+    /// What deletions that nobody asked for are called there and for replicas.
+    pub unlinking: Unlinking,
     /// `DEBUG PAUSE-CRON`.
     pub background_paused: AtomicBool,
     /// Set once the runtime runs.
@@ -234,6 +238,7 @@ impl Shared {
             saving: Saving::new(identity.started_at, router.shard_count().into()),
             loading: Loading::new(router),
             journal: Journal::new(router.worker_count().into()),
+            unlinking: Unlinking::new(Unlinks::ALL),
             identity,
             allotments: Allotments::new(usize::from(router.shard_count())),
             residence: Residence::default(),

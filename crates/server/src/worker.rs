@@ -201,6 +201,7 @@ impl Worker {
     pub fn new(shared: &'static Shared, context: &WorkerContext<Mail>) -> Self {
         let config = shared.config.current();
         shared.set_post(&context.post);
+        shared.unlinking.follow(config.unlinks);
         shared.replication.follow(&config);
         Self {
             core: Rc::new(Core {
@@ -288,6 +289,7 @@ impl Core {
             });
             self.hot_keys.replace(hot_keys);
             self.shared.journal.follow(self.shared, &settings);
+            self.shared.unlinking.follow(settings.unlinks);
             self.shared.replication.follow(&settings);
             self.shared.following.follow_settings(&settings.following);
             let tracks = settings.watch.tracks_latency;

@@ -12,7 +12,7 @@ use crate::access::{LfuOptions, counter, idle_seconds};
 use crate::databases::Database;
 use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due};
-use crate::news::Interest;
+use crate::news::Loss;
 use crate::shard::Shard;
 use darter_base::{DbIndex, UnixMillis};
 use darter_structures::{BlockRef, Marks};
@@ -176,7 +176,7 @@ impl Keyspace<'_> {
         self.discard_at(position, key);
         self.common.statistics.evicted += 1;
         self.database.tell(key, self.common);
-        self.note_gone(Interest::EVICTED, "evicted", key);
+        self.note_gone(Loss::Evicted, key);
     }
 }
 

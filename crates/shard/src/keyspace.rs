@@ -10,7 +10,7 @@ use darter_value::{Object, ValueRef};
 
 use crate::databases::Database;
 use crate::key::{Key, Lifetime};
-use crate::news::Interest;
+use crate::news::{Interest, Loss};
 use crate::shard::Common;
 use crate::watch::{LatestVersion, Version};
 
@@ -330,7 +330,7 @@ impl Keyspace<'_> {
         self.throw_away(block);
         self.common.statistics.expired += 1;
         self.database.tell(key, self.common);
-        self.note_gone(Interest::EXPIRED, "expired", key);
+        self.note_gone(Loss::Expired, key);
     }
 }
 

@@ -36,7 +36,7 @@ pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
 pub use keyspace::{
     Boundary, DeadlineEstimate, Detached, Edit, Keyspace, NotNoted, SCAN_CURSOR_BITS, collection_of,
 };
-pub use news::{Event, Gone, Interest, News};
+pub use news::{Event, Gone, Interest, Loss, News};
 pub use random::Random;
 pub use shard::{ExpireProgress, FlushScope, Shard, ShardOptions};
 pub use snapshot::{Chunk, SnapshotContents};

@@ -90,6 +90,25 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
+/// Why something goes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Its deadline has passed.
+    Expired,
+    /// Memory was short.
+    Evicted,
+}
+
+impl Loss {
+    /// The event of a key that goes.
+    const fn event(self) -> (Interest, &'static str) {
+        match self {
+            Self::Expired => (Interest::EXPIRED, "expired"),
+            Self::Evicted => (Interest::EVICTED, "evicted"),
+        }
+    }
+}
+
 /// What went without a command that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
@@ -97,6 +116,8 @@ pub struct Gone {
     pub db: DbIndex,
     /// The key.
     pub key: Box<[u8]>,
+    /// Why it went.
+    pub loss: Loss,
     /// Fields of the hash that it is; none: the key itself went.
     pub fields: Vec<Box<[u8]>>,
 }
@@ -178,19 +199,21 @@ impl News {
         }
     }
 
-    /// Notes that a key went without a command that says so.
+    /// Notes that a key went without a command that says so, and the event of it.
     #[cold]
-    pub(crate) fn lose(&mut self, db: DbIndex, key: &[u8]) {
+    pub(crate) fn lose(&mut self, db: DbIndex, key: &[u8], loss: Loss) {
         if self.wants_gone() {
-            self.gone.push(Gone { db, key: key.into(), fields: Vec::new() });
+            self.gone.push(Gone { db, key: key.into(), loss, fields: Vec::new() });
         }
+        let (class, name) = loss.event();
+        self.note(class, name, db, key);
     }
 
-    /// Notes that fields of a hash went without a command that says so; nothing if there are none.
+    /// Notes that fields of a hash have expired without a command that says so; nothing if there are none.
     #[cold]
     pub(crate) fn lose_fields(&mut self, db: DbIndex, key: &[u8], fields: Vec<Box<[u8]>>) {
         if !fields.is_empty() {
-            self.gone.push(Gone { db, key: key.into(), fields });
+            self.gone.push(Gone { db, key: key.into(), loss: Loss::Expired, fields });
         }
     }
 

@@ -14,7 +14,7 @@ use crate::eviction::Pool;
 use crate::garbage::Garbage;
 use crate::key::Key;
 use crate::keyspace::{Keyspace, is_due, value_of};
-use crate::news::{Interest, News};
+use crate::news::{Interest, Loss, News};
 use crate::random::Random;
 use crate::snapshot::Snapshot;
 use crate::statistics::Statistics;
@@ -267,8 +267,7 @@ impl Shard {
                     }
                     if news.is_wanted() {
                         news.change(*db, block.view().key());
-                        news.lose(*db, block.view().key());
-                        news.note(Interest::EXPIRED, "expired", *db, block.view().key());
+                        news.lose(*db, block.view().key(), Loss::Expired);
                     }
                     let block = match snapshot {
                         None => Some(block),

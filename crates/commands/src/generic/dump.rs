@@ -1,7 +1,7 @@
 //! DUMP and RESTORE: values in the format of RDB files.
 
 use super::long_dump::{dump_in_slices, elements_of};
-use crate::effects::{add_with_elements, leave_deletion};
+use crate::effects::add_with_elements;
 use crate::expiration::NewDeadline;
 use crate::set::rules;
 use darter_base::UnixMillis;
@@ -163,7 +163,7 @@ fn restore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let built = build(value, rules(call), call.now);
     match store(call, &mut keyspace, &key, options, built)? {
         Outcome::Unchanged => {}
-        Outcome::Deleted => leave_deletion(call, key.bytes),
+        Outcome::Deleted => call.leave(|effects| effects.add_deleted(key.bytes)),
         Outcome::Restored(expiry) => {
             leave_restored(call, &mut keyspace, &key, options, expiry, expired.as_args());
         }

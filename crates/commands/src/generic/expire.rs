@@ -1,6 +1,6 @@
 //! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT and PERSIST.
 
-use crate::effects::{leave_deadline, leave_deletion};
+use crate::effects::{leave_deadline, leave_expired};
 use crate::expiration::{Base, Conditions, NewDeadline, Unit};
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
@@ -152,7 +152,7 @@ fn set_deadline(
     let NewDeadline { deadline, passed } = NewDeadline::at(millis, call.passed_until());
     if passed {
         keyspace.expire_now(&key);
-        leave_deletion(call, key.bytes);
+        leave_expired(call, key.bytes);
     } else {
         keyspace.tell(Interest::GENERIC, "expire").set_deadline(&key, Some(deadline));
         leave_deadline(call, key.bytes, deadline);

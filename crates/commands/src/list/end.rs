@@ -22,11 +22,11 @@ pub(super) const fn pop_command(end: End) -> &'static [u8] {
     }
 }
 
-/// The word for an end.
+/// The word for an end, as Redis writes it.
 pub(super) const fn word(end: End) -> &'static [u8] {
     match end {
-        End::Front => b"LEFT",
-        End::Back => b"RIGHT",
+        End::Front => b"left",
+        End::Back => b"right",
     }
 }
 

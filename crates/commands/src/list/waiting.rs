@@ -9,8 +9,8 @@ use crate::many_keys::each_key_until;
 use crate::reply::write_element;
 use darter_base::UnixMillis;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
-    ReplyResult, ShardView, Wait, Waits,
+    Access, Arg, Arity, Call, Category, Command, Deprecation, Effects, Flags, Group, Handler,
+    KeySpec, ReplyResult, ShardView, Wait, Waits,
 };
 use darter_resp::{Args, OwnedArgs, ReplyWriter};
 use darter_shard::{Edit, Interest, Type, Wanted};
@@ -147,7 +147,7 @@ pub(super) static BRPOPLPUSH: Command = Command {
     }),
     history: DOUBLE_TIMEOUT,
     waits: MOVES,
-    handler: Handler::Keyed(|call, view| move_or_wait(call, view, (End::Back, End::Front), 3)),
+    handler: Handler::Keyed(brpoplpush),
     ..Command::BASE
 };
 
@@ -197,7 +197,17 @@ fn blmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
 
 fn blmove(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let ends = (end::parse(call, 3)?, end::parse(call, 4)?);
-    move_or_wait(call, view, ends, 5)
+    let (from, to) = (end::word(ends.0), end::word(ends.1));
+    move_or_wait(call, view, ends, 5, |effects, source, destination| {
+        effects.add(&[b"LMOVE", source, destination, from, to]);
+    })
+}
+
+fn brpoplpush(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
+    let ends = (End::Back, End::Front);
+    move_or_wait(call, view, ends, 3, |effects, source, destination| {
+        effects.add(&[b"RPOPLPUSH", source, destination]);
+    })
 }
 
 fn blmovem(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
@@ -215,13 +225,12 @@ fn move_or_wait(
     view: &mut ShardView<'_>,
     (from, to): (End, End),
     timeout_at: usize,
+    describe: impl FnOnce(&mut Effects, &[u8], &[u8]),
 ) -> ReplyResult {
     let until = call.until_seconds(timeout_at)?;
     if move_element(call, view, from, to)? {
         let (source, destination) = (call.args.at(1), call.args.at(2));
-        call.leave(|effects| {
-            effects.add(&[b"LMOVE", source, destination, end::word(from), end::word(to)]);
-        });
+        call.leave(|effects| describe(effects, source, destination));
     } else {
         call.wait_or(|| wait_for_list(until, 1..2), ReplyWriter::null);
     }

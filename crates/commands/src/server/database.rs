@@ -107,8 +107,11 @@ fn flush(call: &mut Call<'_>, view: &mut ShardView<'_>, scope: FlushScope) -> Re
         2 if call.is_word(1, "SYNC") || call.is_word(1, "ASYNC") => {}
         _ => return Err(ReplyError::Syntax),
     }
-    for shard in view.each() {
-        shard.flush(scope);
+    let flushed: usize = view.each().map(|shard| shard.flush(scope)).sum();
+    if flushed == 0 {
+        // It is done again all the same, as in Redis: elsewhere there may be something.
+        let args = call.args;
+        call.leave(|effects| effects.add_with(&[], args.iter()));
     }
     call.reply.ok();
     Ok(())
@@ -155,7 +158,8 @@ mod tests {
             SET a 1                 => +OK
             FLUSHALL SYNC           => +OK
             DBSIZE                  => :0
-            FLUSHALL                => +OK
+            FLUSHALL                => +OK ~> FLUSHALL
+            FLUSHDB ASYNC           => +OK ~> FLUSHDB ASYNC
             FLUSHDB FOO             => -ERR syntax error
             FLUSHALL SYNC ASYNC     => -ERR syntax error
             ",

@@ -112,7 +112,7 @@ impl Work for LongPop {
         }
         let effects = effects.instead();
         if self.gone.as_args().is_empty() {
-            effects.add(&[b"DEL", &self.key]);
+            effects.add_deleted(&self.key);
         } else {
             add_with_elements(effects, b"SREM", &self.key, self.gone.as_args());
         }

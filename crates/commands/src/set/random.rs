@@ -1,7 +1,7 @@
 //! SPOP and SRANDMEMBER.
 
 use super::long_pop::{in_one_piece, pop_in_slices};
-use crate::effects::{add_with_elements, leave_deletion};
+use crate::effects::add_with_elements;
 use crate::long_read::{Read, read_in_slices, read_steps};
 use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
@@ -132,7 +132,7 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         Edit::counted(popped as u64, left)
     })?;
     match left {
-        Some(0) => leave_deletion(call, key.bytes),
+        Some(0) => call.leave(|effects| effects.add_deleted(key.bytes)),
         Some(_) => leave_removal(call, key.bytes, gone.as_args()),
         None => call.reply.set(0),
     }

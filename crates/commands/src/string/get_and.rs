@@ -1,7 +1,7 @@
 //! GETDEL and GETEX.
 
 use super::set_options::{Expiration, Options, OptionsOf};
-use crate::effects::{leave_deadline, leave_deletion};
+use crate::effects::{leave_deadline, leave_deletion, leave_expired};
 use crate::expiration::{Base, NewDeadline, TIME_ARGS};
 use crate::reply::write_string_or_null;
 use darter_command_table::{
@@ -79,7 +79,7 @@ fn getex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         Some((NewDeadline { passed: true, .. }, Base::Epoch)) => {
             let was_there = keyspace.expire_now(&key);
             if was_there {
-                leave_deletion(call, key.bytes);
+                leave_expired(call, key.bytes);
             }
         }
         Some((NewDeadline { deadline, .. }, _)) => {

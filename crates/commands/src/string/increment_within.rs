@@ -3,7 +3,7 @@
 use super::effects::leave_set;
 use super::increment::integer_of;
 use super::increment_float::float_of;
-use crate::effects::leave_deletion;
+use crate::effects::leave_expired;
 use crate::expiration::{NewDeadline, TIME_ARGS, Time};
 use darter_base::extended::Extended;
 use darter_base::number::{format_i64, parse_i64};
@@ -311,7 +311,7 @@ fn add<N: Number>(
         match new_deadline.filter(|_| !lives_on) {
             Some(NewDeadline { passed: true, .. }) => {
                 if keyspace.expire_now(&key) {
-                    leave_deletion(call, key.bytes);
+                    leave_expired(call, key.bytes);
                 }
             }
             Some(NewDeadline { deadline, .. }) => {

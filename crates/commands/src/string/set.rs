@@ -3,7 +3,7 @@
 use super::condition::Condition;
 use super::effects::leave_set;
 use super::set_options::{Expiration, Options, OptionsOf};
-use crate::effects::leave_deletion;
+use crate::effects::leave_expired;
 use crate::expiration::{Base, NewDeadline, TIME_ARGS, Time, Unit};
 use crate::reply::write_string_or_null;
 use darter_command_table::{
@@ -188,7 +188,7 @@ fn set_with_options(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResul
             }
             leave_set(call, key.bytes, call.args.at(2), expiry);
         } else if keyspace.expire_now(&key) {
-            leave_deletion(call, key.bytes);
+            leave_expired(call, key.bytes);
         }
     }
     match (options.get, met) {

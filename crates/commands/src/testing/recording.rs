@@ -3,7 +3,7 @@
 use super::Bench;
 use super::image::{Image, add_shard};
 use darter_base::{DbIndex, UnixMillis};
-use darter_command_table::Effects;
+use darter_command_table::{Effects, Unlinks};
 use darter_resp::{Args, OwnedArgs};
 use darter_shard::{Gone, News, NodeLimit};
 
@@ -26,8 +26,8 @@ impl Bench {
         command: Option<(Args<'_>, bool)>,
         effects: &Effects,
     ) {
-        for Gone { db, key, fields } in news.gone {
-            let name: &[u8] = if fields.is_empty() { b"DEL" } else { b"HDEL" };
+        for Gone { db, key, loss, fields } in news.gone {
+            let name = if fields.is_empty() { Unlinks::ALL.command_for(loss) } else { b"HDEL" };
             let words = [name, &key].into_iter().chain(fields.iter().map(AsRef::as_ref));
             self.recorded.push(Recorded { db, words: words.collect() });
         }
@@ -85,7 +85,7 @@ impl Bench {
             while shard.expire_slice(self.now, 100).more {}
             let news = shard.take_news();
             shard.observe(darter_shard::Interest::NONE);
-            self.record(news, None, &Effects::default());
+            self.record(news, None, &Effects::new(Unlinks::ALL));
         }
     }
 

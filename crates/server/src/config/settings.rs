@@ -12,7 +12,7 @@ use crate::watch::thresholds::WatchSettings;
 use darter_acl::ChannelDefault;
 use darter_base::memory_size::parse_memory_bytes;
 use darter_base::number::parse_i64;
-use darter_command_table::{CallLimits, MemoryLimit, RdbVersions};
+use darter_command_table::{CallLimits, MemoryLimit, RdbVersions, Unlinks};
 use darter_resp::Limits;
 use darter_runtime::{Pinning, Reactor};
 use darter_shard::{
@@ -91,6 +91,9 @@ pub struct Settings {
     pub expire_effort: u32,
     /// Whether a flush does not wait until the memory is free, unless it is told to (`lazyfree-lazy-user-flush`).
     pub lazy_user_flush: bool,
+    /// What deletions that nobody asked for are called in the log and for replicas (`lazyfree-lazy-eviction`, `-expire`,
+    /// `-server-del`).
+    pub unlinks: Unlinks,
     /// `activedefrag`.
     pub defrag: DefragSettings,
     /// The log.
@@ -242,6 +245,7 @@ impl Default for Settings {
             imports: false,
             expire_effort: 1,
             lazy_user_flush: true,
+            unlinks: Unlinks::ALL,
             defrag: DefragSettings::default(),
             log: LogSettings::default(),
             process: ProcessSettings::default(),

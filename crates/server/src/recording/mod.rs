@@ -5,9 +5,11 @@
 //! nobody wants it.
 
 mod requests;
+mod unlinking;
 
 pub use requests::Group;
 pub(crate) use requests::{Requests, Taken};
+pub use unlinking::Unlinking;
 
 use crate::shared::Shared;
 use darter_base::DbIndex;
@@ -41,7 +43,7 @@ impl Shared {
     /// Records what went by itself.
     pub fn record_gone(&self, gone: &[Gone]) {
         let mut group = Group::default();
-        group.add_gone(gone);
+        group.add_gone(gone, self.unlinking.get());
         self.record_by(|requests| requests.add_group(&group, false));
     }
 

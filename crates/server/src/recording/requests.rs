@@ -2,7 +2,7 @@
 
 use darter_base::DbIndex;
 use darter_base::number::format_u64;
-use darter_command_table::Effects;
+use darter_command_table::{Effects, Unlinks};
 use darter_resp::Args;
 use darter_resp::request::encode_into;
 use darter_shard::Gone;
@@ -65,10 +65,10 @@ impl Group {
     }
 
     /// Adds the deletion of what went by itself.
-    pub fn add_gone(&mut self, gone: &[Gone]) {
-        for Gone { db, key, fields } in gone {
+    pub fn add_gone(&mut self, gone: &[Gone], unlinks: Unlinks) {
+        for Gone { db, key, loss, fields } in gone {
             self.turn_to(*db);
-            let name: &[u8] = if fields.is_empty() { b"DEL" } else { b"HDEL" };
+            let name = if fields.is_empty() { unlinks.command_for(*loss) } else { b"HDEL" };
             let words = [name, key].into_iter().chain(fields.iter().map(AsRef::as_ref));
             encode_into(&mut self.encoded, 2 + fields.len(), words);
             self.commands += 1;
@@ -95,14 +95,14 @@ impl Requests {
         if commands == 0 {
             return;
         }
-        self.select(db);
-        self.in_one(commands, |requests| requests.bytes.extend_from_slice(encoded));
+        self.in_one(commands, |requests| {
+            requests.select(db);
+            requests.bytes.extend_from_slice(encoded);
+        });
     }
 
     /// Adds commands that happened as one step, `in_one` or each for itself.
     pub(crate) fn add_group(&mut self, group: &Group, is_one_step: bool) {
-        let Some((_, first)) = group.turns.first() else { return };
-        self.select(*first);
         let commands = if is_one_step { group.commands } else { 1 };
         self.in_one(commands, |requests| {
             for (index, (begin, db)) in group.turns.iter().enumerate() {
@@ -196,6 +196,7 @@ impl Requests {
 mod tests {
     use super::*;
     use darter_resp::OwnedArgs;
+    use darter_shard::Loss;
 
     fn args(line: &str) -> OwnedArgs {
         line.split(' ').collect()
@@ -244,20 +245,26 @@ mod tests {
         let mut requests = Requests::default();
         let mut group = Group::default();
         assert!(group.is_empty());
-        group.add_gone(&[Gone { db: DbIndex(1), key: (*b"k").into(), fields: Vec::new() }]);
+        let gone =
+            |key: &[u8], loss| [Gone { db: DbIndex(1), key: key.into(), loss, fields: Vec::new() }];
+        group.add_gone(&gone(b"k", Loss::Expired), Unlinks { expired: false, ..Unlinks::ALL });
         requests.add_group(&group, true);
         assert_eq!(words(&mut requests), "SELECT 1 DEL k");
         group.add(DbIndex(2), args("INCR k").as_args());
         requests.add_group(&group, true);
-        assert_eq!(words(&mut requests), "SELECT 1 MULTI DEL k SELECT 2 INCR k EXEC");
+        assert_eq!(words(&mut requests), "MULTI SELECT 1 DEL k SELECT 2 INCR k EXEC");
         requests.add_group(&group, false);
         assert_eq!(words(&mut requests), "SELECT 1 DEL k SELECT 2 INCR k");
-        let mut effects = Effects::default();
+        let mut effects = Effects::new(Unlinks::ALL);
         requests.add_effects(DbIndex(0), &effects);
         assert!(requests.bytes.is_empty());
         effects.add(&[b"HDEL", b"h", b"f"]);
         effects.add(&[b"DEL", b"l"]);
         requests.add_effects(DbIndex(0), &effects);
-        assert_eq!(words(&mut requests), "SELECT 0 MULTI HDEL h f DEL l EXEC");
+        assert_eq!(words(&mut requests), "MULTI SELECT 0 HDEL h f DEL l EXEC");
+        let mut group = Group::default();
+        group.add_gone(&gone(b"e", Loss::Evicted), Unlinks::ALL);
+        requests.add_group(&group, true);
+        assert_eq!(words(&mut requests), "SELECT 1 UNLINK e");
     }
 }

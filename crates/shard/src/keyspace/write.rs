@@ -7,7 +7,7 @@ use darter_value::{LargeString, Object, ValueRef, integer};
 use super::{Detached, Keyspace, value_of};
 use crate::access::AccessNotes;
 use crate::key::{Expiry, Key, Previous};
-use crate::news::Interest;
+use crate::news::{Interest, Loss};
 
 impl Keyspace<'_> {
     /// Sets `key` to the string `value`, stored as an integer if it is the text of one. Neither allocates
@@ -261,13 +261,12 @@ impl Keyspace<'_> {
         }
     }
 
-    /// Notes an event of a key that is not there, for its change to be told as well.
+    /// Notes that a key went by itself, for its change to be told as well.
     #[inline]
-    pub(crate) fn note_gone(&mut self, class: Interest, name: &'static str, key: &Key<'_>) {
+    pub(crate) fn note_gone(&mut self, loss: Loss, key: &Key<'_>) {
         if self.common.news.is_wanted() {
             self.common.news.touch(key.bytes);
-            self.common.news.lose(self.database.index, key.bytes);
-            self.common.news.note(class, name, self.database.index, key.bytes);
+            self.common.news.lose(self.database.index, key.bytes, loss);
         }
     }
 }

@@ -149,7 +149,7 @@ impl Slice for LongRestore {
                 add_restored(effects.instead(), (key, payload), self.options, *expiry);
                 add_with_elements(effects, b"HDEL", key, self.expired.as_args());
             }
-            Stage::Over(Ok(Outcome::Deleted)) => effects.instead().add(&[b"DEL", key]),
+            Stage::Over(Ok(Outcome::Deleted)) => effects.instead().add_deleted(key),
             _ => {}
         }
     }

@@ -43,9 +43,25 @@ pub(super) static PARAMETERS: &[Parameter] = &[
          step.",
     )
     .sets(|to, value| to.expire_effort = value.number()),
-    flag("lazyfree-lazy-eviction", "yes", "Evicted values are freed in the background."),
-    flag("lazyfree-lazy-expire", "yes", "Expired values are freed in the background."),
-    flag("lazyfree-lazy-server-del", "yes", "Overwritten values are freed in the background."),
+    flag(
+        "lazyfree-lazy-eviction",
+        "yes",
+        "Evicted keys are UNLINK in the log and for replicas, with no DEL. Values are freed in the background.",
+    )
+    .sets(|to, value| to.unlinks.evicted = value.is_yes()),
+    flag(
+        "lazyfree-lazy-expire",
+        "yes",
+        "Expired keys are UNLINK in the log and for replicas, with no DEL. Values are freed in the background.",
+    )
+    .sets(|to, value| to.unlinks.expired = value.is_yes()),
+    flag(
+        "lazyfree-lazy-server-del",
+        "yes",
+        "What SPOP or RESTORE leaves of a key that goes is UNLINK in the log and for replicas, with no DEL. Values are \
+         freed in the background.",
+    )
+    .sets(|to, value| to.unlinks.implied = value.is_yes()),
     flag("lazyfree-lazy-user-del", "yes", "DEL frees in the background."),
     flag(
         "lazyfree-lazy-user-flush",
