@@ -15,6 +15,9 @@ use std::collections::VecDeque;
 /// The length of a block. What is configured is kept to within one.
 const BLOCK_BYTES: usize = 16 << 10;
 
+/// Blocks that there is room for in any case.
+const SPARE_BLOCKS_MAX: usize = 64;
+
 /// The latest part of a stream.
 ///
 /// Invariants: all blocks but the last are full; `begin` is where the first one begins.
@@ -79,6 +82,11 @@ impl Backlog {
             self.blocks.pop_front();
             self.begin = self.begin.plus(block_bytes);
         }
+        if self.blocks.capacity() > SPARE_BLOCKS_MAX
+            && self.blocks.len() < self.blocks.capacity() / 4
+        {
+            self.blocks.shrink_to(2 * self.blocks.len());
+        }
     }
 
     /// Hands what is behind `from` to `take`, piece by piece, at most `bytes_max`; how many that were. `None` if it does not
@@ -113,9 +121,9 @@ impl Backlog {
         blocks + (self.blocks.capacity() * size_of::<Vec<u8>>()) as u64
     }
 
-    /// Of that, what is kept for nobody but replicas that are slower than what is configured.
+    /// Of that, what is above what is configured: for replicas that are slower, and what blocks have more.
     pub fn beyond_bytes(&self, keep_bytes: u64) -> u64 {
-        self.memory_bytes().saturating_sub(keep_bytes.saturating_add(2 * BLOCK_BYTES as u64))
+        self.memory_bytes().saturating_sub(keep_bytes)
     }
 
     /// Panics when an invariant does not hold.
@@ -183,6 +191,8 @@ mod tests {
         assert!(backlog.beyond_bytes(100_000) > 300_000);
         backlog.trim(1, backlog.end());
         assert!(backlog.len() <= 2 * BLOCK_BYTES as u64);
+        let spare = (SPARE_BLOCKS_MAX * size_of::<Vec<u8>>()) as u64;
+        assert!(backlog.memory_bytes() <= 2 * BLOCK_BYTES as u64 + spare);
         backlog.check_invariants();
     }
 }

@@ -1,6 +1,7 @@
 //! Which commands a client may run.
 
 use crate::commands::error::ServerError;
+use crate::commands::syncing;
 use crate::session::Session;
 use crate::session_command::SessionRun;
 use crate::shared::Shared;
@@ -111,10 +112,14 @@ impl Core {
             self.without_auth(args)?;
         }
         let entry = found?;
+        if session.facts.replica.is_some() && !syncing::is_for_replicas(entry) {
+            return Err(ServerError::ReplicaAsks.into());
+        }
         if !session.access.is_free {
             self.refuse_by_user(session, entry, args)?;
         }
-        if session.confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
+        let confined = session.confined && session.facts.replica.is_none();
+        if confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
             return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
         }
         let flags = entry.command.flags;

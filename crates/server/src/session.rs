@@ -275,9 +275,10 @@ impl Session {
     }
 
     /// Notes what follows from its protocol and its subscriptions: a RESP2 client could not tell
-    /// messages from replies.
+    /// messages from replies, and a replica gets none.
     pub fn confine(&mut self) {
-        self.confined = self.subscribes && self.protocol == Protocol::Resp2;
+        self.confined =
+            self.facts.replica.is_some() || self.subscribes && self.protocol == Protocol::Resp2;
     }
 
     /// Notes that it runs a command.

@@ -100,6 +100,8 @@ pub struct WorkerStatistics {
     pub input_bytes: Counter,
     /// Bytes of replies.
     pub output_bytes: Counter,
+    /// Bytes for replicas.
+    pub replicated_bytes: Counter,
     /// Calls of `receive`: about one per read of a socket.
     pub reads: Counter,
     /// Rounds of the worker's loop.
@@ -196,6 +198,7 @@ impl WorkerStatistics {
             coordinated_waits: Counter::default(),
             input_bytes: Counter::default(),
             output_bytes: Counter::default(),
+            replicated_bytes: Counter::default(),
             reads: Counter::default(),
             ticks: Counter::default(),
             tick_nanos: Counter::default(),
@@ -371,6 +374,7 @@ pub struct Totals {
     pub coordinated_waits: u64,
     pub input_bytes: u64,
     pub output_bytes: u64,
+    pub replicated_bytes: u64,
     pub reads: u64,
     pub ticks: u64,
     pub tick_nanos: u64,
@@ -430,6 +434,7 @@ impl Totals {
             coordinated_waits: self.coordinated_waits - earlier.coordinated_waits,
             input_bytes: self.input_bytes - earlier.input_bytes,
             output_bytes: self.output_bytes - earlier.output_bytes,
+            replicated_bytes: self.replicated_bytes - earlier.replicated_bytes,
             reads: self.reads - earlier.reads,
             ticks: self.ticks - earlier.ticks,
             tick_nanos: self.tick_nanos - earlier.tick_nanos,
@@ -479,6 +484,7 @@ impl AddAssign<&WorkerStatistics> for Totals {
         self.coordinated_waits += worker.coordinated_waits.read();
         self.input_bytes += worker.input_bytes.read();
         self.output_bytes += worker.output_bytes.read();
+        self.replicated_bytes += worker.replicated_bytes.read();
         self.reads += worker.reads.read();
         self.ticks += worker.ticks.read();
         self.tick_nanos += worker.tick_nanos.read();

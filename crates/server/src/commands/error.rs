@@ -268,6 +268,8 @@ pub enum ServerError {
     SubcommandArguments { command: &'static str, subcommand: Vec<u8> },
     /// A command that a RESP2 client with subscriptions may not run.
     OnlyForSubscribers(&'static str),
+    /// A command from a replica that only a client may send.
+    ReplicaAsks,
     /// `DEBUG PROTOCOL` with a type that is none.
     ProtocolType,
     /// Something RESP2 cannot say.
@@ -693,6 +695,7 @@ impl fmt::Display for ServerError {
                      / QUIT / RESET are allowed in this context"
                 );
             }
+            Self::ReplicaAsks => "ERR Replica can't interact with the keyspace",
             Self::ProtocolType => {
                 "ERR Wrong protocol type name. Please use one of the following: \
                  string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"

@@ -3,6 +3,7 @@
 use crate::commands::client::line;
 use crate::commands::error::ServerError;
 use crate::following::{Failover, Followed, Following, Phase, Primary, Wanted};
+use crate::session::Session;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::survey::Question;
 use darter_base::number::parse_i64;
@@ -155,7 +156,7 @@ fn replica_of(call: &mut SessionCall<'_>, _: &mut ShardView<'_>) -> SessionResul
     if host.eq_ignore_ascii_case(b"NO") && port.eq_ignore_ascii_case(b"ONE") {
         if Following::lead(shared) == Followed::Now {
             call.core.restriction.set(shared.restriction());
-            tracing::info!("MASTER MODE enabled (user request from '{}')", client_of(call));
+            tracing::info!("MASTER MODE enabled (user request from '{}')", client_of(call.session));
             Following::configure(shared, None);
         }
         return call.ok();
@@ -174,19 +175,16 @@ fn replica_of(call: &mut SessionCall<'_>, _: &mut ShardView<'_>) -> SessionResul
         return Ok(Flow::Next);
     }
     call.core.restriction.set(shared.restriction());
-    tracing::info!("REPLICAOF {shown} enabled (user request from '{}')", client_of(call));
+    tracing::info!("REPLICAOF {shown} enabled (user request from '{}')", client_of(call.session));
     Following::configure(shared, Some(&primary));
     call.ok()
 }
 
 /// Who asks, for the log.
-pub(super) fn client_of(call: &SessionCall<'_>) -> String {
-    let address = line::address(call.session, &call.session.facts.peer.remote);
-    format!(
-        "id={} addr={address} name={}",
-        call.session.client_id,
-        call.session.facts.name.escape_ascii()
-    )
+pub fn client_of(session: &Session) -> String {
+    let facts = &session.facts;
+    let address = line::address(session, &facts.peer.remote);
+    format!("id={} addr={address} name={}", session.client_id, facts.name.escape_ascii())
 }
 
 /// Whether the server is a primary or a replica.

@@ -7,12 +7,19 @@ use crate::replication::{Announced, Phase};
 use crate::session::Replies;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use darter_base::number::parse_i64;
-use darter_command_table::{Arg, Arity, Category, Command, Flags, Group, Handler, ReplyError};
+use darter_command_table::{
+    Arg, Arity, Category, Command, Entry, Flags, Group, Handler, ReplyError,
+};
 use darter_replication::{Offset, SyncRequest};
 use darter_resp::Args;
 
 /// Every command of this file.
 pub static COMMANDS: &[&SessionCommand] = &[&PSYNC, &REPLCONF, &SYNC];
+
+/// Whether a replica may send the command: one that is not answered.
+pub fn is_for_replicas(entry: &Entry) -> bool {
+    COMMANDS.iter().any(|session| std::ptr::eq(&raw const session.command, entry.command))
+}
 
 /// What they have in common.
 const BASE: Command = Command {
@@ -78,7 +85,7 @@ fn take_over(call: &SessionCall<'_>) -> Result<(), ReplyError> {
     Following::lead(shared);
     Following::configure(shared, None);
     call.core.restriction.set(shared.restriction());
-    tracing::info!("MASTER MODE enabled (failover request from '{}')", client_of(call));
+    tracing::info!("MASTER MODE enabled (failover request from '{}')", client_of(call.session));
     Ok(())
 }
 

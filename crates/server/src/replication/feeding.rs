@@ -87,7 +87,13 @@ impl Core {
         let mut more = false;
         for attached in self.replicas.borrow_mut().iter_mut() {
             let id = attached.connection();
+            let unsent = |connections: &Connections<'_, Worker>| {
+                connections.info(id).map_or(0, |info| info.unsent_bytes)
+            };
+            let unsent_before = unsent(connections);
             let fed = self.feed(attached, connections, &turn);
+            let handed = unsent(connections).saturating_sub(unsent_before);
+            self.shared.statistics[self.worker.index()].replicated_bytes.add(handed as u64);
             match fed {
                 ControlFlow::Continue(has_more) => more |= has_more,
                 ControlFlow::Break(End::AboveLimit) => connections.close_above_limit(id),
@@ -95,9 +101,7 @@ impl Core {
                     connections.close(id, true);
                 }
                 ControlFlow::Break(End::Lost(reason)) => {
-                    let replica = &attached.replica;
-                    let (ip, port) = (&replica.ip, replica.announced.port);
-                    tracing::warn!("Disconnecting replica {ip}:{port}: {reason}");
+                    tracing::warn!("Disconnecting {reason}: {}", attached.replica.name());
                     connections.close(id, false);
                 }
             }
@@ -127,7 +131,7 @@ impl Core {
             Phase::Receives(full_sync) => {
                 let timeout = self.shared.config.current().replication.timeout_seconds;
                 if info.unsent_bytes > 0 && info.idle > Duration::from_secs(timeout) {
-                    return ControlFlow::Break(End::Lost("it takes nothing of the data"));
+                    return ControlFlow::Break(End::Lost("timedout replica (full sync)"));
                 }
                 let more = feed_data(attached, &full_sync, room, connections, turn)?;
                 self.limit(attached, turn)?;
@@ -160,7 +164,7 @@ impl Core {
         });
         let Some(read) = read else { return ControlFlow::Continue(false) };
         let Some((count, left)) = read else {
-            return ControlFlow::Break(End::Lost("what it is to get next is not there"));
+            return ControlFlow::Break(End::Lost("replica that has to begin again"));
         };
         attached.seen_end = if left == 0 { end } else { u64::MAX };
         self.limit(attached, turn)?;
@@ -221,17 +225,29 @@ fn feed_data(
         }
         Some(Taken::Complete) => {
             full_sync.leave(client_id);
+            let name = attached.replica.name();
             if attached.replica.announced.wants_data_only {
+                tracing::info!(
+                    "RDB transfer completed, rdb only replica ({name}) should be disconnected asap"
+                );
                 return ControlFlow::Break(End::Done);
             }
             attached.replica.note_heard(turn.now);
             // It may have read the end, and said so, before it was looked here whether there is more.
             let confirms =
                 full_sync.mark.is_some() && !is_silent && !attached.replica.has_acknowledged();
+            if confirms {
+                tracing::info!(
+                    "Streamed RDB transfer with replica {name} succeeded (socket). Waiting for REPLCONF ACK from replica to \
+                     enable streaming"
+                );
+            } else {
+                tracing::info!("Synchronization with replica {name} succeeded");
+            }
             attached.replica.enter(if confirms { Phase::Loads } else { Phase::Online });
             ControlFlow::Continue(true)
         }
-        Some(Taken::Failed) => ControlFlow::Break(End::Lost("the snapshot for it failed")),
+        Some(Taken::Failed) => ControlFlow::Break(End::Lost("replica whose data will not come")),
         None => ControlFlow::Continue(false),
     }
 }

@@ -139,7 +139,12 @@ impl FullSync {
 
     /// Whether no replica takes part.
     pub fn is_over(&self) -> bool {
-        lock(&self.flow).readers.is_empty()
+        self.reader_count() == 0
+    }
+
+    /// How many replicas take part.
+    pub fn reader_count(&self) -> usize {
+        lock(&self.flow).readers.len()
     }
 
     /// Memory of what waits, in bytes.

@@ -1,6 +1,7 @@
 //! What is done about replicas now and then: pings, lost links, and what is kept for nobody.
 
 use super::feeding::Attached;
+use super::refusal::Refusal;
 use super::replica::{Announced, Phase, Replica};
 use crate::mail::Mail;
 use crate::session::Session;
@@ -37,7 +38,10 @@ impl Core {
             Replica::new(id, session.client_id, announced, ip, is_silent, Phase::Waits, turn.now);
         let replica = Arc::new(replica);
         let replication = &self.shared.replication;
-        let goes_on = replication.add(&replica, request);
+        tracing::info!("Replica {} asks for synchronization", replica.name());
+        let begun = replication.add(&replica, request);
+        let goes_on = begun.is_ok();
+        note_begun(&replica, request, begun);
         let statistics = &replication.statistics;
         if goes_on {
             statistics.partial_syncs.fetch_add(1, Ordering::Relaxed);
@@ -54,6 +58,7 @@ impl Core {
         replication.bells[self.worker.index()].has_replicas.store(true, Ordering::Relaxed);
         self.replicas.borrow_mut().push(Attached::new(Arc::clone(&replica)));
         session.facts.replica = Some(replica);
+        session.confine();
         self.post.send(self.worker, Mail::SetIdleExempt { id, exempt: true });
         goes_on
     }
@@ -69,7 +74,7 @@ impl Core {
         }
         replication.remove(&replica);
         replication.count_good(&self.shared.config.current().replication, turn.now);
-        tracing::info!("Connection with replica {}:{} lost.", replica.ip, replica.announced.port);
+        tracing::info!("Connection with replica {} lost.", replica.name());
     }
 
     /// Pings replicas, closes those that were not heard of for too long, and forgets what is kept for nobody.
@@ -84,8 +89,8 @@ impl Core {
                 && !replica.is_silent
                 && replica.silent_millis(turn.now).cast_unsigned() > timeout_millis;
             if is_lost {
-                let (ip, port) = (&replica.ip, replica.announced.port);
-                tracing::warn!("Disconnecting timedout replica (streaming sync): {ip}:{port}");
+                let name = replica.name();
+                tracing::warn!("Disconnecting timedout replica (streaming sync): {name}");
                 connections.close(attached.connection(), false);
             }
         }
@@ -114,6 +119,19 @@ impl Core {
         } else {
             housekeeping.ping_due.set(Some(due));
         }
+    }
+}
+
+/// Says in the log what a replica gets.
+fn note_begun(replica: &Replica, request: SyncRequest, begun: Result<u64, Box<Refusal>>) {
+    let name = replica.name();
+    match (begun, request) {
+        (Ok(bytes), SyncRequest::Partial { have, .. }) => tracing::info!(
+            "Partial resynchronization request from {name} accepted. Sending {bytes} bytes of backlog starting from offset {}.",
+            have.bytes() + 1
+        ),
+        (Err(refusal), _) if !replica.is_silent => tracing::info!("{}", refusal.said_of(&name)),
+        _ => {}
     }
 }
 

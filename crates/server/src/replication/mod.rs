@@ -18,6 +18,7 @@ mod feeding;
 mod followed;
 mod full_sync;
 mod housekeeping;
+mod refusal;
 mod replica;
 mod settings;
 mod stream;
@@ -34,6 +35,7 @@ use crate::recording::Requests;
 use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
 use darter_replication::{Fork, History, Offset, ReplicationId, SyncRequest};
+use refusal::Refusal;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use stream::Stream;
@@ -243,7 +245,7 @@ impl Replication {
     }
 
     /// Has workers look after their replicas.
-    fn ring(&self, shared: &Shared) {
+    pub fn ring(&self, shared: &Shared) {
         for (index, bell) in (0..).zip(&self.bells) {
             if bell.has_replicas.load(Ordering::Relaxed) && !bell.rings.swap(true, Ordering::AcqRel)
             {
@@ -257,11 +259,11 @@ impl Replication {
         self.bells[worker.index()].rings.store(false, Ordering::Release);
     }
 
-    /// Lets a new replica go on from what it has, or has it wait for all data. `true` if it goes on.
-    fn add(&self, replica: &Arc<Replica>, request: SyncRequest) -> bool {
+    /// Lets a new replica go on from what it has, how many bytes behind; or has it wait for all data.
+    fn add(&self, replica: &Arc<Replica>, request: SyncRequest) -> Result<u64, Box<Refusal>> {
         let mut stream = lock(&self.stream);
         let goes_on = stream.join(replica.client_id, request);
-        if goes_on {
+        if goes_on.is_ok() {
             replica.enter(Phase::Online);
         }
         lock(&self.replicas).push(Arc::clone(replica));
@@ -273,6 +275,7 @@ impl Replication {
         let mut stream = lock(&self.stream);
         lock(&self.replicas).retain(|other| other.client_id != replica.client_id);
         stream.leave(replica.client_id);
+        self.note_bytes(&stream);
         drop(stream);
         if let Phase::Receives(full_sync) = replica.phase() {
             full_sync.leave(replica.client_id);
@@ -339,6 +342,10 @@ impl Replication {
                 replica.enter(Phase::Receives(Arc::clone(&full_sync)));
             }
         }
+        tracing::info!(
+            "Starting BGSAVE for SYNC with target: {} using: normal sync",
+            if mark.is_some() { "replicas sockets" } else { "disk" }
+        );
         drop((stream, replicas));
         *lock(&self.full_sync) = Some(Arc::clone(&full_sync));
         self.is_fed.store(!self.is_following(), Ordering::Relaxed);

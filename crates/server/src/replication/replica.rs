@@ -97,7 +97,10 @@ impl Replica {
 
     /// What it is called in the server's log.
     pub fn name(&self) -> String {
-        format!("{}:{}", self.ip, self.announced.port)
+        match self.announced.port {
+            0 => format!("{}:<unknown-replica-port>", self.ip),
+            port => format!("{}:{port}", self.ip),
+        }
     }
 
     /// How far it is.

@@ -1,5 +1,6 @@
 //! The stream of changes that replicas get.
 
+use super::refusal::Refusal;
 use crate::recording::Requests;
 use darter_replication::{Backlog, History, Offset, ReplicationId, SyncRequest};
 
@@ -102,19 +103,38 @@ impl Stream {
         }
     }
 
-    /// Lets a replica read on behind what it asks to go on from; `false` if that cannot be.
-    pub(super) fn join(&mut self, client_id: u64, request: SyncRequest) -> bool {
-        let SyncRequest::Partial { id, have } = request else { return false };
-        let can_go_on =
-            self.is_open && self.history.covers(&id, have) && self.backlog.reaches_back_to(have);
-        can_go_on && self.join_at(client_id, have)
+    /// Lets a replica read on behind what it asks to go on from: how many bytes it lacks, or why that cannot be.
+    pub(super) fn join(
+        &mut self,
+        client_id: u64,
+        request: SyncRequest,
+    ) -> Result<u64, Box<Refusal>> {
+        let SyncRequest::Partial { id: asked, have } = request else {
+            return Err(Refusal::Wanted.into());
+        };
+        let (id, fork) = (self.history.id(), self.history.fork());
+        if !self.history.covers(&asked, have) {
+            let refusal = match fork {
+                Some(fork) if fork.id == asked => Refusal::BehindFork { have, fork: fork.end },
+                _ => Refusal::OtherHistory { asked, id, fork },
+            };
+            return Err(refusal.into());
+        }
+        if !self.is_open {
+            return Err(Refusal::NothingKept { asked, have }.into());
+        }
+        if !self.join_at(client_id, have) {
+            let kept = (self.backlog.begin(), self.backlog.end());
+            return Err(Refusal::NotKept { asked, have, kept }.into());
+        }
+        Ok(self.backlog.end().since(have))
     }
 
     /// Lets a replica read from a place on; `false` if that is not kept.
     pub(super) fn join_at(&mut self, client_id: u64, at: Offset) -> bool {
         let is_kept = self.backlog.reaches_back_to(at);
         if is_kept {
-            self.leave(client_id);
+            self.readers.retain(|reader| reader.client_id != client_id);
             self.readers.push(Reader { client_id, at });
         }
         is_kept
@@ -123,6 +143,7 @@ impl Stream {
     /// A replica reads no more.
     pub(super) fn leave(&mut self, client_id: u64) {
         self.readers.retain(|reader| reader.client_id != client_id);
+        self.trim();
     }
 
     /// From here on the stream does not rely on what database was selected.
@@ -194,12 +215,14 @@ mod tests {
         stream.record(|requests| requests.add_words(&[b"PING"]));
         let id = stream.history.id();
         let ask = |have| SyncRequest::Partial { id, have: Offset::new(have).unwrap() };
-        assert!(stream.join(1, ask(4)));
-        assert!(!stream.join(2, ask(15)), "that has not happened yet");
-        assert!(!stream.join(2, SyncRequest::Full));
+        assert_eq!(stream.join(1, ask(4)), Ok(10));
+        let refusal = stream.join(2, ask(15)).unwrap_err();
+        assert!(matches!(*refusal, Refusal::NotKept { .. }), "it is yet to come");
+        assert_eq!(stream.join(2, SyncRequest::Full), Err(Refusal::Wanted.into()));
         let other =
             SyncRequest::Partial { id: ReplicationId::of_random([1; 20]), have: Offset::ZERO };
-        assert!(!stream.join(2, other));
+        let refusal = stream.join(2, other).unwrap_err();
+        assert!(matches!(*refusal, Refusal::OtherHistory { .. }));
         assert_eq!(stream.behind_bytes(1), 10);
         assert_eq!(read(&mut stream, 1, 4).as_deref(), Some("$4\r\n"));
         assert_eq!(read(&mut stream, 1, 100).as_deref(), Some("PING\r\n"));
@@ -221,6 +244,11 @@ mod tests {
         assert!(read(&mut stream, 1, usize::MAX).is_some());
         assert_eq!(stream.behind_bytes(1), 0);
         assert!(stream.backlog().len() < 40_000);
+        for _ in 0..100 {
+            stream.record(|requests| requests.add_words(&[&long]));
+        }
+        stream.leave(1);
+        assert!(stream.beyond_bytes() < 40_000, "nobody needs it any more");
         stream.close();
         stream.record(|requests| requests.add_words(&[&long]));
         assert!(stream.backlog().is_empty());

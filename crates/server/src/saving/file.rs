@@ -38,7 +38,24 @@ pub(super) struct Target {
     syncs_on_the_way: bool,
     format: BaseFormat,
     /// The replicas that it is for.
-    replicas: Option<Arc<FullSync>>,
+    replicas: Option<Delivery>,
+}
+
+/// What brings a save to replicas.
+#[derive(Clone, Debug)]
+pub(super) struct Delivery {
+    pub(super) shared: &'static Shared,
+    pub(super) save: Arc<Save>,
+    pub(super) full_sync: Arc<FullSync>,
+}
+
+impl Delivery {
+    /// Hands bytes to replicas, unless the save is given up.
+    fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        self.full_sync.put(bytes, || self.save.is_abandoned.load(Ordering::Relaxed))?;
+        self.shared.replication.ring(self.shared);
+        Ok(())
+    }
 }
 
 /// What stands before the keys.
@@ -88,7 +105,7 @@ impl Target {
     }
 
     /// The same for replicas.
-    pub(super) fn with_replicas(self, replicas: Option<Arc<FullSync>>) -> Self {
+    pub(super) fn with_replicas(self, replicas: Option<Delivery>) -> Self {
         Self { replicas, ..self }
     }
 }
@@ -165,7 +182,7 @@ impl Writing {
         let delay_micros = || shared.config.current().saving.save_delay_micros;
         let mut delay = Delay::of(delay_micros());
         let path = temporary_path(&target.directory);
-        let mut temporary = Temporary::begin(path, &target, &preface, Some(&save));
+        let mut temporary = Temporary::begin(path, &target, &preface);
         if temporary.is_err() {
             save.is_abandoned.store(true, Ordering::Relaxed);
         }
@@ -200,8 +217,8 @@ impl Writing {
         }
         let mut file = temporary?;
         file.complete(target.replicas.is_none())?;
-        if let Some(full_sync) = &target.replicas {
-            return file.hand_over(full_sync);
+        if let Some(delivery) = &target.replicas {
+            return file.hand_over(delivery);
         }
         let _installing = lock(&save.installing);
         if save.is_abandoned.load(Ordering::Relaxed) {
@@ -217,7 +234,7 @@ pub(super) fn write_at_once(
     preface: &Preface,
     fill: impl FnOnce(&mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()>,
 ) -> io::Result<Seal> {
-    let mut file = Temporary::begin(path_at_once(&target.directory), target, preface, None)?;
+    let mut file = Temporary::begin(path_at_once(&target.directory), target, preface)?;
     fill(&mut |chunk| file.write_entries(chunk))?;
     file.complete(true)?;
     file.install(target)
@@ -254,14 +271,14 @@ enum Sink {
     /// A file.
     File(File),
     /// Replicas, without a file. Whoever gives the save up ends it.
-    Replicas(Arc<FullSync>, Arc<Save>),
+    Replicas(Delivery),
 }
 
 impl Sink {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::File(file) => file.write_all(bytes),
-            Self::Replicas(full_sync, save) => put(full_sync, save, bytes),
+            Self::Replicas(delivery) => delivery.put(bytes),
         }
     }
 
@@ -273,16 +290,10 @@ impl Sink {
     }
 }
 
-/// Hands bytes to replicas, unless the save is given up.
-fn put(full_sync: &FullSync, save: &Save, bytes: &[u8]) -> io::Result<()> {
-    full_sync.put(bytes, || save.is_abandoned.load(Ordering::Relaxed))
-}
-
 /// The file under its temporary name. Dropped before it is in place it is deleted. What goes to replicas at once has none.
 #[derive(Debug)]
 struct Temporary {
     sink: Sink,
-    save: Option<Arc<Save>>,
     path: PathBuf,
     checksum: Checksum,
     has_checksum: bool,
@@ -296,28 +307,22 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn begin(
-        path: PathBuf,
-        target: &Target,
-        preface: &Preface,
-        save: Option<&Arc<Save>>,
-    ) -> io::Result<Self> {
+    fn begin(path: PathBuf, target: &Target, preface: &Preface) -> io::Result<Self> {
         if let Some(place) = &target.log {
             place.ensure_directory()?;
         }
-        let sink = match (&target.replicas, save) {
-            (Some(full_sync), Some(save)) if let Some(mark) = &full_sync.mark => {
+        let sink = match &target.replicas {
+            Some(delivery) if let Some(mark) = &delivery.full_sync.mark => {
                 let mut line = b"$EOF:".to_vec();
                 line.extend_from_slice(mark);
                 line.extend_from_slice(b"\r\n");
-                put(full_sync, save, &line)?;
-                Sink::Replicas(Arc::clone(full_sync), Arc::clone(save))
+                delivery.put(&line)?;
+                Sink::Replicas(delivery.clone())
             }
             _ => Sink::File(File::create(&path)?),
         };
         let mut begun = Self {
             sink,
-            save: save.cloned(),
             path,
             checksum: Checksum::new(),
             has_checksum: target.has_checksum,
@@ -381,20 +386,19 @@ impl Temporary {
     }
 
     /// Gets everything to replicas: what is in a file, and what says that it ends.
-    fn hand_over(self, full_sync: &FullSync) -> io::Result<Seal> {
-        let save = self.save.as_deref().expect("only a save is for replicas");
-        if let Some(mark) = &full_sync.mark {
-            put(full_sync, save, mark)?;
+    fn hand_over(self, delivery: &Delivery) -> io::Result<Seal> {
+        if let Some(mark) = &delivery.full_sync.mark {
+            delivery.put(mark)?;
         } else {
-            self.hand_over_file(full_sync, save)?;
+            self.hand_over_file(delivery)?;
         }
-        full_sync.complete();
+        delivery.full_sync.complete();
         Ok(self.seal)
     }
 
-    fn hand_over_file(&self, full_sync: &FullSync, save: &Save) -> io::Result<()> {
+    fn hand_over_file(&self, delivery: &Delivery) -> io::Result<()> {
         let mut file = File::open(&self.path)?;
-        put(full_sync, save, format!("${}\r\n", self.seal.bytes).as_bytes())?;
+        delivery.put(format!("${}\r\n", self.seal.bytes).as_bytes())?;
         let mut buffer = vec![0; SENT_AT_A_TIME_BYTES];
         let mut left = self.seal.bytes;
         while left > 0 {
@@ -402,7 +406,7 @@ impl Temporary {
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            put(full_sync, save, &buffer[..count])?;
+            delivery.put(&buffer[..count])?;
             left = left.saturating_sub(count as u64);
         }
         Ok(())

@@ -40,7 +40,7 @@ use darter_persistence::{BaseFormat, Seal};
 use darter_runtime::process::give_way;
 use darter_runtime::{ConnectionId, Stopwatch, Ticks};
 use darter_shard::{Chunk, Shard};
-use file::{Preface, Target, Writing};
+use file::{Delivery, Preface, Target, Writing};
 use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -229,12 +229,14 @@ impl Saving {
         }
         self.is_under_way.store(true, Ordering::Release);
         *current = Some(Arc::clone(&save));
+        let delivery =
+            full_sync.map(|full_sync| Delivery { shared, save: Arc::clone(&save), full_sync });
         let writing = Writing {
             shared,
             save: Arc::clone(&save),
             arrivals,
             shards: shared.router().shard_count().into(),
-            target: Target::of(&settings, purpose).with_replicas(full_sync),
+            target: Target::of(&settings, purpose).with_replicas(delivery),
             preface,
         };
         let finished = Arc::clone(&save);
@@ -399,7 +401,13 @@ impl Saving {
         }
         if let Some(full_sync) = &save.full_sync {
             match &result {
-                Ok(_) => tracing::info!("All data for replicas are on their way"),
+                Ok(_) => tracing::info!(
+                    "Diskless rdb transfer, done reading from pipe, {} replicas still up.",
+                    full_sync.reader_count()
+                ),
+                Err(_) if full_sync.is_over() => tracing::warn!(
+                    "Diskless rdb transfer, last replica dropped, killing fork child."
+                ),
                 Err(error) => tracing::warn!(%error, "No data could be sent to replicas"),
             }
             return shared.replication.end_full_sync(shared, full_sync, result.is_ok());

@@ -5,12 +5,13 @@ use super::{COMMANDS_PER_TURN, Worker};
 use crate::apart::wait_for_turn;
 use crate::barrier::{Barrier, is_http};
 use crate::commands::error::ServerError;
+use crate::commands::replication::client_of;
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::request::Request;
 use crate::session::{Awaited, Session};
 use darter_acl::Context;
-use darter_command_table::ReplyError;
+use darter_command_table::{Flags, ReplyError};
 use darter_resp::{Args, ReplyWriter};
 use darter_runtime::{Io, Progress, Then, Turns, crash};
 
@@ -148,17 +149,13 @@ impl Worker {
                         Err(_) if is_http(args) => {
                             break refuse_attack(io, session);
                         }
-                        Err(error) => {
-                            self.refuse(session, args, &error, io);
-                            Then::Read
-                        }
+                        Err(error) => self.refuse(session, args, &error, io),
                     }
                 }
                 Barrier::Refused { error, begin, end, first_span } => {
                     consumed = end;
                     let args = Args::new(&io.input[begin..end], &self.batch.spans[first_span..]);
-                    self.refuse(session, args, &error, io);
-                    Then::Read
+                    self.refuse(session, args, &error, io)
                 }
                 Barrier::Malformed(error) => {
                     ReplyWriter::new(&mut io.output.0, session.protocol).error(error.message());
@@ -239,7 +236,7 @@ impl Worker {
         args: Args<'_>,
         error: &ReplyError,
         io: &mut Io<'_, Outbox>,
-    ) {
+    ) -> Then {
         if let Ok(entry) = self.core.shared.table.find(args) {
             session.last_command = &entry.full_name;
         }
@@ -260,6 +257,29 @@ impl Worker {
         session.run_muted(io, |session, io| {
             ReplyWriter::new(&mut io.output.0, session.protocol).error(refusal);
         });
+        if session.facts.replica.is_some() {
+            return self.close_replica(session, args, error);
+        }
+        Then::Read
+    }
+
+    /// Closes a replica that sends what is to be answered: it would take the answer for a part of the stream.
+    #[cold]
+    fn close_replica(&self, session: &Session, args: Args<'_>, error: &ReplyError) -> Then {
+        let (client, entry) = (client_of(session), self.core.shared.table.find(args));
+        let command = entry.as_ref().map_or("<unknown>", |entry| &entry.full_name);
+        let uses_keys = [Flags::READONLY, Flags::WRITE, Flags::MAY_REPLICATE];
+        if entry.is_ok_and(|entry| uses_keys.iter().any(|flag| entry.command.flags.has(*flag))) {
+            let line = String::from_utf8_lossy(&error.line()).into_owned();
+            tracing::warn!(
+                "== CRITICAL == This primary is sending an error to its replica: '-{line}' after processing the command \
+                 '{command}'"
+            );
+        }
+        tracing::warn!(
+            "Replica generated a reply to command '{command}', disconnecting it: {client}"
+        );
+        Then::Close
     }
 
     /// A client that queues without end is closed as one is that sends without end.

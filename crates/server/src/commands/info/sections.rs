@@ -181,8 +181,8 @@ static MEMORY: &[Field] = &[
         Count(info.replication.memory_bytes - info.replication.beyond_bytes)
     }),
     field("mem_total_replication_buffers", |info| Count(info.replication.memory_bytes)),
-    field("mem_replicas_repl_buffer", |info| Count(info.replication.beyond_bytes)),
-    field("mem_clients_slaves", |info| Count(info.replication.beyond_bytes)),
+    field("mem_replicas_repl_buffer", |info| Count(info.slow_replica_bytes())),
+    field("mem_clients_slaves", |info| Count(info.slow_replica_bytes())),
     field("mem_clients_normal", |info| Count(info.buffer_bytes)),
     field("mem_cluster_links", |_| Count(0)),
     field("mem_aof_buffer", |info| Count(info.log_buffer_bytes)),
@@ -280,9 +280,11 @@ static STATS: &[Field] = &[
     field("total_net_input_bytes", |info| {
         Count(info.totals.input_bytes + info.shared.following.counts().input_bytes)
     }),
-    field("total_net_output_bytes", |info| Count(info.totals.output_bytes)),
+    field("total_net_output_bytes", |info| {
+        Count(info.totals.output_bytes + info.totals.replicated_bytes)
+    }),
     field("total_net_repl_input_bytes", |info| Count(info.shared.following.counts().input_bytes)),
-    field("total_net_repl_output_bytes", |_| Count(0)),
+    field("total_net_repl_output_bytes", |info| Count(info.totals.replicated_bytes)),
     field("instantaneous_input_kbps", |info| {
         Ratio(as_f64(info.shared.rates.per_second().input_bytes) / 1024.0)
     }),

@@ -263,6 +263,11 @@ impl Snapshot {
         (self.replication.memory_bytes - self.replication.beyond_bytes).min(self.stream_bytes)
     }
 
+    /// What is kept for replicas that are slower.
+    pub(super) fn slow_replica_bytes(&self) -> u64 {
+        if self.replication.replicas.is_empty() { 0 } else { self.replication.beyond_bytes }
+    }
+
     /// Keys and values alone.
     pub(crate) fn dataset_bytes(&self) -> u64 {
         self.used_bytes().saturating_sub(self.overhead_bytes())
