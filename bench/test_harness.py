@@ -9,7 +9,7 @@ import tempfile
 import threading
 import unittest
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,6 +19,7 @@ from harness.data_types import MEMBER_COUNT, Collections
 from harness.exchanges import VALUE, all_exchanges, dataset
 from harness.figures import Sample, Spread, sum_up
 from harness.plot import Group, Panel, grouped_bars, round_up
+from harness.replicas import Replicas, field
 from harness.report import join_number_lists, table
 from harness.resp import Connection, ServerError, encode
 from harness.scenarios import COMMANDS_PER_BATCH, KEY_COUNT, Dataset, all_scenarios
@@ -35,6 +36,28 @@ while True:
         if b"SHUTDOWN" in data:
             sys.exit(0)
         connection.sendall(b"+PONG\\r\\n")
+"""
+
+# A primary at 3, and with --replicaof a replica that is one further with each look at it.
+REPLICATING_SERVER = """#!{python}
+import socket, sys
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+listener = socket.create_server(("127.0.0.1", int(options["--port"])))
+looks = 0
+while True:
+    connection, _ = listener.accept()
+    while data := connection.recv(4096):
+        if b"SHUTDOWN" in data:
+            sys.exit(0)
+        if b"INFO" not in data:
+            connection.sendall(b"+PONG\\r\\n")
+            continue
+        info = "role:master\\r\\nmaster_repl_offset:3\\r\\n"
+        if "--replicaof" in options:
+            looks += 1
+            status = "up" if looks > 1 else "down"
+            info = f"master_link_status:{{status}}\\r\\nslave_repl_offset:{{looks}}\\r\\n"
+        connection.sendall(f"${{len(info)}}\\r\\n{{info}}\\r\\n".encode())
 """
 
 REDIS_BENCHMARK_OUTPUT = """====== GET ======
@@ -136,6 +159,24 @@ class Servers(unittest.TestCase):
         specs = darter_specs(Path(sys.executable), [1, 2], ["epoll"], ["auto", "queue"])
         names = [spec.name for spec in specs]
         self.assertEqual(names, ["darter-w1-epoll", "darter-w2-epoll", "darter-w2-epoll-queue"])
+
+
+class ReplicasOfServers(unittest.TestCase):
+    def test_a_slice_is_over_when_the_replica_has_everything(self) -> None:
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            program = os.path.join(folder, "replicating-server")
+            Path(program).write_text(REPLICATING_SERVER.format(python=sys.executable))
+            os.chmod(program, 0o700)
+            spec = ServerSpec("primary", "1", (program, "--port", "{port}"))
+            server = stack.enter_context(Server(spec, free_port()))
+            replicas = Replicas(stack, [server], program, free_port())
+            with self.assertRaisesRegex(ServerError, "behind"):
+                replicas.catch_up(server, seconds_max=0.0)
+
+    def test_a_link_that_is_down_is_not_caught_up(self) -> None:
+        info = b"master_link_status:down\r\nslave_repl_offset:3\r\n"
+        self.assertEqual(field(info, b"slave_repl_offset"), b"3")
+        self.assertEqual(field(info, b"repl_offset"), b"")
 
 
 class Resp(unittest.TestCase):

@@ -7,7 +7,7 @@ always comes after the same one.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from .clients import run_client
@@ -35,8 +35,10 @@ def run_rounds(
     rounds: int,
     scale: float,
     shuffle: random.Random,
+    settle: Callable[[Server], None] = lambda _server: None,
 ) -> dict[str, list[Sample]]:
-    """Samples of each server by name. One more round goes first, to warm up, and is dropped."""
+    """Samples of each server by name. One more round goes first, to warm up, and is dropped. What a
+    server still does until `settle` returns belongs to the slice before."""
     samples: dict[str, list[Sample]] = {server.name: [] for server in servers}
     program = programs[scenario.load.program]
     for number in range(rounds + 1):
@@ -44,18 +46,24 @@ def run_rounds(
         shuffle.shuffle(order)
         for server in order:
             operations = int(scenario.operations * (scale if number else 0.3))
-            sample = run_slice(scenario, server, program, operations, number)
+            sample = run_slice(scenario, server, program, operations, number, settle)
             if number:
                 samples[server.name].append(sample)
     return samples
 
 
 def run_slice(
-    scenario: Scenario, server: Server, program: str, operations: int, number: int
+    scenario: Scenario,
+    server: Server,
+    program: str,
+    operations: int,
+    number: int,
+    settle: Callable[[Server], None],
 ) -> Sample:
     """One server's turn. The cost includes that of accepting and closing the connections."""
     kernel_before, cpu_before = server.kernel_seconds(), server.cpu_seconds()
     report = run_client(scenario.load, program, server.port, operations)
+    settle(server)
     server.check_alive()
     return Sample(
         round=number,
