@@ -4,6 +4,8 @@ use crate::error::RuleError;
 use darter_base::DbIndex;
 use darter_base::glob::{Case, glob_matches};
 use darter_command_table::Access;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What may be done to the keys of a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,24 +33,19 @@ impl KeyAccess {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct KeyPattern {
-    access: KeyAccess,
-    pattern: Box<[u8]>,
-}
-
 /// The keys of a selector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     /// Whether it is all of them; then there is no pattern.
     all: bool,
-    patterns: Vec<KeyPattern>,
+    /// With what may be done to the keys of each.
+    patterns: Patterns<KeyAccess>,
 }
 
 impl Keys {
     /// All of them, for everything.
     pub fn allow_all(&mut self) {
-        *self = Self { all: true, patterns: Vec::new() };
+        *self = Self { all: true, patterns: Patterns::default() };
     }
 
     /// None.
@@ -74,27 +71,23 @@ impl Keys {
         if has_spaces(pattern) {
             return Err(RuleError::Syntax);
         }
-        match self.patterns.iter_mut().find(|known| *known.pattern == *pattern) {
-            Some(known) => {
-                known.access.reads |= access.reads;
-                known.access.writes |= access.writes;
-            }
-            None => self.patterns.push(KeyPattern { access, pattern: pattern.into() }),
-        }
+        let known = self.patterns.entry(pattern);
+        known.reads |= access.reads;
+        known.writes |= access.writes;
         Ok(())
     }
 
     /// Whether `needed` may be done to `key`.
     pub fn allow(&self, key: &[u8], needed: KeyAccess) -> bool {
         self.all
-            || self.patterns.iter().any(|known| {
-                known.access.covers(needed) && glob_matches(&known.pattern, key, Case::Exact)
+            || self.patterns.iter().any(|(pattern, access)| {
+                access.covers(needed) && glob_matches(pattern, key, Case::Exact)
             })
     }
 
     /// Whether every key may be read.
     pub fn allow_reading_all(&self) -> bool {
-        self.all || self.patterns.iter().any(|known| known.access.reads && *known.pattern == *b"*")
+        self.all || self.patterns.find(b"*").is_some_and(|access| access.reads)
     }
 
     /// As rules, each behind a space but the first.
@@ -105,7 +98,7 @@ impl Keys {
         let rules: Vec<Vec<u8>> = self
             .patterns
             .iter()
-            .map(|KeyPattern { access, pattern }| {
+            .map(|(pattern, access)| {
                 let prefix: &[u8] = match (access.reads, access.writes) {
                     (true, true) => b"~",
                     (true, false) => b"%R~",
@@ -115,6 +108,43 @@ impl Keys {
             })
             .collect();
         rules.join(&b' ')
+    }
+}
+
+/// Patterns in the order in which they were added, each once, with something about each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Patterns<T> {
+    listed: Vec<(Arc<[u8]>, T)>,
+    /// Where each is in the list: rules may name very many.
+    places: BTreeMap<Arc<[u8]>, usize>,
+}
+
+impl<T> Default for Patterns<T> {
+    fn default() -> Self {
+        Self { listed: Vec::new(), places: BTreeMap::new() }
+    }
+}
+
+impl<T: Default> Patterns<T> {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &T)> {
+        self.listed.iter().map(|(pattern, about)| (&**pattern, about))
+    }
+
+    fn find(&self, pattern: &[u8]) -> Option<&T> {
+        self.places.get(pattern).map(|place| &self.listed[*place].1)
+    }
+
+    /// What there is about a pattern, which is added if it is not there.
+    fn entry(&mut self, pattern: &[u8]) -> &mut T {
+        let place = if let Some(place) = self.places.get(pattern) {
+            *place
+        } else {
+            let (pattern, place): (Arc<[u8]>, _) = (pattern.into(), self.listed.len());
+            self.listed.push((Arc::clone(&pattern), T::default()));
+            self.places.insert(pattern, place);
+            place
+        };
+        &mut self.listed[place].1
     }
 }
 
@@ -142,13 +172,13 @@ fn split_access(rest: &[u8]) -> Result<(KeyAccess, &[u8]), RuleError> {
 pub struct Channels {
     /// Whether it is all of them; then there is no pattern.
     all: bool,
-    patterns: Vec<Box<[u8]>>,
+    patterns: Patterns<()>,
 }
 
 impl Channels {
     /// All of them.
     pub fn allow_all(&mut self) {
-        *self = Self { all: true, patterns: Vec::new() };
+        *self = Self { all: true, patterns: Patterns::default() };
     }
 
     /// None.
@@ -169,14 +199,8 @@ impl Channels {
         if has_spaces(pattern) {
             return Err(RuleError::Syntax);
         }
-        self.include(pattern);
+        self.patterns.entry(pattern);
         Ok(())
-    }
-
-    fn include(&mut self, pattern: &[u8]) {
-        if !self.patterns.iter().any(|known| **known == *pattern) {
-            self.patterns.push(pattern.into());
-        }
     }
 
     /// Adds all of `other`.
@@ -185,24 +209,28 @@ impl Channels {
             self.allow_all();
         }
         if !self.all {
-            other.patterns.iter().for_each(|pattern| self.include(pattern));
+            for (pattern, ()) in other.patterns.iter() {
+                self.patterns.entry(pattern);
+            }
         }
     }
 
     /// Whether each pattern of `other` is one of these.
     pub fn contain(&self, other: &Self) -> bool {
         self.all
-            || !other.all && other.patterns.iter().all(|pattern| self.patterns.contains(pattern))
+            || !other.all
+                && other.patterns.iter().all(|(pattern, ())| self.patterns.find(pattern).is_some())
     }
 
     /// Whether a channel is one of them.
     pub fn allow(&self, channel: &[u8]) -> bool {
-        self.all || self.patterns.iter().any(|known| glob_matches(known, channel, Case::Exact))
+        self.all
+            || self.patterns.iter().any(|(known, ())| glob_matches(known, channel, Case::Exact))
     }
 
     /// Whether somebody may subscribe to `pattern`: only to one that is written down as it is.
     pub fn allow_pattern(&self, pattern: &[u8]) -> bool {
-        self.all || self.patterns.iter().any(|known| **known == *pattern)
+        self.all || self.patterns.find(pattern).is_some()
     }
 
     /// As rules, each behind a space but the first; without any it is empty.
@@ -211,7 +239,7 @@ impl Channels {
             return b"&*".to_vec();
         }
         let rules: Vec<Vec<u8>> =
-            self.patterns.iter().map(|pattern| [b"&", &**pattern].concat()).collect();
+            self.patterns.iter().map(|(pattern, ())| [b"&", pattern].concat()).collect();
         rules.join(&b' ')
     }
 }

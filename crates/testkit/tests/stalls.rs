@@ -21,6 +21,8 @@ const NAMED: usize = 10_000;
 const GROUPS: usize = 100_000;
 /// Entries that a command names.
 const IDS: usize = 100_000;
+/// Rules of a user.
+const RULES: usize = 100_000;
 /// Channels that a client subscribes to.
 const CHANNELS: usize = 100_000;
 /// The longest that anybody may have to wait for another's command, plus what a reading of time can be behind.
@@ -270,6 +272,12 @@ fn fill_more(client: &mut Client) {
     client.call(&["XREADGROUP", "GROUP", "group", "reader", "STREAMS", "stream", ">"]).unwrap();
 }
 
+/// A user with very many rules.
+fn ruling() -> Vec<Vec<u8>> {
+    let rules = (0..RULES / 2).flat_map(|number| [format!("~key:{number}"), format!("&{number}")]);
+    words("ACL SETUSER user").into_iter().chain(rules.map(String::into_bytes)).collect()
+}
+
 /// Commands on what [`fill_more`] makes.
 fn grouping(client: &mut Client) -> Vec<Vec<Vec<u8>>> {
     let restore = |client: &mut Client, key: &str| {
@@ -323,7 +331,7 @@ fn no_command_makes_others_wait_for_long() {
     assert_eq!(populated, Value::Simple(b"OK".to_vec()));
     fill_more(&mut client);
     let single = naming().into_iter().chain([restoring(&mut client)]);
-    let single = single.chain(grouping(&mut client));
+    let single = single.chain(grouping(&mut client)).chain([ruling()]);
     let single = single.chain(COMMANDS.iter().map(|line| words(line)));
     for commands in subscribing().into_iter().chain(single.map(|words| vec![words])) {
         let long = Long { server: &server, commands };
