@@ -70,9 +70,11 @@ fn xackdel(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let group_name = call.args.at(2);
     let removed = call.keyspace(view, &key).edit(&key, |stream: &mut Stream| {
-        let mut acknowledged = Vec::with_capacity(ids.len());
+        let mut acknowledged = vec![false; ids.len()];
         stream.edit_group(group_name, |group, _| {
-            acknowledged.extend(ids.iter().map(|id| group.acknowledge(*id)));
+            for (is_acknowledged, id) in acknowledged.iter_mut().zip(&ids) {
+                *is_acknowledged = group.acknowledge(*id);
+            }
         });
         // Each of them once, since it is acknowledged once.
         let mut is_acknowledged = acknowledged.iter();
@@ -125,6 +127,7 @@ mod tests {
             XDELEX s DELREF IDS 2 2-1 3-1 => *2 :-1 :1
             XPENDING s h            => *4 :0 $-1 $-1 *-1
             XACKDEL nokey g IDS 1 1-1 => *1 :-1
+            XACKDEL s nogroup IDS 2 1-1 2-1 => *2 :-1 :-1
             XDELEX nokey IDS 1 1-1  => *1 :-1
             XACKDEL s g IDS 0 1-1   => -ERR Number of IDs must be a positive integer
             XACKDEL s g IDS 2 1-1   => -ERR The `numids` parameter must match the number of arguments
