@@ -377,6 +377,11 @@ impl Shared {
         bytes.sum::<u64>() + self.hot_keys.memory_bytes()
     }
 
+    /// Memory of the buffers of replicas, in bytes.
+    pub fn replica_buffer_bytes(&self) -> u64 {
+        self.statistics.iter().map(|worker| worker.replica_buffer_bytes.read()).sum()
+    }
+
     /// Memory of all clients, while `maxmemory-clients` is set.
     pub fn client_bytes(&self) -> u64 {
         self.statistics.iter().map(|worker| worker.client_bytes.read()).sum()
@@ -413,7 +418,7 @@ impl Shared {
         let shards: u64 = self.shard_bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
         let tracking = u64::try_from(self.tracking.memory_bytes()).unwrap_or(u64::MAX);
         let streams = self.journal.buffer_bytes() + self.replication.memory_bytes();
-        shards + self.buffer_bytes() + tracking + streams
+        shards + self.buffer_bytes() + self.replica_buffer_bytes() + tracking + streams
     }
 }
 

@@ -128,8 +128,10 @@ pub struct WorkerStatistics {
     pub tick_nanos_max: Maximum,
     /// The most commands in one round.
     pub tick_commands_max: Maximum,
-    /// Memory of connections' buffers, as of the latest tick. No counter: goes down as well.
+    /// Memory of clients' buffers, as of the latest tick. No counter: goes down as well.
     pub buffer_bytes: Counter,
+    /// Memory of the buffers of replicas, as of the latest tick. A level.
+    pub replica_buffer_bytes: Counter,
     /// Memory of clients while `maxmemory-clients` is set, as of the latest tick, in bytes. A level.
     pub client_bytes: Counter,
     /// Memory of commands that clients have queued since MULTI, in bytes. A level.
@@ -213,6 +215,7 @@ impl WorkerStatistics {
             tick_nanos_max: Maximum::default(),
             tick_commands_max: Maximum::default(),
             buffer_bytes: Counter::default(),
+            replica_buffer_bytes: Counter::default(),
             client_bytes: Counter::default(),
             queued_bytes: Counter::default(),
             watching_clients: Counter::default(),

@@ -186,7 +186,7 @@ fn stats(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult 
         ("startup.allocated", memory.startup_bytes),
         ("replication.backlog", memory.counted_stream_bytes()),
         ("replicas.repl.buffer", memory.replication.beyond_bytes),
-        ("clients.slaves", 0),
+        ("clients.slaves", memory.replica_bytes()),
         ("clients.normal", memory.buffer_bytes),
         ("cluster.links", 0),
         ("cluster.slot_import", 0),

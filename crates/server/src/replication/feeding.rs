@@ -109,6 +109,14 @@ impl Core {
         more
     }
 
+    /// Memory of the buffers of this worker's replicas. It does not count towards the memory limit: evicting keys would only
+    /// make more of it.
+    pub(crate) fn replica_buffer_bytes(&self, connections: &Connections<'_, Worker>) -> u64 {
+        let replicas = self.replicas.borrow();
+        let infos = replicas.iter().filter_map(|attached| connections.info(attached.connection()));
+        infos.map(|info| info.memory_bytes as u64).sum()
+    }
+
     fn feed(
         &self,
         attached: &mut Attached,

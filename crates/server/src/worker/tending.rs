@@ -72,7 +72,8 @@ impl Worker {
 
     fn note_buffers_as_they_are(&mut self, connections: &Connections<'_, Self>) {
         let statistics = self.core.statistics();
-        let buffers = connections.buffer_bytes() as u64;
+        let of_replicas = self.core.replica_buffer_bytes(connections);
+        let buffers = (connections.buffer_bytes() as u64).saturating_sub(of_replicas);
         let bytes = buffers + statistics.queued_bytes.read();
         if bytes != self.buffers_noted {
             // Both are far below the largest.
@@ -85,6 +86,7 @@ impl Worker {
             self.spares_noted = spares;
         }
         self.core.shared.note_tracking();
+        statistics.replica_buffer_bytes.set(of_replicas);
         // Last: who reads that there is room finds it.
         statistics.buffer_bytes.set(buffers);
     }

@@ -182,7 +182,7 @@ static MEMORY: &[Field] = &[
     }),
     field("mem_total_replication_buffers", |info| Count(info.replication.memory_bytes)),
     field("mem_replicas_repl_buffer", |info| Count(info.slow_replica_bytes())),
-    field("mem_clients_slaves", |info| Count(info.slow_replica_bytes())),
+    field("mem_clients_slaves", |info| Count(info.replica_bytes())),
     field("mem_clients_normal", |info| Count(info.buffer_bytes)),
     field("mem_cluster_links", |_| Count(0)),
     field("mem_aof_buffer", |info| Count(info.log_buffer_bytes)),

@@ -47,6 +47,7 @@ pub(crate) struct Snapshot {
     /// What became of the log.
     pub(crate) log: Status,
     pub(crate) buffer_bytes: u64,
+    pub(crate) replica_buffer_bytes: u64,
     /// Memory for what tracked clients have read.
     pub(crate) tracking_bytes: u64,
     /// Memory for what is on its way to the log.
@@ -186,10 +187,12 @@ impl Snapshot {
         let since_start = Totals::of(&shared.statistics);
         let totals = since_start.since(&shared.baseline());
         let buffer_bytes = shared.buffer_bytes();
+        let replica_buffer_bytes = shared.replica_buffer_bytes();
         let tracking_bytes = as_u64(shared.tracking.memory_bytes());
         let log_buffer_bytes = shared.journal.buffer_bytes();
         let stream_bytes = shared.replication.memory_bytes();
-        let others_bytes = buffer_bytes + tracking_bytes + log_buffer_bytes + stream_bytes;
+        let others_bytes =
+            buffer_bytes + replica_buffer_bytes + tracking_bytes + log_buffer_bytes + stream_bytes;
         let peak_bytes = shared.note_peak(shards.used_bytes + others_bytes);
         let mut clients = ClientLevels::default();
         for worker in &shared.statistics {
@@ -228,6 +231,7 @@ impl Snapshot {
             library_bytes: shared.statistics.iter().map(|worker| worker.library_bytes.read()).sum(),
             committed_bytes: as_u64(allocator::committed_bytes()),
             buffer_bytes,
+            replica_buffer_bytes,
             tracking_bytes,
             log_buffer_bytes,
             stream_bytes,
@@ -250,12 +254,17 @@ impl Snapshot {
 
     /// What is used outside of shards.
     fn others_bytes(&self) -> u64 {
-        self.buffer_bytes + self.tracking_bytes + self.log_buffer_bytes + self.stream_bytes
+        self.buffer_bytes
+            + self.replica_buffer_bytes
+            + self.tracking_bytes
+            + self.log_buffer_bytes
+            + self.stream_bytes
     }
 
     /// What does not count towards the memory limit.
     pub(super) fn uncounted_bytes(&self) -> u64 {
-        self.log_buffer_bytes + self.stream_bytes - self.counted_stream_bytes()
+        self.log_buffer_bytes + self.replica_buffer_bytes + self.stream_bytes
+            - self.counted_stream_bytes()
     }
 
     /// What of the memory for replicas counts towards the memory limit.
@@ -266,6 +275,11 @@ impl Snapshot {
     /// What is kept for replicas that are slower.
     pub(super) fn slow_replica_bytes(&self) -> u64 {
         if self.replication.replicas.is_empty() { 0 } else { self.replication.beyond_bytes }
+    }
+
+    /// What is there for replicas alone.
+    pub(crate) fn replica_bytes(&self) -> u64 {
+        self.slow_replica_bytes() + self.replica_buffer_bytes
     }
 
     /// Keys and values alone.
