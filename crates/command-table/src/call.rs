@@ -128,8 +128,8 @@ pub struct MemoryLimit {
     pub bytes: u64,
     /// Which keys are evicted; `None`: none are, commands that may need memory are refused.
     pub policy: Option<EvictionPolicy>,
-    /// Whether it is less than `maxmemory`, because the process takes too much besides.
-    pub is_lowered: bool,
+    /// By how much it is less than `maxmemory`, because the process takes too much besides.
+    pub lowered_by: u64,
     /// Keys that one write evicts at most, so that it can be as large as many others; what is left goes with later
     /// writes and in the background.
     pub keys_per_write: usize,
@@ -137,8 +137,7 @@ pub struct MemoryLimit {
 
 impl MemoryLimit {
     /// No limit.
-    pub const NONE: Self =
-        Self { bytes: u64::MAX, policy: None, is_lowered: false, keys_per_write: 0 };
+    pub const NONE: Self = Self { bytes: u64::MAX, policy: None, lowered_by: 0, keys_per_write: 0 };
 
     /// Whether there is a limit.
     #[inline]

@@ -59,6 +59,15 @@ struct Excesses {
     met: AtomicU64,
 }
 
+/// Commands that have gone far beyond the limit and that room has not been made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Excess {
+    /// How many there have been so far, those included that are met.
+    seen: u64,
+    /// How many of them are not.
+    unmet: u64,
+}
+
 /// The most slack a shard takes: enough that growing costs an atomic operation per some hundred keys.
 const SLACK_BYTES_MAX: i64 = 64 * 1024;
 /// What one command may take beyond the limit before all shards make room for it at once.
@@ -71,6 +80,9 @@ const KEYS_PER_WRITE_IF_LOWERED: usize = 16;
 const GROWTH_FACTOR: usize = 4;
 /// Keys the background work evicts in one go, some 50 microseconds.
 const KEYS_PER_SLICE: usize = 64;
+/// Keys of each shard evicted at most for each command that went far beyond the limit, before that is answered: it may have
+/// taken as much as a thousand others.
+const KEYS_PER_EXCESS: u64 = 1024;
 /// Pieces of garbage freed when room is made, some ten microseconds each.
 const GARBAGE_PER_WRITE: usize = 2;
 
@@ -140,15 +152,16 @@ impl Shared {
     /// [`Shared::note_excess_met`] once it has. Several workers may see to the same one: each does before it
     /// answers, and hears of what the others evicted before it is asked the next time.
     #[inline]
-    pub fn excess(&self) -> Option<u64> {
+    pub fn excess(&self) -> Option<Excess> {
         let Excesses { noted, met } = &self.allotments.excesses;
         let seen = noted.load(Ordering::Relaxed);
-        (seen != met.load(Ordering::Relaxed)).then_some(seen)
+        let unmet = seen.saturating_sub(met.load(Ordering::Relaxed));
+        (unmet > 0).then_some(Excess { seen, unmet })
     }
 
     /// All shards have made room for what [`Shared::excess`] said.
-    pub fn note_excess_met(&self, excess: u64) {
-        self.allotments.excesses.met.fetch_max(excess, Ordering::Relaxed);
+    pub fn note_excess_met(&self, excess: Excess) {
+        self.allotments.excesses.met.fetch_max(excess.seen, Ordering::Relaxed);
     }
 
     /// What a shard takes beyond its need: a part of what is free, so that nothing lies idle near the limit.
@@ -222,20 +235,52 @@ impl Shared {
         growth_keys_max: usize,
     ) -> bool {
         let keys_max =
-            if limit.is_lowered { keys_max.min(KEYS_PER_WRITE_IF_LOWERED) } else { keys_max };
+            if limit.lowered_by > 0 { keys_max.min(KEYS_PER_WRITE_IF_LOWERED) } else { keys_max };
         for evicted in 0..growth_keys_max {
             if evicted >= keys_max && live_bytes(shard) <= shard.allotted_bytes {
                 return true;
             }
-            if self.shortage(limit, shard) <= 0 || !shard.evict(policy, now) {
+            if self.shortage(limit, shard) <= 0 || !self.evict_one(limit, policy, shard, now) {
                 return false;
-            }
-            let surplus = shard.allotted_bytes - live_bytes(shard);
-            if surplus > 0 && self.allotments.free(limit) < 0 {
-                self.allotments.take(shard, -surplus);
             }
         }
         true
+    }
+
+    /// Evicts a key of a shard, which gives back what it does not need if others do; `false` if there is none.
+    fn evict_one(
+        &self,
+        limit: &MemoryLimit,
+        policy: &EvictionPolicy,
+        shard: &mut Shard,
+        now: UnixMillis,
+    ) -> bool {
+        let is_evicted = shard.evict(policy, now);
+        let surplus = shard.allotted_bytes - live_bytes(shard);
+        if is_evicted && surplus > 0 && self.allotments.free(limit) < 0 {
+            self.allotments.take(shard, -surplus);
+        }
+        is_evicted
+    }
+
+    /// Makes room in a shard for commands that have gone far beyond `maxmemory`. What the limit was lowered by is left to
+    /// later writes.
+    pub fn make_room_for(
+        &self,
+        excess: Excess,
+        limit: &MemoryLimit,
+        shard: &mut Shard,
+        now: UnixMillis,
+    ) {
+        self.settle(limit, shard);
+        let Some(policy) = &limit.policy else { return };
+        for _ in 0..excess.unmet.saturating_mul(KEYS_PER_EXCESS) {
+            let is_met = self.allotments.free(limit) + signed(limit.lowered_by) >= 0;
+            if is_met || !self.evict_one(limit, policy, shard, now) {
+                break;
+            }
+        }
+        self.note_evictable(policy, shard);
     }
 
     /// The share of the background work in keeping the limit; `true` when there is more to do.

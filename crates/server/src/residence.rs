@@ -176,8 +176,8 @@ impl Residence {
     pub fn lower(&self, limit: &mut MemoryLimit) {
         let correction = self.correction();
         if correction > 0 && limit.is_set() && limit.policy.is_some() {
-            limit.bytes = limit.bytes.saturating_sub(correction.unsigned_abs());
-            limit.is_lowered = true;
+            limit.lowered_by = correction.unsigned_abs().min(limit.bytes);
+            limit.bytes -= limit.lowered_by;
         }
     }
 
@@ -262,12 +262,7 @@ mod tests {
 
     fn limit() -> MemoryLimit {
         let policy = EvictionPolicy { order: EvictionOrder::Lru, only_volatile: false, samples: 5 };
-        MemoryLimit {
-            bytes: 200 << 20,
-            policy: Some(policy),
-            is_lowered: false,
-            keys_per_write: 128,
-        }
+        MemoryLimit { bytes: 200 << 20, policy: Some(policy), lowered_by: 0, keys_per_write: 128 }
     }
 
     fn step(millis: u64, megabytes: u64) -> Step {
@@ -301,15 +296,15 @@ mod tests {
         let residence = Residence::default();
         let lowered = |mut limit: MemoryLimit| {
             residence.lower(&mut limit);
-            (limit.bytes, limit.is_lowered)
+            (limit.bytes, limit.lowered_by)
         };
-        assert_eq!(lowered(limit()), (200 << 20, false));
+        assert_eq!(lowered(limit()), (200 << 20, 0));
         residence.correction.store(MB, Ordering::Relaxed);
-        assert_eq!(lowered(limit()), (199 << 20, true));
-        assert_eq!(lowered(MemoryLimit { policy: None, ..limit() }), (200 << 20, false));
-        assert_eq!(lowered(MemoryLimit::NONE), (u64::MAX, false));
+        assert_eq!(lowered(limit()), (199 << 20, 1 << 20));
+        assert_eq!(lowered(MemoryLimit { policy: None, ..limit() }), (200 << 20, 0));
+        assert_eq!(lowered(MemoryLimit::NONE), (u64::MAX, 0));
         residence.end();
-        assert_eq!(lowered(limit()), (200 << 20, false));
+        assert_eq!(lowered(limit()), (200 << 20, 0));
     }
 
     #[test]

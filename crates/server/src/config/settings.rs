@@ -183,7 +183,7 @@ impl Settings {
                 // What is being imported is not to be lost.
                 let policy = self.eviction.policy().filter(|_| !self.imports);
                 let keys_per_write = self.eviction.keys_per_write();
-                MemoryLimit { bytes, policy, is_lowered: false, keys_per_write }
+                MemoryLimit { bytes, policy, lowered_by: 0, keys_per_write }
             }
         }
     }

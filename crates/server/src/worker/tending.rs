@@ -2,6 +2,7 @@
 
 use super::{Core, Worker};
 use crate::mail::ShardPost;
+use crate::memory::Excess;
 use crate::observed::work_observed;
 use darter_runtime::{Connections, Turn};
 use darter_txn::View;
@@ -103,21 +104,21 @@ impl Worker {
     #[inline]
     pub(super) fn see_to_excess(&self, turn: &Turn) {
         if let Some(excess) = self.core.shared.excess() {
-            self.make_room_everywhere(turn);
+            self.make_room_everywhere(excess, turn);
             self.core.shared.note_excess_met(excess);
         }
     }
 
-    /// Evicts some keys of every shard that is not out.
+    /// Evicts keys of every shard that is not out until what went beyond the limit is met.
     #[cold]
-    fn make_room_everywhere(&self, turn: &Turn) {
+    fn make_room_everywhere(&self, excess: Excess, turn: &Turn) {
         let shared = self.core.shared;
         let limits = self.core.limits.get();
         for id in shared.router().shards() {
             let Some(mut held) = shared.cells.cell(id).try_take() else { continue };
             let mut view = View::one(&mut held, shared.router());
             work_observed(shared, limits.interest, &mut view, None, |view| {
-                shared.tend_memory(&limits.memory, view.first(), turn.now)
+                shared.make_room_for(excess, &limits.memory, view.first(), turn.now);
             });
             self.core.serve(&mut view, turn.now);
             shared.cells.put_back(held, &ShardPost(&self.core.post));
