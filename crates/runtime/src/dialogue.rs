@@ -3,8 +3,9 @@
 //! It blocks, so it belongs on a thread that may
 //! ([`Background::blocking_socket`](crate::Background::blocking_socket)). Every wait has a bound.
 
+use crate::connect::connect;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// Most bytes written at once: so long as these go in time, the whole may take longer.
@@ -24,19 +25,9 @@ pub struct Dialogue {
 impl Dialogue {
     /// Connects within `timeout` for each address the host has; resolving its name takes what it takes.
     pub fn open(host: &str, port: u16, timeout: Duration) -> io::Result<Self> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in (host, port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, timeout) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(timeout))?;
-                    stream.set_write_timeout(Some(timeout))?;
-                    return Ok(Self { stream, received: Vec::new() });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        let stream = connect(host, port, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        Ok(Self { stream, received: Vec::new() })
     }
 
     /// Sends all of `bytes`; the other side must take some of them within the timeout, again and again.

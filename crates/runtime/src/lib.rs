@@ -41,6 +41,7 @@ pub mod title;
 mod acceptor;
 mod blocking;
 mod census;
+mod connect;
 mod connection;
 mod host;
 mod kept;

@@ -3,8 +3,9 @@
 //! It blocks, so it belongs on a thread of its own. Whoever else wants that thread to stop cuts the connection
 //! ([`Scissors`]), upon which every wait ends. Every wait has a bound besides.
 
+use crate::connect::connect;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 /// A connection of this process to another server. Lives on the thread that listens to it.
@@ -34,18 +35,7 @@ impl Link {
     /// Connects within `timeout` for each address the host has; resolving its name takes what it takes. What is sent then may
     /// have to wait for as long.
     pub fn open(host: &str, port: u16, timeout: Duration) -> io::Result<Self> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in (host, port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, timeout) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_write_timeout(Some(timeout))?;
-                    return Ok(Self { stream, patience: None });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        connect(host, port, timeout).map(|stream| Self { stream, patience: None })
     }
 
     /// What cuts it.
