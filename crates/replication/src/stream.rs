@@ -4,34 +4,20 @@
 //! nothing of it, and counts its bytes when it has, so that it can go on at the byte behind the last one from wherever
 //! it gets the rest.
 
-use darter_resp::{Args, Limits, Parsed, RequestParser, Span};
+use darter_resp::sequence::{Sequence, Step};
+use darter_resp::{Args, Limits};
 
 /// Longest transaction, in bytes: as much as a client may send without its being run.
 const TRANSACTION_BYTES_MAX: usize = 1 << 30;
 
-/// Finds the units in a window of bytes, one behind the other, and has the commands of all that were found. Nothing is
-/// copied and, once the vectors have grown, nothing allocated. What the primary sends is trusted in nothing.
+/// Finds the units in a window of bytes, one behind the other, and has the commands of all that were found. What the
+/// primary sends is trusted in nothing.
 #[derive(Debug)]
 pub struct Units {
-    limits: Limits,
-    parser: RequestParser,
-    /// The arguments of the commands, those of a command relative to where it begins.
-    spans: Vec<Span>,
-    commands: Vec<Found>,
-    /// Bytes of the window that have been looked at: units, and the beginning of a transaction.
-    parsed: usize,
-    in_transaction: bool,
+    /// The commands: of units, and of the beginning of a transaction.
+    sequence: Sequence,
     /// What of that is units.
     whole: Whole,
-}
-
-/// A command.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    /// Where it begins in the window.
-    at: usize,
-    /// Where its spans end.
-    spans_end: usize,
 }
 
 /// Whole units.
@@ -63,64 +49,29 @@ pub enum Next {
 impl Units {
     /// At the beginning of a unit. `limits` are those of any client.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            parser: RequestParser::new(),
-            spans: Vec::new(),
-            commands: Vec::new(),
-            parsed: 0,
-            in_transaction: false,
-            whole: Whole::default(),
-        }
+        Self { sequence: Sequence::new(limits), whole: Whole::default() }
     }
 
     /// Looks for one more unit in `window`, which begins with those that were found.
     pub fn next(&mut self, window: &[u8]) -> Next {
+        let sequence = &mut self.sequence;
         loop {
-            let at = self.parsed;
+            let at = sequence.parsed();
             if at - self.whole.bytes > TRANSACTION_BYTES_MAX {
                 return Next::Malformed { at, why: "a transaction that does not end" };
             }
-            match self.parser.parse(&window[at..], &mut self.spans, &self.limits) {
-                Parsed::Command { consumed } => {
-                    if let Some(why) = self.take(&window[at..], consumed) {
-                        return Next::Malformed { at, why };
-                    }
-                }
+            match sequence.parse(window) {
+                Step::Command => {}
                 // Empty lines keep a link alive.
-                Parsed::Nothing { consumed } => self.parsed += consumed,
-                Parsed::Incomplete { needed_bytes, .. } => {
-                    return Next::Unfinished { needed: at.saturating_add(needed_bytes) };
-                }
-                Parsed::Malformed(_) | Parsed::Inline { .. } => {
-                    return Next::Malformed { at, why: "a malformed command" };
-                }
+                Step::Nothing(bytes) => sequence.skip(bytes),
+                Step::Unfinished { needed } => return Next::Unfinished { needed },
+                Step::Malformed(why) => return Next::Malformed { at, why },
             }
-            if !self.in_transaction {
-                self.whole = Whole { bytes: self.parsed, commands: self.commands.len() };
+            if !sequence.is_in_transaction() {
+                self.whole = Whole { bytes: sequence.parsed(), commands: sequence.len() };
                 return Next::Unit;
             }
         }
-    }
-
-    /// Notes the command at the beginning of `rest`; what is wrong with it there.
-    fn take(&mut self, rest: &[u8], consumed: usize) -> Option<&'static str> {
-        let from = self.commands.last().map_or(0, |last| last.spans_end);
-        let name = &rest[self.spans[from].start..self.spans[from].end];
-        if name.eq_ignore_ascii_case(b"MULTI") {
-            if self.in_transaction {
-                return Some("MULTI within a transaction");
-            }
-            self.in_transaction = true;
-        } else if name.eq_ignore_ascii_case(b"EXEC") {
-            if !self.in_transaction {
-                return Some("EXEC without MULTI");
-            }
-            self.in_transaction = false;
-        }
-        self.commands.push(Found { at: self.parsed, spans_end: self.spans.len() });
-        self.parsed += consumed;
-        None
     }
 
     /// Bytes of the units that were found.
@@ -135,25 +86,13 @@ impl Units {
 
     /// These commands.
     pub fn commands<'a>(&'a self, window: &'a [u8]) -> impl Iterator<Item = Args<'a>> {
-        let mut from = 0;
-        self.commands[..self.whole.commands].iter().map(move |&Found { at, spans_end }| {
-            let args = Args::new(&window[at..], &self.spans[from..spans_end]);
-            from = spans_end;
-            args
-        })
+        self.sequence.commands(window, self.whole.commands).map(|(_, args)| args)
     }
 
     /// Forgets the units that were found: the window will begin behind them. How many bytes they had.
     pub fn consume(&mut self) -> usize {
         let Whole { bytes, commands } = std::mem::take(&mut self.whole);
-        let spans = commands.checked_sub(1).map_or(0, |last| self.commands[last].spans_end);
-        self.spans.drain(..spans);
-        self.commands.drain(..commands);
-        for found in &mut self.commands {
-            found.at -= bytes;
-            found.spans_end -= spans;
-        }
-        self.parsed -= bytes;
+        self.sequence.forget_first(commands, bytes);
         bytes
     }
 }

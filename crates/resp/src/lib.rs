@@ -9,6 +9,7 @@
 //! * [`output`]: the bytes waiting to be sent on one connection.
 //! * [`writer`]: the shapes of replies, in either protocol, written to an [`Output`].
 //! * [`reply`]: bytes to reply values, as a client needs it.
+//! * [`sequence`]: requests one behind the other, as logs and replicas have them.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod output;
 pub mod protocol_error;
 pub mod reply;
 pub mod request;
+pub mod sequence;
 pub mod writer;
 
 pub use args::{Args, OwnedArgs, Span};
@@ -26,4 +28,5 @@ pub use limits::Limits;
 pub use output::{Output, SHARED_BYTES_MIN};
 pub use protocol_error::ProtocolError;
 pub use request::{Parsed, RequestParser};
+pub use sequence::Sequence;
 pub use writer::{DeferredLength, Protocol, ReplyWriter};

@@ -1,33 +1,18 @@
 //! Bytes to groups: commands, and transactions as a whole.
 
-use darter_resp::{Args, Limits, Parsed, RequestParser, Span};
+use darter_resp::sequence::{Sequence, Step};
+use darter_resp::{Args, Limits};
 
 use crate::line::{CHUNK_MARK, HEADER_MARK};
 
 /// Longest comment, with its end: what Redis reads.
 const COMMENT_BYTES_MAX: usize = 1023;
 
-/// Finds the groups in a window of bytes, one after the other. Nothing is copied and, once the vectors have grown,
-/// nothing allocated.
+/// Finds the groups in a window of bytes, one after the other.
 #[derive(Debug)]
 pub(super) struct Groups {
-    limits: Limits,
-    parser: RequestParser,
-    /// The arguments of the group's commands so far, those of a command relative to where it begins.
-    spans: Vec<Span>,
-    commands: Vec<Found>,
-    /// Bytes of the window that belong to the group so far.
-    parsed: usize,
-    in_transaction: bool,
-}
-
-/// A command of the group.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    /// Where it begins, from the beginning of the group.
-    at: usize,
-    /// Where its spans end.
-    spans_end: usize,
+    /// The group's commands so far.
+    sequence: Sequence,
 }
 
 /// What the window begins with.
@@ -45,37 +30,28 @@ pub(super) enum Next {
 
 impl Groups {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            parser: RequestParser::new(),
-            spans: Vec::new(),
-            commands: Vec::new(),
-            parsed: 0,
-            in_transaction: false,
-        }
+        Self { sequence: Sequence::new(limits) }
     }
 
     /// Whatever was unfinished will not be looked at again.
     pub(super) fn forget(&mut self) {
-        self.in_transaction = false;
-        self.parser = RequestParser::new();
+        self.sequence.restart();
     }
 
     /// What `window` begins with.
     pub(super) fn next(&mut self, window: &[u8]) -> Next {
-        if !self.in_transaction {
-            self.spans.clear();
-            self.commands.clear();
-            self.parsed = 0;
+        let sequence = &mut self.sequence;
+        if !sequence.is_in_transaction() {
+            sequence.forget_all();
         }
         loop {
-            let at = self.parsed;
+            let at = sequence.parsed();
             let rest = &window[at..];
             match rest.first() {
                 Some(b'*') => {}
                 Some(b'#') => match comment(rest) {
-                    Next::Comment(bytes) if self.in_transaction => {
-                        self.parsed += bytes;
+                    Next::Comment(bytes) if sequence.is_in_transaction() => {
+                        sequence.skip(bytes);
                         continue;
                     }
                     Next::Unfinished { needed } => return Next::Unfinished { needed: at + needed },
@@ -85,48 +61,19 @@ impl Groups {
                 Some(_) => return Next::Malformed { at, why: "neither a command nor a comment" },
                 None => return Next::Unfinished { needed: at + 1 },
             }
-            match self.parser.parse(rest, &mut self.spans, &self.limits) {
-                Parsed::Command { consumed } => {
-                    if let Some(why) = self.take(rest, consumed) {
-                        return Next::Malformed { at, why };
-                    }
-                    if !self.in_transaction {
-                        return Next::Group(self.parsed);
-                    }
-                }
-                Parsed::Incomplete { needed_bytes, .. } => {
-                    return Next::Unfinished { needed: at.saturating_add(needed_bytes) };
-                }
-                Parsed::Malformed(_) | Parsed::Inline { .. } | Parsed::Nothing { .. } => {
-                    return Next::Malformed { at, why: "a malformed command" };
-                }
+            match sequence.parse(window) {
+                Step::Command if sequence.is_in_transaction() => {}
+                Step::Command => return Next::Group(sequence.parsed()),
+                Step::Unfinished { needed } => return Next::Unfinished { needed },
+                Step::Nothing(_) => return Next::Malformed { at, why: "a malformed command" },
+                Step::Malformed(why) => return Next::Malformed { at, why },
             }
         }
-    }
-
-    /// Notes the command at the beginning of `rest`; what is wrong with it there.
-    fn take(&mut self, rest: &[u8], consumed: usize) -> Option<&'static str> {
-        let from = self.commands.last().map_or(0, |last| last.spans_end);
-        let name = &rest[self.spans[from].start..self.spans[from].end];
-        if name.eq_ignore_ascii_case(b"MULTI") {
-            if self.in_transaction {
-                return Some("MULTI within a transaction");
-            }
-            self.in_transaction = true;
-        } else if name.eq_ignore_ascii_case(b"EXEC") {
-            if !self.in_transaction {
-                return Some("EXEC without MULTI");
-            }
-            self.in_transaction = false;
-        }
-        self.commands.push(Found { at: self.parsed, spans_end: self.spans.len() });
-        self.parsed += consumed;
-        None
     }
 
     /// Whether the window ended within a transaction.
     pub(super) const fn is_in_transaction(&self) -> bool {
-        self.in_transaction
+        self.sequence.is_in_transaction()
     }
 
     /// The commands of the group that was found at the beginning of `window`, each with where it begins.
@@ -134,12 +81,7 @@ impl Groups {
         &'a self,
         window: &'a [u8],
     ) -> impl Iterator<Item = (usize, Args<'a>)> {
-        let mut from = 0;
-        self.commands.iter().map(move |&Found { at, spans_end }| {
-            let args = Args::new(&window[at..], &self.spans[from..spans_end]);
-            from = spans_end;
-            (at, args)
-        })
+        self.sequence.commands(window, self.sequence.len())
     }
 }
 
