@@ -164,30 +164,25 @@ fn changes(view: &mut ShardView<'_>) -> u64 {
 /// Records what went by itself while a command ran, and what it did.
 fn record(shared: &Shared, cause: Cause<'_>, news: &News, has_changed: bool, effects: &Effects) {
     let Cause { args, db, together, .. } = cause;
-    if let Some(together) = together {
-        let mut group = together.recorded.borrow_mut();
+    let add_step = |group: &mut Group| {
         group.add_gone(&news.gone, shared.unlinking.get());
         if effects.replace_command() {
             group.add_effects(db, effects);
         } else if has_changed {
             group.add(db, args);
         }
-        return;
+    };
+    if let Some(together) = together {
+        return add_step(&mut together.recorded.borrow_mut());
     }
     if !news.gone.is_empty() {
         // What a command finds to be gone is a part of its step, unless it comes across any keys there are.
-        if cause.entry.command.keys.is_empty() {
-            shared.record_gone(&news.gone);
-        } else {
+        if !cause.entry.command.keys.is_empty() {
             let mut group = Group::default();
-            group.add_gone(&news.gone, shared.unlinking.get());
-            if effects.replace_command() {
-                group.add_effects(db, effects);
-            } else if has_changed {
-                group.add(db, args);
-            }
+            add_step(&mut group);
             return shared.record_group(&group);
         }
+        shared.record_gone(&news.gone);
     }
     if effects.replace_command() {
         shared.record_effects(db, effects);
