@@ -219,8 +219,12 @@ impl Shared {
 
     /// Bytes that a shard has to free before it may grow. Workers free what they keep for later replies by themselves.
     fn shortage(&self, limit: &MemoryLimit, shard: &Shard) -> i64 {
-        let spares = self.allotments.spares.load(Ordering::Relaxed);
-        (live_bytes(shard) - shard.allotted_bytes).max(-self.allotments.free(limit) - spares)
+        (live_bytes(shard) - shard.allotted_bytes).max(self.excess_bytes(limit))
+    }
+
+    /// Bytes by which more is set aside than the limit allows.
+    fn excess_bytes(&self, limit: &MemoryLimit) -> i64 {
+        -self.allotments.free(limit) - self.allotments.spares.load(Ordering::Relaxed)
     }
 
     /// Evicts keys of a shard until nothing is short: `keys_max` at most, or `growth_keys_max` while the shard uses more
@@ -275,7 +279,7 @@ impl Shared {
         self.settle(limit, shard);
         let Some(policy) = &limit.policy else { return };
         for _ in 0..excess.unmet.saturating_mul(KEYS_PER_EXCESS) {
-            let is_met = self.allotments.free(limit) + signed(limit.lowered_by) >= 0;
+            let is_met = self.excess_bytes(limit) <= signed(limit.lowered_by);
             if is_met || !self.evict_one(limit, policy, shard, now) {
                 break;
             }
