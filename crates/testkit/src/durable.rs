@@ -32,6 +32,17 @@ pub fn in_directory(spec: &ServerSpec, directory: &Path, more: &[&str]) -> Serve
     spec.with_arguments(&arguments)
 }
 
+/// Whether there is a valkey-server 9 on this machine.
+pub fn has_valkey() -> bool {
+    let version = Command::new("valkey-server").arg("--version").output();
+    version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("v=9."))
+}
+
+/// The peers that this machine has.
+pub fn peers() -> Vec<&'static str> {
+    ["redis-server"].into_iter().chain(has_valkey().then_some("valkey-server")).collect()
+}
+
 /// The reply to a line of words; two single quotes stand for an empty word.
 ///
 /// # Panics

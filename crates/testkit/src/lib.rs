@@ -10,6 +10,7 @@
 //! * [`bystander`] measures how long a command keeps another client waiting.
 //! * [`mutation`] drives the entry points of fuzz targets.
 //! * [`old_forms`] writes RDB files as servers of all times did.
+//! * [`replication`] compares a primary with its replicas; [`cutter`] cuts the links between them.
 //! * [`proxy`] breaks a server on purpose, to prove that the checkers notice.
 //!
 //! It does not use the shipped RESP code: a mistake made there must not be made here as well. It is
@@ -29,6 +30,7 @@ pub mod mutation;
 pub mod old_forms;
 pub mod proxy;
 pub mod queues;
+pub mod replication;
 pub mod reply;
 pub mod request;
 pub mod rounds;

@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::path::Path;
-use std::process::Command;
 
 use darter_testkit::diff::contents::{Contents, first_difference, read};
-use darter_testkit::durable::{call, darter_in, eventually, in_directory, info, kill, ok};
+use darter_testkit::durable::{
+    call, darter_in, eventually, has_valkey, in_directory, info, kill, ok,
+};
 use darter_testkit::encodings::contents;
 use darter_testkit::mode::{SERVER_MODES, ServerMode};
 use darter_testkit::{Client, Server, ServerSpec, Value};
@@ -22,10 +23,7 @@ const DEADLINE_MS: i64 = 4_118_000_000_123;
 
 /// The peers that this machine has, and whether they know deadlines of fields.
 fn peers() -> Vec<(&'static str, bool)> {
-    let version = Command::new("valkey-server").arg("--version").output();
-    let has_valkey =
-        version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("v=9."));
-    let valkey = has_valkey.then_some(("valkey-server", true));
+    let valkey = has_valkey().then_some(("valkey-server", true));
     [("redis-server", false)].into_iter().chain(valkey).collect()
 }
 

@@ -11,10 +11,12 @@ use std::thread;
 use std::time::Duration;
 
 use darter_testkit::cutter::Cutter;
-use darter_testkit::diff::contents::{Contents, first_difference, read};
-use darter_testkit::durable::{call, darter_in, eventually, in_directory, info, ok, wait_for};
-use darter_testkit::encodings::contents;
+use darter_testkit::diff::contents::first_difference;
+use darter_testkit::durable::{
+    call, darter_in, eventually, in_directory, info, ok, peers, wait_for,
+};
 use darter_testkit::mode::{SERVER_MODES, ServerMode};
+use darter_testkit::replication::{CHANGES, agree, catch_up, fill, held, replication, statistic};
 use darter_testkit::{Client, Server, ServerSpec, Value};
 
 /// One worker and several, over both reactors.
@@ -22,8 +24,6 @@ const MODES: [ServerMode; 2] = [SERVER_MODES[0], SERVER_MODES[6]];
 
 /// How long a loaded machine may take for anything.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-const LIBRARY: &str = "#!lua name=l\nredis.register_function('f', function() return 7 end)";
 
 /// Who is the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,7 @@ enum Kind {
 
 /// The primaries that this machine has.
 fn primaries() -> Vec<Kind> {
-    let version = Command::new("valkey-server").arg("--version").output();
-    let has_valkey =
-        version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("v=9."));
-    let peers = ["redis-server"].into_iter().chain(has_valkey.then_some("valkey-server"));
-    peers.map(Kind::Peer).chain(MODES.map(Kind::Darter)).collect()
+    peers().into_iter().map(Kind::Peer).chain(MODES.map(Kind::Darter)).collect()
 }
 
 fn start(kind: Kind, directory: &Path, more: &[&str]) -> Server {
@@ -63,85 +59,6 @@ fn follow(replica: &Server, primary: SocketAddr) {
     let line = format!("REPLICAOF 127.0.0.1 {}", primary.port());
     assert_eq!(call(&mut replica.connect().unwrap(), &line), ok());
 }
-
-fn replication(server: &Server, field: &str) -> String {
-    info(&mut server.connect().unwrap(), "replication", field)
-}
-
-fn statistic(server: &Server, field: &str) -> u64 {
-    info(&mut server.connect().unwrap(), "stats", field).parse().unwrap()
-}
-
-/// Waits until a replica has everything that its primary has sent.
-fn catch_up(primary: &Server, replica: &Server) {
-    let has_all = || {
-        let offset = replication(primary, "master_repl_offset");
-        replication(replica, "master_link_status") == "up"
-            && replication(replica, "slave_repl_offset") == offset
-    };
-    assert!(eventually(has_all), "{}\n{}", primary.log(), replica.log());
-}
-
-/// What a server holds, forms aside: they depend on how a value came about.
-fn held(server: &Server) -> Contents {
-    let mut contents = read(server.address()).unwrap();
-    for entry in contents.values_mut() {
-        entry.encoding = Value::Null;
-    }
-    contents
-}
-
-fn agree(primary: &Server, replica: &Server, context: &str) {
-    catch_up(primary, replica);
-    if let Some(difference) = first_difference(&held(primary), &held(replica)) {
-        panic!("{context}: {difference}\n{}\n{}", primary.log(), replica.log());
-    }
-}
-
-/// Keys of every form and a function.
-fn fill(client: &mut Client) {
-    for (key, setup) in contents() {
-        for command in &setup {
-            let reply = client.call(command).unwrap();
-            assert!(!matches!(reply, Value::Error(_)), "{key}: {reply:?}");
-        }
-    }
-    client.call(&["FUNCTION", "LOAD", "REPLACE", LIBRARY]).unwrap();
-}
-
-/// What happens in more than one place, or is not sent as it was said.
-const CHANGES: &[&str] = &[
-    "SELECT 3",
-    "SET a 1 EX 1000",
-    "SELECT 0",
-    "MSET x 1 y 2 z 3",
-    "INCRBYFLOAT x 0.1",
-    "SADD s 1 2 3 4 5 6 7 8 9",
-    "SPOP s 4",
-    "XADD st * f v",
-    "XGROUP CREATE st g 0",
-    "XREADGROUP GROUP g c STREAMS st >",
-    "RPUSH l 1 2 3",
-    "EXPIRE l 1000",
-    "MULTI",
-    "RPUSH {t}1 a",
-    "SELECT 2",
-    "RPUSH {t}2 b",
-    "SELECT 0",
-    "INCR counted",
-    "EXEC",
-    "EVAL redis.call('SET',KEYS[1],redis.call('TIME')[1]);return(redis.call('INCR','undeclared')) 1 timed",
-    "RENAME y w",
-    "SWAPDB 3 4",
-    "COPY w copied",
-    "GEOADD geo 13.361389 38.115556 Palermo",
-    "PFADD hll a b c",
-    "SETBIT bits 70000 1",
-    "HSET h a 1 b 2",
-    "SORT l STORE sorted",
-    "SET gone 1 PX 1",
-    "FUNCTION FLUSH",
-];
 
 #[test]
 fn all_data_come_and_then_what_happens() {

@@ -13,6 +13,7 @@ use darter_persistence::{
 use darter_rdb::Version;
 use darter_rdb::file::{self, Checksum, Reader, Record};
 use darter_resp::Args;
+use darter_testkit::durable::has_valkey;
 use darter_testkit::encodings::contents;
 use darter_testkit::mutation::drive_one_by_one;
 use darter_testkit::request::{encode, words};
@@ -154,12 +155,6 @@ fn reads_the_log_of(peer: &str, options: &[&str]) {
     read_again(&mut client);
     change(&mut client, 2);
     read_again(&mut client);
-}
-
-/// Not every machine has it.
-fn has_valkey() -> bool {
-    let version = Command::new("valkey-server").arg("--version").output();
-    version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("v=9."))
 }
 
 #[test]

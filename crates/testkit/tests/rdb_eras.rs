@@ -5,10 +5,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use darter_testkit::diff::contents::{Contents, first_difference, read};
-use darter_testkit::durable::{call, darter_in, in_directory, ok};
+use darter_testkit::durable::{call, darter_in, has_valkey, in_directory, ok};
 use darter_testkit::mode::{SERVER_MODES, ServerMode};
 use darter_testkit::old_forms::{
     File, counted, element, intset, length, listpack, number_string, packed_string, score_text,
@@ -403,11 +402,8 @@ fn peer_in(peer: &str, directory: &Path) -> ServerSpec {
 
 /// The peers that can load files of this version, of those that this machine has.
 fn peers_for(version: u16) -> Vec<&'static str> {
-    let found = Command::new("valkey-server").arg("--version").output();
-    let has_valkey =
-        found.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).contains("v=9."));
     let redis = (version <= 10).then_some("redis-server");
-    let valkey = (has_valkey && (version <= 11 || version == VALKEY)).then_some("valkey-server");
+    let valkey = (has_valkey() && (version <= 11 || version == VALKEY)).then_some("valkey-server");
     redis.into_iter().chain(valkey).collect()
 }
 

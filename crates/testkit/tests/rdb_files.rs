@@ -2,12 +2,12 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
 
 use darter_base::UnixMillis;
 use darter_rdb::file::{self, Checksum, Entry, Hint, RawEntry, Reader, Record};
 use darter_rdb::{Built, Compressor, Version, build};
 use darter_structures::KeyHasher;
+use darter_testkit::durable::has_valkey;
 use darter_testkit::encodings::contents;
 use darter_testkit::request::words;
 use darter_testkit::{Client, Server, ServerSpec, Value, mode};
@@ -181,9 +181,7 @@ fn files_of_redis_pass_both_ways() {
 
 #[test]
 fn files_of_valkey_pass_both_ways() {
-    // Not every machine has it.
-    let Ok(version) = Command::new("valkey-server").arg("--version").output() else { return };
-    if !String::from_utf8_lossy(&version.stdout).contains("v=9.") {
+    if !has_valkey() {
         return;
     }
     let fields = [
