@@ -51,6 +51,16 @@ pub struct Trimmed {
     pub last_id: StreamId,
 }
 
+/// Which entries trimming may remove.
+pub(super) enum Removable<'a> {
+    /// All of them.
+    All,
+    /// All of them, whose ids are added to these.
+    Listed(&'a mut Vec<StreamId>),
+    /// Those for which this says so.
+    If(&'a mut dyn FnMut(StreamId) -> bool),
+}
+
 /// What happens to what groups remember of an entry that is removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum References {
@@ -248,12 +258,8 @@ impl Log {
         found.len()
     }
 
-    /// Trims. Only entries are removed for which `may_remove` says so, if it has a say.
-    pub fn trim(
-        &mut self,
-        trim: Trim,
-        mut may_remove: Option<&mut dyn FnMut(StreamId) -> bool>,
-    ) -> Trimmed {
+    /// Trims. Only entries are removed that are `removable`.
+    pub(super) fn trim(&mut self, trim: Trim, mut removable: Removable<'_>) -> Trimmed {
         let len_before = self.len;
         let mut last_id = StreamId::MIN;
         let mut index = 0;
@@ -270,7 +276,11 @@ impl Log {
             if done || (!whole && trim.whole_nodes) {
                 break;
             }
-            if whole && may_remove.is_none() {
+            if whole && !matches!(removable, Removable::If(_)) {
+                if let Removable::Listed(ids) = &mut removable {
+                    let live = node.spots().filter(|spot| !spot.is_deleted());
+                    ids.extend(live.map(|spot| spot.id));
+                }
                 last_id = node.last;
                 self.len -= live;
                 self.remove_node(index);
@@ -285,7 +295,15 @@ impl Log {
                 if stays {
                     break;
                 }
-                if may_remove.as_mut().is_none_or(|may_remove| may_remove(spot.id)) {
+                let goes = match &mut removable {
+                    Removable::All => true,
+                    Removable::Listed(ids) => {
+                        ids.push(spot.id);
+                        true
+                    }
+                    Removable::If(may_remove) => may_remove(spot.id),
+                };
+                if goes {
                     self.nodes[index].delete(spot);
                     self.len -= 1;
                     last_id = spot.id;

@@ -9,7 +9,7 @@ use std::collections::binary_heap::{BinaryHeap, PeekMut};
 
 use super::group::{Group, PendingIds};
 use super::id::StreamId;
-use super::log::{References, Removed, Trim, Trimmed};
+use super::log::{Keep, References, Removable, Removed, Trim, Trimmed};
 use super::{Stream, group_bytes};
 
 impl Stream {
@@ -54,7 +54,7 @@ impl Stream {
     /// Trims the log as `trim` says.
     pub fn trim(&mut self, trim: Trim, references: References) -> Trimmed {
         match references {
-            References::Keep => self.parts.log.trim(trim, None),
+            References::Keep => self.parts.log.trim(trim, Removable::All),
             References::Acknowledged => {
                 let super::Parts { log, groups, .. } = &mut *self.parts;
                 // Made for the first entry that would go: most often there is none.
@@ -63,15 +63,15 @@ impl Stream {
                     let needs = needs.get_or_insert_with(|| Needs::from(groups.values(), id));
                     !needs.include(id)
                 };
-                log.trim(trim, Some(may_remove))
+                log.trim(trim, Removable::If(may_remove))
             }
             References::Delete => {
-                let mut gone = Vec::new();
-                let may_remove = &mut |id| {
-                    gone.push(id);
-                    true
+                let going = match trim.keep {
+                    Keep::Latest(len) => self.log().len().saturating_sub(len),
+                    Keep::From(_) => 0,
                 };
-                let trimmed = self.parts.log.trim(trim, Some(may_remove));
+                let mut gone = Vec::with_capacity(usize::try_from(going).unwrap_or(0));
+                let trimmed = self.parts.log.trim(trim, Removable::Listed(&mut gone));
                 self.forget(&gone);
                 trimmed
             }
