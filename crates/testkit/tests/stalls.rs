@@ -38,28 +38,22 @@ const WORDS_SHOWN: usize = 5;
 /// Bytes of each.
 const WORD_BYTES_SHOWN: usize = 20;
 
-/// On the keys that [`fill`] makes, and the strings of those before it.
-const COMMANDS: &[&str] = &[
+/// On the keys that [`fill`], [`fill_more`] and [`keep`] make: commands of one client, separated by `; `, and behind `<- ` those that
+/// bring back what they have changed.
+const ROWS: &[&str] = &[
     // What a command makes room for at once.
-    "SETRANGE new 268435456 x",
-    "UNLINK new",
-    "SETRANGE new 268435456 x",
-    "UNLINK new",
-    "SETBIT new 2147483648 1",
-    "UNLINK new",
-    "BITFIELD new SET u8 #268435456 1",
-    "UNLINK new",
-    "SETRANGE bits 134217728 x",
-    "BITOP NOT full bits",
-    "APPEND full x",
-    "SETRANGE full 200000000 x",
-    "SETRANGE full 450000000 x",
-    "BITCOUNT full",
-    "DUMP full",
-    "DEBUG DIGEST-VALUE full",
-    "COPY full stored",
-    "SET stored x",
-    "DEL full",
+    "SETRANGE new 268435456 x <- UNLINK new",
+    "SETBIT new 2147483648 1 <- UNLINK new",
+    "BITFIELD new SET u8 #268435456 1 <- UNLINK new",
+    "BITOP NOT stored full",
+    "APPEND full x <- COPY kept:full full REPLACE",
+    "SETRANGE full 200000000 x <- COPY kept:full full REPLACE",
+    "SETRANGE full 450000000 x <- COPY kept:full full REPLACE",
+    "BITCOUNT long",
+    "DUMP long",
+    "DEBUG DIGEST-VALUE long",
+    "COPY long stored REPLACE; SET stored x",
+    "DEL long <- SETRANGE long 450000000 x",
     // Whole collections.
     "LRANGE list 0 -1",
     "HGETALL hash",
@@ -98,22 +92,57 @@ const COMMANDS: &[&str] = &[
     "ZRANDMEMBER zset -1000000",
     "SRANDMEMBER set 500000",
     // What goes.
-    "SPOP set 300000",
-    "LPOP list 300000",
-    "ZPOPMIN zset 300000",
-    "ZREMRANGEBYRANK zset 10 -10",
-    "LTRIM list 10 -10",
-    "RENAME hash renamed",
-    "FLUSHDB SYNC",
+    "SPOP set 300000 <- COPY kept:set set REPLACE",
+    "LPOP list 300000 <- COPY kept:list list REPLACE",
+    "ZPOPMIN zset 300000 <- COPY kept:zset zset REPLACE",
+    "ZREMRANGEBYRANK zset 10 -10 <- COPY kept:zset zset REPLACE",
+    "LTRIM list 10 -10 <- COPY kept:list list REPLACE",
+    "RENAME hash stored <- COPY kept:hash hash REPLACE",
+    "XREADGROUP GROUP group claimer CLAIM 0 STREAMS stream > <- COPY kept:stream stream REPLACE",
+    "XTRIM stream MAXLEN 0 DELREF <- COPY kept:stream stream REPLACE",
+    "XTRIM grouped MAXLEN 0 DELREF <- COPY kept:grouped grouped REPLACE",
+    "SELECT 1; FLUSHDB SYNC <- SELECT 1; DEBUG POPULATE 1000000; SELECT 0",
+];
+/// What the rows find each time, in the order of what they work on; `stored` and `restored` may be anything.
+const FOUND: &[&str] = &[
+    "DBSIZE",
+    "LLEN list",
+    "SCARD set",
+    "SCARD integers",
+    "ZCARD zset",
+    "HLEN hash",
+    "HLEN fading",
+    "STRLEN full",
+    "STRLEN long",
+    "XLEN stream",
+    "XPENDING stream group",
+    "XLEN grouped",
+    "XPENDING grouped 1",
 ];
 
+type Words = Vec<Vec<u8>>;
+
 /// Commands of one client that may make others wait, and its end.
-struct Long<'a> {
-    server: &'a Server,
-    commands: Vec<Vec<Vec<u8>>>,
+struct Long {
+    commands: Vec<Words>,
+    /// What another client brings back then, so that they can be measured again and the next ones find what these did.
+    undo: Vec<Words>,
 }
 
-impl Long<'_> {
+impl Long {
+    /// A command that leaves everything as it finds it.
+    fn of(words: Words) -> Self {
+        Self { commands: vec![words], undo: Vec::new() }
+    }
+
+    /// One of [`ROWS`].
+    fn row(line: &str) -> Self {
+        let (commands, undo) = line.split_once(" <- ").unwrap_or((line, ""));
+        let all =
+            |lines: &str| lines.split("; ").filter(|line| !line.is_empty()).map(words).collect();
+        Self { commands: all(commands), undo: all(undo) }
+    }
+
     /// How they begin.
     fn name(&self) -> String {
         let names = self.commands.iter().map(|words| {
@@ -127,9 +156,9 @@ impl Long<'_> {
     }
 
     /// The longest that another client waits, from before the commands until the replies have come and the client is gone.
-    fn wait(&self) -> Duration {
+    fn wait(&self, server: &Server) -> Duration {
         const MARK: &str = "the end of the reply";
-        let mut other = Bystander::of(self.server).unwrap();
+        let mut other = Bystander::of(server).unwrap();
         let mut bytes = Vec::new();
         for words in &self.commands {
             request::encode(words, &mut bytes);
@@ -138,7 +167,7 @@ impl Long<'_> {
         let has_reply = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut stream = TcpStream::connect(self.server.address()).unwrap();
+                let mut stream = TcpStream::connect(server.address()).unwrap();
                 stream.write_all(&bytes).unwrap();
                 // Millions of elements are not kept.
                 let (mut chunk, mut tail) = (vec![0; 1 << 16], Vec::new());
@@ -162,12 +191,18 @@ impl Long<'_> {
         other.longest()
     }
 
-    /// The same if that is short enough, else the shortest of a few.
-    fn shortest_wait(&self) -> Duration {
-        let waits = (0..ROUNDS).map(|_| self.wait());
+    /// The same if that is short enough, else the shortest of a few. All of them, and whoever comes next, find what is there
+    /// now.
+    fn shortest_wait(&self, server: &Server, client: &mut Client) -> Duration {
+        let before = Found::of(client);
         let mut shortest = Duration::MAX;
-        for wait in waits {
-            shortest = shortest.min(wait);
+        for _ in 0..ROUNDS {
+            shortest = shortest.min(self.wait(server));
+            for words in &self.undo {
+                let reply = client.call(words).unwrap();
+                assert!(!reply.is_error(), "{}: {reply:?}", self.name());
+            }
+            assert_eq!(Found::of(client), before, "{} changed what is measured", self.name());
             if shortest <= WAIT_MAX {
                 break;
             }
@@ -176,7 +211,25 @@ impl Long<'_> {
     }
 }
 
-fn words(line: &str) -> Vec<Vec<u8>> {
+/// What commands find, as far as it can be told quickly.
+#[derive(Debug, PartialEq)]
+struct Found {
+    sizes: Vec<Value>,
+    /// Error replies so far: a command that is refused keeps nobody waiting.
+    errors: String,
+}
+
+impl Found {
+    fn of(client: &mut Client) -> Self {
+        let sizes = FOUND.iter().map(|line| client.call(&words(line)).unwrap()).collect();
+        let Value::Bulk(info) = client.call(&["INFO", "stats"]).unwrap() else { panic!("a text") };
+        let info = String::from_utf8(info).unwrap();
+        let line = info.lines().find(|line| line.starts_with("total_error_replies:"));
+        Self { sizes, errors: line.unwrap().to_owned() }
+    }
+}
+
+fn words(line: &str) -> Words {
     line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
@@ -211,33 +264,42 @@ fn fill(client: &mut Client, keys: &[&str]) {
 }
 
 /// RESTORE of a string of 250 MB.
-fn restoring(client: &mut Client) -> Vec<Vec<u8>> {
-    client.call(&["SETRANGE", "long", "250000000", "x"]).unwrap();
-    let Value::Bulk(payload) = client.call(&["DUMP", "long"]).unwrap() else { panic!("a payload") };
-    client.call(&["UNLINK", "long"]).unwrap();
+fn restoring(client: &mut Client) -> Words {
+    client.call(&["SETRANGE", "text", "250000000", "x"]).unwrap();
+    let command = restore(client, "text");
+    client.call(&["UNLINK", "text"]).unwrap();
+    command
+}
+
+/// RESTORE of what `key` has.
+fn restore(client: &mut Client, key: &str) -> Words {
+    let Value::Bulk(payload) = client.call(&["DUMP", key]).unwrap() else { panic!("a payload") };
     let mut command = words("RESTORE restored 0");
     command.extend([payload, b"REPLACE".to_vec()]);
     command
 }
 
 /// Commands that name many keys.
-fn naming() -> Vec<Vec<Vec<u8>>> {
-    let keys = || (0..NAMED).map(|number| format!("key:{number}").into_bytes());
-    let with = |name: &str| words(name).into_iter().chain(keys()).collect::<Vec<_>>();
-    let pairs = keys().flat_map(|key| [key, b"v".to_vec()]);
+fn naming() -> Vec<Long> {
+    let with = |name: &str, key: &str| {
+        let keys = (0..NAMED).map(|number| format!("{key}:{number}").into_bytes());
+        words(name).into_iter().chain(keys).collect::<Words>()
+    };
+    let pairs = with("", "key").into_iter().skip(1).flat_map(|key| [key, b"v".to_vec()]);
+    let set: Words = words("MSET").into_iter().chain(pairs).collect();
     vec![
-        with("WATCH"),
-        with("MGET"),
-        words("MSET").into_iter().chain(pairs).collect(),
-        with("EXISTS"),
-        with("SUNION"),
-        with("PFCOUNT"),
-        with("UNLINK"),
+        Long::of(with("WATCH", "key")),
+        Long::of(with("MGET", "key")),
+        Long::of(set.clone()),
+        Long::of(with("EXISTS", "key")),
+        Long::of(with("SUNION", "small")),
+        Long::of(with("PFCOUNT", "counted")),
+        Long { commands: vec![with("UNLINK", "key")], undo: vec![set] },
     ]
 }
 
-/// Makes a stream of [`COUNT`] entries, all of which are pending in a group, one that has [`GROUPS`] groups, and a hash of
-/// [`COUNT`] fields that expire.
+/// Makes a stream of [`COUNT`] entries, all of which are pending in a group, one that has [`GROUPS`] groups, a hash of
+/// [`COUNT`] fields that expire, and [`NAMED`] small sets and `HyperLogLogs`.
 fn fill_more(client: &mut Client) {
     const AT_ONCE: usize = 50_000;
     let mut run = |script: &str, from: usize| {
@@ -256,6 +318,10 @@ fn fill_more(client: &mut Client) {
                       redis.call('XGROUP', 'CREATE', 'grouped', i, '0', 'MKSTREAM') end";
         run(script, from);
     }
+    let script = "for i = 0, ARGV[1] - 1 do \
+                  redis.call('SADD', 'small:' .. i, i, i + 1) \
+                  redis.call('PFADD', 'counted:' .. i, i) end";
+    assert!(!client.call(&["EVAL", script, "0", &NAMED.to_string()]).unwrap().is_error());
     for from in (0..COUNT).step_by(AT_ONCE) {
         let mut command = words("HSETEX fading EX 100000 FIELDS");
         command.push(AT_ONCE.to_string().into_bytes());
@@ -272,52 +338,64 @@ fn fill_more(client: &mut Client) {
     client.call(&["XREADGROUP", "GROUP", "group", "reader", "STREAMS", "stream", ">"]).unwrap();
 }
 
+/// Makes long strings, and keeps what commands take something from.
+fn keep(client: &mut Client) {
+    let lines = [
+        "SETRANGE bits 134217728 x",
+        "BITOP NOT full bits",
+        "COPY full kept:full",
+        "COPY full long",
+        "SETRANGE long 450000000 x",
+        "COPY set kept:set",
+        "COPY list kept:list",
+        "COPY zset kept:zset",
+        "COPY hash kept:hash",
+        "COPY stream kept:stream",
+        "COPY grouped kept:grouped",
+        "SET stored x",
+        "SET restored x",
+        "SELECT 1",
+        "DEBUG POPULATE 1000000",
+        "SELECT 0",
+    ];
+    for line in lines {
+        let reply = client.call(&words(line)).unwrap();
+        assert!(!reply.is_error() && reply != Value::Integer(0), "{line}: {reply:?}");
+    }
+}
+
 /// A user with very many rules.
-fn ruling() -> Vec<Vec<u8>> {
+fn ruling() -> Words {
     let rules = (0..RULES / 2).flat_map(|number| [format!("~key:{number}"), format!("&{number}")]);
     words("ACL SETUSER user").into_iter().chain(rules.map(String::into_bytes)).collect()
 }
 
-/// Commands on what [`fill_more`] makes.
-fn grouping(client: &mut Client) -> Vec<Vec<Vec<u8>>> {
-    let restore = |client: &mut Client, key: &str| {
-        let Value::Bulk(payload) = client.call(&["DUMP", key]).unwrap() else {
-            panic!("a payload")
-        };
-        let mut command = words("RESTORE restored 0");
-        command.extend([payload, b"REPLACE".to_vec()]);
-        command
-    };
-    let ids = |begin: &str, from: usize| {
-        let ids = (from..from + IDS).map(|number| format!("{number}-1").into_bytes());
+/// Commands on the streams that name very many entries.
+fn entries() -> Vec<Long> {
+    let ids = |begin: &str| {
+        let ids = (1..=IDS).map(|number| format!("{number}-1").into_bytes());
         let begin = words(begin).into_iter().chain([IDS.to_string().into_bytes()]);
-        begin.chain(ids).collect::<Vec<_>>()
+        let undo = vec![words("COPY kept:stream stream REPLACE")];
+        Long { commands: vec![begin.chain(ids).collect()], undo }
     };
-    vec![
-        restore(client, "fading"),
-        restore(client, "stream"),
-        words("XREADGROUP GROUP group claimer CLAIM 0 STREAMS stream >"),
-        ids("XDELEX stream DELREF IDS", 1),
-        ids("XACKDEL stream group DELREF IDS", IDS + 1),
-        words("XTRIM stream MAXLEN 0 DELREF"),
-        words("XTRIM grouped MAXLEN 0 DELREF"),
-    ]
+    vec![ids("XDELEX stream DELREF IDS"), ids("XACKDEL stream group DELREF IDS")]
 }
 
 /// Subscribing to many names, and the ways in which that ends.
-fn subscribing() -> Vec<Vec<Vec<Vec<u8>>>> {
+fn subscribing() -> Vec<Long> {
     let with = |name: &str, end: &str| {
         let names = (0..CHANNELS).map(|number| format!("channel:{number}{end}").into_bytes());
-        words(name).into_iter().chain(names).collect::<Vec<_>>()
+        words(name).into_iter().chain(names).collect::<Words>()
     };
-    vec![
+    let ways = [
         vec![with("SUBSCRIBE", ""), with("UNSUBSCRIBE", "")],
         vec![with("SUBSCRIBE", ""), words("UNSUBSCRIBE")],
         vec![with("PSUBSCRIBE", "*"), with("PUNSUBSCRIBE", "*")],
         vec![with("PSUBSCRIBE", "*"), words("RESET")],
         vec![with("SSUBSCRIBE", ""), words("SUNSUBSCRIBE")],
         vec![with("SSUBSCRIBE", "")],
-    ]
+    ];
+    ways.map(|commands| Long { commands, undo: Vec::new() }).into()
 }
 
 #[test]
@@ -330,12 +408,12 @@ fn no_command_makes_others_wait_for_long() {
     let populated = client.call(&["DEBUG", "POPULATE", &COUNT.to_string()]).unwrap();
     assert_eq!(populated, Value::Simple(b"OK".to_vec()));
     fill_more(&mut client);
-    let single = naming().into_iter().chain([restoring(&mut client)]);
-    let single = single.chain(grouping(&mut client)).chain([ruling()]);
-    let single = single.chain(COMMANDS.iter().map(|line| words(line)));
-    for commands in subscribing().into_iter().chain(single.map(|words| vec![words])) {
-        let long = Long { server: &server, commands };
-        let wait = long.shortest_wait();
+    keep(&mut client);
+    let restores = [restoring(&mut client), restore(&mut client, "fading")];
+    let restores = restores.into_iter().chain([restore(&mut client, "stream"), ruling()]);
+    let rows = subscribing().into_iter().chain(naming()).chain(restores.map(Long::of));
+    for long in rows.chain(entries()).chain(ROWS.iter().map(|line| Long::row(line))) {
+        let wait = long.shortest_wait(&server, &mut client);
         assert!(wait <= WAIT_MAX, "{}: {wait:?}", long.name());
     }
 }
@@ -356,9 +434,8 @@ fn the_peer_is_seen_to_make_others_wait() {
     assert!(worked > WAIT_MAX && other.longest() < worked / 2, "{:?}", other.longest());
     let mut waits = naming();
     waits.truncate(1);
-    waits.push(words("SETRANGE new 268435456 x"));
-    waits.push(words("SRANDMEMBER set -500000"));
-    let waits =
-        waits.into_iter().map(|words| Long { server: &server, commands: vec![words] }.wait());
+    waits.push(Long::row("SETRANGE new 268435456 x"));
+    waits.push(Long::row("SRANDMEMBER set -500000"));
+    let waits = waits.iter().map(|long| long.wait(&server));
     assert!(waits.max().unwrap() > 2 * WAIT_MAX);
 }
