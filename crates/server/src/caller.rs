@@ -235,9 +235,11 @@ impl<'a> Caller<'a> {
             self.together,
         );
         if matches!(result, Err(ReplyError::Long)) {
-            let begin = request.entry.command.slices;
-            let begin = begin.expect("only a command that has slices asks to be run in some");
-            return self.begin_slices(request, begin, output).map(Flow::Slices);
+            // Only a command that has slices asks to be run in some; others have to wait.
+            return match request.entry.command.slices {
+                Some(begin) => self.begin_slices(request, begin, output).map(Flow::Slices),
+                None => Ok(Flow::PutOff),
+            };
         }
         result?;
         if is_flush(request.entry) {

@@ -369,12 +369,14 @@ pub fn run_command(
     if limits.is_saving && limits.slices && is_put_off(shared, view, command, args, client.db) {
         return Err(ReplyError::Long);
     }
-    if limits.memory.is_set()
-        && command.flags.has(Flags::DENYOOM)
-        && !shared.make_room(limits, view, now)
-    {
-        ReplyWriter::new(output, client.protocol).error(ReplyError::OutOfMemory.line());
-        return Err(ReplyError::OutOfMemory);
+    if limits.memory.is_set() && command.flags.has(Flags::DENYOOM) {
+        if !shared.make_room(limits, view, now) {
+            ReplyWriter::new(output, client.protocol).error(ReplyError::OutOfMemory.line());
+            return Err(ReplyError::OutOfMemory);
+        }
+        if limits.slices && command.slices.is_none() && shared.has_to_wait(&limits.memory, args) {
+            return Err(ReplyError::Long);
+        }
     }
     let importers;
     let (limits, now) = if limits.imports && client.imports {

@@ -29,6 +29,7 @@ use crate::shared::Shared;
 use crate::worker::Core;
 use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, MemoryLimit, ShardView};
+use darter_resp::Args;
 use darter_shard::{EvictionPolicy, Shard};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
@@ -76,15 +77,24 @@ const EXCESS_BYTES_MAX: i64 = 64 * 1024;
 /// of a batch that waits.
 const KEYS_PER_WRITE_IF_LOWERED: usize = 16;
 /// How many times as many keys one write evicts at most for what its own shard has grown by: a value may be as big as
-/// hundreds of others, and what is not made room for at once adds up while such values are written.
-const GROWTH_FACTOR: usize = 4;
-/// Keys the background work evicts in one go, some 50 microseconds.
+/// thousands of others, and what is not made room for at once adds up while such values are written.
+const GROWTH_FACTOR: usize = 32;
+/// Keys the background work evicts in one go, some 100 microseconds, and how many at most when more is short: as many
+/// times more as there are so many bytes. What one command cannot make room for at once is freed while the next is read.
 const KEYS_PER_SLICE: usize = 64;
+const KEYS_PER_SLICE_MAX: usize = 2048;
+const HURRIED_BYTES: i64 = 128 * 1024;
 /// Keys of each shard evicted at most for each command that went far beyond the limit, before that is answered: it may have
-/// taken as much as a thousand others.
-const KEYS_PER_EXCESS: u64 = 1024;
+/// taken as much as thousands of others.
+const KEYS_PER_EXCESS: u64 = 4096;
+/// Bytes of arguments from which a command waits while memory is far beyond the limit.
+const WAITING_BYTES_MIN: usize = 64 * 1024;
+/// What part of the limit is far beyond it.
+const FAR_BEYOND: i64 = 32;
 /// Pieces of garbage freed when room is made, some ten microseconds each.
 const GARBAGE_PER_WRITE: usize = 2;
+/// The same in each shard when room is made for a command that went far beyond the limit.
+const GARBAGE_PER_EXCESS: usize = 16;
 
 impl Allotments {
     /// Nothing is allotted yet.
@@ -200,8 +210,12 @@ impl Shared {
             shard.collect_garbage(GARBAGE_PER_WRITE);
         }
         let Some(policy) = limit.policy else { return self.shortage(limit, shard) <= 0 };
-        let keys_max = limit.keys_per_write;
-        self.evict(limit, &policy, shard, now, keys_max, keys_max.saturating_mul(GROWTH_FACTOR));
+        let growth_keys_max = limit.keys_per_write.saturating_mul(GROWTH_FACTOR);
+        let keys_max = match limit.lowered_by {
+            0 => limit.keys_per_write,
+            _ => limit.keys_per_write.min(KEYS_PER_WRITE_IF_LOWERED),
+        };
+        self.evict(limit, &policy, shard, now, keys_max, growth_keys_max);
         if self.shortage(limit, shard) <= 0 {
             return true;
         }
@@ -215,6 +229,20 @@ impl Shared {
             self.allotments.take(shard, missing);
         }
         true
+    }
+
+    /// Whether a command with such arguments has to wait until more keys have been evicted, which smaller ones do not:
+    /// values of a megabyte that take the places of tiny ones come faster than these go.
+    pub fn has_to_wait(&self, limit: &MemoryLimit, args: Args<'_>) -> bool {
+        self.is_far_beyond(limit) && args.bytes() >= WAITING_BYTES_MIN
+    }
+
+    /// Whether so much is beyond the limit, and can be evicted, that big commands wait.
+    pub fn is_far_beyond(&self, limit: &MemoryLimit) -> bool {
+        limit.policy.is_some()
+            && self.excess_bytes(limit) - signed(limit.lowered_by)
+                > signed(limit.bytes) / FAR_BEYOND
+            && self.allotments.can_evict()
     }
 
     /// Bytes that a shard has to free before it may grow. Workers free what they keep for later replies by themselves.
@@ -238,8 +266,6 @@ impl Shared {
         keys_max: usize,
         growth_keys_max: usize,
     ) -> bool {
-        let keys_max =
-            if limit.lowered_by > 0 { keys_max.min(KEYS_PER_WRITE_IF_LOWERED) } else { keys_max };
         for evicted in 0..growth_keys_max {
             if evicted >= keys_max && live_bytes(shard) <= shard.allotted_bytes {
                 return true;
@@ -284,6 +310,9 @@ impl Shared {
                 break;
             }
         }
+        if shard.garbage_len() > 0 {
+            shard.collect_garbage(GARBAGE_PER_EXCESS);
+        }
         self.note_evictable(policy, shard);
     }
 
@@ -291,8 +320,9 @@ impl Shared {
     pub fn tend_memory(&self, limit: &MemoryLimit, shard: &mut Shard, now: UnixMillis) -> bool {
         self.settle(limit, shard);
         let Some(policy) = &limit.policy else { return false };
-        let more = self.shortage(limit, shard) > 0
-            && self.evict(limit, policy, shard, now, KEYS_PER_SLICE, KEYS_PER_SLICE);
+        let shortage = self.shortage(limit, shard);
+        let keys_max = slice_keys(shortage.saturating_sub(signed(limit.lowered_by)));
+        let more = shortage > 0 && self.evict(limit, policy, shard, now, keys_max, keys_max);
         self.note_evictable(policy, shard);
         more
     }
@@ -371,6 +401,12 @@ impl Core {
             view.each().for_each(|shard| self.shared.settle_after(&limit, shard));
         }
     }
+}
+
+/// Keys to evict in one slice of the background work when so many bytes are short.
+fn slice_keys(shortage: i64) -> usize {
+    let urgency = usize::try_from(shortage / HURRIED_BYTES).unwrap_or(0);
+    KEYS_PER_SLICE.saturating_mul(urgency.saturating_add(1)).min(KEYS_PER_SLICE_MAX)
 }
 
 /// Bytes of a shard that count.

@@ -19,7 +19,8 @@
 //! **The correction** works whatever the allocator does, where keys may be evicted: as long as more is
 //! resident than limit and margin, the limit for keys and buffers sinks, and rises again when that is over. It sinks by
 //! the excess in a twentieth of a second, or while a worker is sent 8 MB, whichever comes first, that is faster than memory
-//! fills; and it rises ten times slower, so that it does not swing. It never takes more than half.
+//! fills; and it rises ten times slower, so that it does not swing. What is about to be evicted as it is does not count for
+//! that. It never takes more than half.
 //!
 //! With `activedefrag no`, the default, nothing of this is done: nothing is measured and no limit is lowered.
 
@@ -149,7 +150,8 @@ impl Residence {
             effort = effort.max(plan.effort(signed(resident)));
             if limit.policy.is_some() {
                 let step = Step::new(now.saturating_duration_since(last.at), input_bytes);
-                correction = plan.correction(self.correction(), signed(resident), step);
+                correction =
+                    plan.correction(self.correction(), signed(resident), signed(used), step);
             }
         }
         self.correction.store(correction, Ordering::Relaxed);
@@ -221,9 +223,11 @@ impl Plan {
         u32::try_from(EFFORT_MIN + more).unwrap_or(0)
     }
 
-    /// The correction after a step with so much resident.
-    fn correction(&self, before: i64, resident: i64, step: Step) -> i64 {
-        let excess = resident - self.corrected_above;
+    /// The correction after a step with so much resident and used. What is about to be evicted as it is does not have the
+    /// limit sink further.
+    fn correction(&self, before: i64, resident: i64, used: i64, step: Step) -> i64 {
+        let pending = used.saturating_sub(self.limit - before).max(0);
+        let excess = resident.saturating_sub(pending) - self.corrected_above;
         let change = if excess > 0 {
             let by_time = excess.saturating_mul(step.micros) / (SINKING_MS * 1000);
             let by_input = excess.saturating_mul(step.input_kb) / (SINKING_INPUT_BYTES >> 10);
@@ -273,13 +277,20 @@ mod tests {
     fn the_limit_sinks_while_too_much_is_resident_and_rises_slowly() {
         let plan = Plan::new(&limit(), 10 * MB);
         assert_eq!(plan.corrected_above, 228 * MB);
-        assert_eq!(plan.correction(0, 228 * MB, step(10, 1)), 0);
-        assert_eq!(plan.correction(0, 238 * MB, step(10, 0)), 2 * MB);
-        assert_eq!(plan.correction(0, 236 * MB, step(10, 2)), 2 * MB);
-        assert_eq!(plan.correction(0, 236 * MB, step(10, 99)), 8 * MB, "the excess at most");
-        assert_eq!(plan.correction(2 * MB, 218 * MB, step(50, 0)), MB);
-        assert_eq!(plan.correction(MB, 100 * MB, step(100, 0)), 0);
-        assert_eq!(plan.correction(99 * MB, 900 * MB, step(100, 0)), 100 * MB);
+        assert_eq!(plan.correction(0, 228 * MB, 100 * MB, step(10, 1)), 0);
+        assert_eq!(plan.correction(0, 238 * MB, 100 * MB, step(10, 0)), 2 * MB);
+        assert_eq!(plan.correction(0, 236 * MB, 100 * MB, step(10, 2)), 2 * MB);
+        assert_eq!(
+            plan.correction(0, 236 * MB, 100 * MB, step(10, 99)),
+            8 * MB,
+            "the excess at most"
+        );
+        assert_eq!(plan.correction(2 * MB, 218 * MB, 100 * MB, step(50, 0)), MB);
+        assert_eq!(plan.correction(MB, 100 * MB, 100 * MB, step(100, 0)), 0);
+        assert_eq!(plan.correction(99 * MB, 900 * MB, 100 * MB, step(100, 0)), 100 * MB);
+        let behind = 210 * MB;
+        assert_eq!(plan.correction(0, 248 * MB, behind, step(50, 0)), 10 * MB, "as if 238 were");
+        assert_eq!(plan.correction(10 * MB, 248 * MB, behind, step(50, 0)), 10 * MB);
     }
 
     #[test]

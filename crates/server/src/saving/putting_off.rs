@@ -4,6 +4,8 @@
 //! So whoever wants to change one gives its shards back after a slice of the writing, and comes again, while everybody
 //! else is served. What cannot be put off, such as what a script does to keys it has not declared, is done at once, and the
 //! value written in one piece.
+//!
+//! Big commands wait in the same place until keys have been evicted for them ([`Shared::has_to_wait`]).
 
 use crate::mail::Mail;
 use crate::request::{OwnedRequest, Request};
@@ -12,8 +14,8 @@ use crate::session_command::Flow;
 use crate::shared::Shared;
 use crate::transaction::Transaction;
 use crate::worker::Core;
-use darter_base::DbIndex;
 use darter_base::crc16::slot_of;
+use darter_base::{DbIndex, WorkerId};
 use darter_command_table::{Command, Flags, ShardView};
 use darter_resp::Args;
 use darter_runtime::{ConnectionId, Turn};
@@ -103,6 +105,13 @@ impl Core {
     /// Lets those go on whose commands have been put off for long enough; until when the next ones are.
     pub fn resume_put_off(&self, turn: &Turn) -> Option<Instant> {
         let mut put_off = self.put_off.borrow_mut();
+        // Some of them wait for that, and would wait again.
+        if !put_off.clients.is_empty() && self.shared.is_far_beyond(&self.limits.get().memory) {
+            for worker in (0..self.shared.router().worker_count()).map(WorkerId) {
+                self.post.send(worker, Mail::TendShards);
+            }
+            return Some(turn.instant + PAUSE);
+        }
         while let Some(id) = put_off.next_due(turn.instant) {
             self.post.send(self.worker, Mail::Resume(id));
         }

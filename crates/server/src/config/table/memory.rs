@@ -25,7 +25,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         100,
         "10",
         "How many keys one write may evict: 12.8 for each step up to 10, 15% more with each step \
-         from there on, any number at 100; four times as many for what its own shard has grown by. The rest is evicted \
+         from there on, any number at 100; 32 times as many for what its own shard has grown by. The rest is evicted \
          in the background.",
     )
     .sets(|to, value| to.eviction.tenacity = value.number()),
