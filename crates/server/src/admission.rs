@@ -26,6 +26,20 @@ pub enum Restriction {
     IsReplica,
 }
 
+/// What a command, or a whole transaction, cannot do without.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each can be refused for itself")]
+pub struct Needs {
+    /// To write.
+    pub writing: bool,
+    /// Files that can be written, although it does not write: PING, so that probes see when they cannot.
+    pub health: bool,
+    /// The data of the primary, if there is one.
+    pub fresh_data: bool,
+    /// Data that are not being loaded.
+    pub data: bool,
+}
+
 impl Shared {
     /// Why some commands are refused to everybody now, if they are.
     pub fn restriction(&self) -> Option<Restriction> {
@@ -44,15 +58,22 @@ impl Shared {
         self.replication.lacks_replicas().then_some(Restriction::LacksReplicas)
     }
 
-    fn refusal(&self, restriction: Restriction) -> ReplyError {
-        match restriction {
-            Restriction::Loading => ServerError::Loading,
-            Restriction::CannotSave => ServerError::CannotSave,
-            Restriction::CannotLog => ServerError::CannotLog(self.journal.failure()),
-            Restriction::LacksReplicas => ServerError::TooFewReplicas,
-            Restriction::IsReplica => ServerError::ReadOnlyReplica,
-        }
-        .into()
+    /// Why something is refused that needs so much, if it is.
+    fn refusal(&self, restriction: Option<Restriction>, needs: Needs) -> Option<ReplyError> {
+        let error = match restriction {
+            Some(Restriction::CannotSave) if needs.writing || needs.health => {
+                ServerError::CannotSave
+            }
+            Some(Restriction::CannotLog) if needs.writing || needs.health => {
+                ServerError::CannotLog(self.journal.failure())
+            }
+            Some(Restriction::LacksReplicas) if needs.writing => ServerError::TooFewReplicas,
+            _ if needs.writing && self.following.refuses_writes() => ServerError::ReadOnlyReplica,
+            _ if needs.fresh_data && self.following.is_stale() => ServerError::StaleReplica,
+            Some(Restriction::Loading) if needs.data => ServerError::Loading,
+            _ => return None,
+        };
+        Some(error.into())
     }
 
     /// Whether a command can be run while nobody has the shards: whether it is none about keys.
@@ -97,10 +118,55 @@ impl Core {
         if session.access.is_free && !session.confined && self.restriction.get().is_none() {
             return found;
         }
-        self.admit_some(session, args, found)
+        let entry = self.admit_some(session, args, found)?;
+        match self.refusal_of(entry, args) {
+            None => Ok(entry),
+            Some(error) => Err(error),
+        }
     }
 
-    /// What a client may run that may not run everything, or while data cannot be saved.
+    /// The command that a script of this client calls, if the client may run it. What the server is in no state for is not
+    /// looked at.
+    pub fn admit_part(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+    ) -> Result<&'static Entry, ReplyError> {
+        self.admit_some(session, args, self.shared.table.find(args))
+    }
+
+    /// Why a command is refused that the server is in no state for, if it is.
+    #[cold]
+    fn refusal_of(&self, entry: &Entry, args: Args<'_>) -> Option<ReplyError> {
+        let restriction = self.restriction_now()?;
+        let flags = self.flags_of(entry, args);
+        let needs = Needs {
+            writing: flags.has(Flags::WRITE),
+            health: entry.command.name == "PING",
+            fresh_data: !flags.has(Flags::STALE),
+            data: !self.shared.runs_while_loading(entry),
+        };
+        self.shared.refusal(Some(restriction), needs)
+    }
+
+    /// Why a command of a script is refused that the server is in no state for, if it is. One that has written is not stopped
+    /// half way by what can come at any time.
+    pub fn refusal_in_script(&self, entry: &Entry, has_written: bool) -> Option<ReplyError> {
+        let restriction = self.restriction_now();
+        if restriction.is_none() && !self.shared.following.is_replica() {
+            return None;
+        }
+        let flags = entry.command.flags;
+        let (writing, data) = (flags.has(Flags::WRITE) && !has_written, false);
+        let needs = Needs { writing, health: false, fresh_data: false, data };
+        if let Some(error) = self.shared.refusal(restriction, needs) {
+            return Some(error);
+        }
+        let is_stale = self.shared.following.is_stale() && !flags.has(Flags::STALE);
+        is_stale.then(|| ServerError::ScriptCommandStale.into())
+    }
+
+    /// What a client may run that may not run everything.
     #[cold]
     fn admit_some(
         &self,
@@ -121,30 +187,6 @@ impl Core {
         let confined = session.confined && session.facts.replica.is_none();
         if confined && !entry.command.flags.has(Flags::FOR_SUBSCRIBERS) {
             return Err(ServerError::OnlyForSubscribers(&entry.full_name).into());
-        }
-        let flags = entry.command.flags;
-        let restriction = self.restriction_now();
-        match restriction {
-            // PING as well, so that probes see it.
-            Some(cause @ (Restriction::CannotSave | Restriction::CannotLog))
-                if flags.has(Flags::WRITE) || entry.command.name == "PING" =>
-            {
-                return Err(self.shared.refusal(cause));
-            }
-            Some(cause @ Restriction::LacksReplicas) if flags.has(Flags::WRITE) => {
-                return Err(self.shared.refusal(cause));
-            }
-            _ => {}
-        }
-        let following = &self.shared.following;
-        if following.refuses_writes() && flags.has(Flags::WRITE) {
-            return Err(ServerError::ReadOnlyReplica.into());
-        }
-        if following.is_stale() && !flags.has(Flags::STALE) {
-            return Err(ServerError::StaleReplica.into());
-        }
-        if restriction == Some(Restriction::Loading) && !self.shared.runs_while_loading(entry) {
-            return Err(ServerError::Loading.into());
         }
         Ok(entry)
     }
@@ -178,19 +220,9 @@ impl Core {
     }
 
     /// Why a command that runs what the client has queued is refused, if something of that would be.
-    fn refusal_of_queued(&self, session: &Session, entry: &Entry) -> Option<ReplyError> {
+    pub fn refusal_of_queued(&self, session: &Session, entry: &Entry) -> Option<ReplyError> {
         let transaction = session.transaction.as_ref().filter(|_| self.runs_queue(entry))?;
-        let cause = self.shared.restriction()?;
-        let is_concerned = match cause {
-            Restriction::Loading => !transaction.runs_while_loading(),
-            Restriction::CannotSave | Restriction::CannotLog | Restriction::LacksReplicas => {
-                transaction.flags().has(Flags::WRITE)
-            }
-            Restriction::IsReplica => {
-                transaction.flags().has(Flags::WRITE) && self.shared.following.refuses_writes()
-            }
-        };
-        is_concerned.then(|| self.shared.refusal(cause))
+        self.shared.refusal(self.shared.restriction(), transaction.needs())
     }
 
     /// Before authentication nothing is told about commands but that they need it, not even whether

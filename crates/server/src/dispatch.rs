@@ -355,8 +355,8 @@ pub fn run_command(
 ) -> ReplyResult {
     crash::note_command(&entry.full_name, args.len());
     let command = entry.command;
-    // It can have become a replica since the command was admitted.
-    if command.flags.has(Flags::WRITE) && shared.following.refuses_writes() {
+    // It can have become a replica since the command was admitted. Of the parts of a transaction or a script others have made sure.
+    if command.flags.has(Flags::WRITE) && together.is_none() && shared.following.refuses_writes() {
         let error = ReplyError::from(ServerError::ReadOnlyReplica);
         ReplyWriter::new(output, client.protocol).error(error.line());
         return Err(error);

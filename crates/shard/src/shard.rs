@@ -185,7 +185,7 @@ impl Shard {
     }
 
     /// Exchanges the contents of two databases (SWAPDB). O(1) but for the watched keys: those change that
-    /// are in either, and not expired in the one that takes the place.
+    /// are in either. What has expired of them is not there.
     ///
     /// # Panics
     /// If there is no such database.
@@ -194,6 +194,8 @@ impl Shard {
         if left == right {
             return;
         }
+        self.expire_for_watchers(left, right, now);
+        self.expire_for_watchers(right, left, now);
         if let Some(snapshot) = &mut self.common.snapshot {
             snapshot.swap(left, right);
         }
@@ -217,6 +219,14 @@ impl Shard {
             tell(left, right);
             tell(right, left);
         });
+    }
+
+    /// Deletes what has expired in one database of the keys that are watched in another, which it would otherwise be found
+    /// to have expired in.
+    fn expire_for_watchers(&mut self, of: DbIndex, within: DbIndex, now: UnixMillis) {
+        for (key, hash) in self.databases[of.index()].watches.owned_keys() {
+            self.keyspace(within, now).peek(&Key { bytes: &key, hash });
+        }
     }
 
     /// Moves what lies in under-used pages of the allocator, looking at `steps` slots of tables at most, of which it takes

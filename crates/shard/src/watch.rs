@@ -221,6 +221,11 @@ impl Watches {
         }
     }
 
+    /// Copies of the watched keys, with their hashes.
+    pub(crate) fn owned_keys(&self) -> Vec<(Box<[u8]>, u64)> {
+        self.keys.iter().map(|watched| (watched.key.clone(), watched.hash)).collect()
+    }
+
     /// Watched keys.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()

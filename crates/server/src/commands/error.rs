@@ -79,7 +79,11 @@ pub enum ServerError {
     /// `CLIENT TRACKING` with the other one of the two than before.
     OptSwitched,
     /// `CLIENT TRACKING` with a prefix that begins as another one of the client does.
-    PrefixesOverlap { prefix: Vec<u8>, other: Vec<u8>, is_known: bool },
+    PrefixesOverlap {
+        prefix: Vec<u8>,
+        other: Vec<u8>,
+        is_known: bool,
+    },
     /// `CLIENT CACHING YES` without OPTIN.
     NotOptIn,
     /// `CLIENT CACHING NO` without OPTOUT.
@@ -194,6 +198,10 @@ pub enum ServerError {
     SyncWhileFailingOver,
     /// What changes data on a replica.
     ReadOnlyReplica,
+    /// A script of which a stale replica runs none, one that may write on a read-only replica, a command that a script calls there.
+    ScriptStaleReplica,
+    ScriptOnReadOnlyReplica,
+    ScriptCommandStale,
     /// What needs data on a replica whose link is down.
     StaleReplica,
     /// SYNC or PSYNC behind commands whose answers are not sent.
@@ -233,17 +241,30 @@ pub enum ServerError {
     /// `MIGRATE` to a server that does not answer.
     MigrationUnreachable,
     /// The connection of a `MIGRATE` broke or was too slow.
-    MigrationBroken { what: &'static str },
+    MigrationBroken {
+        what: &'static str,
+    },
     /// What the other server said to a `MIGRATE`.
     MigrationRefused(String),
     /// Letters that stand for no flag of a client.
-    UnknownFlags { negated: bool, flags: Vec<u8> },
+    UnknownFlags {
+        negated: bool,
+        flags: Vec<u8>,
+    },
     /// Letters that stand for no capability of a client.
-    UnknownCapabilities { negated: bool, capabilities: Vec<u8> },
+    UnknownCapabilities {
+        negated: bool,
+        capabilities: Vec<u8>,
+    },
     /// A database in a filter that is no number.
-    FilterDbNotAnInteger { negated: bool },
+    FilterDbNotAnInteger {
+        negated: bool,
+    },
     /// A database in a filter that there is not.
-    FilterDbOutOfRange { negated: bool, last: u16 },
+    FilterDbOutOfRange {
+        negated: bool,
+        last: u16,
+    },
     /// `COMMAND GETKEYS` of a command that is none.
     InvalidCommand,
     /// `COMMAND GETKEYS` of a command without keys.
@@ -255,7 +276,10 @@ pub enum ServerError {
     /// `CONFIG SET` of a parameter there is not.
     UnknownParameter(String),
     /// `CONFIG SET` of a parameter that cannot be set, or not to this value.
-    ParameterRefused { name: String, reason: String },
+    ParameterRefused {
+        name: String,
+        reason: String,
+    },
     /// `CONFIG REWRITE` without a file.
     NoConfigFile,
     /// `CONFIG REWRITE` that cannot write, and why.
@@ -265,7 +289,10 @@ pub enum ServerError {
     /// `DEBUG` with a subcommand it does not have, or not with these arguments.
     DebugArguments(Vec<u8>),
     /// A subcommand with too few or too many arguments, where the command itself looks at them.
-    SubcommandArguments { command: &'static str, subcommand: Vec<u8> },
+    SubcommandArguments {
+        command: &'static str,
+        subcommand: Vec<u8>,
+    },
     /// A command that a RESP2 client with subscriptions may not run.
     OnlyForSubscribers(&'static str),
     /// A command from a replica that only a client may send.
@@ -303,7 +330,9 @@ pub enum ServerError {
     /// `SCRIPT KILL` of one that has written.
     BusyScriptWrote,
     /// A command that needs what a busy script keeps.
-    Busy { is_function: bool },
+    Busy {
+        is_function: bool,
+    },
     /// `FCALL` of a function that is none.
     FunctionNotFound,
     /// `FUNCTION LOAD` of a function there is already.
@@ -495,6 +524,14 @@ impl fmt::Display for ServerError {
             Self::StaleReplica => {
                 "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
             }
+            Self::ScriptStaleReplica => {
+                "MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' flag \
+                 is not set on the script."
+            }
+            Self::ScriptOnReadOnlyReplica => {
+                "READONLY Can not run script with write flag on readonly replica"
+            }
+            Self::ScriptCommandStale => "ERR Can not execute the command on a stale replica",
             Self::TooFewReplicas => "NOREPLICAS Not enough good replicas to write.",
             Self::ResetOfReplica => "ERR can only reset normal client connections",
             Self::SyncBehindReplies => "ERR SYNC and PSYNC are invalid with pending output",

@@ -8,8 +8,8 @@ use darter_resp::Args;
 use darter_script::{Digest, ScriptFlags, script_header};
 
 impl Core {
-    /// The flags of a command with these arguments: a script that says of itself that it does not write
-    /// does not, whatever command runs it.
+    /// The flags of a command with these arguments: what a script says of itself holds, whatever command runs it. Of one that
+    /// says nothing it shows when it runs.
     pub fn flags_of(&self, entry: &Entry, args: Args<'_>) -> Flags {
         let flags = entry.command.flags;
         let Some(SessionRun::Script(source)) = self.shared.session_run(entry.id) else {
@@ -25,10 +25,28 @@ impl Core {
             }
             Named::ByFunction => scripts.libraries().function(name).map(|function| function.flags),
         };
-        if script.is_some_and(|script| script.contains(ScriptFlags::NO_WRITES)) {
-            flags.without(Flags::MAY_REPLICATE).without(Flags::WRITE)
-        } else {
-            flags
+        match script {
+            Some(script) if !script.contains(ScriptFlags::LEGACY) => declared(flags, script),
+            _ => flags,
         }
     }
+}
+
+/// The flags of a command that runs a script which says this of itself.
+fn declared(of_command: Flags, script: ScriptFlags) -> Flags {
+    let mut flags = of_command
+        .without(Flags::MAY_REPLICATE)
+        .without(Flags::WRITE)
+        .without(Flags::DENYOOM)
+        .without(Flags::STALE);
+    if !script.contains(ScriptFlags::NO_WRITES) {
+        flags = flags.and(Flags::WRITE);
+        if !script.contains(ScriptFlags::ALLOW_OOM) {
+            flags = flags.and(Flags::DENYOOM);
+        }
+    }
+    if script.contains(ScriptFlags::ALLOW_STALE) {
+        flags = flags.and(Flags::STALE);
+    }
+    flags
 }

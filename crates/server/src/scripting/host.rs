@@ -153,7 +153,7 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
 
     /// The command a script calls, if scripts may call it.
     fn admit(&self, args: Args<'_>) -> Result<&'static Entry, ReplyError> {
-        let entry = match self.caller.core.admit(self.caller.session, args) {
+        let entry = match self.caller.core.admit_part(self.caller.session, args) {
             Ok(entry) => entry,
             Err(ReplyError::UnknownCommand { .. } | ReplyError::UnknownSubcommand { .. }) => {
                 return Err(ServerError::ScriptCommandUnknown.into());
@@ -170,6 +170,9 @@ impl<'a, 'c, 'v> ScriptHost<'a, 'c, 'v> {
         }
         if self.script.read_only && (flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)) {
             return Err(ServerError::ScriptReadOnly.into());
+        }
+        if let Some(error) = self.caller.core.refusal_in_script(entry, self.wrote) {
+            return Err(error);
         }
         Ok(entry)
     }
@@ -410,7 +413,7 @@ impl Host for ScriptHost<'_, '_, '_> {
     }
 
     fn permission(&mut self, args: Args<'_>) -> Permission {
-        match self.caller.core.admit(self.caller.session, args) {
+        match self.caller.core.admit_part(self.caller.session, args) {
             Ok(_) => Permission::Allowed,
             Err(
                 ReplyError::UnknownCommand { .. }

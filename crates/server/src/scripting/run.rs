@@ -209,6 +209,21 @@ pub fn add_script(
     Ok(Rc::new(shared.scripts.add(script, loaded)))
 }
 
+/// Refuses a script that says of itself what this server, as a replica, cannot give it; the command was asked as well, but that can be
+/// a while ago, or behind a command of the same transaction that made it a replica.
+fn refuse_on_replica(shared: &Shared, flags: ScriptFlags) -> Result<(), ReplyError> {
+    let (following, is_legacy) = (&shared.following, flags.contains(ScriptFlags::LEGACY));
+    if following.is_stale() && !flags.contains(ScriptFlags::ALLOW_STALE) {
+        let error =
+            if is_legacy { ServerError::StaleReplica } else { ServerError::ScriptStaleReplica };
+        return Err(error.into());
+    }
+    if following.refuses_writes() && !is_legacy && !flags.contains(ScriptFlags::NO_WRITES) {
+        return Err(ServerError::ScriptOnReadOnlyReplica.into());
+    }
+    Ok(())
+}
+
 fn run_found(
     call: &mut SessionCall<'_>,
     view: &mut ShardView<'_>,
@@ -219,6 +234,7 @@ fn run_found(
     shown: &mut Lines,
 ) -> SessionResult {
     let flags = found.flags();
+    refuse_on_replica(call.shared, flags)?;
     let declares_no_writes = flags.contains(ScriptFlags::NO_WRITES);
     if source.read_only && !declares_no_writes && !flags.contains(ScriptFlags::LEGACY) {
         return Err(ServerError::ScriptMayWrite.into());

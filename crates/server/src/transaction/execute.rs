@@ -27,6 +27,12 @@ pub fn shards_of(session: &Session) -> Vec<ShardId> {
 /// Runs what the client has queued, unless a key it watches has changed. `view` spans the shards of
 /// both.
 pub fn exec(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
+    // The server can have become a replica since the command was admitted. What becomes of it on the way, by a command of
+    // this transaction, is nothing to those behind that.
+    if let Some(error) = call.core.refusal_of_queued(call.session, call.entry) {
+        call.core.discard(call.session, call.turn.now);
+        return Err(ServerError::exec_refused(&error).into());
+    }
     let Some(transaction) = call.core.end_transaction(call.session) else {
         return Err(ServerError::ExecWithoutMulti.into());
     };

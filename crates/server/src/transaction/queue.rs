@@ -1,5 +1,6 @@
 //! From a client's input to its queue.
 
+use crate::admission::Needs;
 use crate::barrier::Barrier;
 use crate::commands::connection::SELECT;
 use crate::dispatch::WINDOW_COMMANDS;
@@ -33,6 +34,8 @@ pub struct Transaction {
     runs_scripts: bool,
     /// Whether all of them can run while data are being loaded.
     runs_while_loading: bool,
+    /// Whether all of them can run on data that are not those of the primary any more.
+    runs_on_stale: bool,
     /// Whether a command was refused: then none runs.
     refused: bool,
     /// Memory of the commands.
@@ -50,6 +53,7 @@ impl Default for Transaction {
             only_shards: true,
             runs_scripts: false,
             runs_while_loading: true,
+            runs_on_stale: true,
             refused: false,
             bytes: 0,
             db: DbIndex(0),
@@ -83,9 +87,14 @@ impl Transaction {
         self.runs_scripts
     }
 
-    /// Whether all of them can run while data are being loaded.
-    pub const fn runs_while_loading(&self) -> bool {
-        self.runs_while_loading
+    /// What they cannot do without, all together.
+    pub const fn needs(&self) -> Needs {
+        Needs {
+            writing: self.flags.has(Flags::WRITE),
+            health: false,
+            fresh_data: !self.runs_on_stale,
+            data: !self.runs_while_loading,
+        }
     }
 
     /// Whether a command may subscribe or publish.
@@ -161,7 +170,9 @@ impl Core {
         }
         self.add_shards_of(request.entry, request.args, &mut transaction.shards);
         let command = request.entry.command;
-        transaction.flags = transaction.flags.and(self.flags_of(request.entry, request.args));
+        let flags = self.flags_of(request.entry, request.args);
+        transaction.flags = transaction.flags.and(flags);
+        transaction.runs_on_stale &= flags.has(Flags::STALE);
         transaction.only_shards &= !matches!(command.handler, Handler::Session);
         transaction.runs_while_loading &= self.shared.runs_while_loading(request.entry);
         let run = self.shared.session_run(request.entry.id);
