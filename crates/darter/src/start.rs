@@ -465,7 +465,14 @@ fn decide_on(signal: EndSignal, is_ending: bool, shared: &Shared) -> OnSignal {
             signal.name()
         );
     }
-    if ends { OnSignal::Shutdown } else { OnSignal::Nothing }
+    if ends {
+        if !is_ending {
+            shared.departure.hurry(request.is_hurried);
+        }
+        OnSignal::Shutdown
+    } else {
+        OnSignal::Nothing
+    }
 }
 
 /// What decides where the server listens and can change while it runs.

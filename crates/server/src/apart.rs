@@ -92,6 +92,7 @@ impl ServedApart {
             | Mail::Acknowledged
             | Mail::LookAtClients
             | Mail::Demoted
+            | Mail::DoesNotEnd
             | Mail::FollowPause
             | Mail::StandStill(_)
             | Mail::TendShards

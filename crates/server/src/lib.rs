@@ -21,6 +21,7 @@ pub mod client_memory;
 pub mod commands;
 pub mod config;
 mod delay;
+pub mod departure;
 pub mod dispatch;
 pub mod fieldsets;
 pub mod following;

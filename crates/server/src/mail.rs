@@ -60,6 +60,8 @@ pub enum Mail {
     FollowPause,
     /// This server is a replica now: what the receiver's clients wait for does not come.
     Demoted,
+    /// The process was to end, and does not.
+    DoesNotEnd,
     /// Everything stands still until then.
     StandStill(Instant),
     /// All clients take too much memory, and it may be for the receiver to close some.

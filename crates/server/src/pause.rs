@@ -55,6 +55,9 @@ impl Pause {
     }
 }
 
+/// The end of a pause that somebody ends.
+pub const FOR_EVER: UnixMillis = UnixMillis(i64::MAX);
+
 /// The pause in force, for all workers.
 #[derive(Debug, Default)]
 pub struct SharedPause(Mutex<Option<Pause>>);

@@ -4,6 +4,7 @@ use crate::access::AccessControl;
 use crate::client_memory::ClientMemory;
 use crate::config::rewrite::Rewriter;
 use crate::config::{ConfigStore, Settings};
+use crate::departure::Departure;
 use crate::following::Following;
 use crate::histogram::Histogram;
 use crate::job::Job;
@@ -148,6 +149,8 @@ pub struct Shared {
     pub saving: Saving,
     /// What files hold, on its way into the shards.
     pub loading: Loading,
+    /// The end of the process.
+    pub departure: Departure,
     /// The log of changes.
     pub journal: Journal,
     /// What deletions that nobody asked for are called there and for replicas.
@@ -235,6 +238,7 @@ impl Shared {
             table,
             replication: Replication::new(router.worker_count().into(), identity.replication_id),
             following: Following::default(),
+            departure: Departure::default(),
             saving: Saving::new(identity.started_at, router.shard_count().into()),
             loading: Loading::new(router),
             journal: Journal::new(router.worker_count().into()),

@@ -1,7 +1,7 @@
 //! Clients that wait for what other servers or files will have: until then their connection is
 //! suspended, and their worker looks at the clock for them.
 
-use crate::commands::error::ServerError;
+use crate::commands::error::{SHUTDOWN_FAILED, ServerError};
 use crate::mail::Mail;
 use crate::pending::Pending;
 use crate::session::Session;
@@ -22,6 +22,8 @@ pub enum Awaited {
     Files(Files),
     /// The file of all data (`SAVE`).
     Save,
+    /// The end of the process (`SHUTDOWN`).
+    TheEnd,
 }
 
 /// The log, here and at replicas.
@@ -52,7 +54,7 @@ impl Awaited {
         match self {
             Self::Replicas { count, offset } => shared.replication.having(offset) >= count,
             Self::Files(files) => files.are_there(shared),
-            Self::Save => false,
+            Self::Save | Self::TheEnd => false,
         }
     }
 
@@ -73,6 +75,16 @@ impl Awaited {
                 write_count(reply, shared.replication.having_on_disk(streamed_to));
             }
             Self::Save => reply.ok(),
+            Self::TheEnd => unreachable!("nobody is answered when the process ends"),
+        }
+    }
+
+    /// Whether a wait for it can end so.
+    const fn is_ended_by(self, end: End) -> bool {
+        match self {
+            Self::Replicas { .. } | Self::Files(_) => !matches!(end, End::DoesNotEnd),
+            Self::Save => false,
+            Self::TheEnd => matches!(end, End::DoesNotEnd),
         }
     }
 
@@ -100,6 +112,8 @@ pub enum End {
     Unblocked,
     /// The same, as this server is a replica now.
     Demoted,
+    /// The same, as the process does not end.
+    DoesNotEnd,
 }
 
 impl End {
@@ -111,6 +125,7 @@ impl End {
             Self::Demoted => Some(
                 "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
             ),
+            Self::DoesNotEnd => Some(SHUTDOWN_FAILED),
         }
     }
 }
@@ -146,7 +161,7 @@ impl Core {
     ) -> Ending {
         let turn = *connections.turn();
         let ended = connections.with(id, |session, output| match session.pending {
-            Some(Pending::Waiting(waiting)) => {
+            Some(Pending::Waiting(waiting)) if waiting.awaited.is_ended_by(end) => {
                 session.finish_pending(output, |session, output| {
                     session.pending = None;
                     session.commands += 1;
@@ -176,7 +191,7 @@ impl Core {
         let mut have_ended = true;
         for id in clients {
             let waits = connections.with(id, |session, _| match &session.pending {
-                Some(Pending::Waiting(waiting)) => !matches!(waiting.awaited, Awaited::Save),
+                Some(Pending::Waiting(waiting)) => waiting.awaited.is_ended_by(End::Demoted),
                 Some(Pending::Blocked(_)) => true,
                 _ => false,
             });
@@ -194,13 +209,26 @@ impl Core {
         have_ended
     }
 
+    /// Tells clients that wait for the end of the process that it does not come.
+    pub fn end_waits_for_the_end(&self, connections: &mut Connections<'_, Worker>) {
+        let clients: Vec<_> = self.clients.borrow().values().copied().collect();
+        for id in clients {
+            let waits = connections.with(id, |session, _| {
+                matches!(&session.pending, Some(Pending::Waiting(waiting)) if waiting.awaited == Awaited::TheEnd)
+            });
+            if waits == Some(true) {
+                self.unblock(id, End::DoesNotEnd, connections);
+            }
+        }
+    }
+
     /// Notes that a client waits for the log, here or at replicas.
     pub fn wait_for_log(&self, id: ConnectionId, awaited: Awaited) {
         self.log_waits.borrow_mut().push(id);
         let (here, elsewhere) = match awaited {
             Awaited::Replicas { .. } => (None, true),
             Awaited::Files(files) => (files.here.then_some(files.offset), files.elsewhere > 0),
-            Awaited::Save => return,
+            Awaited::Save | Awaited::TheEnd => return,
         };
         if elsewhere {
             self.shared.replication.await_answers(self.worker);

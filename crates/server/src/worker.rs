@@ -5,6 +5,7 @@ use crate::admission::Restriction;
 use crate::apart::ServedApart;
 use crate::blocking::Deadlines;
 use crate::config::OutputLimits;
+use crate::departure::Departing;
 use crate::dispatch::Batch;
 use crate::mail::{Mail, ShardPost};
 use crate::migration::Migration;
@@ -470,6 +471,7 @@ impl Service for Worker {
                     self.core.post.send(self.core.worker, Mail::Demoted);
                 }
             }
+            Mail::DoesNotEnd => self.core.end_waits_for_the_end(connections),
             Mail::Monitored(lines) => self.core.show_to_monitors(&lines, connections),
             Mail::Answer { to, answer } => {
                 let finished = connections.with(to, |session, output| {
@@ -499,7 +501,19 @@ impl Service for Worker {
         self.window.release(&self.core.shared.cells, &ShardPost(&self.core.post));
     }
 
-    fn stopping(&mut self, _: &mut Connections<'_, Self>) -> Stopping {
+    fn stopping(&mut self, connections: &mut Connections<'_, Self>) -> Stopping {
+        let shared = self.core.shared;
+        match shared.departure.look(shared, connections.turn().now) {
+            Departing::MayGo => {}
+            Departing::Waits => return Stopping::Wait,
+            Departing::MayNot => {
+                // Whoever calls it off tells the others.
+                if shared.running.get().is_some_and(|running| running.shutdown.cancel()) {
+                    shared.departure.call_off(shared);
+                }
+                return Stopping::Wait;
+            }
+        }
         if !self.core.shared.following.end() {
             return Stopping::Wait;
         }

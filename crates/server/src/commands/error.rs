@@ -365,6 +365,9 @@ pub enum ServerError {
     ShutdownFailed,
 }
 
+/// What SHUTDOWN answers when the process does not end.
+pub const SHUTDOWN_FAILED: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+
 impl ServerError {
     /// `EXEC` that is refused for the same reason as any other command.
     pub fn exec_refused(error: &ReplyError) -> Self {
@@ -795,7 +798,7 @@ impl fmt::Display for ServerError {
             Self::ScriptFlushMode => "ERR SCRIPT FLUSH only support SYNC|ASYNC option",
             Self::FunctionFlushMode => "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
             Self::NoShutdown => "ERR No shutdown in progress.",
-            Self::ShutdownFailed => "ERR Errors trying to SHUTDOWN. Check logs.",
+            Self::ShutdownFailed => SHUTDOWN_FAILED,
         };
         formatter.write_str(text)
     }

@@ -4,6 +4,7 @@ use crate::commands::error::ServerError;
 use crate::saving::automatic::AtTheEnd;
 use crate::saving::save_held;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
+use crate::waiting::{Awaited, Waiting};
 use darter_command_table::{Arg, Arity, Command, Flags, Group, Handler, ReplyError, ShardView};
 use darter_resp::Args;
 
@@ -108,8 +109,8 @@ fn parse_shutdown<'a>(
     Ok(options)
 }
 
-/// What is saved here is saved once more when the process ends, if something has changed meanwhile. There are
-/// no replicas to wait for, so NOW changes nothing; with FORCE it does not matter if saving fails.
+/// What is saved here is saved once more when the process ends, if something has changed meanwhile. With NOW replicas are not
+/// waited for; with FORCE it does not matter if saving fails. The client is answered if the process does not end.
 fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let options = parse_shutdown(call.args.tail(1).iter())?;
     let Some(running) = call.shared.running.get() else {
@@ -119,8 +120,14 @@ fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
         if !running.shutdown.cancel() {
             return Err(ServerError::NoShutdown.into());
         }
+        call.shared.departure.call_off(call.shared);
         tracing::info!("Shutdown manually aborted.");
         return call.ok();
+    }
+    let waiting = Waiting { awaited: Awaited::TheEnd, until: None };
+    if running.shutdown.has_begun() {
+        call.core.begin_waiting(call.session, call.id, waiting);
+        return Ok(Flow::Wait);
     }
     tracing::info!("User requested shutdown...");
     let is_loading = call.shared.loading.is_under_way();
@@ -141,8 +148,10 @@ fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
     }
     let at_the_end = if is_saved { at_the_end } else { AtTheEnd::Never };
     call.shared.saving.last_save.set(at_the_end, options.force);
+    call.shared.departure.hurry(options.now);
     running.shutdown.begin();
-    Ok(Flow::Close)
+    call.core.begin_waiting(call.session, call.id, waiting);
+    Ok(Flow::Wait)
 }
 
 /// Whether SHUTDOWN may have to save.

@@ -496,6 +496,8 @@ pub struct ProcessSettings {
     pub shows_title: bool,
     /// What it is made of.
     pub title_template: String,
+    /// How long the end waits for replicas, in milliseconds.
+    pub shutdown_millis: i64,
     /// What SIGINT asks for.
     pub on_interrupt: ShutdownRequest,
     /// What SIGTERM asks for.
@@ -509,6 +511,8 @@ pub struct ShutdownRequest {
     pub saves: AtTheEnd,
     /// It ends even so.
     pub is_forced: bool,
+    /// Replicas are not waited for.
+    pub is_hurried: bool,
 }
 
 /// Who is told of the start.

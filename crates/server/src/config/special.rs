@@ -251,7 +251,7 @@ pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, Str
 pub(super) fn shutdown_request(value: &[u8]) -> ShutdownRequest {
     let is_there = |wanted: &[u8]| value.split(|byte| *byte == b' ').any(|word| word == wanted);
     let saves = AtTheEnd::of_words(is_there(b"save"), is_there(b"nosave"));
-    ShutdownRequest { saves, is_forced: is_there(b"force") }
+    ShutdownRequest { saves, is_forced: is_there(b"force"), is_hurried: is_there(b"now") }
 }
 
 /// Words taken as they are.

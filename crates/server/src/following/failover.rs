@@ -14,7 +14,7 @@
 use super::shards::Access;
 use super::{Following, Primary};
 use crate::mail::Mail;
-use crate::pause::{Pause, Paused};
+use crate::pause::{FOR_EVER, Pause, Paused};
 use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
 use darter_runtime::wall_clock;
@@ -154,9 +154,6 @@ impl Failover {
         }
     }
 }
-
-/// A pause that ends when somebody ends it.
-const FOR_EVER: UnixMillis = UnixMillis(i64::MAX);
 
 static NEXT_NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 

@@ -112,7 +112,8 @@ impl Core {
         let due = housekeeping.ping_due.get().unwrap_or(turn.instant + interval);
         // A shorter interval counts at once.
         let due = due.min(turn.instant + interval);
-        if turn.instant >= due && !shared.following.failover.is_under_way() {
+        let is_waited_for = shared.following.failover.is_under_way() || shared.departure.waits();
+        if turn.instant >= due && !is_waited_for {
             replication.record(|requests| requests.add_words(&[b"PING"]));
             replication.announce(shared);
             housekeeping.ping_due.set(Some(turn.instant + interval));

@@ -18,6 +18,7 @@ mod feeding;
 mod followed;
 mod full_sync;
 mod housekeeping;
+mod lag;
 mod refusal;
 mod replica;
 mod settings;
@@ -26,6 +27,7 @@ mod stream;
 pub use feeding::Attached;
 pub use full_sync::{FullSync, Taken};
 pub use housekeeping::Housekeeping;
+pub use lag::Lag;
 pub use replica::{Announced, Phase, Replica, Shown};
 pub use settings::ReplicationSettings;
 
@@ -213,6 +215,11 @@ impl Replication {
     /// Has replicas asked how far they are, and tells a worker of their answers ([`Mail::Acknowledged`]).
     pub fn await_answers(&self, worker: WorkerId) {
         self.bells[worker.index()].awaits.store(true, Ordering::SeqCst);
+        self.ask();
+    }
+
+    /// Has replicas asked how far they are.
+    pub fn ask(&self) {
         self.asks.store(true, Ordering::Relaxed);
     }
 

@@ -131,6 +131,11 @@ impl Saving {
         writes
     }
 
+    /// Whether the process may not end that was told to, as [`writes_first_base`](Self::writes_first_base) says.
+    pub fn is_held_up(&self, journal: &Journal) -> bool {
+        !self.last_save.is_forced.load(Ordering::Relaxed) && self.writes_first_base(journal)
+    }
+
     /// What a save is to begin for without a client.
     fn due(&self, shared: &Shared, settings: &Settings, now: UnixMillis) -> Option<Purpose> {
         if self.current().is_some() || shared.loading.is_under_way() {

@@ -9,6 +9,7 @@ use crate::mail::ShardPost;
 use crate::place::ShardSet;
 use crate::request::Request;
 use crate::session_command::Flow;
+use crate::shared::Shared;
 use crate::watch::Cost;
 use crate::watch::monitor::Lines;
 use darter_acl::Context;
@@ -434,7 +435,11 @@ impl Host for ScriptHost<'_, '_, '_> {
 
     fn poll(&mut self) -> Verdict {
         let core = self.caller.core;
-        if core.shared.running.get().is_some_and(|running| running.shutdown.has_begun()) {
+        let is_ending = |shared: &Shared| {
+            shared.running.get().is_some_and(|running| running.shutdown.has_begun())
+                && !shared.departure.waits()
+        };
+        if is_ending(core.shared) {
             let nanos = ScriptHost::nanos(self);
             let since = *self.ends_since_nanos.get_or_insert(nanos);
             if !self.wrote || nanos.saturating_sub(since) > WRITER_GRACE_NANOS {

@@ -90,6 +90,10 @@ static SERVER: &[Field] = &[
     field("hz", |info| Count(info.config_number("hz"))),
     field("configured_hz", |info| Count(info.config_number("hz"))),
     field("lru_clock", |info| Signed((info.now.0 / 1000) & 0xFF_FFFF)),
+    field("shutdown_in_milliseconds", |info| match info.shared.departure.waits_until() {
+        Some(until) => Signed(until.0.saturating_sub(info.now.0).max(0)),
+        None => Absent,
+    }),
     field("executable", |info| Text(info.shared.identity.executable.clone())),
     field("config_file", |info| Text(info.shared.identity.config_file.clone())),
     field("io_threads_active", |_| Count(0)),

@@ -111,7 +111,8 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     flag("aof-disable-auto-gc", "no", "Keeps old files of the log.")
         .sets(|to, value| to.journal.keeps_history = value.is_yes()),
     number("shutdown-timeout", 0, INT, "10", "How long a shutdown waits for replicas.")
-        .unit("seconds"),
+        .unit("seconds")
+        .sets(|to, value| to.process.shutdown_millis = value.number::<i64>().saturating_mul(1000)),
     words(
         "shutdown-on-sigint",
         special::shutdown,
