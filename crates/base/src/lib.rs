@@ -16,8 +16,10 @@ pub mod id;
 pub mod memory_size;
 pub mod number;
 mod rounding;
+pub mod shared_bytes;
 pub mod split_args;
 pub mod time;
 
 pub use id::{DbIndex, ShardId, Slot, WorkerId};
+pub use shared_bytes::SharedBytes;
 pub use time::UnixMillis;

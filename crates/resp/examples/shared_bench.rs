@@ -10,9 +10,9 @@
 
 #![expect(clippy::print_stdout, reason = "a tool for the terminal")]
 
+use darter_base::SharedBytes;
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 
 use darter_resp::Output;
 
@@ -41,7 +41,7 @@ fn send(stream: &mut TcpStream, out: &mut Output) -> Result<(), std::io::Error> 
 /// CPU time per value.
 fn run(
     stream: &mut TcpStream,
-    values: &[Arc<Vec<u8>>],
+    values: &[SharedBytes],
     batch: usize,
     share: bool,
 ) -> Result<u64, std::io::Error> {
@@ -55,7 +55,7 @@ fn run(
             next = (next + 7919) % values.len();
             out.extend(b"$00000\r\n");
             if share {
-                out.push_shared(Arc::clone(&values[next]));
+                out.push_shared(values[next].clone());
             } else {
                 out.extend(&values[next]);
             }
@@ -77,7 +77,8 @@ fn main() -> Result<(), std::io::Error> {
     });
     let (mut stream, _) = listener.accept()?;
     for size in (10..=16).map(|power| 1_usize << power) {
-        let values: Vec<_> = (0..VALUES_BYTES / size).map(|_| Arc::new(vec![b'v'; size])).collect();
+        let values: Vec<_> =
+            (0..VALUES_BYTES / size).map(|_| SharedBytes::from(vec![b'v'; size])).collect();
         for batch in [1, 10] {
             let (mut copied, mut shared) = (u64::MAX, u64::MAX);
             for _ in 0..RUNS {

@@ -18,7 +18,8 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
-use std::sync::Arc;
+
+use darter_base::SharedBytes;
 
 use crate::ledger::Ledger;
 
@@ -51,7 +52,7 @@ pub struct Output {
 #[derive(Debug)]
 struct Piece {
     at: usize,
-    data: Arc<Vec<u8>>,
+    data: SharedBytes,
     start: usize,
     end: usize,
 }
@@ -103,16 +104,16 @@ impl Output {
     }
 
     /// Adds `data`, already in wire format, by reference unless it is short of [`SHARED_BYTES_MIN`].
-    pub fn extend_shared(&mut self, data: &Arc<Vec<u8>>) {
+    pub fn extend_shared(&mut self, data: &SharedBytes) {
         if data.len() < SHARED_BYTES_MIN {
             self.extend(data);
         } else {
-            self.push_shared(Arc::clone(data));
+            self.push_shared(data.clone());
         }
     }
 
     /// Adds `data`, already in wire format, by reference whatever its size.
-    pub fn push_shared(&mut self, data: Arc<Vec<u8>>) {
+    pub fn push_shared(&mut self, data: SharedBytes) {
         let piece = Piece { at: self.bytes.len(), start: 0, end: data.len(), data };
         self.push_piece(piece);
     }
@@ -122,13 +123,13 @@ impl Output {
     ///
     /// # Panics
     /// If the range is not inside of the data.
-    pub fn extend_shared_range(&mut self, data: &Arc<Vec<u8>>, range: Range<usize>) {
+    pub fn extend_shared_range(&mut self, data: &SharedBytes, range: Range<usize>) {
         if range.len() < SHARED_BYTES_MIN || range.len() < data.len() / 4 {
             self.extend(&data[range]);
         } else {
             assert!(range.end <= data.len(), "a piece is inside of its buffer");
             let (start, end) = (range.start, range.end);
-            self.push_piece(Piece { at: self.bytes.len(), data: Arc::clone(data), start, end });
+            self.push_piece(Piece { at: self.bytes.len(), data: data.clone(), start, end });
         }
     }
 
@@ -155,11 +156,11 @@ impl Output {
             return;
         }
         // Too many bytes to copy: they become a shared buffer, cut where a piece goes between.
-        let data = Arc::new(other.bytes);
+        let data = SharedBytes::from(other.bytes);
         let mut start = other.sent;
         for mut piece in other.pieces {
             let end = piece.at;
-            self.push_piece(Piece { at: base, data: Arc::clone(&data), start, end });
+            self.push_piece(Piece { at: base, data: data.clone(), start, end });
             start = end;
             piece.at = base;
             self.push_piece(piece);
@@ -294,7 +295,7 @@ impl Output {
                 piece.at += header.len();
             }
         } else {
-            let data = Arc::new(header.to_vec());
+            let data = SharedBytes::from(header.to_vec());
             let piece = Piece { at: mark.at, start: 0, end: data.len(), data };
             self.pieces_bytes += piece.len();
             self.pieces.insert(mark.pieces, piece);

@@ -7,13 +7,17 @@
 //! fallbacks are those of Redis 7.0.)
 
 use std::ops::Range;
-use std::sync::Arc;
 
+use darter_base::SharedBytes;
 use darter_base::float::format_f64;
 use darter_base::number::{format_i64, format_u64};
 
-use crate::Output;
 use crate::output::{Mark, SHARED_BYTES_MIN};
+use crate::{Args, Output};
+
+/// From this size on a byte string is copied into a buffer of its own: the other one would be copied, too, when it outgrows
+/// itself.
+const COPIED_APART_BYTES_MIN: usize = 1 << 20;
 
 /// The protocol a client chose with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +113,9 @@ impl<'a> ReplyWriter<'a> {
     /// A byte string: `$len` and the bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if bytes.len() >= COPIED_APART_BYTES_MIN {
+            return self.bulk_shared(&SharedBytes::from(bytes.to_vec()));
+        }
         self.out.ledger.scalar();
         self.header(b'$', bytes.len() as u64);
         self.out.extend(bytes);
@@ -121,9 +128,17 @@ impl<'a> ReplyWriter<'a> {
         self.bulk(&format_i64(value));
     }
 
+    /// The argument at `index` as a byte string, held by reference if it can be shared.
+    pub fn bulk_argument(&mut self, args: Args<'_>, index: usize) {
+        match args.share(index) {
+            Some(shared) => self.bulk_shared(&shared),
+            None => self.bulk(args.at(index)),
+        }
+    }
+
     /// A byte string held by reference until it is sent, unless it is short of
     /// [`SHARED_BYTES_MIN`].
-    pub fn bulk_shared(&mut self, data: &Arc<Vec<u8>>) {
+    pub fn bulk_shared(&mut self, data: &SharedBytes) {
         if data.len() < SHARED_BYTES_MIN {
             return self.bulk(data);
         }
@@ -135,7 +150,7 @@ impl<'a> ReplyWriter<'a> {
 
     /// The part `data[range]` of a byte string, held by reference where
     /// [`Output::extend_shared_range`] does.
-    pub fn bulk_shared_range(&mut self, data: &Arc<Vec<u8>>, range: Range<usize>) {
+    pub fn bulk_shared_range(&mut self, data: &SharedBytes, range: Range<usize>) {
         self.out.ledger.scalar();
         self.header(b'$', range.len() as u64);
         self.out.extend_shared_range(data, range);

@@ -52,6 +52,7 @@ impl<S: Service> Driver<S> {
             let turn = self.network.turn;
             let io = Io {
                 input: connection.kept.as_slice(),
+                shared: None,
                 output: &mut connection.output,
                 id: self.network.id(key),
                 turn: &turn,

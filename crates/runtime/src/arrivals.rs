@@ -57,6 +57,7 @@ impl<S: Service> Arrivals<'_, S> {
         };
         let io = Io {
             input: &self.read_buffer[begin..end],
+            shared: None,
             output: &mut connection.output,
             id,
             turn: self.turn,

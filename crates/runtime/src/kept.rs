@@ -1,5 +1,8 @@
 //! Input a service has not consumed yet.
 
+use std::mem;
+use std::sync::Arc;
+
 /// Bytes kept for one connection. Holds no memory when empty.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
@@ -18,6 +21,25 @@ const BELIEVED_FACTOR: usize = 8;
 /// Room behind what is waited for then, for what a request still has behind a big argument: a buffer of hundreds of megabytes
 /// is not copied for the last few words.
 const BEHIND_BYTES: usize = READ_BYTES_MIN;
+/// From so many bytes on the input is shown in a buffer that others may hold on to.
+const LENT_BYTES_MIN: usize = 1 << 20;
+
+/// An input while it is shown, in a buffer that whoever wants to may hold on to.
+#[derive(Debug)]
+pub(crate) struct LentInput {
+    buffer: Arc<Vec<u8>>,
+    start: usize,
+}
+
+impl LentInput {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    pub(crate) const fn buffer(&self) -> &Arc<Vec<u8>> {
+        &self.buffer
+    }
+}
 
 impl Kept {
     pub(crate) fn is_empty(&self) -> bool {
@@ -42,6 +64,31 @@ impl Kept {
         self.start += count;
         if self.is_empty() {
             self.free();
+        }
+    }
+
+    /// Lends all of it, if it is much, to be [taken back](Self::take_back); meanwhile there is nothing.
+    pub(crate) fn lend(&mut self) -> Option<LentInput> {
+        if self.len() < LENT_BYTES_MIN {
+            return None;
+        }
+        let start = mem::take(&mut self.start);
+        Some(LentInput { buffer: Arc::new(mem::take(&mut self.bytes)), start })
+    }
+
+    /// Takes back what was lent, without the first `count` bytes. If somebody holds on to it, what is left is copied: that is
+    /// what was read behind a big request.
+    pub(crate) fn take_back(&mut self, lent: LentInput, count: usize) {
+        let LentInput { buffer, start } = lent;
+        match Arc::try_unwrap(buffer) {
+            Ok(bytes) => {
+                (self.bytes, self.start) = (bytes, start);
+                self.consume(count);
+            }
+            Err(held) => {
+                assert!(count <= held.len() - start, "a service consumed more than it was shown");
+                self.bytes.extend_from_slice(&held[start + count..]);
+            }
         }
     }
 
@@ -184,6 +231,31 @@ mod tests {
             }
         }
         assert!(grown < 20, "{grown}");
+    }
+
+    #[test]
+    fn what_is_lent_is_the_same_again_unless_somebody_holds_it() {
+        let mut kept = Kept::default();
+        kept.replace(&vec![7; LENT_BYTES_MIN - 1]);
+        assert!(kept.lend().is_none(), "that is little");
+        kept.replace(&vec![7; LENT_BYTES_MIN + 10]);
+        kept.consume(3);
+        let lent = kept.lend().expect("that is much");
+        let place = lent.as_slice().as_ptr();
+        assert!(kept.is_empty());
+        kept.take_back(lent, 4);
+        assert_eq!(
+            (kept.len(), kept.as_slice().as_ptr()),
+            (LENT_BYTES_MIN + 3, place.wrapping_add(4))
+        );
+        let lent = kept.lend().expect("that is much");
+        let held = Arc::clone(lent.buffer());
+        kept.take_back(lent, LENT_BYTES_MIN);
+        assert_eq!(kept.as_slice(), [7; 3]);
+        assert!(kept.memory_bytes() < 100);
+        assert_eq!(held.len(), LENT_BYTES_MIN + 10);
+        kept.consume(3);
+        assert!(kept.is_empty());
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::apart::Lent;
 use crate::arrivals::{Arrival, Arrivals, NOTHING_CONSUMED};
 use crate::census::Census;
 use crate::connection::{Connection, Flow, Sent};
+use crate::kept::LentInput;
 use crate::peer::Accepted;
 use crate::socket::{self, Transfer};
 use crate::table::{Key, Table};
@@ -523,15 +524,20 @@ impl<S: Service> Network<S> {
         let id = self.id(key);
         let connection = self.connections.get_mut(key)?;
         lend_output(&mut self.spares, &mut connection.output);
+        let lent = connection.kept.lend();
         let io = Io {
-            input: connection.kept.as_slice(),
+            input: lent.as_ref().map_or(connection.kept.as_slice(), LentInput::as_slice),
+            shared: lent.as_ref().map(LentInput::buffer),
             output: &mut connection.output,
             id,
             turn: &self.turn,
             output_high_water_bytes: self.high_water_bytes,
         };
         let progress = service.receive(&mut connection.session, io);
-        connection.kept.consume(progress.consumed);
+        match lent {
+            Some(lent) => connection.kept.take_back(lent, progress.consumed),
+            None => connection.kept.consume(progress.consumed),
+        }
         connection.kept.note_awaited(service.awaited_bytes(&connection.session));
         if connection.kept.len() > self.query_buffer_limit_bytes {
             self.doom(key, CloseReason::QueryBufferLimit);

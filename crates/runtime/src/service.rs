@@ -18,6 +18,7 @@
 //! Everything here runs on the worker's own thread and must not block.
 
 use crate::{Arrivals, ConnectionId, Connections, Outgoing, PeerInfo, Turn, Turns};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A protocol server, one instance per worker, made and dropped on the worker's thread.
@@ -135,6 +136,8 @@ pub trait Service: Sized + 'static {
 pub struct Io<'a, O> {
     /// All input not consumed so far.
     pub input: &'a [u8],
+    /// The buffer that it lies in, if that is big: whoever holds it on keeps the input from being copied.
+    pub shared: Option<&'a Arc<Vec<u8>>>,
     /// Where replies go. Holds what the socket has not taken yet, if anything.
     pub output: &'a mut O,
     /// Whose input it is.

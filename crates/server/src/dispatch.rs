@@ -142,10 +142,10 @@ pub struct Commands<'a, S> {
 }
 
 impl Batch {
-    /// The arguments of an operation that is in `input`.
-    pub fn args<'a>(&'a self, operation: &Operation, input: &'a [u8]) -> Args<'a> {
+    /// The arguments of an operation that is in the input of `io`.
+    pub fn args<'a>(&'a self, operation: &Operation, io: &Io<'a, Outbox>) -> Args<'a> {
         let spans = &self.spans[operation.spans.0..operation.spans.1];
-        Args::new(&input[operation.begin..operation.end], spans)
+        Args::new(&io.input[operation.begin..operation.end], spans).lying_in(io.shared)
     }
 
     /// The shards of an operation besides its lowest.
@@ -254,7 +254,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         crash::note_client(session.client_id);
         session.note_command(operation.entry);
         let unsent_before = io.output.0.len();
-        let args = self.batch.args(operation, io.input);
+        let args = self.batch.args(operation, &io);
         let result = run_command(
             operation.entry,
             args,
@@ -307,7 +307,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
         let commands = operations
             .iter()
             .map(|operation| {
-                let args = self.batch.args(operation, io.input);
+                let args = self.batch.args(operation, &io);
                 let databases = self.limits.databases;
                 PackedCommand {
                     entry: operation.entry,
@@ -319,7 +319,7 @@ impl<S: Seats> Program<Shard> for Commands<'_, S> {
             })
             .collect();
         let first = &operations[0];
-        let args = self.batch.args(first, io.input);
+        let args = self.batch.args(first, &io);
         let client = Client::of(session, io.id, first.entry, args, self.limits.databases);
         session.remember = session.remember.after_command();
         Job {

@@ -23,6 +23,8 @@ const GROUPS: usize = 100_000;
 const IDS: usize = 100_000;
 /// Rules of a user.
 const RULES: usize = 100_000;
+/// Length of a long argument.
+const LONG_BYTES: usize = 400_000_000;
 /// Channels that a client subscribes to.
 const CHANNELS: usize = 100_000;
 /// The longest that anybody may have to wait for another's command, plus what a reading of time can be behind.
@@ -381,6 +383,27 @@ fn entries() -> Vec<Long> {
     vec![ids("XDELEX stream DELREF IDS"), ids("XACKDEL stream group DELREF IDS")]
 }
 
+/// Commands with an argument of hundreds of megabytes.
+fn long_arguments() -> Vec<Long> {
+    let long = |line: &str, bytes| {
+        let mut command = words(line);
+        command.push(vec![b'v'; bytes]);
+        command
+    };
+    let undo = || vec![words("DEL new")];
+    let add = vec![long("SADD new", LONG_BYTES / 4), words("SMEMBERS new")];
+    vec![
+        Long::of(long("SET stored", LONG_BYTES)),
+        Long::of(long("MSET stored", LONG_BYTES)),
+        Long::of(long("ECHO", LONG_BYTES)),
+        Long {
+            commands: vec![words("MULTI"), long("SET stored", LONG_BYTES), words("EXEC")],
+            undo: Vec::new(),
+        },
+        Long { commands: add, undo: undo() },
+    ]
+}
+
 /// Subscribing to many names, and the ways in which that ends.
 fn subscribing() -> Vec<Long> {
     let with = |name: &str, end: &str| {
@@ -412,7 +435,8 @@ fn no_command_makes_others_wait_for_long() {
     let restores = [restoring(&mut client), restore(&mut client, "fading")];
     let restores = restores.into_iter().chain([restore(&mut client, "stream"), ruling()]);
     let rows = subscribing().into_iter().chain(naming()).chain(restores.map(Long::of));
-    for long in rows.chain(entries()).chain(ROWS.iter().map(|line| Long::row(line))) {
+    let rows = rows.chain(entries()).chain(long_arguments());
+    for long in rows.chain(ROWS.iter().map(|line| Long::row(line))) {
         let wait = long.shortest_wait(&server, &mut client);
         assert!(wait <= WAIT_MAX, "{}: {wait:?}", long.name());
     }

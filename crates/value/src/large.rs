@@ -1,8 +1,8 @@
 //! Strings too big for the keyspace's blocks.
 
 use std::mem;
-use std::sync::Arc;
 
+use darter_base::SharedBytes;
 use darter_structures::{Defragmentation, good_size, move_bytes, zeroes};
 
 use crate::object::Contents;
@@ -26,7 +26,7 @@ pub(crate) const QUICK_DROP_BYTES_MAX: usize = 256 * 1024;
 /// share a buffer, so that the memory of each is its own; a clone is a copy.
 #[derive(Debug)]
 pub struct LargeString {
-    bytes: Arc<Vec<u8>>,
+    bytes: SharedBytes,
 }
 
 impl LargeString {
@@ -39,7 +39,12 @@ impl LargeString {
         if bytes.capacity() - bytes.len() > bytes.len() / 8 {
             bytes.shrink_to_fit();
         }
-        Self { bytes: Arc::new(bytes) }
+        Self { bytes: bytes.into() }
+    }
+
+    /// Takes over what somebody else may still hold for a moment, but no other value.
+    pub const fn taking_over(bytes: SharedBytes) -> Self {
+        Self { bytes }
     }
 
     /// Appends, amortised O(length of `tail`) unless a reply shares the buffer.
@@ -59,12 +64,12 @@ impl LargeString {
             // writes to.
             let spare = if is_doubled { 0 } else { spare_of(len_new) };
             let mut bytes = zeroes(len_new + spare);
-            match Arc::get_mut(&mut self.bytes) {
+            match self.bytes.get_mut() {
                 Some(before) => move_bytes(before, &mut bytes),
                 None => bytes[..len].copy_from_slice(&self.bytes),
             }
             bytes.truncate(len_new);
-            self.bytes = Arc::new(bytes);
+            self.bytes = bytes.into();
         }
         let bytes = self.make_mut(len_new - self.bytes.len());
         bytes.resize(len_new, 0);
@@ -78,18 +83,18 @@ impl LargeString {
 
     /// The buffer itself, for a reply that outlives the borrow. O(1). If the string is changed or deleted
     /// meanwhile, the buffer is the reply's to account for.
-    pub fn share(&self) -> Arc<Vec<u8>> {
-        Arc::clone(&self.bytes)
+    pub fn share(&self) -> SharedBytes {
+        self.bytes.clone()
     }
 
     /// The vector, private to this value, with room for `more` bytes.
     fn make_mut(&mut self, more: usize) -> &mut Vec<u8> {
-        if Arc::get_mut(&mut self.bytes).is_none() {
+        if self.bytes.get_mut().is_none() {
             let mut copy = Vec::with_capacity(self.bytes.len() + more);
             copy.extend_from_slice(&self.bytes);
-            self.bytes = Arc::new(copy);
+            self.bytes = copy.into();
         }
-        let bytes = Arc::get_mut(&mut self.bytes).expect("just found or made unshared");
+        let bytes = self.bytes.get_mut().expect("just found or made unshared");
         if bytes.capacity() - bytes.len() < more {
             bytes.reserve_exact(more + spare_of(bytes.len() + more));
         }
@@ -114,7 +119,7 @@ impl Contents for LargeString {
     /// Good sizes of the buffer and its counted header.
     fn heap_bytes(&self) -> usize {
         // Two counters and the vector's three words.
-        good_size(5 * size_of::<usize>()) + good_size(self.bytes.capacity())
+        self.bytes.headers() * good_size(5 * size_of::<usize>()) + good_size(self.bytes.capacity())
     }
 
     fn is_slow_to_drop(&self) -> bool {
@@ -123,11 +128,10 @@ impl Contents for LargeString {
 
     fn defragment(&mut self, defragmentation: &mut Defragmentation) {
         // What a reply is being sent from stays.
-        let place = Arc::as_ptr(&self.bytes);
-        let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return };
+        let Some((bytes, place)) = self.bytes.whole_mut() else { return };
         defragmentation.visit_bytes(bytes);
         if defragmentation.wants(place, size_of::<Vec<u8>>()) {
-            self.bytes = Arc::new(mem::take(bytes));
+            self.bytes = mem::take(bytes).into();
         }
     }
 
@@ -144,6 +148,8 @@ impl Clone for LargeString {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -175,6 +181,48 @@ mod tests {
         assert_eq!(count(0) + MOVED_BYTES_MIN + 27, string.as_bytes().len());
         assert_eq!(reply.len(), MOVED_BYTES_MIN);
         assert!(reply.iter().all(|byte| *byte == b'a'));
+    }
+
+    #[test]
+    fn what_is_taken_over_is_edited_as_any_other() {
+        for len in [3000, MOVED_BYTES_MIN] {
+            let mut request = b"SET".to_vec();
+            request.resize(len + 3, b'v');
+            request.extend_from_slice(b"\r\n");
+            request.shrink_to_fit();
+            let request = Arc::new(request);
+            let part = SharedBytes::part(&request, 3..len + 3).expect("nearly all of it");
+            let mut string = LargeString::taking_over(part);
+            assert!(string.heap_bytes() >= len + 5);
+            let copy = string.clone();
+            // Somebody is still sending the request.
+            string.append(b"w");
+            assert_eq!(request.len(), len + 5);
+            drop(request);
+            let mut alone = copy.clone();
+            for string in [&mut string, &mut alone] {
+                string.edit(len + 1)[len] = b'w';
+                string.edit(0)[0] = b'u';
+                assert_eq!(string.as_bytes().len(), len + 1);
+                assert_eq!(string.as_bytes()[..2], *b"uv");
+                assert_eq!(string.as_bytes()[len - 1..], *b"vw");
+            }
+            assert!(copy.as_bytes().iter().all(|byte| *byte == b'v'));
+        }
+    }
+
+    #[test]
+    fn what_is_taken_over_and_let_go_by_others_is_edited_in_place() {
+        let request = Arc::new([b"SET".as_slice(), &[b'v'; 3000], b"\r\n"].concat());
+        let part = SharedBytes::part(&request, 3..3003).expect("nearly all of it");
+        drop(request);
+        let mut string = LargeString::taking_over(part);
+        let place = string.as_bytes().as_ptr();
+        string.edit(0)[0] = b'u';
+        assert_eq!(string.as_bytes().as_ptr(), place.wrapping_sub(3));
+        assert_eq!(string.as_bytes().len(), 3000);
+        assert_eq!(string.as_bytes()[..2], *b"uv");
+        assert_eq!(string.as_bytes()[2999], b'v');
     }
 
     #[test]

@@ -15,7 +15,6 @@ use darter_resp::{Args, OwnedArgs};
 use darter_shard::{Expiry, Interest, Key, Keyspace, ValueRef};
 use darter_value::Hash;
 use long_restore::{elements_in, restore_in_slices};
-use std::sync::Arc;
 
 mod long_restore;
 
@@ -85,7 +84,7 @@ fn dump(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     };
     call.in_one_piece(elements_of(value))?;
-    call.reply.bulk_shared(&Arc::new(dump_value(value, call.now)));
+    call.reply.bulk_shared(&dump_value(value, call.now).into());
     Ok(())
 }
 

@@ -13,7 +13,6 @@ use darter_resp::{Protocol, ReplyWriter};
 use darter_shard::{Key, Keyspace, ObjectRef, ValueRef};
 use darter_value::{Element, End, Hash, Item, List, Set, SetBoundary, SortedSet, Stream};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 /// About as many bytes of a string as take as long to write as an element.
 const TEXT_BYTES_PER_ELEMENT: usize = 64;
@@ -251,7 +250,7 @@ impl Work for LongDump {
         if self.bytes.is_empty() {
             return reply.null();
         }
-        reply.bulk_shared(&Arc::new(std::mem::take(&mut self.bytes)));
+        reply.bulk_shared(&std::mem::take(&mut self.bytes).into());
     }
 
     fn coming_bytes(&self) -> usize {

@@ -11,7 +11,7 @@ use darter_command_table::{
     ReplyResult, ShardView,
 };
 use darter_resp::Args;
-use darter_shard::{Expiry, Interest, Key};
+use darter_shard::{Expiry, Interest, Key, Keyspace};
 
 /// Sets a key.
 pub(super) static SET: Command = Command {
@@ -145,13 +145,28 @@ pub(super) static GETSET: Command = Command {
     ..Command::BASE
 };
 
+/// Sets a key to the argument at an index, which is taken over if it is a big one.
+#[inline]
+pub(super) fn set_argument(
+    keyspace: &mut Keyspace<'_>,
+    key: &Key<'_>,
+    (args, index): (Args<'_>, usize),
+    expiry: Expiry,
+) {
+    match args.share(index) {
+        Some(value) => keyspace.set_shared(key, value, expiry),
+        None => keyspace.set_string(key, args.at(index), expiry),
+    };
+}
+
 fn set(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if call.args.len() > 3 {
         return set_with_options(call, view);
     }
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), Expiry::Clear);
+    let keyspace = keyspace.tell(Interest::STRING, "set");
+    set_argument(keyspace, &key, (call.args, 2), Expiry::Clear);
     call.reply.ok();
     Ok(())
 }
@@ -182,7 +197,7 @@ fn set_with_options(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResul
     if met {
         // A key whose deadline has passed need not come into being.
         if !passed {
-            keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), expiry);
+            set_argument(keyspace.tell(Interest::STRING, "set"), &key, (call.args, 2), expiry);
             if matches!(expiry, Expiry::At(_)) {
                 keyspace.note(Interest::GENERIC, "expire", &key);
             }
@@ -204,7 +219,8 @@ fn setnx(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     let free = keyspace.peek(&key).is_none();
     if free {
-        keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), Expiry::Clear);
+        let keyspace = keyspace.tell(Interest::STRING, "set");
+        set_argument(keyspace, &key, (call.args, 2), Expiry::Clear);
     }
     call.reply.integer(i64::from(free));
     Ok(())
@@ -223,7 +239,7 @@ fn set_for(call: &mut Call<'_>, view: &mut ShardView<'_>, unit: Unit) -> ReplyRe
     let expiry = Expiry::At(time.deadline(call)?.deadline);
     let key: Key<'_> = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(3), expiry);
+    set_argument(keyspace.tell(Interest::STRING, "set"), &key, (call.args, 3), expiry);
     keyspace.note(Interest::GENERIC, "expire", &key);
     leave_set(call, key.bytes, call.args.at(3), expiry);
     call.reply.ok();
@@ -234,7 +250,8 @@ fn getset(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
     write_string_or_null(&mut call.reply, keyspace.read(&key))?;
-    keyspace.tell(Interest::STRING, "set").set_string(&key, call.args.at(2), Expiry::Clear);
+    let keyspace = keyspace.tell(Interest::STRING, "set");
+    set_argument(keyspace, &key, (call.args, 2), Expiry::Clear);
     leave_set(call, key.bytes, call.args.at(2), Expiry::Clear);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::condition::Condition;
 use super::effects::leave_set;
+use super::set::set_argument;
 use super::set_options::{Expiration, Options, OptionsOf};
 use crate::expiration::TIME_ARGS;
 use crate::many_keys::{count_keys, each_key};
@@ -155,7 +156,8 @@ fn set_all(
     expiry: Expiry,
 ) {
     each_key(call, view, keys, |call, mut keyspace, key, index| {
-        keyspace.tell(Interest::STRING, "set").set_string(key, call.args.at(index + 1), expiry);
+        let told = keyspace.tell(Interest::STRING, "set");
+        set_argument(told, key, (call.args, index + 1), expiry);
         if matches!(expiry, Expiry::At(_)) {
             keyspace.note(Interest::GENERIC, "expire", key);
         }

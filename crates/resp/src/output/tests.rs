@@ -48,7 +48,7 @@ fn write_value(
             model.extend_from_slice(&values);
         }
         2 => {
-            let data = Arc::new(random.bytes());
+            let data = SharedBytes::from(random.bytes());
             writer.bulk_shared(&data);
             model.extend_from_slice(format!("${}\r\n", data.len()).as_bytes());
             model.extend_from_slice(&data);
@@ -66,7 +66,7 @@ fn write_value(
 fn write(random: &mut Random, output: &mut Output, model: &mut Vec<u8>) {
     match random.below(4) {
         0 => {
-            let data = Arc::new(random.bytes());
+            let data = SharedBytes::from(random.bytes());
             output.extend_shared(&data);
             model.extend_from_slice(&data);
         }
@@ -134,29 +134,29 @@ fn an_output_is_a_queue_of_bytes() {
 
 #[test]
 fn shared_buffers_are_not_copied() {
-    let data = Arc::new(vec![7; 100_000]);
+    let data = SharedBytes::from(vec![7; 100_000]);
     let mut output = Output::new();
     output.extend(b"before");
     output.extend_shared(&data);
     output.extend(b"after");
     let chunks: Vec<&[u8]> = output.chunks().collect();
     assert_eq!(chunks.len(), 3);
-    assert!(std::ptr::eq(chunks[1], data.as_slice()));
-    assert_eq!(Arc::strong_count(&data), 2);
+    assert!(std::ptr::eq(chunks[1], &raw const data[..]));
+    assert_eq!(data.holders(), 2);
     output.advance(6 + 50_000);
     assert_eq!(output.first_chunk().len(), 50_000);
     assert_eq!(output.len(), 50_005);
     output.advance(50_000);
-    assert_eq!(Arc::strong_count(&data), 1, "let go once it is sent");
+    assert_eq!(data.holders(), 1, "let go once it is sent");
     assert_eq!(output.first_chunk(), b"after");
 }
 
 #[test]
 fn small_shared_buffers_are_copied() {
-    let data = Arc::new(vec![7; SHARED_BYTES_MIN - 1]);
+    let data = SharedBytes::from(vec![7; SHARED_BYTES_MIN - 1]);
     let mut output = Output::new();
     output.extend_shared(&data);
-    assert_eq!(Arc::strong_count(&data), 1);
+    assert_eq!(data.holders(), 1);
     assert_eq!(output.chunks().count(), 1);
 }
 
@@ -197,7 +197,8 @@ fn more_than_everything_cannot_be_sent() {
 
 #[test]
 fn a_range_is_shared_unless_that_keeps_much_more_alive() {
-    let data = Arc::new((0..SHARED_BYTES_MIN * 8).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    let data: Vec<_> = (0..SHARED_BYTES_MIN * 8).map(|at| (at % 251) as u8).collect();
+    let data = SharedBytes::from(data);
     for (range, shared) in [
         (0..data.len(), true),
         (5..SHARED_BYTES_MIN * 3, true),
@@ -210,7 +211,7 @@ fn a_range_is_shared_unless_that_keeps_much_more_alive() {
         output.extend(b"<");
         output.extend_shared_range(&data, range.clone());
         output.extend(b">");
-        assert_eq!(Arc::strong_count(&data) > 1, shared, "{range:?}");
+        assert_eq!(data.holders() > 1, shared, "{range:?}");
         assert_eq!(output.to_vec(), [b"<", &data[range], b">"].concat());
         output.check_invariants();
     }

@@ -113,7 +113,7 @@ fn numbers_and_lengths_of_every_width() {
         let bytes = vec![b'x'; len];
         let expected = format!(r"${len}\r\n{}\r\n", "x".repeat(len));
         expect(|w| w.bulk(&bytes), &expected, &expected);
-        let shared = Arc::new(bytes.clone());
+        let shared = SharedBytes::from(bytes.clone());
         expect(|w| w.bulk_shared(&shared), &expected, &expected);
     }
 }
@@ -136,7 +136,7 @@ fn an_error_is_one_line_whatever_it_quotes() {
 fn deferred_lengths_nest() {
     for filler in [0, 10, 4000, 5000, 100_000] {
         let text = vec![b'x'; filler];
-        let shared = Arc::new(text.clone());
+        let shared = SharedBytes::from(text.clone());
         let write = |w: &mut ReplyWriter<'_>| {
             w.integer(1);
             let outer = w.begin_deferred();

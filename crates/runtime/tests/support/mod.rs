@@ -191,9 +191,9 @@ impl Service for Lab {
             turns.take(self);
         }
         io.output.write(b"+APART\r\n");
-        let Io { input, output, id, turn, output_high_water_bytes } = io;
+        let Io { input, output, id, turn, output_high_water_bytes, .. } = io;
         let rest = &input[line.len()..];
-        let io = Io { input: rest, output, id, turn, output_high_water_bytes };
+        let io = Io { input: rest, shared: None, output, id, turn, output_high_water_bytes };
         let progress = self.receive(session, io);
         Progress { consumed: line.len() + progress.consumed, ..progress }
     }

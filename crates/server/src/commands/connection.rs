@@ -33,8 +33,8 @@ pub static ECHO: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        let message = call.args.at(1);
-        call.reply().bulk(message);
+        let args = call.args;
+        call.reply().bulk_argument(args, 1);
         Ok(Flow::Next)
     },
 );
@@ -66,9 +66,11 @@ fn ping(call: &mut SessionCall<'_>) -> SessionResult {
         reply.bulk(message);
         return Ok(Flow::Next);
     }
-    match call.args.get(1) {
-        Some(message) => call.reply().bulk(message),
-        None => call.reply().simple("PONG"),
+    let args = call.args;
+    if args.len() > 1 {
+        call.reply().bulk_argument(args, 1);
+    } else {
+        call.reply().simple("PONG");
     }
     Ok(Flow::Next)
 }

@@ -5,6 +5,7 @@
 //! whether it is an array or a push.
 
 use super::Kind;
+use darter_base::SharedBytes;
 use darter_base::number::format_u64;
 use darter_resp::{Output, Protocol, ReplyWriter};
 use std::ops::Range;
@@ -21,7 +22,7 @@ pub struct Publication {
     /// The patterns that match it.
     pub patterns: Vec<Arc<[u8]>>,
     /// Channel and payload as bulk strings.
-    tail: Arc<Vec<u8>>,
+    tail: SharedBytes,
     /// The channel's name within it.
     channel: Range<usize>,
 }
@@ -32,7 +33,7 @@ impl Publication {
         let mut tail = Vec::with_capacity(channel.len() + payload.len() + 32);
         let name = push_bulk(&mut tail, channel);
         push_bulk(&mut tail, payload);
-        Self { kind, patterns, tail: Arc::new(tail), channel: name }
+        Self { kind, patterns, tail: tail.into(), channel: name }
     }
 
     /// The channel's name.
@@ -77,7 +78,7 @@ fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
 #[derive(Debug)]
 pub struct Message<'a> {
     head: Vec<u8>,
-    tail: &'a Arc<Vec<u8>>,
+    tail: &'a SharedBytes,
 }
 
 impl Message<'_> {

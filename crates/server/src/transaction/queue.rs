@@ -226,6 +226,7 @@ impl Core {
                 Parsed::Malformed(error) => return Barrier::Malformed(error),
             };
             let args = Args::new(&io.input[begin..end], &spans[first_span..]);
+            let args = args.lying_in(io.shared);
             let entry = match self.admit_in(session, args) {
                 Ok(entry) => entry,
                 Err(error) => return Barrier::of_refusal(error, args, (begin, end), first_span),

@@ -103,6 +103,7 @@ impl Worker {
                     commands += 1;
                     let batch = std::mem::take(&mut self.batch);
                     let args = Args::new(&io.input[begin..end], &batch.spans[first_span..]);
+                    let args = args.lying_in(io.shared);
                     let stays = self.core.stays_in_input(end - begin, io.input);
                     let request = Request { entry, args, bytes: end - begin, stays };
                     let turns = turns.as_deref_mut();

@@ -168,7 +168,7 @@ impl Worker {
                 let operation = &batch.operations[at];
                 let request = Request {
                     entry: operation.entry,
-                    args: batch.args(operation, io.input),
+                    args: batch.args(operation, io),
                     bytes: operation.request_bytes(),
                     stays: self.core.stays_in_input(operation.request_bytes(), io.input),
                 };
@@ -254,14 +254,14 @@ impl Worker {
         for (index, cost) in self.notable.drain(..) {
             let operation = &self.batch.operations[index];
             let (session, io) = seats.at(operation.place);
-            let args = self.batch.args(operation, io.input);
+            let args = self.batch.args(operation, &io);
             self.core.remember(session, operation.entry, args, cost, turn.now);
         }
         if self.core.shared.monitors.any() {
             let mut lines = Lines::default();
             for operation in &self.batch.operations[..ran] {
                 let (session, io) = seats.at(operation.place);
-                lines.add(session, operation.entry, self.batch.args(operation, io.input), turn);
+                lines.add(session, operation.entry, self.batch.args(operation, &io), turn);
             }
             self.core.send_to_monitors(lines);
         }

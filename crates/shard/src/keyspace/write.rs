@@ -1,6 +1,7 @@
 //! Writing: setting, deleting, moving. Every operation counts one change and bumps the version of the
 //! key if it is watched.
 
+use darter_base::SharedBytes;
 use darter_structures::{Block, Deadline, Payload, Position};
 use darter_value::{LargeString, Object, ValueRef, integer};
 
@@ -18,6 +19,14 @@ impl Keyspace<'_> {
             Some(integer) => self.set_integer(key, integer, expiry),
             None => self.set_text(key, value, expiry),
         }
+    }
+
+    /// Sets `key` to a long string, which is taken over without a copy.
+    pub fn set_shared(&mut self, key: &Key<'_>, value: SharedBytes, expiry: Expiry) -> Previous {
+        if value.len() <= LargeString::BYTES_MIN {
+            return self.set_string(key, &value, expiry);
+        }
+        self.set_object(key, Object::Large(LargeString::taking_over(value)), expiry)
     }
 
     /// Sets `key` to the string `value` as it is, even if it is the text of an integer
