@@ -59,14 +59,15 @@ impl Category {
         self.0 & other.0 == other.0
     }
 
-    /// The categories that follow from a command's flags (Redis, `setImplicitACLCategories`).
+    /// The categories that follow from the flags of a command that has these of its own (Redis, `setImplicitACLCategories`). What
+    /// runs scripts is none that reads, as it is not known what a script does.
     #[must_use]
-    pub const fn implied_by(flags: Flags) -> Self {
+    pub const fn implied_by(flags: Flags, own: Self) -> Self {
         let mut implied = if flags.has(Flags::FAST) { Self::FAST } else { Self::SLOW };
         if flags.has(Flags::WRITE) {
             implied = implied.and(Self::WRITE);
         }
-        if flags.has(Flags::READONLY) {
+        if flags.has(Flags::READONLY) && !own.has(Self::SCRIPTING) {
             implied = implied.and(Self::READ);
         }
         if flags.has(Flags::ADMIN) {

@@ -344,7 +344,7 @@ impl Command {
 
     /// Every access-control category of the command.
     pub const fn categories(&self) -> Category {
-        self.acl.and(Category::implied_by(self.flags))
+        self.acl.and(Category::implied_by(self.flags, self.acl))
     }
 
     /// The argument index of its key if it always has exactly one.

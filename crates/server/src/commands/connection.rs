@@ -179,7 +179,7 @@ pub static SELECT: SessionCommand = SessionCommand::alone(
         name: "SELECT",
         summary: "Chooses the database of the connection.",
         arity: Arity::Exactly(2),
-        flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+        flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY),
         databases: DatabaseUse::Named(|_, visit| visit(1)),
         args: &[Arg::integer("index")],
         ..BASE

@@ -361,6 +361,8 @@ pub enum ServerError {
     FunctionFlushMode,
     /// `SHUTDOWN ABORT` without a shutdown.
     NoShutdown,
+    /// `SHUTDOWN FAILOVER`.
+    FailoverAtTheEnd,
     /// `SHUTDOWN` that cannot save.
     ShutdownFailed,
 }
@@ -798,6 +800,7 @@ impl fmt::Display for ServerError {
             Self::ScriptFlushMode => "ERR SCRIPT FLUSH only support SYNC|ASYNC option",
             Self::FunctionFlushMode => "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
             Self::NoShutdown => "ERR No shutdown in progress.",
+            Self::FailoverAtTheEnd => "ERR SHUTDOWN FAILOVER is only supported in cluster mode.",
             Self::ShutdownFailed => SHUTDOWN_FAILED,
         };
         formatter.write_str(text)

@@ -62,13 +62,18 @@ pub static SHUTDOWN: SessionCommand = SessionCommand::all_shards_if(
                         .optional(),
                         Arg::word("now", "NOW").optional().since("7.0.0"),
                         Arg::word("force", "FORCE").optional().since("7.0.0"),
+                        Arg::word("safe", "SAFE").optional().since("9.0.0"),
+                        Arg::word("failover", "FAILOVER").optional().since("9.0.0"),
                     ],
                 ),
                 Arg::word("abort", "ABORT").since("7.0.0"),
             ],
         )
         .optional()],
-        history: &[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")],
+        history: &[
+            ("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers."),
+            ("9.0.0", "Added the `SAFE` and `FAILOVER` modifiers."),
+        ],
         handler: Handler::Session,
         ..Command::BASE
     },
@@ -84,6 +89,9 @@ struct ShutdownOptions {
     no_save: bool,
     now: bool,
     force: bool,
+    /// Not while that would harm a cluster: there is none.
+    safe: bool,
+    failover: bool,
     abort: bool,
 }
 
@@ -97,6 +105,8 @@ fn parse_shutdown<'a>(
             b"nosave" => &mut options.no_save,
             b"now" => &mut options.now,
             b"force" => &mut options.force,
+            b"safe" => &mut options.safe,
+            b"failover" => &mut options.failover,
             b"abort" => &mut options.abort,
             _ => return Err(ReplyError::Syntax),
         };
@@ -113,6 +123,9 @@ fn parse_shutdown<'a>(
 /// waited for; with FORCE it does not matter if saving fails. The client is answered if the process does not end.
 fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResult {
     let options = parse_shutdown(call.args.tail(1).iter())?;
+    if options.failover {
+        return Err(ServerError::FailoverAtTheEnd.into());
+    }
     let Some(running) = call.shared.running.get() else {
         return Err(ServerError::ShutdownFailed.into());
     };
@@ -156,7 +169,8 @@ fn shutdown(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
 
 /// Whether SHUTDOWN may have to save.
 fn may_save(args: Args<'_>) -> bool {
-    parse_shutdown(args.tail(1).iter()).is_ok_and(|options| !options.abort && !options.no_save)
+    parse_shutdown(args.tail(1).iter())
+        .is_ok_and(|options| !options.abort && !options.failover && !options.no_save)
 }
 
 #[cfg(test)]
@@ -167,8 +181,8 @@ mod tests {
     fn shutdown_options_that_contradict_are_refused() {
         let parse = |words: &str| parse_shutdown(words.split_ascii_whitespace().map(str::as_bytes));
         assert!(parse("NOSAVE now FORCE").is_ok());
-        assert!(parse("ABORT").is_ok());
-        for words in ["SAVE NOSAVE", "ABORT NOW", "SAVE ABORT", "later"] {
+        assert!(parse("ABORT").is_ok() && parse("SAFE save").is_ok() && parse("failover").is_ok());
+        for words in ["SAVE NOSAVE", "ABORT NOW", "SAVE ABORT", "ABORT SAFE", "later"] {
             assert_eq!(parse(words), Err(ReplyError::Syntax), "{words}");
         }
     }

@@ -229,7 +229,7 @@ pub(super) fn replica_of(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, S
 }
 
 /// What SIGINT and SIGTERM do.
-const SHUTDOWN_WORDS: &[&str] = &["default", "save", "nosave", "now", "force"];
+const SHUTDOWN_WORDS: &[&str] = &["default", "save", "nosave", "now", "force", "safe", "failover"];
 
 /// `shutdown-on-sigint` and `shutdown-on-sigterm`: any of the words above.
 pub(super) fn shutdown(words: &[&[u8]], _: Option<&[u8]>) -> Result<Vec<u8>, String> {
@@ -383,10 +383,11 @@ mod tests {
     fn shutdown_words_do_not_contradict_each_other() {
         assert_eq!(shown(shutdown, "now FORCE", None), Ok("now force".into()));
         assert_eq!(shown(shutdown, "default", None), Ok("default".into()));
+        assert_eq!(shown(shutdown, "failover safe save", None), Ok("save safe failover".into()));
         assert!(shown(shutdown, "save nosave", None).is_err() && shutdown(&[], None).is_err());
         assert_eq!(
             shown(shutdown, "never", None),
-            Err("argument(s) must be one of the following: default, save, nosave, now, force"
+            Err("argument(s) must be one of the following: default, save, nosave, now, force, safe, failover"
                 .into())
         );
     }

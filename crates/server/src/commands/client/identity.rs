@@ -3,7 +3,7 @@
 use super::BASE;
 use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
-use darter_command_table::{Arg, Arity, Command};
+use darter_command_table::{Arg, Arity, Command, Flags};
 
 /// Longest name or attribute of a client, in bytes: enough for any, too little to fill memory with.
 const NAME_BYTES_MAX: usize = 1 << 16;
@@ -26,6 +26,7 @@ pub static ID: SessionCommand = SessionCommand::alone(
         since: "5.0.0",
         summary: "The number of the connection.",
         arity: Arity::Exactly(2),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         ..BASE
     },
     |call| {
@@ -43,6 +44,7 @@ pub static GETNAME: SessionCommand = SessionCommand::alone(
         since: "2.6.9",
         summary: "The name of the connection.",
         arity: Arity::Exactly(2),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         ..BASE
     },
     get_name,
@@ -66,6 +68,7 @@ pub static SETNAME: SessionCommand = SessionCommand::alone(
         since: "2.6.9",
         summary: "Names the connection.",
         arity: Arity::Exactly(3),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         args: &[Arg::string("connection-name")],
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         ..BASE
@@ -86,6 +89,7 @@ pub static SETINFO: SessionCommand = SessionCommand::alone(
         since: "7.2.0",
         summary: "Notes what the client library tells of itself.",
         arity: Arity::Exactly(4),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         args: &[Arg::one_of(
             "attr",
             &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")],
@@ -119,7 +123,7 @@ pub static CAPA: SessionCommand = SessionCommand::alone(
         since: "8.0.0",
         summary: "Notes what the client can do.",
         arity: Arity::AtLeast(3),
-        flags: BASE.flags.and(darter_command_table::Flags::ALLOW_BUSY),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         args: &[Arg::string("capability").multiple()],
         ..BASE
     },

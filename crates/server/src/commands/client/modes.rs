@@ -26,7 +26,7 @@ pub static NO_EVICT: SessionCommand = SessionCommand::alone(
         since: "7.0.0",
         summary: "Protects the connection when others are closed for memory.",
         arity: Arity::Exactly(3),
-        flags: BASE.flags.and(Flags::ADMIN),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY).and(Flags::ADMIN),
         args: ON_OR_OFF,
         ..BASE
     },
@@ -44,6 +44,7 @@ pub static NO_TOUCH: SessionCommand = SessionCommand::alone(
         since: "7.2.0",
         summary: "Lets the connection read keys without making them look used.",
         arity: Arity::Exactly(3),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         args: ON_OR_OFF,
         ..BASE
     },
@@ -82,7 +83,7 @@ pub static REPLY: SessionCommand = SessionCommand::alone(
         since: "3.2.0",
         summary: "Chooses which replies are sent.",
         arity: Arity::Exactly(3),
-        flags: BASE.flags.and(Flags::NO_MULTI),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY).and(Flags::NO_MULTI),
         args: &[Arg::one_of(
             "action",
             &[Arg::word("on", "ON"), Arg::word("off", "OFF"), Arg::word("skip", "SKIP")],

@@ -7,7 +7,7 @@ use crate::commands::error::ServerError;
 use crate::session_command::{Flow, SessionCall, SessionCommand, SessionResult};
 use crate::tracking::state::{Mode, Remember, Tracking};
 use darter_base::number::parse_i64;
-use darter_command_table::{Arg, Arity, Command, ReplyError};
+use darter_command_table::{Arg, Arity, Command, Flags, ReplyError};
 use darter_resp::Args;
 use std::sync::Arc;
 
@@ -246,6 +246,7 @@ pub static GETREDIR: SessionCommand = SessionCommand::alone(
         since: "6.0.0",
         summary: "The connection that is told of changed keys instead.",
         arity: Arity::Exactly(2),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         ..BASE
     },
     |call| {
@@ -264,6 +265,7 @@ pub static CACHING: SessionCommand = SessionCommand::alone(
         since: "6.0.0",
         summary: "Chooses whether the keys of the next command are tracked.",
         arity: Arity::Exactly(3),
+        flags: BASE.flags.and(Flags::ALLOW_BUSY),
         args: &[Arg::one_of("mode", &[Arg::word("yes", "YES"), Arg::word("no", "NO")])],
         ..BASE
     },
