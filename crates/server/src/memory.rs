@@ -66,7 +66,7 @@ pub struct Excess {
     /// How many there have been so far, those included that are met.
     seen: u64,
     /// How many of them are not.
-    unmet: u64,
+    unmet: usize,
 }
 
 /// The most slack a shard takes: enough that growing costs an atomic operation per some hundred keys.
@@ -86,7 +86,7 @@ const KEYS_PER_SLICE_MAX: usize = 2048;
 const HURRIED_BYTES: i64 = 128 * 1024;
 /// Keys of each shard evicted at most for each command that went far beyond the limit, before that is answered: it may have
 /// taken as much as thousands of others.
-const KEYS_PER_EXCESS: u64 = 4096;
+const KEYS_PER_EXCESS: usize = 4096;
 /// Bytes of arguments from which a command waits while memory is far beyond the limit.
 const WAITING_BYTES_MIN: usize = 64 * 1024;
 /// What part of the limit is far beyond it.
@@ -166,6 +166,7 @@ impl Shared {
         let Excesses { noted, met } = &self.allotments.excesses;
         let seen = noted.load(Ordering::Relaxed);
         let unmet = seen.saturating_sub(met.load(Ordering::Relaxed));
+        let unmet = usize::try_from(unmet).unwrap_or(usize::MAX);
         (unmet > 0).then_some(Excess { seen, unmet })
     }
 
@@ -256,7 +257,7 @@ impl Shared {
     }
 
     /// Evicts keys of a shard until nothing is short: `keys_max` at most, or `growth_keys_max` while the shard uses more
-    /// than its allotment. Whether it evicted that many.
+    /// than its allotment. Whether more is short.
     fn evict(
         &self,
         limit: &MemoryLimit,
@@ -266,31 +267,38 @@ impl Shared {
         keys_max: usize,
         growth_keys_max: usize,
     ) -> bool {
-        for evicted in 0..growth_keys_max {
-            if evicted >= keys_max && live_bytes(shard) <= shard.allotted_bytes {
-                return true;
-            }
-            if self.shortage(limit, shard) <= 0 || !self.evict_one(limit, policy, shard, now) {
-                return false;
-            }
-        }
-        true
+        let is_short = |shard: &Shard, evicted| {
+            self.shortage(limit, shard) > 0
+                && (evicted < keys_max || live_bytes(shard) > shard.allotted_bytes)
+        };
+        self.evict_while(limit, policy, shard, now, growth_keys_max, is_short)
+            && self.shortage(limit, shard) > 0
     }
 
-    /// Evicts a key of a shard, which gives back what it does not need if others do; `false` if there is none.
-    fn evict_one(
+    /// Evicts keys of a shard, `keys_max` at most, while `is_short` says so of it and how many have gone; `false` if there
+    /// are no more. The shard gives back what it does not need if others do.
+    fn evict_while(
         &self,
         limit: &MemoryLimit,
         policy: &EvictionPolicy,
         shard: &mut Shard,
         now: UnixMillis,
+        keys_max: usize,
+        is_short: impl Fn(&Shard, usize) -> bool,
     ) -> bool {
-        let is_evicted = shard.evict(policy, now);
-        let surplus = shard.allotted_bytes - live_bytes(shard);
-        if is_evicted && surplus > 0 && self.allotments.free(limit) < 0 {
-            self.allotments.take(shard, -surplus);
+        for evicted in 0..keys_max {
+            if !is_short(shard, evicted) {
+                break;
+            }
+            if !shard.evict(policy, now) {
+                return false;
+            }
+            let surplus = shard.allotted_bytes - live_bytes(shard);
+            if surplus > 0 && self.allotments.free(limit) < 0 {
+                self.allotments.take(shard, -surplus);
+            }
         }
-        is_evicted
+        true
     }
 
     /// Makes room in a shard for commands that have gone far beyond `maxmemory`. What the limit was lowered by is left to
@@ -304,12 +312,9 @@ impl Shared {
     ) {
         self.settle(limit, shard);
         let Some(policy) = &limit.policy else { return };
-        for _ in 0..excess.unmet.saturating_mul(KEYS_PER_EXCESS) {
-            let is_met = self.excess_bytes(limit) <= signed(limit.lowered_by);
-            if is_met || !self.evict_one(limit, policy, shard, now) {
-                break;
-            }
-        }
+        let keys_max = KEYS_PER_EXCESS.saturating_mul(excess.unmet);
+        let is_short = |_: &Shard, _| self.excess_bytes(limit) > signed(limit.lowered_by);
+        self.evict_while(limit, policy, shard, now, keys_max, is_short);
         if shard.garbage_len() > 0 {
             shard.collect_garbage(GARBAGE_PER_EXCESS);
         }

@@ -21,6 +21,7 @@ use darter_resp::Args;
 use darter_runtime::{ConnectionId, Turn};
 use darter_shard::Key;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Whether a command is better put off, as it may change a long value that is not written yet. It is the next to be
@@ -105,8 +106,10 @@ impl Core {
     /// Lets those go on whose commands have been put off for long enough; until when the next ones are.
     pub fn resume_put_off(&self, turn: &Turn) -> Option<Instant> {
         let mut put_off = self.put_off.borrow_mut();
-        // Some of them wait for that, and would wait again.
-        if !put_off.clients.is_empty() && self.shared.is_far_beyond(&self.limits.get().memory) {
+        // Some of them wait for keys to go, and would wait again.
+        let keys_go = !self.shared.background_paused.load(Ordering::Relaxed)
+            && self.shared.is_far_beyond(&self.limits.get().memory);
+        if keys_go && !put_off.clients.is_empty() {
             for worker in (0..self.shared.router().worker_count()).map(WorkerId) {
                 self.post.send(worker, Mail::TendShards);
             }
