@@ -83,7 +83,7 @@ const GROWTH_FACTOR: usize = 32;
 /// times more as there are so many bytes. What one command cannot make room for at once is freed while the next is read.
 const KEYS_PER_SLICE: usize = 64;
 const KEYS_PER_SLICE_MAX: usize = 2048;
-const HURRIED_BYTES: i64 = 128 * 1024;
+const HURRIED_BYTES: i64 = 512 * 1024;
 /// Keys of each shard evicted at most for each command that went far beyond the limit, before that is answered: it may have
 /// taken as much as thousands of others.
 const KEYS_PER_EXCESS: usize = 4096;

@@ -36,7 +36,7 @@ pub const MEASURING_INTERVAL: Duration = Duration::from_millis(10);
 pub const MEASURING_INPUT_BYTES: u64 = 1 << 20;
 
 /// What may be resident beside base, limit and a twentieth of the limit before the limit is lowered.
-const MARGIN_BYTES: i64 = 8 << 20;
+const MARGIN_BYTES: i64 = 4 << 20;
 
 /// The most that is taken for the base: code, stacks and what else there is besides data, which is what is resident
 /// beyond what is used when defragmentation is switched on.
@@ -276,29 +276,29 @@ mod tests {
     #[test]
     fn the_limit_sinks_while_too_much_is_resident_and_rises_slowly() {
         let plan = Plan::new(&limit(), 10 * MB);
-        assert_eq!(plan.corrected_above, 228 * MB);
-        assert_eq!(plan.correction(0, 228 * MB, 100 * MB, step(10, 1)), 0);
-        assert_eq!(plan.correction(0, 238 * MB, 100 * MB, step(10, 0)), 2 * MB);
-        assert_eq!(plan.correction(0, 236 * MB, 100 * MB, step(10, 2)), 2 * MB);
+        assert_eq!(plan.corrected_above, 224 * MB);
+        assert_eq!(plan.correction(0, 224 * MB, 100 * MB, step(10, 1)), 0);
+        assert_eq!(plan.correction(0, 234 * MB, 100 * MB, step(10, 0)), 2 * MB);
+        assert_eq!(plan.correction(0, 232 * MB, 100 * MB, step(10, 2)), 2 * MB);
         assert_eq!(
-            plan.correction(0, 236 * MB, 100 * MB, step(10, 99)),
+            plan.correction(0, 232 * MB, 100 * MB, step(10, 99)),
             8 * MB,
             "the excess at most"
         );
-        assert_eq!(plan.correction(2 * MB, 218 * MB, 100 * MB, step(50, 0)), MB);
+        assert_eq!(plan.correction(2 * MB, 214 * MB, 100 * MB, step(50, 0)), MB);
         assert_eq!(plan.correction(MB, 100 * MB, 100 * MB, step(100, 0)), 0);
         assert_eq!(plan.correction(99 * MB, 900 * MB, 100 * MB, step(100, 0)), 100 * MB);
         let behind = 210 * MB;
-        assert_eq!(plan.correction(0, 248 * MB, behind, step(50, 0)), 10 * MB, "as if 238 were");
-        assert_eq!(plan.correction(10 * MB, 248 * MB, behind, step(50, 0)), 10 * MB);
+        assert_eq!(plan.correction(0, 244 * MB, behind, step(50, 0)), 10 * MB, "as if 234 were");
+        assert_eq!(plan.correction(10 * MB, 244 * MB, behind, step(50, 0)), 10 * MB);
     }
 
     #[test]
     fn effort_grows_up_to_the_margin() {
         let plan = Plan::new(&limit(), 10 * MB);
         assert_eq!(plan.effort(210 * MB), 0);
-        assert_eq!(plan.effort(219 * MB), 32);
-        assert_eq!(plan.effort(228 * MB), 60);
+        assert_eq!(plan.effort(217 * MB), 32);
+        assert_eq!(plan.effort(224 * MB), 60);
         assert_eq!(plan.effort(i64::MAX), 60);
     }
 
