@@ -241,8 +241,7 @@ impl Shared {
     /// Whether so much is beyond the limit, and can be evicted, that big commands wait.
     pub fn is_far_beyond(&self, limit: &MemoryLimit) -> bool {
         limit.policy.is_some()
-            && self.excess_bytes(limit) - signed(limit.lowered_by)
-                > signed(limit.bytes) / FAR_BEYOND
+            && self.urgent_bytes(limit) > signed(limit.bytes) / FAR_BEYOND
             && self.allotments.can_evict()
     }
 
@@ -254,6 +253,11 @@ impl Shared {
     /// Bytes by which more is set aside than the limit allows.
     fn excess_bytes(&self, limit: &MemoryLimit) -> i64 {
         -self.allotments.free(limit) - self.allotments.spares.load(Ordering::Relaxed)
+    }
+
+    /// The same without what the limit was lowered by.
+    fn urgent_bytes(&self, limit: &MemoryLimit) -> i64 {
+        self.excess_bytes(limit) - signed(limit.lowered_by)
     }
 
     /// Evicts keys of a shard until nothing is short: `keys_max` at most, or `growth_keys_max` while the shard uses more
@@ -313,7 +317,7 @@ impl Shared {
         self.settle(limit, shard);
         let Some(policy) = &limit.policy else { return };
         let keys_max = KEYS_PER_EXCESS.saturating_mul(excess.unmet);
-        let is_short = |_: &Shard, _| self.excess_bytes(limit) > signed(limit.lowered_by);
+        let is_short = |_: &Shard, _| self.urgent_bytes(limit) > 0;
         self.evict_while(limit, policy, shard, now, keys_max, is_short);
         if shard.garbage_len() > 0 {
             shard.collect_garbage(GARBAGE_PER_EXCESS);

@@ -18,6 +18,10 @@ const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
 const STALE: &str =
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 
+/// Bodies of scripts.
+const READS: &str = "return redis.call('GET', KEYS[1])";
+const WRITES: &str = "return redis.call('DEL', KEYS[1])";
+
 fn start(mode: ServerMode) -> (Server, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(&darter_in(mode, directory.path(), &["--save", ""])).unwrap();
@@ -103,12 +107,10 @@ fn a_script_runs_where_it_says_that_it_can() {
         let mut client = server.connect().unwrap();
         call(&mut client, "SET k v");
         call(&mut client, BECOME_REPLICA);
-        let (reads, writes) =
-            ("return redis.call('GET', KEYS[1])", "return redis.call('DEL', KEYS[1])");
-        assert_eq!(eval(&mut client, "#!lua flags=no-writes", reads), bulk("v"), "{mode}");
-        assert_eq!(eval(&mut client, "#!lua", reads), error(READ_ONLY), "{mode}");
-        assert_eq!(eval(&mut client, "", reads), bulk("v"), "{mode}");
-        assert!(fails(&eval(&mut client, "", writes), READ_ONLY), "{mode}");
+        assert_eq!(eval(&mut client, "#!lua flags=no-writes", READS), bulk("v"), "{mode}");
+        assert_eq!(eval(&mut client, "#!lua", READS), error(READ_ONLY), "{mode}");
+        assert_eq!(eval(&mut client, "", READS), bulk("v"), "{mode}");
+        assert!(fails(&eval(&mut client, "", WRITES), READ_ONLY), "{mode}");
 
         call(&mut client, "CONFIG SET replica-serve-stale-data no");
         assert!(eventually(|| call(&mut client, "GET k") == error(STALE)));
@@ -118,7 +120,7 @@ fn a_script_runs_where_it_says_that_it_can() {
         let allowed = "#!lua flags=allow-stale,no-writes";
         assert_eq!(stale(allowed, "return 1"), Value::Integer(1), "{mode}");
         let in_script = "ERR Can not execute the command on a stale replica";
-        assert!(fails(&stale(allowed, reads), in_script), "{mode}");
+        assert!(fails(&stale(allowed, READS), in_script), "{mode}");
         let shown = stale(allowed, "return redis.call('INFO', 'replication')");
         assert!(matches!(shown, Value::Bulk(_)), "{mode}: {shown:?}");
         assert_eq!(stale("#!lua flags=allow-stale", "return 1"), error(READ_ONLY), "{mode}");
@@ -134,11 +136,9 @@ fn a_script_without_enough_replicas_does_what_it_says_that_it_does() {
         call(&mut client, "CONFIG SET min-replicas-to-write 1");
         let lacks = "NOREPLICAS Not enough good replicas to write.";
         assert!(eventually(|| call(&mut client, "SET k w") == error(lacks)));
-        let (reads, writes) =
-            ("return redis.call('GET', KEYS[1])", "return redis.call('DEL', KEYS[1])");
-        assert_eq!(eval(&mut client, "#!lua flags=no-writes", reads), bulk("v"), "{mode}");
-        assert_eq!(eval(&mut client, "", reads), bulk("v"), "{mode}");
-        assert_eq!(eval(&mut client, "#!lua", reads), error(lacks), "{mode}");
-        assert!(fails(&eval(&mut client, "", writes), lacks), "{mode}");
+        assert_eq!(eval(&mut client, "#!lua flags=no-writes", READS), bulk("v"), "{mode}");
+        assert_eq!(eval(&mut client, "", READS), bulk("v"), "{mode}");
+        assert_eq!(eval(&mut client, "#!lua", READS), error(lacks), "{mode}");
+        assert!(fails(&eval(&mut client, "", WRITES), lacks), "{mode}");
     }
 }
