@@ -127,7 +127,7 @@ impl Handshake {
         match self.step {
             Step::Ping => self.answered_ping(line),
             Step::Authenticate if is_error(line) => {
-                Answer::Failed(format!("Unable to AUTH to MASTER: {}", text_of(line)))
+                Answer::Failed(format!("Unable to AUTH to PRIMARY: {}", text_of(line)))
             }
             Step::Authenticate => self.go_on(Step::Port),
             Step::Port => {
@@ -145,7 +145,10 @@ impl Handshake {
     fn answered_ping(&mut self, line: &[u8]) -> Answer {
         const ALIVE: [&[u8]; 4] = [b"+", b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted"];
         if !ALIVE.iter().any(|start| line.starts_with(start)) {
-            return Answer::Failed(format!("Error reply to PING from master: '{}'", text_of(line)));
+            return Answer::Failed(format!(
+                "Error reply to PING from primary: '{}'",
+                text_of(line)
+            ));
         }
         let has_password = !self.introduction.password.is_empty();
         self.go_on(if has_password { Step::Authenticate } else { Step::Port })
@@ -161,7 +164,7 @@ impl Handshake {
                 match (id, at) {
                     (Some(id), Some(at)) => Answer::Full { id, at },
                     _ => Answer::Failed(format!(
-                        "Master replied with wrong +FULLRESYNC syntax: {}",
+                        "Primary replied with wrong +FULLRESYNC syntax: {}",
                         text_of(line)
                     )),
                 }
@@ -177,11 +180,11 @@ impl Handshake {
             },
             Some(b"-NOMASTERLINK" | b"-LOADING") => Answer::NotNow(text_of(line)),
             _ if is_error(line) => Answer::Failed(format!(
-                "Master does not support PSYNC or is in error state (reply: {})",
+                "Primary does not support PSYNC or is in error state (reply: {})",
                 text_of(line)
             )),
             _ => {
-                Answer::Failed(format!("Unexpected reply to PSYNC from master: {}", text_of(line)))
+                Answer::Failed(format!("Unexpected reply to PSYNC from primary: {}", text_of(line)))
             }
         }
     }

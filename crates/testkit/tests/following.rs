@@ -200,7 +200,7 @@ fn a_transfer_that_breaks_costs_nothing() {
             let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
             let mut ours = replica.connect().unwrap();
             call(&mut ours, "SET old 1");
-            let tries = || replica.log().matches("Full resync from master").count();
+            let tries = || replica.log().matches("Full resync from primary").count();
             cutter.cut_after(700_000);
             follow(&replica, cutter.address());
             assert!(eventually(|| tries() >= 1), "{context}\n{}", replica.log());

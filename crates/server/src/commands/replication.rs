@@ -156,7 +156,10 @@ fn replica_of(call: &mut SessionCall<'_>, _: &mut ShardView<'_>) -> SessionResul
     if host.eq_ignore_ascii_case(b"NO") && port.eq_ignore_ascii_case(b"ONE") {
         if Following::lead(shared) == Followed::Now {
             call.core.restriction.set(shared.restriction());
-            tracing::info!("MASTER MODE enabled (user request from '{}')", client_of(call.session));
+            tracing::info!(
+                "PRIMARY MODE enabled (user request from '{}')",
+                client_of(call.session)
+            );
             Following::configure(shared, None);
         }
         return call.ok();
@@ -168,7 +171,7 @@ fn replica_of(call: &mut SessionCall<'_>, _: &mut ShardView<'_>) -> SessionResul
     let shown = format!("{}:{port}", primary.host);
     if Following::follow(shared, primary.clone()) == Followed::Already {
         tracing::info!(
-            "REPLICAOF would result into synchronization with the master we are already connected with. No operation \
+            "REPLICAOF would result into synchronization with the primary we are already connected with. No operation \
              performed."
         );
         call.reply().simple("OK Already connected to specified master");

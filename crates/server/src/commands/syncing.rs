@@ -85,7 +85,7 @@ fn take_over(call: &SessionCall<'_>) -> Result<(), ReplyError> {
     Following::lead(shared);
     Following::configure(shared, None);
     call.core.restriction.set(shared.restriction());
-    tracing::info!("MASTER MODE enabled (failover request from '{}')", client_of(call.session));
+    tracing::info!("PRIMARY MODE enabled (failover request from '{}')", client_of(call.session));
     Ok(())
 }
 

@@ -63,8 +63,8 @@ pub(super) fn run(shared: &'static Shared, turn: u64) {
             }
             End::Lost(why) => {
                 tracing::warn!("{why}");
-                tracing::info!("Connection with master lost.");
-                tracing::info!("Caching the disconnected master state.");
+                tracing::info!("Connection with primary lost.");
+                tracing::info!("Caching the disconnected primary state.");
                 true
             }
             End::Nonsense(why) => {
@@ -129,7 +129,7 @@ impl Thread {
     fn follow(&mut self, primary: &Primary) -> End {
         let (shared, turn) = (self.shared, self.turn);
         let Primary { host, port } = primary;
-        tracing::info!("Connecting to MASTER {host}:{port}");
+        tracing::info!("Connecting to PRIMARY {host}:{port}");
         shared.following.enter(turn, Phase::Connecting);
         let timeout = timeout(shared);
         let link = match Link::open(host, *port, timeout) {
@@ -140,12 +140,12 @@ impl Thread {
         };
         let scissors = match link.scissors() {
             Ok(scissors) => scissors,
-            Err(error) => return End::Failed(format!("Unable to connect to MASTER: {error}")),
+            Err(error) => return End::Failed(format!("Unable to connect to PRIMARY: {error}")),
         };
         if shared.following.note(turn, |state| state.scissors = Some(scissors)).is_none() {
             return End::Superseded;
         }
-        tracing::info!("MASTER <-> REPLICA sync started");
+        tracing::info!("PRIMARY <-> REPLICA sync started");
         shared.following.enter(turn, Phase::Handshake);
         let mut wire = Wire::new(shared, turn, link);
         let result = self.shake_hands(&mut wire).and_then(|()| {
@@ -176,14 +176,14 @@ impl Thread {
             match answer {
                 Answer::Alive | Answer::Next => {}
                 Answer::NextWithout { what, reply } => {
-                    tracing::info!("(Non critical) Master does not understand {what}: {reply}");
+                    tracing::info!("(Non critical) Primary does not understand {what}: {reply}");
                 }
                 Answer::NotNow(reply) => {
                     self.note_handed_over(Err(format!(
                         "Failover target rejected psync request: {reply}"
                     )));
                     return Err(End::Failed(format!(
-                        "Master is currently unable to PSYNC but should be in the future: {reply}"
+                        "Primary is currently unable to PSYNC but should be in the future: {reply}"
                     )));
                 }
                 Answer::Failed(why) => {
@@ -195,9 +195,9 @@ impl Thread {
                 }
                 Answer::Continue(name) => {
                     self.note_handed_over(Ok(()));
-                    tracing::info!("Successful partial resynchronization with master.");
+                    tracing::info!("Successful partial resynchronization with primary.");
                     if let Some(id) = name {
-                        tracing::info!("Master replication ID changed to {id}");
+                        tracing::info!("Primary replication ID changed to {id}");
                         let all = shared.router().shards().collect();
                         let renamed = self.access.with(all, |_| {
                             let is_ours = shared.following.is_turn(self.turn);
@@ -211,13 +211,13 @@ impl Thread {
                         }
                     }
                     tracing::info!(
-                        "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization."
+                        "PRIMARY <-> REPLICA sync: Primary accepted a Partial Resynchronization."
                     );
                     return Ok(());
                 }
                 Answer::Full { id, at } => {
                     self.note_handed_over(Ok(()));
-                    tracing::info!("Full resync from master: {id}:{at}");
+                    tracing::info!("Full resync from primary: {id}:{at}");
                     shared.following.enter(self.turn, Phase::Sync);
                     self.applier.db = synchronize(shared, self.turn, &self.access, wire, id, at)?;
                     (self.asks_for_all, self.on_disk) = (false, OnDisk::default());
@@ -263,7 +263,7 @@ impl Thread {
                 tracing::info!("Trying a partial resynchronization (request {id}:{first}).");
             }
             None => {
-                tracing::info!("Partial resynchronization not possible (no cached master)");
+                tracing::info!("Partial resynchronization not possible (no cached primary)");
             }
         }
     }
@@ -306,7 +306,7 @@ impl Thread {
                 Next::Malformed { at, why } => {
                     let place = shared.replication.end().plus(at as u64);
                     return Err(End::Nonsense(format!(
-                        "Protocol error from the master at {place}: {why}"
+                        "Protocol error from the primary at {place}: {why}"
                     )));
                 }
                 Next::Unit => {}
@@ -314,7 +314,7 @@ impl Thread {
                     if wire.receive(rest).map_err(End::Lost)? == Arrival::Nothing
                         && wire.silence() > timeout(shared)
                     {
-                        let why = "MASTER timeout: no data nor PING received...";
+                        let why = "PRIMARY timeout: no data nor PING received...";
                         return Err(End::Lost(why.to_owned()));
                     }
                 }
@@ -384,12 +384,12 @@ impl Wire {
         if self.filled == self.buffer.len() {
             let more = self.buffer.len();
             let reserved = self.buffer.try_reserve_exact(more);
-            reserved.map_err(|error| format!("What the master sends is too long: {error}"))?;
+            reserved.map_err(|error| format!("What the primary sends is too long: {error}"))?;
             self.buffer.resize(2 * more, 0);
         }
         let arrival = self.link.receive(&mut self.buffer[self.filled..], patience);
-        match arrival.map_err(|error| format!("I/O error reading from MASTER: {error}"))? {
-            Arrival::End => Err("Connection with master closed".to_owned()),
+        match arrival.map_err(|error| format!("I/O error reading from PRIMARY: {error}"))? {
+            Arrival::End => Err("Connection with primary closed".to_owned()),
             Arrival::Bytes(count) => {
                 self.filled += count;
                 self.note_heard(count);
@@ -415,9 +415,9 @@ impl Wire {
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.link.send(bytes).map_err(|error: io::Error| match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                "Timeout writing to MASTER".to_owned()
+                "Timeout writing to PRIMARY".to_owned()
             }
-            _ => format!("Error writing to MASTER: {error}"),
+            _ => format!("Error writing to PRIMARY: {error}"),
         })
     }
 
@@ -431,10 +431,10 @@ impl Wire {
                 return Ok(line);
             }
             if self.window().len() > LINE_BYTES_MAX {
-                return Err("The master sends a line that is too long".to_owned());
+                return Err("The primary sends a line that is too long".to_owned());
             }
             if self.receive(patience)? == Arrival::Nothing {
-                return Err("Timeout connecting to the MASTER...".to_owned());
+                return Err("Timeout connecting to the PRIMARY...".to_owned());
             }
         }
     }

@@ -56,7 +56,7 @@ pub(super) fn synchronize(
     incoming.copy_to(&file)?;
     let Incoming { wire, .. } = incoming;
     let db = target.load_file(&file, wire)?;
-    tracing::info!("MASTER <-> REPLICA sync: Finished with success");
+    tracing::info!("PRIMARY <-> REPLICA sync: Finished with success");
     Ok(db)
 }
 
@@ -68,22 +68,22 @@ fn announced(shared: &Shared, wire: &mut Wire) -> Result<Extent, End> {
             Announced::Alive => continue,
             Announced::Bytes(bytes) => {
                 tracing::info!(
-                    "MASTER <-> REPLICA sync: receiving {bytes} bytes from master to disk"
+                    "PRIMARY <-> REPLICA sync: receiving {bytes} bytes from primary to disk"
                 );
                 Ok(Extent::of_bytes(bytes))
             }
             Announced::UpTo(mark) => {
                 tracing::info!(
-                    "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk"
+                    "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF to disk"
                 );
                 Ok(Extent::up_to(mark))
             }
             Announced::Refused(words) => Err(End::Failed(format!(
-                "MASTER aborted replication with an error: {}",
+                "PRIMARY aborted replication with an error: {}",
                 String::from_utf8_lossy(&words)
             ))),
             Announced::Malformed => Err(End::Failed(
-                "Bad protocol from MASTER, the first byte is not '$': are you sure the host and port are right?"
+                "Bad protocol from PRIMARY, the first byte is not '$': are you sure the host and port are right?"
                     .to_owned(),
             )),
         };
@@ -105,7 +105,7 @@ impl Target<'_> {
     fn load_file(&self, file: &Temporary, wire: &mut Wire) -> Result<DbIndex, End> {
         let shared = self.shared;
         let broken = |error: io::Error| {
-            End::Failed(format!("Failed trying to load the MASTER synchronization DB: {error}"))
+            End::Failed(format!("Failed trying to load the PRIMARY synchronization DB: {error}"))
         };
         let source = File::open(&file.path).map_err(broken)?;
         let bytes = source.metadata().map_err(broken)?.len();
@@ -161,7 +161,7 @@ impl Target<'_> {
         if had_log {
             shared.journal.detach(shared);
         }
-        tracing::info!("MASTER <-> REPLICA sync: Flushing old data");
+        tracing::info!("PRIMARY <-> REPLICA sync: Flushing old data");
         snapshot::flush(view);
         if shared.tracking.any() {
             shared.invalidate_all(None);
@@ -171,7 +171,7 @@ impl Target<'_> {
                 while shard.collect_garbage(1) {}
             }
         }
-        tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
+        tracing::info!("PRIMARY <-> REPLICA sync: Loading DB in memory");
         for shard in view.each() {
             shard.begin_replay(now);
         }
@@ -192,7 +192,7 @@ impl Target<'_> {
                 snapshot::flush(view);
                 shared.replication.forget_data(shared);
                 Err(End::Failed(format!(
-                    "Failed trying to load the MASTER synchronization DB: {why}"
+                    "Failed trying to load the PRIMARY synchronization DB: {why}"
                 )))
             }
         };
@@ -227,7 +227,7 @@ impl<'a> Incoming<'a> {
             self.read = 0;
             let patience = timeout(self.shared);
             if self.wire.window().is_empty() && self.wire.receive(patience)? == Arrival::Nothing {
-                return Err("Timeout receiving bulk data from MASTER...".to_owned());
+                return Err("Timeout receiving bulk data from PRIMARY...".to_owned());
             }
             let window = self.wire.window();
             let rest = self.extent.take(window, &mut self.data).len();
@@ -248,7 +248,7 @@ impl<'a> Incoming<'a> {
     fn copy_to(&mut self, file: &Temporary) -> Result<(), End> {
         let written = |error: io::Error| {
             End::Failed(format!(
-                "Write error or short write writing to the DB dump file needed for MASTER <-> REPLICA synchronization: \
+                "Write error or short write writing to the DB dump file needed for PRIMARY <-> REPLICA synchronization: \
                  {error}"
             ))
         };
@@ -267,7 +267,7 @@ impl<'a> Incoming<'a> {
         }
         if !sum.is_right() {
             return Err(End::Failed(
-                "What the master sent is damaged: its checksum is wrong".to_owned(),
+                "What the primary sent is damaged: its checksum is wrong".to_owned(),
             ));
         }
         Ok(())
@@ -350,7 +350,7 @@ impl Temporary {
         let path = saving::temporary_path(directory);
         let file = File::create(&path).map_err(|error| {
             End::Failed(format!(
-                "Opening the temp file needed for MASTER <-> REPLICA synchronization: {error}"
+                "Opening the temp file needed for PRIMARY <-> REPLICA synchronization: {error}"
             ))
         })?;
         Ok(Self { file, path })
