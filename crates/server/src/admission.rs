@@ -119,7 +119,7 @@ impl Core {
             return found;
         }
         let entry = self.admit_some(session, args, found)?;
-        match self.refusal_of(entry, args) {
+        match self.refusal_of(session, entry, args) {
             None => Ok(entry),
             Some(error) => Err(error),
         }
@@ -137,9 +137,12 @@ impl Core {
 
     /// Why a command is refused that the server is in no state for, if it is.
     #[cold]
-    fn refusal_of(&self, entry: &Entry, args: Args<'_>) -> Option<ReplyError> {
+    fn refusal_of(&self, session: &Session, entry: &Entry, args: Args<'_>) -> Option<ReplyError> {
         let restriction = self.restriction_now()?;
         let flags = self.flags_of(entry, args);
+        if let Some(elsewhere) = self.redirection(session, flags) {
+            return (!self.is_handing_over()).then_some(elsewhere);
+        }
         let needs = Needs {
             writing: flags.has(Flags::WRITE),
             health: entry.command.name == "PING",
@@ -203,7 +206,8 @@ impl Core {
             return Err(ServerError::NotInTransaction(entry.full_name.clone()).into());
         }
         if let Some(error) = self.refusal_of_queued(session, entry) {
-            return Err(error);
+            let waits = self.is_handing_over() && self.redirects_queued(session);
+            return if waits { Ok(entry) } else { Err(error) };
         }
         if entry.command.flags.has(Flags::DENYOOM)
             && self.queues(session, entry)
@@ -219,10 +223,38 @@ impl Core {
         Ok(entry)
     }
 
+    /// Where a client that follows redirections is sent with commands that have these flags, on a replica: to its primary, unless
+    /// they only read and the client wants to read from replicas.
+    fn redirection(&self, session: &Session, flags: Flags) -> Option<ReplyError> {
+        let facts = &session.facts;
+        let reads = flags.has(Flags::READONLY) && !facts.reads_from_replicas;
+        let concerns = facts.takes_redirects && (flags.has(Flags::WRITE) || reads);
+        concerns.then(|| self.shared.following.redirection()).flatten()
+    }
+
+    /// Whether a replica of this server is about to be the primary, as far as this worker has been told.
+    fn is_handing_over(&self) -> bool {
+        self.pause.get().is_some_and(|pause| pause.hands_over)
+    }
+
+    /// Whether a command of a client that follows redirections waits until it is certain who the primary is: the replica that is
+    /// to be it would send it back here.
+    #[cold]
+    pub fn waits_for_primary(&self, session: &Session, flags: Flags) -> bool {
+        self.is_handing_over() && self.redirection(session, flags).is_some()
+    }
+
+    /// Whether what a client has queued is to be sent to the primary.
+    pub fn redirects_queued(&self, session: &Session) -> bool {
+        let queued = session.transaction.as_ref();
+        queued.is_some_and(|queue| self.redirection(session, queue.flags()).is_some())
+    }
+
     /// Why a command that runs what the client has queued is refused, if something of that would be.
     pub fn refusal_of_queued(&self, session: &Session, entry: &Entry) -> Option<ReplyError> {
         let transaction = session.transaction.as_ref().filter(|_| self.runs_queue(entry))?;
-        self.shared.refusal(self.shared.restriction(), transaction.needs())
+        let elsewhere = self.redirection(session, transaction.flags());
+        elsewhere.or_else(|| self.shared.refusal(self.shared.restriction(), transaction.needs()))
     }
 
     /// Before authentication nothing is told about commands but that they need it, not even whether

@@ -119,7 +119,10 @@ impl Departure {
                 let writes = HeldBack { paused_before: shared.pause.at(now) };
                 *stage = Stage::Waits { until, writes };
                 self.waits.store(true, Ordering::Relaxed);
-                shared.pause.begin(Pause { paused: Paused::Writes, until: FOR_EVER }, now);
+                shared.pause.begin(
+                    Pause { paused: Paused::Writes, until: FOR_EVER, hands_over: false },
+                    now,
+                );
                 shared.replication.ask();
                 tell_all(shared, || Mail::FollowPause);
                 tracing::info!("Waiting for replicas before shutting down.");

@@ -4,6 +4,7 @@
 //! command. A command that is held is not consumed: its connection is suspended in front of it, and
 //! reads on there when the pause is over.
 
+use crate::session::Session;
 use crate::worker::{Core, Worker};
 use darter_base::UnixMillis;
 use darter_command_table::{CallLimits, Entry, Flags};
@@ -37,6 +38,8 @@ pub struct Pause {
     pub paused: Paused,
     /// When it ends.
     pub until: UnixMillis,
+    /// Whether it lasts for as long as a replica is being made the primary (`FAILOVER`).
+    pub hands_over: bool,
 }
 
 impl Pause {
@@ -47,11 +50,17 @@ impl Pause {
             || flags.has(Flags::MAY_REPLICATE)
     }
 
+    /// Why commands are held back, as INFO shows it.
+    pub const fn cause(self) -> &'static str {
+        if self.hands_over { "failover_in_progress" } else { "client_pause" }
+    }
+
     /// This pause after another one was asked for: the stricter kind is kept as long as either holds,
     /// and the later end.
     fn joined(self, other: Self) -> Self {
         let paused = if self.paused == Paused::Everything { self.paused } else { other.paused };
-        Self { paused, until: self.until.max(other.until) }
+        let hands_over = self.hands_over || other.hands_over;
+        Self { paused, until: self.until.max(other.until), hands_over }
     }
 }
 
@@ -111,6 +120,15 @@ impl Core {
         self.pause.get().is_some_and(|pause| pause.holds(self.flags_of(entry, args)))
     }
 
+    /// The same for what this client asks for now.
+    #[inline]
+    pub fn holds_back_from(&self, session: &Session, entry: &Entry, args: Args<'_>) -> bool {
+        self.pause.get().is_some_and(|pause| {
+            let flags = self.flags_of(entry, args);
+            pause.holds(flags) || self.waits_for_primary(session, flags)
+        })
+    }
+
     /// Puts the pause into force that all workers share now, and lets go on who waited for one that
     /// is over. Called by each worker when it is told of a change, and when a pause ends by itself.
     pub fn follow_pause(&self, now: UnixMillis, connections: &mut Connections<'_, Worker>) {
@@ -134,7 +152,7 @@ mod tests {
     #[test]
     fn pauses_join_to_the_stricter_and_longer() {
         let shared = SharedPause::default();
-        let pause = |paused, until| Pause { paused, until: UnixMillis(until) };
+        let pause = |paused, until| Pause { paused, until: UnixMillis(until), hands_over: false };
         let now = UnixMillis(10);
         assert_eq!(shared.at(now), None);
         shared.begin(pause(Paused::Everything, 200), now);

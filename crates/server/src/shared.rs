@@ -87,7 +87,7 @@ pub struct Shared {
     pub config: ConfigStore,
     /// Writes it into its file.
     pub rewriter: Rewriter,
-    /// Per worker.
+    /// Per worker, and behind them that of the thread that carries out what a primary says.
     pub statistics: Box<[WorkerStatistics]>,
     /// What the counters were at `CONFIG RESETSTAT`.
     baseline: Mutex<Totals>,
@@ -225,7 +225,7 @@ impl Shared {
             session_runs,
             config,
             rewriter: Rewriter::default(),
-            statistics: (0..router.worker_count())
+            statistics: (0..=router.worker_count())
                 .map(|_| WorkerStatistics::new(table.len()))
                 .collect(),
             baseline: Mutex::new(Totals::default()),
@@ -338,6 +338,17 @@ impl Shared {
 
 /// What is measured.
 impl Shared {
+    /// What workers count.
+    pub fn worker_statistics(&self) -> &[WorkerStatistics] {
+        &self.statistics[..self.router().worker_count().into()]
+    }
+
+    /// What is counted of commands that a primary says. Its only writer is who carries them out, while the shards are held
+    /// in which that is done and it is their turn.
+    pub fn follower_statistics(&self) -> &WorkerStatistics {
+        self.statistics.last().expect("it is behind those of the workers")
+    }
+
     /// Lets the counters begin at zero again (`CONFIG RESETSTAT`).
     pub fn reset_statistics(&self) {
         for worker in &self.statistics {

@@ -249,7 +249,11 @@ impl Question {
         }
         // The asking client is closed behind its reply.
         let asker = meant.contains(&from);
-        let count = meant.len();
+        let mut count = meant.len();
+        // The link to the primary is nobody's.
+        if core.worker == WorkerId(0) && filter.means_primary() {
+            count += usize::from(core.shared.following.cut());
+        }
         for id in meant {
             if id != from {
                 connections.close(id, false);

@@ -8,6 +8,7 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::worker::{Core, Worker};
 use darter_base::UnixMillis;
+use darter_command_table::{Flags, ReplyError};
 use darter_replication::Offset;
 use darter_resp::ReplyWriter;
 use darter_runtime::{ConnectionId, Connections};
@@ -82,7 +83,9 @@ impl Awaited {
     /// Whether a wait for it can end so.
     const fn is_ended_by(self, end: End) -> bool {
         match self {
-            Self::Replicas { .. } | Self::Files(_) => !matches!(end, End::DoesNotEnd),
+            Self::Replicas { .. } | Self::Files(_) => {
+                matches!(end, End::TimedOut | End::Unblocked | End::Demoted)
+            }
             Self::Save => false,
             Self::TheEnd => matches!(end, End::DoesNotEnd),
         }
@@ -114,19 +117,43 @@ pub enum End {
     Demoted,
     /// The same, as the process does not end.
     DoesNotEnd,
+    /// The same; the client goes on at the primary.
+    Redirected,
 }
 
 impl End {
     /// The error that is the reply, if it is one.
-    pub const fn error(self) -> Option<&'static str> {
+    pub fn error(self, shared: &Shared) -> Option<ReplyError> {
+        const DEMOTED: ReplyError = ReplyError::Text(
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        );
         match self {
             Self::TimedOut => None,
-            Self::Unblocked => Some("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-            Self::Demoted => Some(
-                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
-            ),
-            Self::DoesNotEnd => Some(SHUTDOWN_FAILED),
+            Self::Unblocked => {
+                Some(ReplyError::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK"))
+            }
+            Self::Demoted => Some(DEMOTED),
+            Self::Redirected => Some(shared.following.redirection().unwrap_or(DEMOTED)),
+            Self::DoesNotEnd => Some(ReplyError::Text(SHUTDOWN_FAILED)),
         }
+    }
+}
+
+/// How what a client waits for ends when this server becomes a replica; `None`: it does not.
+fn end_on_replica(session: &Session) -> Option<End> {
+    let facts = &session.facts;
+    match &session.pending {
+        Some(Pending::Waiting(waiting)) => (waiting.awaited.is_ended_by(End::Demoted)
+            && !facts.reads_from_replicas)
+            .then_some(End::Demoted),
+        Some(Pending::Blocked(blocked)) => {
+            // The primary's changes come here as well.
+            let stays =
+                facts.reads_from_replicas && !blocked.waiter.entry.command.flags.has(Flags::WRITE);
+            let end = if facts.takes_redirects { End::Redirected } else { End::Demoted };
+            (!stays).then_some(end)
+        }
+        _ => None,
     }
 }
 
@@ -166,9 +193,9 @@ impl Core {
                     session.pending = None;
                     session.commands += 1;
                     let mut reply = ReplyWriter::new(&mut output.0, session.protocol);
-                    match end.error() {
+                    match end.error(self.shared) {
                         None => waiting.awaited.write(self.shared, &mut reply),
-                        Some(error) => reply.error(error),
+                        Some(error) => reply.error(error.line()),
                     }
                 });
                 self.end_waiting(session.client_id, &waiting);
@@ -185,25 +212,20 @@ impl Core {
         ended.unwrap_or(Ending::Over)
     }
 
-    /// Ends what clients wait for that does not come to a replica, and closes them; whether that could be done for all of them.
+    /// Ends what clients wait for that does not come to a replica, and closes them, or sends them to the primary if they follow
+    /// redirections; whether that could be done for all of them.
     pub fn end_waits_of_primary(&self, connections: &mut Connections<'_, Worker>) -> bool {
         let clients: Vec<_> = self.clients.borrow().values().copied().collect();
         let mut have_ended = true;
         for id in clients {
-            let waits = connections.with(id, |session, _| match &session.pending {
-                Some(Pending::Waiting(waiting)) => waiting.awaited.is_ended_by(End::Demoted),
-                Some(Pending::Blocked(_)) => true,
-                _ => false,
-            });
-            if waits != Some(true) {
-                continue;
-            }
-            match self.unblock(id, End::Demoted, connections) {
-                Ending::Ended => {
+            let end = connections.with(id, |session, _| end_on_replica(session)).flatten();
+            let Some(end) = end else { continue };
+            match self.unblock(id, end, connections) {
+                Ending::Ended if end == End::Demoted => {
                     connections.close(id, true);
                 }
                 Ending::Busy => have_ended = false,
-                Ending::Over => {}
+                Ending::Ended | Ending::Over => {}
             }
         }
         have_ended

@@ -32,7 +32,7 @@ use darter_resp::Output;
 use darter_runtime::{
     Arrivals, Background, CloseReason, ConnectionId, ConnectionInfo, Connections, Io, NextTick,
     OutputLimit, PeerInfo, Post, Progress, Refusal, Service, Stopping, Then, Turn, Turns,
-    WorkerContext,
+    WorkerContext, wall_clock,
 };
 use darter_shard::{Interest, Shard};
 use darter_txn::Window;
@@ -203,7 +203,7 @@ impl Worker {
         let config = shared.config.current();
         shared.set_post(&context.post);
         shared.unlinking.follow(config.unlinks);
-        shared.replication.follow(&config);
+        shared.replication.follow(&config, wall_clock());
         Self {
             core: Rc::new(Core {
                 worker: context.worker,
@@ -291,7 +291,7 @@ impl Core {
             self.hot_keys.replace(hot_keys);
             self.shared.journal.follow(self.shared, &settings);
             self.shared.unlinking.follow(settings.unlinks);
-            self.shared.replication.follow(&settings);
+            self.shared.replication.follow(&settings, wall_clock());
             self.shared.following.follow_settings(&settings.following);
             let tracks = settings.watch.tracks_latency;
             self.statistics().tracks_latency.store(tracks, Ordering::Relaxed);

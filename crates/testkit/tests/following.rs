@@ -37,6 +37,12 @@ fn primaries() -> Vec<Kind> {
     peers().into_iter().map(Kind::Peer).chain(MODES.map(Kind::Darter)).collect()
 }
 
+/// Lets a server stand still (`-STOP`) or go on (`-CONT`).
+fn signal(server: &Server, name: &str) {
+    let pid = server.pid().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
 fn start(kind: Kind, directory: &Path, more: &[&str]) -> Server {
     let options = [&["--save", ""], more].concat();
     let spec = match kind {
@@ -604,11 +610,7 @@ fn handing_over_can_be_given_up() {
             "ERR FAILOVER with force option requires both a timeout and target HOST and IP.",
         );
         // It stands still, so it will not have what is written now.
-        let pid = replica.pid().to_string();
-        let signal = |name: &str| {
-            assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-        };
-        signal("-STOP");
+        signal(&replica, "-STOP");
         call(&mut client, "SET a 1");
         assert_eq!(call(&mut client, &format!("FAILOVER TO 127.0.0.1 {port} TIMEOUT 100")), ok());
         let state = || replication(&primary, "master_failover_state");
@@ -624,8 +626,175 @@ fn handing_over_can_be_given_up() {
         assert!(eventually(|| state() == "no-failover"));
         error(&mut client, "FAILOVER ABORT", "ERR No failover in progress.");
         assert_eq!(call(&mut client, "SET c 1"), ok());
-        signal("-CONT");
+        signal(&replica, "-CONT");
         agree(&primary, &replica, "as before");
         assert_eq!(replication(&primary, "role"), "master");
+    }
+}
+
+/// Calls of a command that INFO counts.
+fn calls(server: &Server, command: &str) -> u64 {
+    let Value::Bulk(text) = call(&mut server.connect().unwrap(), "INFO commandstats") else {
+        panic!("a text")
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let start = format!("cmdstat_{command}:calls=");
+    let found = text.lines().find_map(|line| line.strip_prefix(&*start)?.split(',').next());
+    found.map_or(0, |count| count.parse().unwrap())
+}
+
+#[test]
+fn what_the_primary_says_is_counted_by_command_and_its_link_can_be_killed() {
+    for mode in MODES {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
+        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
+        follow(&replica, primary.address());
+        agree(&primary, &replica, "at first");
+        let mut client = primary.connect().unwrap();
+        assert_eq!(call(&mut client, "SADD s 1 2 3 4 5 6 7"), Value::Integer(7));
+        for _ in 0..3 {
+            call(&mut client, "SPOP s 2");
+        }
+        agree(&primary, &replica, "counted");
+        assert_eq!([calls(&replica, "sadd"), calls(&replica, "srem")], [1, 3]);
+        assert_eq!(calls(&replica, "spop"), 0, "it is told what was taken");
+        let mut client = replica.connect().unwrap();
+        assert_eq!(call(&mut client, "CONFIG RESETSTAT"), ok());
+        assert_eq!(calls(&replica, "srem"), 0);
+        assert_eq!(call(&mut client, "CLIENT KILL TYPE normal SKIPME yes"), Value::Integer(0));
+        assert_eq!(statistic(&primary, "sync_partial_ok"), 0);
+        assert_eq!(call(&mut client, "CLIENT KILL TYPE primary"), Value::Integer(1));
+        assert!(eventually(|| statistic(&primary, "sync_partial_ok") == 1), "{}", replica.log());
+        agree(&primary, &replica, "after its link was killed");
+        assert_eq!(statistic(&primary, "sync_full"), 1);
+    }
+}
+
+#[test]
+fn clients_that_can_be_redirected_are_sent_to_the_primary() {
+    let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let primary = start(Kind::Darter(MODES[1]), directories[0].path(), &[]);
+    let replica = start(Kind::Darter(MODES[1]), directories[1].path(), &[]);
+    let mut client = replica.connect().unwrap();
+    assert_eq!(call(&mut client, "CLIENT CAPA redirect"), ok());
+    assert_eq!(call(&mut client, "MULTI"), ok());
+    assert_eq!(call(&mut client, "SET k 1"), Value::Simple(b"QUEUED".to_vec()));
+    follow(&replica, primary.address());
+    let elsewhere = Value::Error(format!("REDIRECT {}", primary.address()).into_bytes());
+    assert_eq!(call(&mut client, "EXEC"), elsewhere);
+    assert_eq!(call(&mut client, "EXEC"), Value::Error(b"ERR EXEC without MULTI".to_vec()));
+    let header = "#!lua\nreturn 1";
+    for command in ["SET k 1", "GET k", "EVAL_RO return(1) 0"] {
+        assert_eq!(call(&mut client, command), elsewhere, "{command}");
+    }
+    assert_eq!(client.call(&["EVAL", header, "0"]).unwrap(), elsewhere);
+    // Of a script that says nothing of itself is not known what it does.
+    assert_eq!(call(&mut client, "EVAL return(redis.call('get','k')) 1 k"), Value::NullBulk);
+    let refused = |reply: Value, start: &str| {
+        let Value::Error(line) = reply else { panic!("{reply:?}") };
+        assert!(line.starts_with(start.as_bytes()), "{}", line.escape_ascii());
+    };
+    let line = "EVAL return(redis.call('set','k','1')) 1 k";
+    refused(
+        call(&mut client, line),
+        "READONLY You can't write against a read only replica. script",
+    );
+    assert_eq!(call(&mut client, "PING"), Value::Simple(b"PONG".to_vec()));
+    assert_eq!(call(&mut client, "READONLY"), ok());
+    assert_eq!(call(&mut client, "GET k"), Value::NullBulk);
+    assert_eq!(call(&mut client, "SET k 1"), elsewhere);
+    let read_only = Value::Error(b"READONLY You can't write against a read only replica.".to_vec());
+    let mut plain = replica.connect().unwrap();
+    assert_eq!(call(&mut plain, "SET k 1"), read_only);
+    assert_eq!(plain.call(&["EVAL", header, "0"]).unwrap(), read_only);
+    assert_eq!(plain.call(&["EVAL_RO", header, "0"]).unwrap(), read_only);
+    let only_reads = "#!lua flags=no-writes\nreturn 1";
+    assert_eq!(plain.call(&["EVAL", only_reads, "0"]).unwrap(), Value::Integer(1));
+    // A script has to say that old data will do.
+    drop(primary);
+    assert!(eventually(|| replication(&replica, "master_link_status") == "down"));
+    assert_eq!(call(&mut plain, "CONFIG SET replica-serve-stale-data no"), ok());
+    let stale = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    assert!(eventually(|| call(&mut plain, "GET k") == Value::Error(stale.into())));
+    assert_eq!(call(&mut plain, "EVAL return(1) 0"), Value::Error(stale.into()));
+    assert_eq!(plain.call(&["EVAL", only_reads, "0"]).unwrap(), Value::Error(stale.into()));
+    assert_eq!(plain.call(&["EVAL", header, "0"]).unwrap(), read_only);
+    let serves = "#!lua flags=no-writes,allow-stale\nreturn redis.call('get','k')";
+    let reply = plain.call(&["EVAL", serves, "1", "k"]).unwrap();
+    refused(reply, "ERR Can not execute the command on a stale replica script");
+}
+
+/// Waits until so many clients of a server are blocked.
+fn wait_for_blocked(server: &Server, count: u64) {
+    let blocked = || info(&mut server.connect().unwrap(), "clients", "blocked_clients");
+    assert!(eventually(|| blocked() == count.to_string()), "{}\n{}", blocked(), server.log());
+}
+
+#[test]
+fn clients_that_wait_are_sent_to_the_new_primary() {
+    for mode in MODES {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
+        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
+        follow(&replica, primary.address());
+        catch_up(&primary, &replica);
+        let [mut moves, mut reads, mut plain] = [(); 3].map(|()| primary.connect().unwrap());
+        for client in [&mut moves, &mut reads] {
+            assert_eq!(call(client, "CLIENT CAPA redirect"), ok());
+        }
+        assert_eq!(call(&mut reads, "READONLY"), ok());
+        moves.send(&["BLPOP", "list", "0"]).unwrap();
+        reads.send(&["XREAD", "BLOCK", "0", "STREAMS", "stream", "0"]).unwrap();
+        plain.send(&["BLPOP", "list", "0"]).unwrap();
+        wait_for_blocked(&primary, 3);
+        let mut client = primary.connect().unwrap();
+        let port = replica.address().port();
+        assert_eq!(call(&mut client, &format!("FAILOVER TO 127.0.0.1 {port}")), ok());
+        let elsewhere = Value::Error(format!("REDIRECT {}", replica.address()).into_bytes());
+        assert_eq!(moves.read_reply().unwrap().value, elsewhere);
+        let Value::Error(line) = plain.read_reply().unwrap().value else { panic!("an error") };
+        assert!(line.starts_with(b"UNBLOCKED"), "{}", line.escape_ascii());
+        plain.read_end().unwrap();
+        assert_eq!(call(&mut moves, "GET k"), elsewhere, "it is not");
+        // What only reads goes on with what the new primary says.
+        wait_for_blocked(&primary, 1);
+        call(&mut replica.connect().unwrap(), "XADD stream 1-1 a b");
+        assert!(matches!(reads.read_reply().unwrap().value, Value::Array(_)));
+    }
+}
+
+#[test]
+fn clients_that_can_be_redirected_wait_until_there_is_a_new_primary() {
+    for mode in MODES {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
+        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
+        follow(&replica, primary.address());
+        catch_up(&primary, &replica);
+        let [mut reads, mut writes, mut queues] = [(); 3].map(|()| primary.connect().unwrap());
+        for client in [&mut reads, &mut writes, &mut queues] {
+            assert_eq!(call(client, "CLIENT CAPA redirect"), ok());
+        }
+        assert_eq!(call(&mut queues, "MULTI"), ok());
+        assert_eq!(call(&mut queues, "GET k"), Value::Simple(b"QUEUED".to_vec()));
+        signal(&replica, "-STOP");
+        let mut client = primary.connect().unwrap();
+        let port = replica.address().port();
+        let line = format!("FAILOVER TO 127.0.0.1 {port} FORCE TIMEOUT 1");
+        assert_eq!(call(&mut client, &line), ok());
+        let state = || replication(&primary, "master_failover_state");
+        assert!(eventually(|| state() == "failover-in-progress"), "{}", primary.log());
+        assert_eq!(info(&mut client, "clients", "paused_reason"), "failover_in_progress");
+        reads.send(&["GET", "k"]).unwrap();
+        writes.send(&["SET", "k", "1"]).unwrap();
+        queues.send(&["EXEC"]).unwrap();
+        wait_for_blocked(&primary, 3);
+        signal(&replica, "-CONT");
+        let elsewhere = Value::Error(format!("REDIRECT {}", replica.address()).into_bytes());
+        for client in [&mut reads, &mut writes, &mut queues] {
+            assert_eq!(client.read_reply().unwrap().value, elsewhere);
+        }
+        assert_eq!(replication(&replica, "role"), "master");
     }
 }

@@ -142,7 +142,7 @@ impl Core {
         self.end_blocking(session.client_id, &blocked);
         let unsent_before = output.len();
         let mut reply = ReplyWriter::new(output, session.protocol);
-        let error = end.error().map(ReplyError::Text);
+        let error = end.error(self.shared);
         let result = match &error {
             None => {
                 reply.null_array();

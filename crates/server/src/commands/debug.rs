@@ -41,6 +41,7 @@ pub static COMMANDS: &[&SessionCommand] = &[
     &PROTOCOL,
     &QUICKLIST_PACKED_THRESHOLD,
     &RELOAD,
+    &REPLICATE,
     &REPLYBUFFER,
     &SEGFAULT,
     &SET_ACTIVE_EXPIRE,
@@ -92,6 +93,7 @@ pub static DEBUG: SessionCommand = SessionCommand::alone(
             &PROTOCOL.command,
             &QUICKLIST_PACKED_THRESHOLD.command,
             &RELOAD.command,
+            &REPLICATE.command,
             &REPLYBUFFER.command,
             &SEGFAULT.command,
             &SET_ACTIVE_EXPIRE.command,
@@ -376,6 +378,24 @@ static CLIENT_ENFORCE_REPLY_LIST: SessionCommand = SessionCommand::alone(
 )
 .within();
 
+/// Has replicas get a command that nobody has run.
+static REPLICATE: SessionCommand = SessionCommand::alone(
+    Command {
+        name: "REPLICATE",
+        summary: "Sends a command to replicas as it is.",
+        args: &[Arg::string("command"), Arg::string("argument").optional().multiple()],
+        ..BASE
+    },
+    |call| {
+        if call.args.len() < 3 {
+            return Err(wrong_arguments(call));
+        }
+        call.shared.replicate_message(call.args.tail(2));
+        call.ok()
+    },
+)
+.within();
+
 /// Accepted for Redis's tests; an idle client here has no buffer for replies.
 static REPLYBUFFER: SessionCommand = SessionCommand::alone(
     Command {
@@ -572,6 +592,8 @@ const HELP_LINES: &[&str] = &[
     "    true, false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Accepted without effect.",
+    "REPLICATE <command> [<argument> ...]",
+    "    Sends the command to replicas, which may not agree with this server then.",
     "REPLYBUFFER <setting> <value>",
     "    Accepted without effect.",
     "SEGFAULT",

@@ -202,6 +202,11 @@ pub enum ServerError {
     ScriptStaleReplica,
     ScriptOnReadOnlyReplica,
     ScriptCommandStale,
+    /// What a client that follows redirections is to ask the primary for.
+    Redirect {
+        host: String,
+        port: u16,
+    },
     /// What needs data on a replica whose link is down.
     StaleReplica,
     /// SYNC or PSYNC behind commands whose answers are not sent.
@@ -386,6 +391,7 @@ impl fmt::Display for ServerError {
             Self::NotAnInt => {
                 "ERR value is out of range, value must between -2147483648 and 2147483647"
             }
+            Self::Redirect { host, port } => return write!(formatter, "REDIRECT {host}:{port}"),
             Self::ExecWithoutMulti => "ERR EXEC without MULTI",
             Self::ExecAborted => "EXECABORT Transaction discarded because of previous errors.",
             Self::ExecRefused(reason) => {

@@ -25,7 +25,8 @@ use crate::tracking::Remember;
 use darter_base::number::parse_u64;
 use darter_base::{DbIndex, UnixMillis};
 use darter_command_table::{
-    BEFORE_EVERYTHING, CallLimits, Entry, Handler, MemoryLimit, RdbVersions, ReplyError, ShardView,
+    BEFORE_EVERYTHING, CallLimits, Command, Entry, Handler, MemoryLimit, RdbVersions, ReplyError,
+    ShardView,
 };
 use darter_commands::server::FLUSHALL;
 use darter_replication::Units;
@@ -137,31 +138,52 @@ impl Applier {
         for shard in view.each() {
             shard.begin_replay(now);
         }
+        let statistics = shared.follower_statistics();
         let (mut asks, mut together) = (false, None);
         let entries = std::mem::take(&mut self.entries);
         for (args, entry) in units.commands(window).zip(&entries) {
             let Some(entry) = *entry else { continue };
             crash::note_command(&entry.full_name, args.len());
-            let command = entry.command;
-            if std::ptr::eq(command, &raw const MULTI.command) {
-                together = Some(Together::default());
-            } else if std::ptr::eq(command, &raw const EXEC.command) {
-                if let Some(together) = together.take() {
-                    together.tell(shared, ConnectionId::NOBODY);
-                }
-            } else if std::ptr::eq(command, &raw const REPLCONF.command) {
-                asks |= args.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"GETACK"));
-            } else if let Err(error) = self.run(entry, args, together.as_ref(), &terms, view) {
+            let begun = shared.stopwatch.now();
+            let result = self.run_one(entry, args, &mut together, &mut asks, &terms, view);
+            statistics.called(entry.counted_as, &result);
+            let nanos = shared.stopwatch.nanos_between(begun, shared.stopwatch.now());
+            statistics.took(entry.counted_as, nanos);
+            if let Err(error) = result {
                 self.complain(args, &error);
             }
         }
         self.entries = entries;
-        shared.following.count_commands(units.command_count());
         for shard in view.each() {
             shard.end_replay();
         }
         crash::note_command("", 0);
         asks
+    }
+
+    /// Runs a command, or begins or ends what happens together.
+    fn run_one(
+        &mut self,
+        entry: &'static Entry,
+        args: Args<'_>,
+        together: &mut Option<Together>,
+        asks: &mut bool,
+        terms: &Terms,
+        view: &mut ShardView<'_>,
+    ) -> Result<(), ReplyError> {
+        let is = |other: &'static Command| std::ptr::eq(entry.command, other);
+        if is(&MULTI.command) {
+            *together = Some(Together::default());
+        } else if is(&EXEC.command) {
+            if let Some(together) = together.take() {
+                together.tell(self.shared, ConnectionId::NOBODY);
+            }
+        } else if is(&REPLCONF.command) {
+            *asks |= args.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"GETACK"));
+        } else {
+            return self.run(entry, args, together.as_ref(), terms, view);
+        }
+        Ok(())
     }
 
     fn run(
@@ -236,7 +258,7 @@ impl Applier {
         together: Option<&Together>,
     ) -> Result<(), ReplyError> {
         let (shared, command) = (self.shared, entry.command);
-        let is = |other: &'static darter_command_table::Command| std::ptr::eq(command, other);
+        let is = |other: &'static Command| std::ptr::eq(command, other);
         if is(&SELECT.command) {
             let index = parse_u64(args.at(1)).and_then(|index| u16::try_from(index).ok());
             let index = index.filter(|index| *index < shared.config.current().databases);
@@ -262,7 +284,7 @@ impl Applier {
         self.complaints += 1;
         if self.complaints <= COMPLAINTS_EACH_MAX || self.complaints.is_power_of_two() {
             tracing::error!(
-                "== CRITICAL == This replica is sending an error to its master: '{error}' after processing the \
+                "== CRITICAL == This replica is sending an error to its primary: '{error}' after processing the \
                  command '{}'",
                 args.at(0).escape_ascii()
             );

@@ -98,7 +98,9 @@ impl Failover {
             verdict: None,
         });
         failover.is_under_way.store(true, Ordering::Relaxed);
-        shared.pause.begin(Pause { paused: Paused::Writes, until: FOR_EVER }, now);
+        shared
+            .pause
+            .begin(Pause { paused: Paused::Writes, until: FOR_EVER, hands_over: true }, now);
         drop(attempt);
         let run = move || run(shared, number);
         let started = std::thread::Builder::new().name("darter-failover".to_owned()).spawn(run);

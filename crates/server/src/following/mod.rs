@@ -25,9 +25,11 @@ mod sync;
 pub use failover::{Failover, Wanted};
 pub use settings::{FollowingSettings, LoadsAsItComes, Primary};
 
+use crate::commands::error::ServerError;
 use crate::mail::Mail;
 use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
+use darter_command_table::ReplyError;
 use darter_runtime::{Scissors, Stopwatch, Ticks, wall_clock};
 use shards::Doors;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -53,8 +55,6 @@ pub struct Following {
     /// Handing over to a replica.
     pub failover: Failover,
     doors: Mutex<Doors>,
-    /// Commands of the primary that were carried out.
-    commands: AtomicU64,
     /// Bytes that came from it.
     input_bytes: AtomicU64,
 }
@@ -140,8 +140,6 @@ pub struct Standing {
 /// Counted since CONFIG RESETSTAT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Commands of primaries that were carried out.
-    pub commands: u64,
     /// Bytes that came from them.
     pub input_bytes: u64,
 }
@@ -160,6 +158,22 @@ impl Following {
     #[inline]
     pub fn is_replica(&self) -> bool {
         self.is_replica.load(Ordering::Relaxed)
+    }
+
+    /// Whose replica this server is.
+    pub fn primary(&self) -> Option<Primary> {
+        self.is_replica().then(|| lock(&self.state).primary.clone()).flatten()
+    }
+
+    /// What clients are told that follow redirections; `None`: this server is a primary.
+    pub fn redirection(&self) -> Option<ReplyError> {
+        let Primary { host, port } = self.primary()?;
+        Some(ServerError::Redirect { host, port }.into())
+    }
+
+    /// Cuts the link to the primary, if there is one; it is made again at once.
+    pub fn cut(&self) -> bool {
+        lock(&self.state).cut()
     }
 
     /// Whether clients may not write, because this is a replica.
@@ -191,8 +205,8 @@ impl Following {
         }
         if state.primary.is_none() && shared.replication.has().is_some() {
             tracing::info!(
-                "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be \
-                 able to synchronize with the new master with just a partial transfer."
+                "Before turning into a replica, using my own primary parameters to synthesize a cached primary: I may be \
+                 able to synchronize with the new primary with just a partial transfer."
             );
         }
         following.begin(shared, state, primary, false);
@@ -297,11 +311,6 @@ impl Following {
         })
     }
 
-    /// Notes that so many commands of the primary were carried out.
-    fn count_commands(&self, count: usize) {
-        self.commands.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
     /// Whether the stream of the primary comes, so that replicas of this server can be served.
     pub fn is_connected(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
@@ -309,15 +318,12 @@ impl Following {
 
     /// What is counted.
     pub fn counts(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts { commands: read(&self.commands), input_bytes: read(&self.input_bytes) }
+        Counts { input_bytes: self.input_bytes.load(Ordering::Relaxed) }
     }
 
     /// Begins to count anew what CONFIG RESETSTAT resets.
     pub fn reset_statistics(&self) {
-        for counter in [&self.commands, &self.input_bytes] {
-            counter.store(0, Ordering::Relaxed);
-        }
+        self.input_bytes.store(0, Ordering::Relaxed);
     }
 
     /// Whether it is still this turn.
@@ -378,9 +384,12 @@ impl State {
         };
     }
 
-    fn cut(&mut self) {
-        if let Some(scissors) = self.scissors.take() {
+    /// Cuts the link; whether there was one.
+    fn cut(&mut self) -> bool {
+        let scissors = self.scissors.take();
+        if let Some(scissors) = &scissors {
             scissors.cut();
         }
+        scissors.is_some()
     }
 }

@@ -176,8 +176,10 @@ impl Replication {
     }
 
     /// Follows a change of the configuration.
-    pub fn follow(&self, settings: &Settings) {
+    pub fn follow(&self, settings: &Settings, now: UnixMillis) {
         let settings = &settings.replication;
+        // Who was too late may not be any more.
+        self.count_good(settings, now);
         let counts = settings.lag_seconds_max > 0;
         let good_min = if counts { settings.replicas_min } else { 0 };
         self.good_min.store(good_min, Ordering::Relaxed);

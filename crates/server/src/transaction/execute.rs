@@ -30,8 +30,9 @@ pub fn exec(call: &mut SessionCall<'_>, view: &mut ShardView<'_>) -> SessionResu
     // The server can have become a replica since the command was admitted. What becomes of it on the way, by a command of
     // this transaction, is nothing to those behind that.
     if let Some(error) = call.core.refusal_of_queued(call.session, call.entry) {
+        let goes_elsewhere = call.core.redirects_queued(call.session);
         call.core.discard(call.session, call.turn.now);
-        return Err(ServerError::exec_refused(&error).into());
+        return Err(if goes_elsewhere { error } else { ServerError::exec_refused(&error).into() });
     }
     let Some(transaction) = call.core.end_transaction(call.session) else {
         return Err(ServerError::ExecWithoutMulti.into());

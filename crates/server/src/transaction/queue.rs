@@ -191,7 +191,8 @@ impl Core {
             Some(transaction) if self.runs_queue(entry) => transaction.flags,
             _ => Flags::NONE,
         };
-        pause.holds(self.flags_of(entry, args).and(queued))
+        let flags = self.flags_of(entry, args).and(queued);
+        pause.holds(flags) || self.waits_for_primary(session, flags)
     }
 
     /// Queues the commands in a client's input that are to be queued, up to one that is not, and adds how many

@@ -145,7 +145,7 @@ impl Core {
             return;
         }
         let lines: Arc<[u8]> = lines.0.into();
-        for (worker, statistics) in (0..).map(WorkerId).zip(&self.shared.statistics) {
+        for (worker, statistics) in (0..).map(WorkerId).zip(self.shared.worker_statistics()) {
             if statistics.monitors.read() > 0 {
                 self.post.send(worker, Mail::Monitored(Arc::clone(&lines)));
             }

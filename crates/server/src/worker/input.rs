@@ -246,9 +246,14 @@ impl Worker {
         self.core.count_refusal(session, args, error, context, io.turn.now);
         let refusal = match self.core.shared.table.named(args.at(0)) {
             Some(entry) if self.core.runs_queue(entry) => {
+                let goes_elsewhere = self.core.redirects_queued(session);
                 self.core.discard(session, io.turn.now);
                 self.core.show(session, Request { entry, args, bytes: 0, stays: false }, io.turn);
-                ServerError::exec_refused(error).to_string().into_bytes().into()
+                if goes_elsewhere {
+                    error.line()
+                } else {
+                    ServerError::exec_refused(error).to_string().into_bytes().into()
+                }
             }
             _ => {
                 self.core.refuse_transaction(session);

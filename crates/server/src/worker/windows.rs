@@ -87,7 +87,7 @@ impl Worker {
             if is_busy && let Some(error) = self.core.busy_with(session, entry, args) {
                 return Barrier::of_refusal(error, args, (begin, end), first_span);
             }
-            if self.core.holds_back(entry, args) {
+            if self.core.holds_back_from(session, entry, args) {
                 return Barrier::Paused;
             }
             let begin_others = self.batch.shards.len();

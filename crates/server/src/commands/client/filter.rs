@@ -147,6 +147,13 @@ impl Filter {
         }
     }
 
+    /// Whether the link to the primary is meant, of which nothing is known but its class.
+    pub fn means_primary(&self) -> bool {
+        let is_class = |condition: &Condition| *condition == Condition::Class(Class::Primary);
+        self.conditions.iter().any(|(_, condition)| matches!(condition, Condition::Class(_)))
+            && self.conditions.iter().all(|(negated, condition)| is_class(condition) != *negated)
+    }
+
     /// Whether a client is meant, the asking one aside.
     pub fn matches(&self, session: &Session, info: &ConnectionInfo, now: UnixMillis) -> bool {
         self.conditions

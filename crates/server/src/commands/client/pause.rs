@@ -44,7 +44,7 @@ fn pause(call: &mut SessionCall<'_>) -> SessionResult {
     }
     let now = call.turn.now;
     let until = now.checked_add(millis).ok_or(ServerError::TimeoutOutOfRange)?;
-    call.shared.pause.begin(Pause { paused, until }, now);
+    call.shared.pause.begin(Pause { paused, until, hands_over: false }, now);
     call.ask(Question::FollowPause)
 }
 

@@ -115,7 +115,7 @@ static CLIENTS: &[Field] = &[
     field("total_watched_keys", |info| Count(info.shards.watched_keys)),
     field("total_blocking_keys", |info| Count(info.shards.waited_keys)),
     field("total_blocking_keys_on_nokey", |info| Count(info.shards.waited_keys_on_anything)),
-    field("paused_reason", |info| Word(info.pause.map_or("none", |_| "client_pause"))),
+    field("paused_reason", |info| Word(info.pause.map_or("none", |pause| pause.cause()))),
     field("paused_actions", |info| Word(info.pause.map_or("none", |pause| pause.paused.name()))),
     field("paused_timeout_milliseconds", |info| Count(info.pause_millis())),
 ];
@@ -277,9 +277,7 @@ static PERSISTENCE: &[Field] = &[
 
 static STATS: &[Field] = &[
     field("total_connections_received", |info| Count(info.totals.connections)),
-    field("total_commands_processed", |info| {
-        Count(info.totals.commands + info.shared.following.counts().commands)
-    }),
+    field("total_commands_processed", |info| Count(info.totals.commands)),
     field("instantaneous_ops_per_sec", |info| Count(info.shared.rates.per_second().commands)),
     field("total_net_input_bytes", |info| {
         Count(info.totals.input_bytes + info.shared.following.counts().input_bytes)

@@ -245,7 +245,7 @@ fn each_worker<V: Display>(
     samples: &mut Samples<'_>,
     value: impl Fn(&WorkerStatistics) -> V,
 ) {
-    for (number, worker) in moment.info.shared.statistics.iter().enumerate() {
+    for (number, worker) in moment.info.shared.worker_statistics().iter().enumerate() {
         samples.put_labelled(&[("worker", &number.to_string())], value(worker));
     }
 }
