@@ -623,12 +623,21 @@ fn handing_over_can_be_given_up() {
         assert_eq!(state(), "waiting-for-sync");
         error(&mut client, "FAILOVER", "ERR FAILOVER already in progress.");
         assert_eq!(call(&mut client, "FAILOVER ABORT"), ok());
-        assert!(eventually(|| state() == "no-failover"));
+        assert_eq!(state(), "no-failover", "at once");
         error(&mut client, "FAILOVER ABORT", "ERR No failover in progress.");
         assert_eq!(call(&mut client, "SET c 1"), ok());
         signal(&replica, "-CONT");
         agree(&primary, &replica, "as before");
         assert_eq!(replication(&primary, "role"), "master");
+        // One that does not want to be the primary.
+        call(&mut replica.connect().unwrap(), "ACL SETUSER default -psync");
+        assert_eq!(call(&mut client, &format!("FAILOVER TO 127.0.0.1 {port}")), ok());
+        let refused = || primary.log().contains("Failover target rejected psync request");
+        assert!(eventually(|| refused() && state() == "no-failover"), "{}", primary.log());
+        assert_eq!(replication(&primary, "role"), "master");
+        assert_eq!(call(&mut client, "SET d 1"), ok());
+        agree(&primary, &replica, "refused");
+        assert_eq!(statistic(&primary, "sync_full"), 1);
     }
 }
 

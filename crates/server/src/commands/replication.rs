@@ -53,7 +53,7 @@ static FAILOVER: SessionCommand = SessionCommand::alone(
 fn fail_over(call: &mut SessionCall<'_>) -> SessionResult {
     let (args, shared) = (call.args, call.shared);
     if args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"ABORT") {
-        if shared.following.failover.give_up() {
+        if shared.following.failover.give_up(shared) {
             return call.ok();
         }
         return Err(ServerError::NoFailover.into());

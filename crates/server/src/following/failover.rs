@@ -106,18 +106,22 @@ impl Failover {
         let started = std::thread::Builder::new().name("darter-failover".to_owned()).spawn(run);
         if let Err(error) = started {
             tracing::error!(%error, "There is no thread to hand over");
-            failover.finish(shared, "there is no thread");
+            failover.finish(shared, number, "there is no thread");
         }
         true
     }
 
-    /// Gives it up; `false`: there is none.
-    pub fn give_up(&self) -> bool {
-        let mut attempt = lock(&self.attempt);
-        let is_there = attempt.as_mut().map(|attempt| attempt.is_given_up = true).is_some();
-        drop(attempt);
-        self.changed.notify_all();
-        is_there
+    /// Gives it up; `false`: there is none. It is over at once unless the replica is asked already.
+    pub fn give_up(&self, shared: &Shared) -> bool {
+        let mut guard = lock(&self.attempt);
+        let Some(attempt) = guard.as_mut() else { return false };
+        attempt.is_given_up = true;
+        if attempt.is_in_progress {
+            self.changed.notify_all();
+        } else {
+            self.end(guard, shared, GIVEN_UP);
+        }
+        true
     }
 
     /// What the replica answered that is to be the primary.
@@ -137,9 +141,16 @@ impl Failover {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// This attempt is over, if it has not been given up.
+    fn finish(&self, shared: &Shared, number: u64, why: &str) {
+        let guard = lock(&self.attempt);
+        if guard.as_ref().is_some_and(|attempt| attempt.number == number) {
+            self.end(guard, shared, why);
+        }
+    }
+
     /// It is over, and writers go on.
-    fn finish(&self, shared: &Shared, why: &str) {
-        let mut guard = lock(&self.attempt);
+    fn end(&self, mut guard: MutexGuard<'_, Option<Attempt>>, shared: &Shared, why: &str) {
         let Some(attempt) = guard.take() else { return };
         self.is_under_way.store(false, Ordering::Relaxed);
         if !why.is_empty() {
@@ -151,11 +162,15 @@ impl Failover {
         }
         shared.pause.replace(attempt.paused_before);
         drop(guard);
+        self.changed.notify_all();
         for worker in (0..shared.router().worker_count()).map(WorkerId) {
             shared.send(worker, Mail::FollowPause);
         }
     }
 }
+
+/// Why an attempt ended that an operator has ended.
+const GIVEN_UP: &str = "Failover manually aborted";
 
 static NEXT_NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
@@ -176,13 +191,13 @@ fn run(shared: &'static Shared, number: u64) {
                     break String::new();
                 }
                 Some(Err(why)) => break why,
-                // Somebody wrote meanwhile.
+                // Somebody wrote meanwhile, or gave it up.
                 None => {}
             },
             Err(why) => break why.to_owned(),
         }
     };
-    failover.finish(shared, &why);
+    failover.finish(shared, number, &why);
 }
 
 /// Waits until a replica has everything: which one, and whether it is handed over in any case.
@@ -194,7 +209,7 @@ fn wait_for_sync(shared: &Shared, number: u64) -> Result<(Primary, bool), &'stat
             return Err("it is another's turn");
         };
         if attempt.is_given_up {
-            return Err("Failover manually aborted");
+            return Err(GIVEN_UP);
         }
         let Wanted { target, until, is_forced } = &attempt.wanted;
         if until.is_some_and(|until| wall_clock() >= until) {
@@ -215,7 +230,7 @@ fn wait_for_sync(shared: &Shared, number: u64) -> Result<(Primary, bool), &'stat
 }
 
 /// Makes this server a replica of `target`, which is asked to be the primary: what became of that. `None`: it does not have
-/// everything any more, which it is to have unless `is_forced`.
+/// everything any more, which it is to have unless `is_forced`, or the attempt was given up.
 fn hand_over(
     shared: &'static Shared,
     access: &Access,
@@ -229,9 +244,12 @@ fn hand_over(
         if !is_forced && shared.replication.caught_up(Some(target)).is_none() {
             return false;
         }
-        if let Some(attempt) = &mut *lock(&failover.attempt) {
-            attempt.is_in_progress = true;
-        }
+        let mut guard = lock(&failover.attempt);
+        let Some(attempt) = guard.as_mut().filter(|attempt| attempt.number == number) else {
+            return false;
+        };
+        attempt.is_in_progress = true;
+        drop(guard);
         Following::hand_over(shared, target.clone());
         true
     });
@@ -249,7 +267,7 @@ fn hand_over(
             break verdict.clone();
         }
         if attempt.is_given_up {
-            break Err("Failover manually aborted".to_owned());
+            break Err(GIVEN_UP.to_owned());
         }
         guard = failover.wait(guard);
     };
