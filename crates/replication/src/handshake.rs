@@ -12,7 +12,8 @@
 //!                                               an error
 //! ```
 //!
-//! One request is sent at a time. What the primary says is trusted in nothing.
+//! What stands between PING and PSYNC is sent at once, as Redis does: the sooner a replica goes on, the less has happened that
+//! it has to have been told by a former primary. What the primary says is trusted in nothing.
 
 use crate::{Offset, ReplicationId};
 use darter_base::number::parse_u64;
@@ -58,7 +59,7 @@ enum Step {
 pub enum Answer {
     /// An empty line: it is alive.
     Alive,
-    /// The next request is to be sent.
+    /// It goes on with the next request.
     Next,
     /// The same; it did not understand something that is not needed. Its words.
     NextWithout {
@@ -89,10 +90,48 @@ impl Handshake {
         Self { introduction, step: Step::Ping }
     }
 
-    /// The request to be sent now.
+    /// The request to be sent now, with those that are sent together with it.
     pub fn request(&self) -> Vec<u8> {
-        let Introduction { user, password, port, address, has, takes_over } = &self.introduction;
+        let mut requests = self.request_of(self.step);
+        let mut step = self.step;
+        while let Some(next) = self.step_behind(step).filter(|_| step != Step::Ping) {
+            if next == Step::Synchronize {
+                break;
+            }
+            requests.extend(self.request_of(next));
+            step = next;
+        }
+        requests
+    }
+
+    /// Whether what is to be answered now was sent together with what was answered before.
+    pub fn is_asked(&self) -> bool {
         match self.step {
+            Step::Ping | Step::Authenticate | Step::Synchronize => false,
+            Step::Port => self.authenticates(),
+            Step::Address | Step::Capabilities => true,
+        }
+    }
+
+    /// What is said behind it.
+    fn step_behind(&self, step: Step) -> Option<Step> {
+        match step {
+            Step::Ping if self.authenticates() => Some(Step::Authenticate),
+            Step::Ping | Step::Authenticate => Some(Step::Port),
+            Step::Port if !self.introduction.address.is_empty() => Some(Step::Address),
+            Step::Port | Step::Address => Some(Step::Capabilities),
+            Step::Capabilities => Some(Step::Synchronize),
+            Step::Synchronize => None,
+        }
+    }
+
+    fn authenticates(&self) -> bool {
+        !self.introduction.password.is_empty()
+    }
+
+    fn request_of(&self, step: Step) -> Vec<u8> {
+        let Introduction { user, password, port, address, has, takes_over } = &self.introduction;
+        match step {
             Step::Ping => encode(&["PING"]),
             Step::Authenticate if user.is_empty() => encode(&[b"AUTH", password.as_slice()]),
             Step::Authenticate => encode(&[b"AUTH", user.as_slice(), password]),
@@ -129,14 +168,10 @@ impl Handshake {
             Step::Authenticate if is_error(line) => {
                 Answer::Failed(format!("Unable to AUTH to PRIMARY: {}", text_of(line)))
             }
-            Step::Authenticate => self.go_on(Step::Port),
-            Step::Port => {
-                let announces = !self.introduction.address.is_empty();
-                let next = if announces { Step::Address } else { Step::Capabilities };
-                self.go_on_without(next, "REPLCONF listening-port", line)
-            }
-            Step::Address => self.go_on_without(Step::Capabilities, "REPLCONF ip-address", line),
-            Step::Capabilities => self.go_on_without(Step::Synchronize, "REPLCONF capa", line),
+            Step::Authenticate => self.go_on(),
+            Step::Port => self.go_on_without("REPLCONF listening-port", line),
+            Step::Address => self.go_on_without("REPLCONF ip-address", line),
+            Step::Capabilities => self.go_on_without("REPLCONF capa", line),
             Step::Synchronize => self.answered_sync(line),
         }
     }
@@ -150,8 +185,7 @@ impl Handshake {
                 text_of(line)
             ));
         }
-        let has_password = !self.introduction.password.is_empty();
-        self.go_on(if has_password { Step::Authenticate } else { Step::Port })
+        self.go_on()
     }
 
     fn answered_sync(&self, line: &[u8]) -> Answer {
@@ -189,17 +223,14 @@ impl Handshake {
         }
     }
 
-    fn go_on(&mut self, step: Step) -> Answer {
-        self.step = step;
+    fn go_on(&mut self) -> Answer {
+        self.step = self.step_behind(self.step).unwrap_or(Step::Synchronize);
         Answer::Next
     }
 
-    fn go_on_without(&mut self, step: Step, what: &'static str, line: &[u8]) -> Answer {
-        self.step = step;
-        if is_error(line) {
-            return Answer::NextWithout { what, reply: text_of(line) };
-        }
-        Answer::Next
+    fn go_on_without(&mut self, what: &'static str, line: &[u8]) -> Answer {
+        let next = self.go_on();
+        if is_error(line) { Answer::NextWithout { what, reply: text_of(line) } } else { next }
     }
 }
 
@@ -241,17 +272,23 @@ mod tests {
             takes_over: false,
         };
         let mut handshake = Handshake::new(introduction);
+        let together = "AUTH copy secret REPLCONF listening-port 6380 REPLCONF ip-address 10.0.0.7 REPLCONF capa eof \
+                        capa psync2";
         for (request, answer) in [
-            ("PING", "-NOAUTH Authentication required."),
-            ("AUTH copy secret", "+OK"),
-            ("REPLCONF listening-port 6380", "+OK"),
-            ("REPLCONF ip-address 10.0.0.7", "+OK"),
-            ("REPLCONF capa eof capa psync2", "+OK"),
+            (Some("PING"), "-NOAUTH Authentication required."),
+            (Some(together), "+OK"),
+            (None, "+OK"),
+            (None, "+OK"),
+            (None, "+OK"),
         ] {
-            assert_eq!(words(&handshake), request);
+            assert_eq!(request.is_none(), handshake.is_asked());
+            if let Some(request) = request {
+                assert_eq!(words(&handshake), request);
+            }
             assert_eq!(handshake.answered(b""), Answer::Alive);
-            assert_eq!(handshake.answered(answer.as_bytes()), Answer::Next, "{request}");
+            assert_eq!(handshake.answered(answer.as_bytes()), Answer::Next, "{request:?}");
         }
+        assert!(!handshake.is_asked());
         assert!(handshake.asks_for_data());
         assert_eq!(words(&handshake), format!("PSYNC {ID} 100"));
         assert_eq!(handshake.answered(b"+CONTINUE"), Answer::Continue(None));

@@ -25,6 +25,9 @@ const BUFFER_BYTES_KEPT: usize = 4 << 20;
 /// Places in the log that are waited for at a time.
 const PLACES_MAX: usize = 64;
 
+/// How often is looked whether the primary has been silent for too long, which may be set anew meanwhile.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Longest line before the stream.
 const LINE_BYTES_MAX: usize = 4096;
 
@@ -165,9 +168,11 @@ impl Thread {
             if handshake.asks_for_data() {
                 self.announce_request();
             }
-            wire.send(&handshake.request()).map_err(End::Failed)?;
+            if !handshake.is_asked() {
+                wire.send(&handshake.request()).map_err(End::Failed)?;
+            }
             let answer = loop {
-                let line = wire.line(timeout(shared)).map_err(End::Failed)?;
+                let line = wire.line().map_err(End::Failed)?;
                 match handshake.answered(&line) {
                     Answer::Alive => {}
                     answer => break answer,
@@ -335,7 +340,7 @@ impl Thread {
 }
 
 /// How long the primary may be silent.
-pub(super) fn timeout(shared: &Shared) -> Duration {
+fn timeout(shared: &Shared) -> Duration {
     Duration::from_secs(shared.config.current().replication.timeout_seconds)
 }
 
@@ -399,6 +404,19 @@ impl Wire {
         }
     }
 
+    /// Receives more, unless nothing comes for as long as the primary may be silent.
+    pub(super) fn receive_in_time(&mut self) -> Result<Arrival, String> {
+        let begun = self.shared.stopwatch.now();
+        loop {
+            let arrival = self.receive(LOOK_INTERVAL)?;
+            let stopwatch = &self.shared.stopwatch;
+            let waited = Duration::from_nanos(stopwatch.nanos_between(begun, stopwatch.now()));
+            if arrival != Arrival::Nothing || waited > timeout(self.shared) {
+                return Ok(arrival);
+            }
+        }
+    }
+
     fn note_heard(&mut self, count: usize) {
         let (following, now) = (&self.shared.following, self.shared.stopwatch.now());
         following.input_bytes.fetch_add(count as u64, Ordering::Relaxed);
@@ -422,7 +440,7 @@ impl Wire {
     }
 
     /// The next line, without its end.
-    pub(super) fn line(&mut self, patience: Duration) -> Result<Vec<u8>, String> {
+    pub(super) fn line(&mut self) -> Result<Vec<u8>, String> {
         loop {
             if let Some(end) = self.window().iter().position(|byte| *byte == b'\n') {
                 let line = &self.window()[..end];
@@ -433,7 +451,7 @@ impl Wire {
             if self.window().len() > LINE_BYTES_MAX {
                 return Err("The primary sends a line that is too long".to_owned());
             }
-            if self.receive(patience)? == Arrival::Nothing {
+            if self.receive_in_time()? == Arrival::Nothing {
                 return Err("Timeout connecting to the PRIMARY...".to_owned());
             }
         }

@@ -4,7 +4,7 @@
 //! breaks off, or is damaged on its way, costs nothing. Only a server that has no data may load them as they come.
 
 use super::TransferProgress;
-use super::link::{End, Wire, timeout};
+use super::link::{End, Wire};
 use super::settings::LoadsAsItComes;
 use super::shards::Access;
 use crate::loading::Terms;
@@ -39,7 +39,7 @@ pub(super) fn synchronize(
     id: ReplicationId,
     at: Offset,
 ) -> Result<DbIndex, End> {
-    let extent = announced(shared, wire)?;
+    let extent = announced(wire)?;
     let settings = shared.config.current();
     let total_bytes = extent.total_bytes();
     shared.following.note(turn, |state| {
@@ -61,9 +61,9 @@ pub(super) fn synchronize(
 }
 
 /// What the primary says it is going to send.
-fn announced(shared: &Shared, wire: &mut Wire) -> Result<Extent, End> {
+fn announced(wire: &mut Wire) -> Result<Extent, End> {
     loop {
-        let line = wire.line(timeout(shared)).map_err(End::Failed)?;
+        let line = wire.line().map_err(End::Failed)?;
         return match Announced::of_line(&line) {
             Announced::Alive => continue,
             Announced::Bytes(bytes) => {
@@ -225,8 +225,7 @@ impl<'a> Incoming<'a> {
         while self.read == self.data.len() && !self.extent.is_whole() {
             self.data.clear();
             self.read = 0;
-            let patience = timeout(self.shared);
-            if self.wire.window().is_empty() && self.wire.receive(patience)? == Arrival::Nothing {
+            if self.wire.window().is_empty() && self.wire.receive_in_time()? == Arrival::Nothing {
                 return Err("Timeout receiving bulk data from PRIMARY...".to_owned());
             }
             let window = self.wire.window();
