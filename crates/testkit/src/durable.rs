@@ -1,5 +1,6 @@
 //! Servers that are ended and started again: what is left of their data.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -99,6 +100,7 @@ pub fn wait_for_end(server: &mut Server) {
 /// If it does not.
 pub fn terminate(server: &mut Server) {
     signal(server, "-TERM");
+    wait_for_end(server);
 }
 
 /// Ends the process without its help, and waits until it has ended.
@@ -107,12 +109,41 @@ pub fn terminate(server: &mut Server) {
 /// If it does not.
 pub fn kill(server: &mut Server) {
     signal(server, "-KILL");
+    wait_for_end(server);
 }
 
-fn signal(server: &mut Server, signal: &str) {
+/// Lets the process stand still. When this returns it does: the system tells one thread, which may have to wait for a processor
+/// while the others still answer.
+///
+/// # Panics
+/// If it does not.
+pub fn stand_still(server: &Server) {
+    signal(server, "-STOP");
+    let tasks = format!("/proc/{}/task", server.pid());
+    let stands = |task: fs::DirEntry| {
+        let line = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // Behind the name, which can be anything.
+        line.rsplit_once(") ").is_none_or(|(_, behind)| behind.starts_with('T'))
+    };
+    let all_stand = || fs::read_dir(&tasks).is_ok_and(|tasks| tasks.flatten().all(stands));
+    assert!(eventually(all_stand), "a thread of {} runs", server.pid());
+}
+
+/// Lets it go on.
+///
+/// # Panics
+/// If there is none.
+pub fn go_on(server: &Server) {
+    signal(server, "-CONT");
+}
+
+/// Sends a signal, which has its effect some time later.
+///
+/// # Panics
+/// If that cannot be done.
+pub fn signal(server: &Server, signal: &str) {
     let sent = Command::new("kill").arg(signal).arg(server.pid().to_string()).status();
     assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
-    wait_for_end(server);
 }
 
 /// A field of INFO.

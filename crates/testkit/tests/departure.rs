@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::path::Path;
-use std::process::Command;
 
-use darter_testkit::durable::{call, darter_in, eventually, info, ok, wait_for_end};
+use darter_testkit::durable::{
+    call, darter_in, eventually, go_on, info, ok, signal, stand_still, wait_for_end,
+};
 use darter_testkit::mode::{SERVER_MODES, ServerMode};
 use darter_testkit::replication::catch_up;
 use darter_testkit::{Client, Server, Value};
@@ -36,13 +37,13 @@ impl Pair {
         let line = format!("REPLICAOF 127.0.0.1 {}", primary.address().port());
         assert_eq!(call(&mut replica.connect().unwrap(), &line), ok());
         catch_up(&primary, &replica);
-        signal(&replica, "-STOP");
+        stand_still(&replica);
         call(&mut client, "INCR k");
         Self { primary, client, replica, _directories: directories }
     }
 
     fn go_on(&self) {
-        signal(&self.replica, "-CONT");
+        go_on(&self.replica);
     }
 
     /// How many clients wait for the end, once it has begun.
@@ -56,11 +57,6 @@ impl Pair {
         let Value::Bulk(text) = call(&mut self.client, "INFO server") else { panic!("a text") };
         String::from_utf8_lossy(&text).contains("shutdown_in_milliseconds:")
     }
-}
-
-fn signal(server: &Server, signal: &str) {
-    let sent = Command::new("kill").arg(signal).arg(server.pid().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
 }
 
 fn refused() -> Value {

@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use darter_testkit::cutter::Cutter;
 use darter_testkit::diff::contents::first_difference;
 use darter_testkit::durable::{
-    call, darter_in, eventually, in_directory, info, ok, peers, wait_for,
+    call, darter_in, eventually, go_on, in_directory, info, ok, peers, stand_still, wait_for,
 };
 use darter_testkit::mode::{SERVER_MODES, ServerMode};
 use darter_testkit::replication::{CHANGES, agree, catch_up, fill, held, replication, statistic};
@@ -35,12 +34,6 @@ enum Kind {
 /// The primaries that this machine has.
 fn primaries() -> Vec<Kind> {
     peers().into_iter().map(Kind::Peer).chain(MODES.map(Kind::Darter)).collect()
-}
-
-/// Lets a server stand still (`-STOP`) or go on (`-CONT`).
-fn signal(server: &Server, name: &str) {
-    let pid = server.pid().to_string();
-    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
 }
 
 fn start(kind: Kind, directory: &Path, more: &[&str]) -> Server {
@@ -610,7 +603,7 @@ fn handing_over_can_be_given_up() {
             "ERR FAILOVER with force option requires both a timeout and target HOST and IP.",
         );
         // It stands still, so it will not have what is written now.
-        signal(&replica, "-STOP");
+        stand_still(&replica);
         call(&mut client, "SET a 1");
         assert_eq!(call(&mut client, &format!("FAILOVER TO 127.0.0.1 {port} TIMEOUT 100")), ok());
         let state = || replication(&primary, "master_failover_state");
@@ -626,7 +619,7 @@ fn handing_over_can_be_given_up() {
         assert_eq!(state(), "no-failover", "at once");
         error(&mut client, "FAILOVER ABORT", "ERR No failover in progress.");
         assert_eq!(call(&mut client, "SET c 1"), ok());
-        signal(&replica, "-CONT");
+        go_on(&replica);
         agree(&primary, &replica, "as before");
         assert_eq!(replication(&primary, "role"), "master");
         // One that does not want to be the primary.
@@ -787,7 +780,7 @@ fn clients_that_can_be_redirected_wait_until_there_is_a_new_primary() {
         }
         assert_eq!(call(&mut queues, "MULTI"), ok());
         assert_eq!(call(&mut queues, "GET k"), Value::Simple(b"QUEUED".to_vec()));
-        signal(&replica, "-STOP");
+        stand_still(&replica);
         let mut client = primary.connect().unwrap();
         let port = replica.address().port();
         let line = format!("FAILOVER TO 127.0.0.1 {port} FORCE TIMEOUT 1");
@@ -799,7 +792,7 @@ fn clients_that_can_be_redirected_wait_until_there_is_a_new_primary() {
         writes.send(&["SET", "k", "1"]).unwrap();
         queues.send(&["EXEC"]).unwrap();
         wait_for_blocked(&primary, 3);
-        signal(&replica, "-CONT");
+        go_on(&replica);
         let elsewhere = Value::Error(format!("REDIRECT {}", replica.address()).into_bytes());
         for client in [&mut reads, &mut writes, &mut queues] {
             assert_eq!(client.read_reply().unwrap().value, elsewhere);
