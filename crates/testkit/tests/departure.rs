@@ -59,6 +59,11 @@ impl Pair {
     }
 }
 
+/// Waits for a line of the server's log, which is written beside what clients see.
+fn wait_for_line(server: &Server, line: &str) {
+    assert!(eventually(|| server.log().contains(line)), "{line}\n{}", server.log());
+}
+
 fn refused() -> Value {
     Value::Error(b"ERR Errors trying to SHUTDOWN. Check logs.".to_vec())
 }
@@ -82,9 +87,8 @@ fn an_end_waits_until_replicas_have_everything() {
             wait_for_end(&mut pair.primary);
             assert!(writer.read_reply().is_err(), "{mode}: a write is answered that nobody gets");
             assert!(asking.read_reply().is_err());
-            let log = pair.primary.log();
-            assert!(log.contains("Waiting for replicas before shutting down."), "{log}");
-            assert!(log.contains("1 of 1 replicas are in sync when shutting down."), "{log}");
+            wait_for_line(&pair.primary, "Waiting for replicas before shutting down.");
+            wait_for_line(&pair.primary, "1 of 1 replicas are in sync when shutting down.");
             let mut theirs = pair.replica.connect().unwrap();
             assert_eq!(call(&mut theirs, "GET k"), Value::Bulk(b"2".to_vec()), "{mode}");
             assert_eq!(call(&mut theirs, "GET late"), Value::NullBulk, "{mode}");
@@ -98,9 +102,8 @@ fn an_end_waits_no_longer_than_it_may() {
         let mut pair = Pair::start(mode, &["--shutdown-timeout", "1"]);
         signal(&pair.primary, "-TERM");
         wait_for_end(&mut pair.primary);
-        let log = pair.primary.log();
-        assert!(log.contains("Lagging replica 127.0.0.1:"), "{log}");
-        assert!(log.contains("0 of 1 replicas are in sync when shutting down."), "{log}");
+        wait_for_line(&pair.primary, "Lagging replica 127.0.0.1:");
+        wait_for_line(&pair.primary, "0 of 1 replicas are in sync when shutting down.");
     }
 }
 
@@ -134,7 +137,7 @@ fn an_end_that_is_called_off_lets_writes_go_on() {
         }
         assert_eq!(writer.read_reply().unwrap().value, ok(), "{mode}");
         assert!(!pair.is_ending());
-        assert!(pair.primary.log().contains("Shutdown manually aborted."));
+        wait_for_line(&pair.primary, "Shutdown manually aborted.");
         // And again.
         asking[0].send(&["SHUTDOWN"]).unwrap();
         pair.wait_for_waiters(1);
@@ -155,9 +158,8 @@ fn an_end_is_called_off_by_a_log_that_is_not_complete() {
         assert_eq!(call(&mut pair.client, "CONFIG SET appendonly yes"), ok());
         pair.go_on();
         assert_eq!(asking.read_reply().unwrap().value, refused(), "{mode}");
-        let log = pair.primary.log();
-        assert!(log.contains("Writing initial AOF, can't exit"), "{log}");
-        assert!(log.contains("Errors trying to shut down the server."), "{log}");
+        wait_for_line(&pair.primary, "Writing initial AOF, can't exit");
+        wait_for_line(&pair.primary, "Errors trying to shut down the server.");
         assert_eq!(call(&mut pair.client, "SET a 1"), ok(), "{mode}");
     }
 }
