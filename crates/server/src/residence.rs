@@ -1,4 +1,4 @@
-//! What memory the process really takes, and what is done with `activedefrag yes` when that is too much.
+//! What memory the process really takes, and what is done with `activedefrag yes`, the default, when that is too much.
 //!
 //! `used_memory` counts what was asked for. What the system gives for it is more: pages of the allocator that are partly
 //! empty, most of all after values of other sizes took the place of those there were. An operator who sets `maxmemory`, and
@@ -22,7 +22,7 @@
 //! fills; and it rises ten times slower, so that it does not swing. What is about to be evicted as it is does not count for
 //! that. It never takes more than half.
 //!
-//! With `activedefrag no`, the default, nothing of this is done: nothing is measured and no limit is lowered.
+//! With `activedefrag no` nothing of this is done: nothing is measured and no limit is lowered.
 
 use crate::commands::info::resident_bytes;
 use darter_command_table::MemoryLimit;
@@ -31,9 +31,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often a worker looks, which takes it 5 microseconds: after this time, or this much input.
+/// How often a worker looks while there is a limit, which takes it 5 microseconds: after this time, or this much input.
 pub const MEASURING_INTERVAL: Duration = Duration::from_millis(10);
 pub const MEASURING_INPUT_BYTES: u64 = 1 << 20;
+
+/// How often it looks while there is none.
+pub const MEASURING_INTERVAL_UNLIMITED: Duration = Duration::from_millis(100);
 
 /// What may be resident beside base, limit and a twentieth of the limit before the limit is lowered.
 const MARGIN_BYTES: i64 = 4 << 20;
@@ -79,7 +82,7 @@ pub struct DefragSettings {
 impl Default for DefragSettings {
     fn default() -> Self {
         Self {
-            is_on: false,
+            is_on: true,
             ignored_bytes: 100 << 20,
             lower_percent: 10,
             upper_percent: 100,
@@ -121,6 +124,8 @@ struct Measured {
     at: Instant,
     /// What there was besides data at the first one.
     base_bytes: i64,
+    /// Whether the allocator was set up for defragmentation.
+    is_served: bool,
 }
 
 impl Residence {
@@ -137,13 +142,16 @@ impl Residence {
         let Ok(mut measured) = self.measured.try_lock() else { return false };
         let resident = resident_bytes();
         let last = measured.unwrap_or_else(|| {
-            allocator::serve_defragmentation(true);
             let base_bytes = signed(resident.saturating_sub(used)).min(BASE_BYTES_MAX);
-            Measured { at: now, base_bytes }
+            Measured { at: now, base_bytes, is_served: false }
         });
-        *measured = Some(Measured { at: now, ..last });
         self.resident_bytes.store(resident, Ordering::Relaxed);
         let mut effort = defrag.effort(used, resident);
+        let is_served = limit.is_set() || effort > 0;
+        if is_served != last.is_served {
+            allocator::serve_defragmentation(is_served);
+        }
+        *measured = Some(Measured { at: now, is_served, ..last });
         let mut correction = 0;
         if limit.is_set() && limit.bytes >= CORRECTED_BYTES_MIN {
             let plan = Plan::new(limit, last.base_bytes);
@@ -162,7 +170,7 @@ impl Residence {
     /// Ends what measurements began, when defragmentation has been switched off.
     pub fn end(&self) {
         let Ok(mut measured) = self.measured.lock() else { return };
-        if measured.take().is_some() {
+        if measured.take().is_some_and(|last| last.is_served) {
             allocator::serve_defragmentation(false);
         }
         self.correction.store(0, Ordering::Relaxed);
@@ -320,12 +328,13 @@ mod tests {
 
     #[test]
     fn active_defragmentation_begins_where_it_is_told_to() {
-        let settings = DefragSettings { is_on: true, ..DefragSettings::default() };
+        let settings = DefragSettings::default();
         assert_eq!(settings.effort(1000 << 20, 1090 << 20), 0);
         assert_eq!(settings.effort(1000 << 20, 1110 << 20), 1);
         assert_eq!(settings.effort(1000 << 20, 1550 << 20), 13);
         assert_eq!(settings.effort(1000 << 20, 9000 << 20), 25);
         assert_eq!(settings.effort(0, 90 << 20), 0);
-        assert_eq!(DefragSettings::default().effort(1000 << 20, 9000 << 20), 0);
+        let off = DefragSettings { is_on: false, ..settings };
+        assert_eq!(off.effort(1000 << 20, 9000 << 20), 0);
     }
 }

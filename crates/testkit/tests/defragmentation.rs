@@ -1,6 +1,4 @@
-//! Values survive being moved while they are written, read and evicted, and nothing is moved unless that is asked for.
-//!
-//! How much memory a full cache really takes is measured by `bench/churn`.
+//! Values survive being moved while they are written, read and evicted, and nothing is moved with `activedefrag no`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -64,8 +62,10 @@ fn switch(client: &mut Client, value: &str) {
 fn values_survive(workers: u16, shards: u16) {
     let program = darter_binary().unwrap_or_else(|error| panic!("{error}"));
     let mode = ServerMode { workers, shards, reactor: "epoll", routing: "auto" };
-    let options = ["--maxmemory", &LIMIT_BYTES.to_string(), "--maxmemory-policy", "allkeys-lru"];
-    let spec = mode.spec(&program).with_arguments(&options.map(str::to_owned));
+    let options =
+        format!("--maxmemory {LIMIT_BYTES} --maxmemory-policy allkeys-lru --activedefrag no");
+    let options: Vec<_> = options.split(' ').map(str::to_owned).collect();
+    let spec = mode.spec(&program).with_arguments(&options);
     let server = Server::start(&spec).unwrap_or_else(|error| panic!("{error}"));
     let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| server.connect().unwrap()).collect();
     let mut client = server.connect().unwrap();

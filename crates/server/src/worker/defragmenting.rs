@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::mail::ShardPost;
-use crate::residence::{MEASURING_INPUT_BYTES, MEASURING_INTERVAL};
+use crate::residence::{MEASURING_INPUT_BYTES, MEASURING_INTERVAL, MEASURING_INTERVAL_UNLIMITED};
 use darter_runtime::Turn;
 use darter_structures::{Defragmentation, allocator};
 use std::sync::atomic::Ordering;
@@ -118,7 +118,9 @@ impl Worker {
         let defrag = self.core.defrag.get();
         let used = shared.used_bytes();
         if shared.residence.measure(turn.instant, &limit, &defrag, used, input_bytes) {
-            self.sweep.measuring_due = Some(turn.instant + MEASURING_INTERVAL);
+            let interval =
+                if limit.is_set() { MEASURING_INTERVAL } else { MEASURING_INTERVAL_UNLIMITED };
+            self.sweep.measuring_due = Some(turn.instant + interval);
             self.sweep.input_bytes_measured += input_bytes;
         }
         limits.memory = limit;

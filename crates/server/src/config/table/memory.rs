@@ -70,7 +70,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     )
     .sets(|to, value| to.lazy_user_flush = value.is_yes()),
     flag("activerehashing", "yes", "Tables grow in the background."),
-    flag("activedefrag", "no", "Moves values to give memory back, and keeps RSS near maxmemory.")
+    flag("activedefrag", "yes", "Moves values to give memory back, and keeps RSS near maxmemory.")
         .sets(|to, value| to.defrag.is_on = value.is_yes()),
     memory("active-defrag-ignore-bytes", 1, LONG, "100mb", "Waste below which nothing is moved.")
         .unit("bytes")
