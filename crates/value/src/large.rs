@@ -18,6 +18,34 @@ const MOVED_BYTES_MIN: usize = 4 * 1024 * 1024;
 /// the system takes some ten microseconds.
 pub(crate) const QUICK_DROP_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes to be stored: copied, unless they lie in a buffer that a value may take over.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    bytes: &'a [u8],
+    /// The same bytes.
+    shared: Option<&'a SharedBytes>,
+}
+
+impl<'a> Text<'a> {
+    /// `bytes`, which are in `shared` if that is given.
+    pub const fn new(bytes: &'a [u8], shared: Option<&'a SharedBytes>) -> Self {
+        Self { bytes, shared }
+    }
+
+    /// The bytes.
+    #[inline]
+    pub const fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl<'a, B: AsRef<[u8]> + ?Sized> From<&'a B> for Text<'a> {
+    #[inline]
+    fn from(bytes: &'a B) -> Self {
+        Self::new(bytes.as_ref(), None)
+    }
+}
+
 /// A string of more than [`LargeString::BYTES_MIN`] bytes, in a buffer of its own that replies can
 /// share.
 ///
@@ -45,6 +73,14 @@ impl LargeString {
     /// Takes over what somebody else may still hold for a moment, but no other value.
     pub const fn taking_over(bytes: SharedBytes) -> Self {
         Self { bytes }
+    }
+
+    /// A value of these bytes: O(1) if they can be taken over.
+    pub fn of(text: Text<'_>) -> Self {
+        match text.shared {
+            Some(shared) => Self::taking_over(shared.clone()),
+            None => Self::new(text.bytes.to_vec()),
+        }
     }
 
     /// Appends, amortised O(length of `tail`) unless a reply shares the buffer.

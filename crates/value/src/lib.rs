@@ -29,7 +29,7 @@ pub use copying::Copying;
 pub use darter_structures::{BlockValue, Deadline, Item, KeyHasher};
 pub use element::Element;
 pub use hash::Hash;
-pub use large::LargeString;
+pub use large::{LargeString, Text};
 pub use limits::{EncodingLimits, NodeLimit, PackedLimits};
 pub use list::{End, List};
 pub use object::{Collection, Contents, Object, ObjectMut, ObjectRef};

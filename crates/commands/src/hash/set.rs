@@ -6,8 +6,8 @@ use darter_command_table::{
     ReplyError, ReplyResult, ShardView,
 };
 use darter_shard::{Edit, Interest};
-use darter_value::Hash;
 use darter_value::hash::{FieldExpiry, PreviousField};
+use darter_value::{Hash, Text};
 
 const FLAGS: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
 const ARGS: &[Arg] = &[
@@ -94,7 +94,9 @@ fn set(call: &Call<'_>, view: &mut ShardView<'_>) -> Result<usize, ReplyError> {
             hash.prepare(texts.iter(), growth);
             let (mut created, mut expired) = (0, 0);
             for pair in 0..texts.len() / 2 {
-                let (field, value) = (texts.at(2 * pair), texts.at(2 * pair + 1));
+                let (field, at) = (texts.at(2 * pair), 2 * pair + 1);
+                let shared = texts.share(at);
+                let value = Text::new(texts.at(at), shared.as_ref());
                 match hash.set(field, value, FieldExpiry::Clear, now, growth) {
                     PreviousField::Absent => created += 1,
                     PreviousField::Expired => {
@@ -112,6 +114,7 @@ fn set(call: &Call<'_>, view: &mut ShardView<'_>) -> Result<usize, ReplyError> {
 
 fn hsetnx(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let (key, field, value) = (call.key(1), call.args.at(2), call.args.at(3));
+    let shared = call.args.share(3);
     let (now, growth) = (call.now.0, growth(call));
     let mut keyspace = call.keyspace(view, &key);
     let previous =
@@ -120,6 +123,7 @@ fn hsetnx(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
                 return Edit::unchanged(PreviousField::Present);
             }
             hash.prepare([field, value].into_iter(), growth);
+            let value = Text::new(value, shared.as_ref());
             Edit::changed(hash.set(field, value, FieldExpiry::Clear, now, growth))
         })?;
     keyspace.count_expired_fields(u64::from(previous == PreviousField::Expired));

@@ -10,8 +10,8 @@ use darter_command_table::{
 };
 use darter_resp::OwnedArgs;
 use darter_shard::{Edit, Interest};
-use darter_value::Hash;
 use darter_value::hash::{FieldExpiry, PreviousField};
+use darter_value::{Hash, Text};
 
 /// Sets fields with a deadline.
 pub(super) static HSETEX: Command = Command {
@@ -81,7 +81,7 @@ fn hsetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
             return Edit::unchanged((false, 0));
         }
         let (mut changes, mut expired) = (0, 0);
-        for (field, value) in pairs() {
+        for (pair, (field, value)) in pairs().enumerate() {
             if passed {
                 if hash.remove(field, now) {
                     gone.note(field);
@@ -90,7 +90,9 @@ fn hsetex(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
                 expired += 1;
             } else {
                 changes += 1;
-                if hash.set(field, value, expiry, now, growth) == PreviousField::Expired {
+                let shared = texts.share(2 * pair + 1);
+                let text = Text::new(value, shared.as_ref());
+                if hash.set(field, text, expiry, now, growth) == PreviousField::Expired {
                     overwritten.push(field);
                     overwritten.push(value);
                     expired += 1;

@@ -7,7 +7,7 @@ use darter_command_table::{
 };
 use darter_shard::{Edit, Interest};
 use darter_value::packing::item_of;
-use darter_value::{End, List};
+use darter_value::{End, List, Text};
 use std::ops::ControlFlow;
 
 /// Exchanges one element.
@@ -71,10 +71,11 @@ fn lset(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Err(ReplyError::NoSuchKey);
     }
     let index = call.integer(2)?;
-    let element = call.args.at(3);
+    let shared = call.args.share(3);
+    let element = Text::new(call.args.at(3), shared.as_ref());
     let limit = call.limits.encodings.list;
     let replaced = keyspace.tell(Interest::LIST, "lset").edit(&key, |list: &mut List| {
-        list.prepare(element.len(), 1, limit);
+        list.prepare(element.bytes().len(), 1, limit);
         let index = element_index(index, list.len());
         if index.is_some_and(|index| list.replace(index, element, limit)) {
             list.settle(limit);
@@ -99,11 +100,12 @@ fn linsert(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Err(ReplyError::Syntax);
     };
     let key = call.key(1);
-    let (pivot, element) = (item_of(call.args.at(3)), call.args.at(4));
+    let (pivot, shared) = (item_of(call.args.at(3)), call.args.share(4));
+    let element = Text::new(call.args.at(4), shared.as_ref());
     let limit = call.limits.encodings.list;
     let mut keyspace = call.keyspace(view, &key);
     let len = keyspace.tell(Interest::LIST, "linsert").edit(&key, |list: &mut List| {
-        list.prepare(element.len(), 1, limit);
+        list.prepare(element.bytes().len(), 1, limit);
         let (mut index, mut found) = (0, false);
         list.walk(End::Front, 0, |own| {
             if own.equals(pivot) {

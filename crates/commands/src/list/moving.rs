@@ -3,12 +3,13 @@
 use super::end;
 use super::pop::remove;
 use crate::reply::write_element;
+use darter_base::SharedBytes;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
     ReplyError, ReplyResult, ShardView,
 };
 use darter_shard::{Edit, Interest};
-use darter_value::{End, List};
+use darter_value::{Element, End, List, Text};
 
 pub(super) const KEYS: &[KeySpec] = &[
     KeySpec::at(1, Access::READ_WRITE.and(Access::ACCESS).and(Access::DELETE)),
@@ -83,28 +84,32 @@ pub(super) fn move_element(
     call.keyspace(view, &destination).peek_collection::<List>(&destination)?;
     let limit = call.limits.encodings.list;
     let is_same = source.bytes == destination.bytes;
-    let put = |list: &mut List, element: &[u8]| {
-        list.prepare(element.len(), 1, limit);
+    let put = |list: &mut List, element: Text<'_>| {
+        list.prepare(element.bytes().len(), 1, limit);
         list.push(to, element, limit);
     };
-    let mut element = Vec::new();
+    // A copy, or the buffer of a big one.
+    let (mut copy, mut buffer) = (Vec::new(), None);
     let mut keyspace = call.keyspace(view, &source);
     let reply = &mut call.reply;
     keyspace.edit(&source, |list: &mut List| {
         let Some(taken) = list.at_end(from) else { return Edit::unchanged(()) };
         write_element(reply, taken);
-        taken.copy_into(&mut element);
+        match taken {
+            Element::Large(string) => buffer = Some(string.share()),
+            Element::Packed(_) => taken.copy_into(&mut copy),
+        }
         remove(list, from, 1, limit);
         if is_same {
             // Here and now, for the list is not to become empty.
-            put(list, &element);
+            put(list, element_of(&copy, buffer.as_ref()));
         }
         Edit::changed(())
     })?;
     if !is_same {
         let mut keyspace = call.keyspace(view, &destination);
         keyspace.edit_or_create(&destination, |list: &mut List| {
-            put(list, &element);
+            put(list, element_of(&copy, buffer.as_ref()));
             Edit::uncounted(())
         })?;
         keyspace.signal(&destination);
@@ -113,6 +118,11 @@ pub(super) fn move_element(
     call.keyspace(view, &destination).note(Interest::LIST, end::push_event(to), &destination);
     call.keyspace(view, &source).note(Interest::LIST, end::pop_event(from), &source);
     Ok(true)
+}
+
+/// An element that was taken out of a list, to be put into one.
+fn element_of<'a>(copy: &'a [u8], buffer: Option<&'a SharedBytes>) -> Text<'a> {
+    Text::new(buffer.map_or(copy, |buffer| buffer), buffer)
 }
 
 #[cfg(test)]

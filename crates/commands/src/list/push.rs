@@ -6,7 +6,7 @@ use darter_command_table::{
     ShardView,
 };
 use darter_shard::{Edit, Interest};
-use darter_value::{End, List};
+use darter_value::{End, List, Text};
 
 const FLAGS: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
 const KEYS: &[KeySpec] = &[KeySpec::at(1, Access::READ_WRITE.and(Access::INSERT))];
@@ -87,8 +87,9 @@ fn push(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End, create: bool) -
     let limit = call.limits.encodings.list;
     let add = |list: &mut List| {
         list.prepare(elements.bytes(), elements.len(), limit);
-        for element in elements.iter() {
-            list.push(end, element, limit);
+        for index in 0..elements.len() {
+            let shared = elements.share(index);
+            list.push(end, Text::new(elements.at(index), shared.as_ref()), limit);
         }
         Edit::counted(elements.len() as u64, list.len())
     };

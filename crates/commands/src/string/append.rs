@@ -5,7 +5,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
     ReplyResult, ShardView,
 };
-use darter_shard::Interest;
+use darter_shard::{Expiry, Interest};
 
 /// Lengthens a string.
 pub(super) static APPEND: Command = Command {
@@ -27,14 +27,22 @@ fn append(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let key = call.key(1);
     let tail = call.args.at(2);
     let mut keyspace = call.keyspace(view, &key);
-    if let Some(value) = keyspace.peek(&key) {
-        let before = value.string_len().ok_or(ReplyError::WrongType)?;
-        check_len(before as u64, tail.len(), call.limits)?;
-    }
-    let len = keyspace
-        .tell(Interest::STRING, "append")
-        .append(&key, tail)
-        .map_err(|_| ReplyError::WrongType)?;
+    let is_there = match keyspace.peek(&key) {
+        None => false,
+        Some(value) => {
+            let before = value.string_len().ok_or(ReplyError::WrongType)?;
+            check_len(before as u64, tail.len(), call.limits)?;
+            true
+        }
+    };
+    let keyspace = keyspace.tell(Interest::STRING, "append");
+    let len = match call.args.share(2) {
+        Some(all) if !is_there => {
+            keyspace.set_shared(&key, all, Expiry::Clear);
+            tail.len()
+        }
+        _ => keyspace.append(&key, tail).map_err(|_| ReplyError::WrongType)?,
+    };
     call.reply.integer(len.cast_signed() as i64);
     Ok(())
 }

@@ -4,7 +4,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, CallLimits, Category, Command, Deprecation, Flags, Group, Handler,
     KeySpec, ReplyError, ReplyResult, ShardView,
 };
-use darter_shard::{Interest, ObjectRef, ValueRef};
+use darter_shard::{Expiry, Interest, ObjectRef, ValueRef};
 use darter_value::integer::IntegerText;
 use std::ops::Range;
 
@@ -123,13 +123,19 @@ fn setrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     check_len(offset, part.len(), call.limits)?;
     let offset = usize::try_from(offset).map_err(|_| ReplyError::StringTooLong)?;
     let end = offset + part.len();
-    let len = keyspace
-        .tell(Interest::STRING, "setrange")
-        .edit_string(&key, end, |bytes| {
-            bytes[offset..end].copy_from_slice(part);
-            bytes.len()
-        })
-        .map_err(|_| ReplyError::WrongType)?;
+    let keyspace = keyspace.tell(Interest::STRING, "setrange");
+    let len = match call.args.share(3) {
+        Some(all) if offset == 0 && end >= before => {
+            keyspace.set_shared(&key, all, Expiry::Keep);
+            end
+        }
+        _ => keyspace
+            .edit_string(&key, end, |bytes| {
+                bytes[offset..end].copy_from_slice(part);
+                bytes.len()
+            })
+            .map_err(|_| ReplyError::WrongType)?,
+    };
     call.reply.integer(len.cast_signed() as i64);
     Ok(())
 }

@@ -19,7 +19,7 @@ use darter_structures::{
 use super::{FieldExpiry, FieldRef, FieldRemoval, FieldValue, PreviousField};
 use crate::element::Element;
 use crate::integer::{IntegerText, from_canonical_text};
-use crate::large::LargeString;
+use crate::large::{LargeString, Text};
 use crate::packing::bytes_of;
 
 type Field = Block<LargeString>;
@@ -52,7 +52,7 @@ impl FieldTable {
         let mut text = IntegerText::new();
         let name = bytes_of(field.name, &mut text);
         let payload = match field.value {
-            Element::Packed(Item::Bytes(bytes)) => payload_of_text(bytes),
+            Element::Packed(Item::Bytes(bytes)) => payload_of_text(bytes.into()),
             Element::Packed(Item::Integer(integer)) => Payload::Integer(integer),
             Element::Large(string) => Payload::Value(string.clone()),
         };
@@ -65,7 +65,7 @@ impl FieldTable {
     pub(super) fn set(
         &mut self,
         field: &[u8],
-        value: &[u8],
+        value: Text<'_>,
         expiry: FieldExpiry,
         now_ms: i64,
     ) -> PreviousField {
@@ -328,16 +328,16 @@ fn visible(view: BlockRef<'_, LargeString>, now_ms: i64) -> Option<FieldRef<'_>>
 }
 
 /// A value as a block keeps it.
-fn payload_of(value: &[u8]) -> Payload<'_, LargeString> {
-    match from_canonical_text(value) {
+fn payload_of(value: Text<'_>) -> Payload<'_, LargeString> {
+    match from_canonical_text(value.bytes()) {
         Some(integer) => Payload::Integer(integer),
         None => payload_of_text(value),
     }
 }
 
-fn payload_of_text(value: &[u8]) -> Payload<'_, LargeString> {
-    if value.len() > LargeString::BYTES_MIN {
-        return Payload::Value(LargeString::new(value.to_vec()));
+fn payload_of_text(value: Text<'_>) -> Payload<'_, LargeString> {
+    if value.bytes().len() > LargeString::BYTES_MIN {
+        return Payload::Value(LargeString::of(value));
     }
-    Payload::Bytes(value)
+    Payload::Bytes(value.bytes())
 }

@@ -10,6 +10,7 @@ use darter_structures::{
 };
 
 use crate::element::Element;
+use crate::large::Text;
 use crate::limits::PackedLimits;
 use crate::object::Contents;
 use crate::packing::item_of;
@@ -109,25 +110,26 @@ impl Hash {
     }
 
     /// Sets a field. O(1) for tables, O(fields) for small hashes.
-    pub fn set(
+    pub fn set<'v>(
         &mut self,
         field: &[u8],
-        value: &[u8],
+        value: impl Into<Text<'v>>,
         expiry: FieldExpiry,
         now_ms: i64,
         growth: HashGrowth<'_>,
     ) -> PreviousField {
-        let limits = growth.limits;
-        let longest = field.len().max(value.len());
+        let value = value.into();
+        let (limits, value_bytes) = (growth.limits, value.bytes().len());
+        let longest = field.len().max(value_bytes);
         if let PackedOrRef::Packed(list) = self.form.as_ref()
             && (matches!(expiry, FieldExpiry::At(_))
                 || longest > limits.value_bytes_max as usize
-                || !list.has_room(field.len() + value.len() + 2 * ENTRY_OVERHEAD_BYTES))
+                || !list.has_room(field.len() + value_bytes + 2 * ENTRY_OVERHEAD_BYTES))
         {
             self.make_table(growth.hasher);
         }
         let previous = match self.form.as_mut() {
-            PackedOrMut::Packed(list) => set_packed(list, field, value),
+            PackedOrMut::Packed(list) => set_packed(list, field, value.bytes()),
             PackedOrMut::Big(table) => return table.set(field, value, expiry, now_ms),
         };
         if self.len() > limits.entries_max as usize {

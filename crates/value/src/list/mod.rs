@@ -10,6 +10,7 @@ use std::ops::{ControlFlow, Range};
 use darter_structures::{Defragmentation, Item, PackedList, PackedOr, PackedOrMut, PackedOrRef};
 
 use crate::element::Element;
+use crate::large::Text;
 use crate::limits::NodeLimit;
 use crate::object::Contents;
 use crate::packing::item_of;
@@ -65,40 +66,48 @@ impl List {
 
     /// Adds an element at an end. [`prepare`](Self::prepare) comes first.
     #[inline]
-    pub fn push(&mut self, end: End, bytes: &[u8], limit: NodeLimit) {
+    pub fn push<'t>(&mut self, end: End, text: impl Into<Text<'t>>, limit: NodeLimit) {
+        let text = text.into();
         match (self.form.as_mut(), end) {
-            (PackedOrMut::Packed(list), End::Front) => list.push_front(item_of(bytes)),
-            (PackedOrMut::Packed(list), End::Back) => list.push_back(item_of(bytes)),
-            (PackedOrMut::Big(list), end) => list.push(end, bytes, limit),
+            (PackedOrMut::Packed(list), End::Front) => list.push_front(item_of(text.bytes())),
+            (PackedOrMut::Packed(list), End::Back) => list.push_back(item_of(text.bytes())),
+            (PackedOrMut::Big(list), end) => list.push(end, text, limit),
         }
     }
 
     /// Adds an element before the one with this index, at most the length. [`prepare`](Self::prepare)
     /// comes first.
-    pub fn insert(&mut self, index: usize, bytes: &[u8], limit: NodeLimit) {
+    pub fn insert<'t>(&mut self, index: usize, text: impl Into<Text<'t>>, limit: NodeLimit) {
+        let text = text.into();
         match self.form.as_mut() {
             PackedOrMut::Packed(list) => {
                 let place = list.seek(index).unwrap_or_else(|| list.end());
-                list.insert(place, item_of(bytes));
+                list.insert(place, item_of(text.bytes()));
             }
-            PackedOrMut::Big(list) => list.insert(index, bytes, limit),
+            PackedOrMut::Big(list) => list.insert(index, text, limit),
         }
     }
 
     /// Exchanges the element with this index, if there is one; whether there is.
     /// [`prepare`](Self::prepare) comes first.
-    pub fn replace(&mut self, index: usize, bytes: &[u8], limit: NodeLimit) -> bool {
+    pub fn replace<'t>(
+        &mut self,
+        index: usize,
+        text: impl Into<Text<'t>>,
+        limit: NodeLimit,
+    ) -> bool {
+        let text = text.into();
         if index >= self.len() {
             return false;
         }
         match self.form.as_mut() {
             PackedOrMut::Packed(list) => {
                 let place = list.seek(index).expect("below the length");
-                list.replace(place, item_of(bytes));
+                list.replace(place, item_of(text.bytes()));
             }
             PackedOrMut::Big(list) => {
                 list.remove_range(index..index + 1, limit);
-                list.insert(index, bytes, limit);
+                list.insert(index, text, limit);
             }
         }
         true

@@ -22,7 +22,7 @@ use darter_structures::{Defragmentation, Item, PackedList, good_size};
 
 use super::{End, remove_equal, walk};
 use crate::element::Element;
-use crate::large::LargeString;
+use crate::large::{LargeString, Text};
 use crate::limits::NodeLimit;
 use crate::object::Contents;
 use crate::packing::item_of;
@@ -57,11 +57,11 @@ impl Node {
         Self::Packed { len, list }
     }
 
-    fn of(bytes: &[u8], limit: NodeLimit) -> Self {
-        if limit.is_too_big(bytes.len()) {
-            return Self::Large(LargeString::new(bytes.to_vec()));
+    fn of(text: Text<'_>, limit: NodeLimit) -> Self {
+        if limit.is_too_big(text.bytes().len()) {
+            return Self::Large(LargeString::of(text));
         }
-        Self::packed([item_of(bytes)].into_iter().collect())
+        Self::packed([item_of(text.bytes())].into_iter().collect())
     }
 
     #[inline]
@@ -120,7 +120,8 @@ impl Quicklist {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, end: End, bytes: &[u8], limit: NodeLimit) {
+    pub(super) fn push(&mut self, end: End, text: Text<'_>, limit: NodeLimit) {
+        let bytes = text.bytes();
         let index = match end {
             End::Front => 0,
             End::Back => self.nodes.len().saturating_sub(1),
@@ -135,14 +136,15 @@ impl Quicklist {
         });
         if pushed != Some(true) {
             let at = if end == End::Front { 0 } else { self.nodes.len() };
-            self.insert_node(at, Node::of(bytes, limit));
+            self.insert_node(at, Node::of(text, limit));
         }
     }
 
-    pub(super) fn insert(&mut self, index: usize, bytes: &[u8], limit: NodeLimit) {
+    pub(super) fn insert(&mut self, index: usize, text: Text<'_>, limit: NodeLimit) {
         let Some((at, offset)) = self.locate(index) else {
-            return self.push(End::Back, bytes, limit);
+            return self.push(End::Back, text, limit);
         };
+        let bytes = text.bytes();
         let inserted = self.edit_node(at, |node| {
             let list = node.with_room(bytes, limit)?;
             let place = list.seek(offset)?;
@@ -162,7 +164,7 @@ impl Quicklist {
                 })
             });
             if pushed.flatten().is_none() {
-                self.insert_node(at, Node::of(bytes, limit));
+                self.insert_node(at, Node::of(text, limit));
             }
             return;
         }
@@ -178,7 +180,7 @@ impl Quicklist {
             Some(())
         });
         if pushed.flatten().is_none() {
-            self.insert_node(at + 1, Node::of(bytes, limit));
+            self.insert_node(at + 1, Node::of(text, limit));
         }
     }
 
