@@ -10,7 +10,7 @@
 //! * [`value`]: the kinds of values, their text and their bounds.
 //! * [`special`]: values that have a form of their own.
 //! * [`settings`]: the typed result, which the rest of the server reads.
-//! * [`store`]: the settings in force, and changing several of them at once.
+//! * [`store`]: the settings in force, and changing several of them at once; `search`: finding them by patterns.
 //! * [`command_line`], [`line`](mod@line), [`files`] and [`load`]: what a server starts with, from all its sources.
 //! * [`rewrite`]: writing the settings in force back into the file.
 //! * [`reference`](mod@reference) makes `docs/configuration.md` of the rows, [`help`] the text of `--help`.
@@ -25,6 +25,7 @@ pub mod memory_limit;
 pub mod parameter;
 pub mod reference;
 pub mod rewrite;
+mod search;
 pub mod settings;
 pub mod special;
 pub mod store;

@@ -1,10 +1,10 @@
 //! The configuration in force: every parameter's value, and the settings made from them.
 
 use crate::config::parameter::{Change, Support};
+use crate::config::search::find;
 use crate::config::settings::Settings;
 use crate::config::table::{Row, row_named, rows};
 use crate::config::value::Value;
-use darter_base::glob::{Case, glob_matches};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -129,30 +129,9 @@ impl ConfigStore {
     /// `CONFIG GET`: name and value of each parameter that one of `patterns` matches, each once, in
     /// the order of the names, as Valkey sorts them. A literal name comes back as it was written.
     pub fn matching(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let found = find(patterns);
         let state = self.lock();
-        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut add = |name: &[u8], row: Row| {
-            if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                found.push((name.to_vec(), state.0.text(row)));
-            }
-        };
-        for pattern in patterns {
-            if !pattern.iter().any(|byte| b"[*?".contains(byte)) {
-                if let Some(row) = row_named(pattern) {
-                    add(pattern, row);
-                }
-                continue;
-            }
-            for row in rows().filter(|row| !row.parameter.hidden) {
-                for name in row.parameter.names() {
-                    if glob_matches(pattern, name.as_bytes(), Case::Ignored) {
-                        add(name.as_bytes(), row);
-                    }
-                }
-            }
-        }
-        found.sort_unstable_by_key(|(name, _)| name.to_ascii_lowercase());
-        found
+        found.into_values().map(|(name, row)| (name, state.0.text(row))).collect()
     }
 
     /// `CONFIG SET`: sets all of `pairs` or none. `protected` says whether protected parameters may
@@ -385,23 +364,5 @@ mod tests {
             set(&store, &[("hash-max-listpack-value", "1"), ("hash-max-ziplist-value", "2")]),
             Err(SetError::refused("hash-max-ziplist-value", "duplicate parameter"))
         );
-    }
-
-    #[test]
-    fn patterns_find_names_and_aliases_once() {
-        let store = ConfigStore::new();
-        let names = |patterns: &[&str]| -> Vec<String> {
-            let patterns: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
-            let found = store.matching(&patterns);
-            found.into_iter().map(|(name, _)| String::from_utf8(name).unwrap()).collect()
-        };
-        assert_eq!(names(&["PORT", "port"]), ["PORT"]);
-        assert_eq!(
-            names(&["hash-max-*-value", "hash-max-listpack-value"]),
-            ["hash-max-listpack-value", "hash-max-ziplist-value"]
-        );
-        assert!(names(&["key-load-d*"]).is_empty());
-        assert_eq!(names(&["key-load-delay"]), ["key-load-delay"]);
-        assert!(names(&["nothing"]).is_empty());
     }
 }

@@ -63,13 +63,17 @@ pub fn rows() -> impl Iterator<Item = Row> {
         .map(|(index, parameter)| Row { index, parameter })
 }
 
-/// Every name and alias with its row, sorted by name.
 static NAMES: LazyLock<Vec<(&'static str, Row)>> = LazyLock::new(|| {
     let mut names: Vec<(&'static str, Row)> =
         rows().flat_map(|row| row.parameter.names().map(move |name| (name, row))).collect();
     names.sort_by_key(|(name, _)| *name);
     names
 });
+
+/// Every name and alias with its row, sorted by name.
+pub fn names() -> &'static [(&'static str, Row)] {
+    &NAMES
+}
 
 /// The row of the parameter with this name or alias, in any case.
 pub fn row_named(name: &[u8]) -> Option<Row> {
