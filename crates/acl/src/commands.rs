@@ -1,8 +1,10 @@
 //! Which commands a selector allows.
 
 use crate::error::RuleError;
+use crate::listed::Listed;
 use darter_command_table::{Category, CommandId, Entry, Handler, Table};
 use darter_resp::Args;
+use std::collections::BTreeSet;
 
 /// One bit for each command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,19 +31,12 @@ impl Bits {
     }
 }
 
-/// A rule about a command or a category, as it was given but for the sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
-    allows: bool,
-    /// In lower case: `get`, `config|get`, `select|0`, `@read`.
-    what: Vec<u8>,
-}
-
 /// A command that is not allowed but with some first arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FirstArguments {
     id: CommandId,
-    words: Vec<Box<[u8]>>,
+    /// In lower case.
+    words: BTreeSet<Box<[u8]>>,
 }
 
 /// The commands of a selector: the outcome of its rules, and those of the rules that matter to it.
@@ -53,8 +48,9 @@ pub struct Commands {
     /// Whether the rules begin with all of them, and take away, rather than the reverse.
     begins_with_all: bool,
     first_arguments: Vec<FirstArguments>,
-    /// Behind `+@all` or `-@all`, in their order. No two are about the same.
-    rules: Vec<Rule>,
+    /// Behind `+@all` or `-@all`, in their order: what each is about, in lower case (`get`, `config|get`, `select|0`, `@read`),
+    /// and whether it allows that.
+    rules: Listed<Vec<u8>, bool>,
 }
 
 impl Commands {
@@ -142,23 +138,25 @@ impl Commands {
     fn allow_first_argument(&mut self, id: CommandId, word: &[u8]) {
         let place = self.first_arguments.iter().position(|known| known.id == id);
         let place = place.unwrap_or_else(|| {
-            self.first_arguments.push(FirstArguments { id, words: Vec::new() });
+            self.first_arguments.push(FirstArguments { id, words: BTreeSet::new() });
             self.first_arguments.len() - 1
         });
-        let words = &mut self.first_arguments[place].words;
-        if !words.iter().any(|known| known.eq_ignore_ascii_case(word)) {
-            words.push(word.into());
-        }
+        self.first_arguments[place].words.insert(word.to_ascii_lowercase().into());
     }
 
     /// Keeps a rule behind the others, of which those go that it makes void: about the same, or about its
     /// subcommands.
     fn note(&mut self, allows: bool, what: &[u8]) {
         let what = what.to_ascii_lowercase();
-        self.rules.retain(|known| {
-            known.what.strip_prefix(&*what).is_none_or(|rest| !matches!(rest, [] | [b'|', ..]))
-        });
-        self.rules.push(Rule { allows, what });
+        self.rules.remove(&what);
+        let within = [&*what, b"|"].concat();
+        while let Some(known) =
+            self.rules.first_from(&within).filter(|known| known.starts_with(&within))
+        {
+            let known = known.clone();
+            self.rules.remove(&known);
+        }
+        self.rules.push(what, allows);
     }
 
     /// Whether a command may be run with these arguments.
@@ -177,7 +175,7 @@ impl Commands {
     /// The rules that come to this, each behind a space but the first.
     pub fn describe(&self) -> Vec<u8> {
         let mut text = if self.begins_with_all { b"+@all".to_vec() } else { b"-@all".to_vec() };
-        for Rule { allows, what } in &self.rules {
+        for (what, allows) in self.rules.iter() {
             text.extend_from_slice(if *allows { b" +" } else { b" -" });
             text.extend_from_slice(what);
         }

@@ -13,6 +13,7 @@
 
 pub mod commands;
 pub mod error;
+pub mod listed;
 pub mod log;
 pub mod password;
 pub mod patterns;
@@ -22,6 +23,7 @@ pub mod user;
 pub mod users;
 
 pub use error::{ChangeError, RuleError};
+pub use listed::Listed;
 pub use log::{AccessLog, Context, LogEntry, Refused};
 pub use password::PasswordHash;
 pub use permission::{Asked, Denial, Reason};

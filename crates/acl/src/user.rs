@@ -1,6 +1,7 @@
 //! A user: a name, passwords, and selectors.
 
 use crate::error::RuleError;
+use crate::listed::Listed;
 use crate::password::PasswordHash;
 use crate::patterns::{Channels, KeyAccess};
 use crate::permission::{Asked, Denial, Reason};
@@ -20,13 +21,13 @@ pub struct User {
     enabled: bool,
     /// Whether any password is right.
     needs_no_password: bool,
-    passwords: Vec<PasswordHash>,
+    passwords: Listed<PasswordHash, ()>,
     /// The one of the rules outside of parentheses, which there always is.
     root: Selector,
     /// Those within, in their order.
     selectors: Vec<Selector>,
-    /// Whether one selector allows everything.
-    may_do_everything: bool,
+    /// Whether one of those allows everything.
+    selectors_allow_everything: bool,
 }
 
 impl User {
@@ -37,10 +38,10 @@ impl User {
             id,
             enabled: false,
             needs_no_password: false,
-            passwords: Vec::new(),
+            passwords: Listed::default(),
             root: Selector::new(channels),
             selectors: Vec::new(),
-            may_do_everything: false,
+            selectors_allow_everything: false,
         }
     }
 
@@ -56,9 +57,15 @@ impl User {
             b"" | b"sanitize-payload" | b"skip-sanitize-payload" => {}
             b"on" => self.enabled = true,
             b"off" => self.enabled = false,
-            b"nopass" => (self.needs_no_password, self.passwords) = (true, Vec::new()),
-            b"resetpass" => (self.needs_no_password, self.passwords) = (false, Vec::new()),
-            b"clearselectors" => self.selectors.clear(),
+            b"nopass" => {
+                (self.needs_no_password, self.passwords) = (true, Listed::default());
+            }
+            b"resetpass" => {
+                (self.needs_no_password, self.passwords) = (false, Listed::default());
+            }
+            b"clearselectors" => {
+                (self.selectors, self.selectors_allow_everything) = (Vec::new(), false);
+            }
             b"reset" => {
                 *self = Self::new(&self.name, self.id, rules.channels);
             }
@@ -71,26 +78,26 @@ impl User {
                 [b'!', digits @ ..] => {
                     self.remove_password(PasswordHash::parse(digits).ok_or(RuleError::NoHash)?)?;
                 }
-                [b'(', inner @ .., b')'] => self.selectors.push(Selector::parse(inner, rules)?),
+                [b'(', inner @ .., b')'] => {
+                    let selector = Selector::parse(inner, rules)?;
+                    self.selectors_allow_everything |= selector.allows_everything();
+                    self.selectors.push(selector);
+                }
                 _ => self.root.apply(rule, rules)?,
             },
         }
-        let may_do_everything = self.all_selectors().any(Selector::allows_everything);
-        self.may_do_everything = may_do_everything;
         Ok(())
     }
 
     fn add_password(&mut self, password: PasswordHash) {
         if !self.passwords.contains(&password) {
-            self.passwords.push(password);
+            self.passwords.push(password, ());
         }
         self.needs_no_password = false;
     }
 
     fn remove_password(&mut self, password: PasswordHash) -> Result<(), RuleError> {
-        let place = self.passwords.iter().position(|known| *known == password);
-        self.passwords.remove(place.ok_or(RuleError::NoSuchPassword)?);
-        Ok(())
+        if self.passwords.remove(&password) { Ok(()) } else { Err(RuleError::NoSuchPassword) }
     }
 
     /// Its name.
@@ -122,14 +129,15 @@ impl User {
     pub fn admits(&self, password: &[u8]) -> bool {
         let is_right = || {
             let given = PasswordHash::of(password);
-            self.passwords.iter().fold(false, |found, known| found | known.is_same(&given))
+            let known = self.passwords.iter().map(|(known, ())| known);
+            known.fold(false, |found, known| found | known.is_same(&given))
         };
         self.enabled && (self.needs_no_password || is_right())
     }
 
     /// Whether it may do everything, so that nothing need be asked.
     pub const fn may_do_everything(&self) -> bool {
-        self.may_do_everything
+        self.selectors_allow_everything || self.root.allows_everything()
     }
 
     fn all_selectors(&self) -> impl Iterator<Item = &Selector> {
@@ -139,7 +147,7 @@ impl User {
     /// Whether it may run a command: whether one selector allows all of it. Of several denials the one counts
     /// that came closest.
     pub fn check(&self, asked: &Asked<'_>) -> Result<(), Denial> {
-        if self.may_do_everything {
+        if self.may_do_everything() {
             return Ok(());
         }
         let mut closest = Denial { reason: Reason::Database, index: 0 };
@@ -154,7 +162,7 @@ impl User {
 
     /// Whether it may run a command by a selector that allows to read every key.
     pub fn may_run_and_read_all(&self, asked: &Asked<'_>) -> bool {
-        self.may_do_everything
+        self.may_do_everything()
             || self
                 .all_selectors()
                 .any(|selector| selector.keys.allow_reading_all() && selector.check(asked).is_ok())
@@ -180,7 +188,7 @@ impl User {
     }
 
     /// Its passwords.
-    pub fn passwords(&self) -> &[PasswordHash] {
+    pub const fn passwords(&self) -> &Listed<PasswordHash, ()> {
         &self.passwords
     }
 
@@ -201,8 +209,10 @@ impl User {
             line.extend_from_slice(flag.as_bytes());
             line.push(b' ');
         }
-        for password in &self.passwords {
-            line.extend_from_slice(format!("#{password} ").as_bytes());
+        for (password, ()) in self.passwords.iter() {
+            line.push(b'#');
+            line.extend_from_slice(&password.digits());
+            line.push(b' ');
         }
         line.extend(self.root.describe());
         for selector in &self.selectors {

@@ -49,8 +49,8 @@ fn get_user(call: &mut SessionCall<'_>) -> SessionResult {
     }
     reply.bulk(b"passwords");
     reply.array(user.passwords().len());
-    for password in user.passwords() {
-        reply.bulk(password.to_string().as_bytes());
+    for (password, ()) in user.passwords().iter() {
+        reply.bulk(&password.digits());
     }
     write_fields(&mut reply, user.root());
     reply.bulk(b"selectors");
