@@ -31,28 +31,46 @@ pub(crate) trait Read: Send {
         Self::At::default()
     }
 
-    /// Writes elements from `at` on, and counts them in `written`: about
-    /// [`ELEMENTS_PER_SLICE`]. Where to go on; `None` at the end.
+    /// Writes elements from `at` on, and counts them in the first of `written`: about as many as the second says. Where to
+    /// go on; `None` at the end.
     fn read(
         &self,
         collection: &Self::Collection,
         at: Self::At,
         now: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        written: (&mut usize, usize),
     ) -> Option<Self::At>;
 
     /// Writes what comes before `count` elements.
     fn head(&self, reply: &mut ReplyWriter<'_>, count: usize);
 }
 
-/// Reads on by `step`, from `at`, until about [`ELEMENTS_PER_SLICE`] more elements are counted in `written`.
+/// How many elements of a collection make a slice: fewer where they are long.
+pub(crate) fn elements_per_slice(collection: &impl Collection) -> usize {
+    (ELEMENTS_PER_SLICE / collection.weight()).max(1)
+}
+
+/// So few elements are not too much for one piece, however long they are within reason: it is not looked at them before.
+pub(crate) const FEW_ELEMENTS: usize = 256;
+
+/// Leaves a command to its slices if so many elements of a collection are too much work for one piece.
+#[inline]
+pub(crate) fn in_one_piece(
+    call: &Call<'_>,
+    collection: &impl Collection,
+    elements: usize,
+) -> Result<(), ReplyError> {
+    call.in_one_piece(elements.saturating_mul(collection.weight()))
+}
+
+/// Reads on by `step`, from `at`, until about `at_once` more elements are counted in `written`.
 pub(crate) fn read_steps<At>(
     at: At,
-    written: &mut usize,
+    (written, at_once): (&mut usize, usize),
     mut step: impl FnMut(At, &mut usize) -> Option<At>,
 ) -> Option<At> {
-    let end = *written + ELEMENTS_PER_SLICE;
+    let end = *written + at_once;
     let mut next = Some(at);
     while let Some(from) = next.take_if(|_| *written < end) {
         next = step(from, written);
@@ -117,11 +135,13 @@ impl<R: Read> LongRead<R> {
             }
         };
         let mut at = self.at.take().unwrap_or_else(|| self.how.begin(collection, random));
+        let at_once = elements_per_slice(collection);
         loop {
             // Each slice's output by itself, so that none grows by copying millions of elements.
             let mut output = Output::new();
             let mut reply = ReplyWriter::new(&mut output, self.protocol);
-            let next = self.how.read(collection, at, self.since, &mut reply, &mut self.written);
+            let written = (&mut self.written, at_once);
+            let next = self.how.read(collection, at, self.since, &mut reply, written);
             self.elements.append(output);
             let Some(next) = next else { return false };
             at = next;

@@ -49,11 +49,13 @@ impl Copying {
     /// How many elements of `object` have to be copied one by one, or as many as take as long.
     pub fn elements_of(object: ObjectRef<'_>) -> usize {
         match object {
-            ObjectRef::Set(set) => set.as_table().map_or(0, |_| set.len()),
-            ObjectRef::SortedSet(set) if !set.is_packed() => set.len(),
-            ObjectRef::Hash(hash) if !hash.is_packed() => hash.len(),
-            ObjectRef::List(list) if !list.is_packed() => list.len(),
-            ObjectRef::Stream(stream) => stream.elements_len(),
+            ObjectRef::Set(set) => {
+                set.as_table().map_or(0, |_| set.len()).saturating_mul(set.weight())
+            }
+            ObjectRef::SortedSet(set) if !set.is_packed() => set.len().saturating_mul(set.weight()),
+            ObjectRef::Hash(hash) if !hash.is_packed() => hash.len().saturating_mul(hash.weight()),
+            ObjectRef::List(list) if !list.is_packed() => list.len().saturating_mul(list.weight()),
+            ObjectRef::Stream(stream) => stream.elements_len().saturating_mul(stream.weight()),
             ObjectRef::Large(string) => string.as_bytes().len() / BYTES_PER_ELEMENT,
             _ => 0,
         }
@@ -73,7 +75,8 @@ impl Copying {
                 next.is_some()
             }),
             (Part::SortedSet(copy), ObjectRef::SortedSet(set)) => {
-                set.copy_ranks(copy.len()..set.len().min(copy.len() + MEMBERS), copy);
+                let members = (MEMBERS / set.weight()).max(1);
+                set.copy_ranks(copy.len()..set.len().min(copy.len() + members), copy);
                 copy.len() < set.len()
             }
             (Part::Hash(copy, boundary), ObjectRef::Hash(hash)) => (0..TABLE_SLICES).all(|_| {

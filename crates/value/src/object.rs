@@ -47,7 +47,21 @@ pub trait Collection: Contents + Default {
 
     /// Whether it has no element.
     fn is_empty(&self) -> bool;
+
+    /// How many ordinary elements one of its elements is as much work as, on average: more than one where they are
+    /// long. O(1).
+    fn weight(&self) -> usize;
 }
+
+/// How many ordinary elements one of `count` is as much work as that take so many bytes together and are ordinary up to
+/// `ordinary_bytes`. Of few bytes nobody asks.
+pub(crate) const fn weight_of(bytes: usize, count: usize, ordinary_bytes: usize) -> usize {
+    const FEW_BYTES: usize = 256 << 10;
+    if bytes <= FEW_BYTES || count == 0 { 1 } else { 1 + bytes / count / ordinary_bytes }
+}
+
+/// Up to this length an element is as much work as any other.
+const ORDINARY_BYTES: usize = 1024;
 
 /// Moves every allocation that defragmentation may ask for, in several visits where there are many; what it costs stays.
 #[cfg(any(test, feature = "fuzzing"))]
@@ -224,6 +238,10 @@ macro_rules! collection {
             #[inline]
             fn is_empty(&self) -> bool {
                 self.len() == 0
+            }
+
+            fn weight(&self) -> usize {
+                weight_of(Contents::heap_bytes(self), self.len(), ORDINARY_BYTES)
             }
         }
     };

@@ -1,7 +1,7 @@
 //! DUMP of long strings and big collections, in slices.
 
 use crate::joint::{Operands, Work, work_in_slices};
-use crate::long_read::{ELEMENTS_PER_SLICE, read_steps};
+use crate::long_read::{ELEMENTS_PER_SLICE, elements_per_slice, read_steps};
 use darter_base::UnixMillis;
 use darter_base::crc64::crc64;
 use darter_command_table::{Call, ReplyError, Slice};
@@ -11,20 +11,24 @@ use darter_rdb::{
 };
 use darter_resp::{Protocol, ReplyWriter};
 use darter_shard::{Key, Keyspace, ObjectRef, ValueRef};
-use darter_value::{Element, End, Hash, Item, List, Set, SetBoundary, SortedSet, Stream};
+use darter_value::{
+    Collection, Element, End, Hash, Item, List, Set, SetBoundary, SortedSet, Stream,
+};
 use std::ops::ControlFlow;
 
 /// About as many bytes of a string as take as long to write as an element.
 const TEXT_BYTES_PER_ELEMENT: usize = 64;
 
-/// How many elements of a value are written one by one, or as much of a string.
+/// How many elements of a value are written one by one, or as many as are as much work.
 pub(crate) fn elements_of(value: ValueRef<'_>) -> usize {
     match value {
-        ValueRef::Object(ObjectRef::List(list)) => list.len(),
-        ValueRef::Object(ObjectRef::Set(set)) => set.len(),
-        ValueRef::Object(ObjectRef::SortedSet(set)) => set.len(),
-        ValueRef::Object(ObjectRef::Hash(hash)) => hash.len(),
-        ValueRef::Object(ObjectRef::Stream(stream)) => stream.elements_len(),
+        ValueRef::Object(ObjectRef::List(list)) => list.len().saturating_mul(list.weight()),
+        ValueRef::Object(ObjectRef::Set(set)) => set.len().saturating_mul(set.weight()),
+        ValueRef::Object(ObjectRef::SortedSet(set)) => set.len().saturating_mul(set.weight()),
+        ValueRef::Object(ObjectRef::Hash(hash)) => hash.len().saturating_mul(hash.weight()),
+        ValueRef::Object(ObjectRef::Stream(stream)) => {
+            stream.elements_len().saturating_mul(stream.weight())
+        }
         ValueRef::Object(ObjectRef::Large(text)) => text.as_bytes().len() / TEXT_BYTES_PER_ELEMENT,
         _ => 0,
     }
@@ -112,7 +116,8 @@ impl LongDump {
             (ObjectRef::Hash(hash), At::Field { boundary, expires }) => {
                 self.version = plain_hash(expires).version();
                 let mut written = 0;
-                let next = read_steps(boundary, &mut written, |from, written| {
+                let written = (&mut written, elements_per_slice(hash));
+                let next = read_steps(boundary, written, |from, written| {
                     hash.for_each_slice(from, now.0, |field| {
                         *written += 1;
                         let deadline = field.deadline.map(|at| at.millis().unsigned_abs());
@@ -154,9 +159,9 @@ fn parts(stream: &Stream, from: StreamParts, out: &mut Vec<u8>) -> At {
 }
 
 fn elements(list: &List, from: usize, out: &mut Vec<u8>) -> At {
-    let mut written = 0;
+    let (mut written, at_once) = (0, elements_per_slice(list));
     list.walk(End::Front, from, |element| {
-        if written == ELEMENTS_PER_SLICE {
+        if written == at_once {
             return ControlFlow::Break(());
         }
         encode_element(out, item_of(element));
@@ -169,7 +174,8 @@ fn elements(list: &List, from: usize, out: &mut Vec<u8>) -> At {
 
 fn set_members(set: &Set, from: SetBoundary, out: &mut Vec<u8>) -> At {
     let mut written = 0;
-    let next = read_steps(from, &mut written, |from, written| {
+    let written = (&mut written, elements_per_slice(set));
+    let next = read_steps(from, written, |from, written| {
         set.for_each_slice(from, |member| {
             encode_element(out, member);
             *written += 1;
@@ -179,7 +185,7 @@ fn set_members(set: &Set, from: SetBoundary, out: &mut Vec<u8>) -> At {
 }
 
 fn members(set: &SortedSet, from: usize, out: &mut Vec<u8>) -> At {
-    let end = set.len().min(from + ELEMENTS_PER_SLICE);
+    let end = set.len().min(from + elements_per_slice(set));
     for (member, score) in set.range(from..end, false) {
         encode_member(out, member, score);
     }
@@ -194,7 +200,7 @@ fn count_fields(
     out: &mut Vec<u8>,
 ) -> At {
     let mut counted = 0;
-    let next = read_steps(boundary, &mut counted, |from, counted| {
+    let next = read_steps(boundary, (&mut counted, ELEMENTS_PER_SLICE), |from, counted| {
         hash.for_each_slice(from, now.0, |field| {
             *counted += 1;
             expires |= field.deadline.is_some();

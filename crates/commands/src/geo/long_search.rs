@@ -14,7 +14,7 @@ use darter_value::packing::bytes_of;
 use darter_value::{Item, Rules, SortedSet};
 use std::ops::Range;
 
-/// Places looked at, written or stored before others have their turn.
+/// Places looked at, written or stored before others have their turn; of a shape that takes longer, fewer are looked at.
 const PLACES_PER_SLICE: usize = 2048;
 
 /// Begins a search.
@@ -156,7 +156,8 @@ impl LongSearch {
         };
         let enough = count.filter(|_| *any).unwrap_or(usize::MAX);
         if let Some(range) = ranks.pop_if(|_| self.hits.len() < enough) {
-            let end = range.end.min(range.start + PLACES_PER_SLICE);
+            let at_once = (PLACES_PER_SLICE / shape.effort()).max(1);
+            let end = range.end.min(range.start + at_once);
             let mut text = IntegerText::new();
             for (member, score) in set.range(range.start..end, false) {
                 let Some(distance) = shape.distance_within(Point::from_score(score)) else {

@@ -315,7 +315,8 @@ fn search(
     let hits = match (&query.shape, set) {
         (Some(shape), Some(set)) => {
             let ranks = ranks_of(set, shape);
-            call.in_one_piece(ranks.iter().map(Range::len).sum())?;
+            let places: usize = ranks.iter().map(Range::len).sum();
+            call.in_one_piece(places.saturating_mul(shape.effort()))?;
             find(set, shape, &query, ranks)
         }
         _ => Vec::new(),

@@ -1,6 +1,6 @@
 //! HGETALL, HKEYS and HVALS.
 
-use crate::long_read::{Read, read_in_slices, read_steps};
+use crate::long_read::{Read, in_one_piece, read_in_slices, read_steps};
 use crate::reply::{write_element, write_item};
 use darter_base::UnixMillis;
 use darter_command_table::{
@@ -75,7 +75,7 @@ fn hgetall(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         call.reply.map(0);
         return Ok(());
     };
-    call.in_one_piece(hash.len())?;
+    in_one_piece(call, hash, hash.len())?;
     let write = |reply: &mut ReplyWriter<'_>| {
         let mut count = 0;
         hash.for_each(call.now.0, |field| {
@@ -102,7 +102,7 @@ fn one_of_each(call: &mut Call<'_>, view: &mut ShardView<'_>, parts: Parts) -> R
         call.reply.array(0);
         return Ok(());
     };
-    call.in_one_piece(hash.len())?;
+    in_one_piece(call, hash, hash.len())?;
     let deferred = call.reply.begin_deferred();
     let mut count = 0;
     hash.for_each(call.now.0, |field| {
@@ -144,9 +144,9 @@ impl Read for Parts {
         at: u64,
         now: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<u64> {
-        read_steps(at, written, |from, written| {
+        read_steps(at, (written, at_once), |from, written| {
             hash.for_each_slice(from, now.0, |field| {
                 self.write(reply, field);
                 *written += 1;

@@ -213,13 +213,13 @@ impl Read for Sample {
         at: Self::At,
         now: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<Self::At> {
         let (boundary, chance) = at?;
         let mut chance =
             chance.unwrap_or_else(|random| Chance::new(self.wanted, living(hash, now.0), random));
         let (mut passed, mut taken) = (0, 0);
-        let next = read_steps(boundary, &mut passed, |from, passed| {
+        let next = read_steps(boundary, (&mut passed, at_once), |from, passed| {
             hash.for_each_slice(from, now.0, |field| {
                 *passed += 1;
                 if chance.takes() {

@@ -4,7 +4,7 @@
 use super::end;
 use super::pop::remove;
 use crate::joint::{Operands, Work, work_in_slices};
-use crate::long_read::ELEMENTS_PER_SLICE;
+use crate::long_read::elements_per_slice;
 use crate::reply::write_element;
 use darter_base::number::format_u64;
 use darter_command_table::{Call, Effects, ReplyError, Slice};
@@ -59,7 +59,7 @@ impl Work for LongPop {
         let Some(list) = operands.collection::<List>()? else { return Ok(false) };
         self.is_there = true;
         let count = self.count.min(list.len());
-        let mut left = ELEMENTS_PER_SLICE.min(count - self.written);
+        let mut left = elements_per_slice(list).min(count - self.written);
         let from = match self.end {
             End::Front => self.written,
             End::Back => list.len() - 1 - self.written,

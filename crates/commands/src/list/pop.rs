@@ -2,12 +2,13 @@
 
 use super::end;
 use super::long_pop::pop_in_slices;
+use crate::long_read::{FEW_ELEMENTS, in_one_piece};
 use crate::many_keys::{each_key_until, key_count};
 use crate::reply::write_element;
 use darter_base::number::{format_u64, parse_i64};
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
-    KeySpec, ReplyError, ReplyResult, ShardView, Slice,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView, Slice,
 };
 use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest};
@@ -88,10 +89,10 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     };
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    if let Some(count) = count.filter(|count| *count > ELEMENTS_IN_ONE_PIECE)
+    if let Some(count) = count.filter(|count| *count > FEW_ELEMENTS)
         && let Some(list) = keyspace.peek_collection::<List>(&key)?
     {
-        call.in_one_piece(count.min(list.len()))?;
+        in_one_piece(call, list, count.min(list.len()))?;
     }
     let limit = call.limits.encodings.list;
     let reply = &mut call.reply;
@@ -212,10 +213,10 @@ impl ManyPop {
 fn lmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let pop = ManyPop::parse(call, 1)?;
     // Of one key. Which one of several it is can change between slices.
-    if pop.keys.len() == 1 && pop.count > ELEMENTS_IN_ONE_PIECE {
+    if pop.keys.len() == 1 && pop.count > FEW_ELEMENTS {
         let key = call.key(pop.keys.start);
         if let Some(list) = call.keyspace(view, &key).peek_collection::<List>(&key)? {
-            call.in_one_piece(pop.count.min(list.len()))?;
+            in_one_piece(call, list, pop.count.min(list.len()))?;
         }
     }
     if !pop.run(call, view)? {

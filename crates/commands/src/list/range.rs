@@ -1,7 +1,7 @@
 //! LLEN, LINDEX, LRANGE and LTRIM.
 
 use crate::index_range::{IndexRange, element_index};
-use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use crate::long_read::{Read, in_one_piece, read_in_slices};
 use crate::reply::write_element;
 use darter_base::UnixMillis;
 use darter_command_table::{
@@ -111,7 +111,7 @@ fn lrange(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Ok(());
     };
     let range = range.within(list.len());
-    call.in_one_piece(range.len())?;
+    in_one_piece(call, list, range.len())?;
     call.reply.array(range.len());
     write_elements(&mut call.reply, list, range);
     Ok(())
@@ -144,10 +144,10 @@ impl Read for Elements {
         at: usize,
         _: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<usize> {
         let range = self.range.within(list.len());
-        let next = (at + ELEMENTS_PER_SLICE).min(range.len());
+        let next = (at + at_once).min(range.len());
         write_elements(reply, list, range.start + at..range.start + next);
         *written = next;
         (next < range.len()).then_some(next)

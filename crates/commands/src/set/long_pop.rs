@@ -5,7 +5,7 @@
 
 use crate::effects::add_with_elements;
 use crate::joint::{Operands, Work, take_in_one_piece, work_in_slices};
-use crate::long_read::read_steps;
+use crate::long_read::{elements_per_slice, read_steps};
 use crate::picks::Chance;
 use crate::reply::write_item;
 use darter_command_table::{Call, ELEMENTS_IN_ONE_PIECE, Effects, ReplyError, Slice};
@@ -13,14 +13,15 @@ use darter_resp::{Output, OwnedArgs, Protocol, ReplyWriter};
 use darter_shard::{EncodingLimits, Interest, Key, KeyHasher, Keyspace};
 use darter_value::integer::IntegerText;
 use darter_value::packing::bytes_of;
-use darter_value::{Rules, Set, SetBoundary};
+use darter_value::{Collection, Rules, Set, SetBoundary};
 
 /// Leaves SPOP to its slices if it would take so many members out of `set` in one piece that others would notice.
 pub(super) fn in_one_piece(call: &Call<'_>, set: &Set, popped: usize) -> Result<(), ReplyError> {
-    if set.as_table().is_none() || popped <= ELEMENTS_IN_ONE_PIECE {
+    let weight = set.weight();
+    if set.as_table().is_none() || popped.saturating_mul(weight) <= ELEMENTS_IN_ONE_PIECE {
         return Ok(());
     }
-    take_in_one_piece(call, set.len(), popped)
+    take_in_one_piece(call, set.len().saturating_mul(weight), popped.saturating_mul(weight))
 }
 
 /// Begins to take `count` members out of the set at argument 1.
@@ -78,7 +79,7 @@ impl Work for LongPop {
         let mut output = Output::new();
         let mut reply = ReplyWriter::new(&mut output, protocol);
         let mut text = IntegerText::new();
-        let next = read_steps(self.at, &mut 0, |from, passed| {
+        let next = read_steps(self.at, (&mut 0, elements_per_slice(set)), |from, passed| {
             set.for_each_slice(from, |member| {
                 // One that is copied costs several times as much as one that is written.
                 *passed += 1;

@@ -1,7 +1,7 @@
 //! SADD, SREM, SMOVE, and asking for members.
 
 use super::rules;
-use crate::long_read::{Read, read_in_slices, read_steps};
+use crate::long_read::{Read, in_one_piece, read_in_slices, read_steps};
 use crate::reply::write_item;
 use darter_base::UnixMillis;
 use darter_command_table::{
@@ -224,7 +224,9 @@ fn smembers(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let mut keyspace = call.keyspace(view, &key);
     let set = keyspace.read_collection::<Set>(&key)?;
     let len = set.map_or(0, Set::len);
-    call.in_one_piece(len)?;
+    if let Some(set) = set {
+        in_one_piece(call, set, len)?;
+    }
     call.reply.set(len);
     if let Some(set) = set {
         set.for_each(|member| write_item(&mut call.reply, member));
@@ -245,9 +247,9 @@ impl Read for Members {
         at: SetBoundary,
         _: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<SetBoundary> {
-        read_steps(at, written, |from, written| {
+        read_steps(at, (written, at_once), |from, written| {
             set.for_each_slice(from, |member| {
                 write_item(reply, member);
                 *written += 1;

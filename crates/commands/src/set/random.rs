@@ -2,14 +2,14 @@
 
 use super::long_pop::{in_one_piece, pop_in_slices};
 use crate::effects::add_with_elements;
-use crate::long_read::{Read, read_in_slices, read_steps};
+use crate::long_read::{FEW_ELEMENTS, Read, read_in_slices, read_steps};
 use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
 use darter_base::UnixMillis;
 use darter_base::crc16::slot_of;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
-    KeySpec, ReplyError, ReplyResult, ShardView, Slice,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView, Slice,
 };
 use darter_resp::{Args, OwnedArgs, ReplyWriter};
 use darter_shard::{Edit, Interest, Key, Random};
@@ -96,7 +96,7 @@ fn spop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let limits = call.limits.encodings;
     let rules = Rules { limits: &limits, hasher: call.hasher };
     let mut keyspace = call.keyspace(view, &key);
-    if count > ELEMENTS_IN_ONE_PIECE
+    if count > FEW_ELEMENTS
         && let Some(set) = keyspace.peek_collection::<Set>(&key)?
     {
         in_one_piece(call, set, count.min(set.len()))?;
@@ -238,11 +238,11 @@ impl Read for Sample {
         at: Self::At,
         _: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<Self::At> {
         let (boundary, mut chance) = at?;
         let (mut passed, mut taken) = (0, 0);
-        let next = read_steps(boundary, &mut passed, |from, passed| {
+        let next = read_steps(boundary, (&mut passed, at_once), |from, passed| {
             set.for_each_slice(from, |member| {
                 *passed += 1;
                 if chance.takes() {

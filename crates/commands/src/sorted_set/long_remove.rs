@@ -10,11 +10,16 @@ use darter_base::number::format_u64;
 use darter_command_table::{Call, ELEMENTS_IN_ONE_PIECE, Effects, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_shard::{Interest, Key, Keyspace};
-use darter_value::SortedSet;
+use darter_value::{Collection, SortedSet};
 use std::ops::Range;
 
 /// Members copied, or written, before others have their turn.
 const MEMBERS_PER_SLICE: usize = 1024;
+
+/// The same of a set: fewer where they are long.
+fn members_per_slice(set: &SortedSet) -> usize {
+    (MEMBERS_PER_SLICE / set.weight()).max(1)
+}
 
 /// Leaves a command to its slices if it would remove so many members of `set` in one piece that others would notice.
 pub(super) fn in_one_piece(
@@ -22,10 +27,11 @@ pub(super) fn in_one_piece(
     set: &SortedSet,
     removed: usize,
 ) -> Result<(), ReplyError> {
-    if set.is_packed() || removed <= ELEMENTS_IN_ONE_PIECE {
+    let weight = set.weight();
+    if set.is_packed() || removed.saturating_mul(weight) <= ELEMENTS_IN_ONE_PIECE {
         return Ok(());
     }
-    take_in_one_piece(call, set.len(), removed)
+    take_in_one_piece(call, set.len().saturating_mul(weight), removed.saturating_mul(weight))
 }
 
 /// Begins to remove the members of the key at an argument whose ranks `ranks` finds.
@@ -92,7 +98,7 @@ impl Removal {
     /// Writes some more of the members of these ranks.
     fn write(&mut self, set: &SortedSet, ranks: &Range<usize>, protocol: Protocol) {
         let Some((end, shape)) = self.answer.end() else { return };
-        let count = MEMBERS_PER_SLICE.min(ranks.len() - self.written);
+        let count = members_per_slice(set).min(ranks.len() - self.written);
         let is_reversed = end == End::Highest;
         let some = if is_reversed {
             let end = ranks.end - self.written;
@@ -142,10 +148,10 @@ impl Work for Removal {
         let stay = set.len() - ranks.len();
         let from = kept.len();
         let next = if from < ranks.start {
-            from..ranks.start.min(from + MEMBERS_PER_SLICE)
+            from..ranks.start.min(from + members_per_slice(set))
         } else {
             let from = from + ranks.len();
-            from..set.len().min(from + MEMBERS_PER_SLICE)
+            from..set.len().min(from + members_per_slice(set))
         };
         set.copy_ranks(next, kept);
         Ok(kept.len() < stay)

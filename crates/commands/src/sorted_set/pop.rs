@@ -2,12 +2,13 @@
 
 use super::long_remove::{Answer, in_one_piece, remove_in_slices};
 use super::written::Shape;
+use crate::long_read::FEW_ELEMENTS;
 use crate::many_keys::{each_key_until, key_count};
 use crate::set::positive_count;
 use darter_base::number::format_u64;
 use darter_command_table::{
-    Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
-    KeySpec, ReplyError, ReplyResult, ShardView, Slice,
+    Access, Arg, Arity, Call, Category, Command, Flags, Group, Handler, KeySpec, ReplyError,
+    ReplyResult, ShardView, Slice,
 };
 use darter_resp::ReplyWriter;
 use darter_shard::{Edit, Interest};
@@ -120,7 +121,7 @@ fn pop(call: &mut Call<'_>, view: &mut ShardView<'_>, end: End) -> ReplyResult {
     };
     let key = call.key(1);
     let mut keyspace = call.keyspace(view, &key);
-    if count > ELEMENTS_IN_ONE_PIECE
+    if count > FEW_ELEMENTS
         && let Some(set) = keyspace.peek_collection::<SortedSet>(&key)?
     {
         in_one_piece(call, set, count.min(set.len()))?;
@@ -202,7 +203,7 @@ impl ManyPop {
 fn zmpop(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     let pop = ManyPop::parse(call, 1)?;
     // Of one key. Which one of several it is can change between slices.
-    if pop.keys.len() == 1 && pop.count > ELEMENTS_IN_ONE_PIECE {
+    if pop.keys.len() == 1 && pop.count > FEW_ELEMENTS {
         let key = call.key(pop.keys.start);
         if let Some(set) = call.keyspace(view, &key).peek_collection::<SortedSet>(&key)? {
             in_one_piece(call, set, pop.count.min(set.len()))?;

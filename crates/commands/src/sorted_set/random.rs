@@ -1,7 +1,7 @@
 //! ZRANDMEMBER.
 
 use super::written::Shape;
-use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use crate::long_read::{Read, read_in_slices};
 use crate::picks::{Chance, Pick, pick_in_slices, picks_in_one_piece};
 use crate::reply::write_item;
 use crate::set::random_for;
@@ -129,10 +129,10 @@ impl Read for Sample {
         at: Self::At,
         _: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<Self::At> {
         let (from, mut chance) = at?;
-        let end = set.len().min(from + ELEMENTS_PER_SLICE);
+        let end = set.len().min(from + at_once);
         for (member, score) in set.range(from..end, false) {
             if chance.takes() {
                 self.shape.write(reply, member, score);

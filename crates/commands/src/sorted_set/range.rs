@@ -4,7 +4,7 @@ use super::bound::{LexRange, ScoreRange};
 use super::long_store::store_in_slices;
 use super::written::Shape;
 use crate::index_range::IndexRange;
-use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use crate::long_read::{Read, in_one_piece, read_in_slices};
 use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, Deprecation, Flags, Group, Handler, KeySpec,
@@ -316,7 +316,7 @@ fn answer(call: &mut Call<'_>, view: &mut ShardView<'_>, grammar: Grammar) -> Re
     };
     let shape = Shape::of(&call.reply, query.with_scores);
     let ranks = query.ranks(set);
-    call.in_one_piece(ranks.len())?;
+    in_one_piece(call, set, ranks.len())?;
     let members = set.range(ranks, query.is_reversed);
     shape.begin(&mut call.reply, members.len());
     for (member, score) in members {
@@ -348,10 +348,10 @@ impl Read for Members {
         at: usize,
         _: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<usize> {
         let ranks = self.query.ranks(set);
-        let next = (at + ELEMENTS_PER_SLICE).min(ranks.len());
+        let next = (at + at_once).min(ranks.len());
         let slice = if self.query.is_reversed {
             ranks.end - next..ranks.end - at
         } else {
@@ -384,7 +384,7 @@ fn zrangestore(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
     if let Some(set) = keyspace.read_collection::<SortedSet>(&source)? {
         let mut text = IntegerText::new();
         let ranks = query.ranks(set);
-        call.in_one_piece(ranks.len())?;
+        in_one_piece(call, set, ranks.len())?;
         let members = set.range(ranks, query.is_reversed);
         stored.expect(members.len(), 0, rules);
         for (member, score) in members {

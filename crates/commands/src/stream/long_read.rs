@@ -4,7 +4,7 @@ use super::read::resolve;
 use super::reply::write_entry;
 use super::sources::Request;
 use crate::joint::{Operands, Work, work_in_slices};
-use crate::long_read::ELEMENTS_PER_SLICE;
+use crate::long_read::elements_per_slice;
 use darter_command_table::{Call, ReplyError, Slice};
 use darter_resp::{Output, Protocol, ReplyWriter};
 use darter_shard::{Key, Keyspace, WrongType, collection_of};
@@ -75,7 +75,8 @@ impl Work for Reading {
             self.resolve(&streams)?;
         }
         let asked = &mut self.streams[self.at];
-        let end = self.entries_max.min(asked.count + ELEMENTS_PER_SLICE);
+        let at_once = streams[self.at].map_or(1, elements_per_slice);
+        let end = self.entries_max.min(asked.count + at_once);
         let mut output = Output::new();
         let mut reply = ReplyWriter::new(&mut output, protocol);
         let from = asked.next.take();

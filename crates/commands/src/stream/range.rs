@@ -2,13 +2,14 @@
 
 use super::id;
 use super::reply::{write_entries, write_entry};
-use crate::long_read::{ELEMENTS_PER_SLICE, Read, read_in_slices};
+use crate::long_read::{Read, read_in_slices};
 use darter_base::UnixMillis;
 use darter_command_table::{
     Access, Arg, Arity, Call, Category, Command, ELEMENTS_IN_ONE_PIECE, Flags, Group, Handler,
     KeySpec, ReplyError, ReplyResult, ShardView,
 };
 use darter_resp::ReplyWriter;
+use darter_value::Collection;
 use darter_value::stream::{Entry, Stream, StreamId};
 use std::ops::ControlFlow;
 
@@ -101,19 +102,21 @@ impl Query {
         };
     }
 
-    /// About how many entries there are in the range, at most [`ELEMENTS_IN_ONE_PIECE`] and one more.
+    /// About how many entries there are in the range, or as many as are as much work, at most [`ELEMENTS_IN_ONE_PIECE`] and
+    /// one more entry.
     fn estimate(&self, stream: &Stream) -> usize {
-        let entries_max = self.count.unwrap_or(usize::MAX);
-        let is_small = stream.log().len() <= ELEMENTS_IN_ONE_PIECE as u64;
-        if is_small || entries_max <= ELEMENTS_IN_ONE_PIECE {
+        let len = usize::try_from(stream.log().len()).unwrap_or(usize::MAX);
+        let entries_max = self.count.map_or(len, |count| count.min(len));
+        let weight = stream.weight();
+        if entries_max.saturating_mul(weight) <= ELEMENTS_IN_ONE_PIECE {
             return 0;
         }
-        let mut entries = 0;
+        let mut elements = 0;
         self.walk(stream, StreamId::MIN, |_| {
-            entries += 1;
-            proceed_if(entries <= ELEMENTS_IN_ONE_PIECE)
+            elements += weight;
+            proceed_if(elements <= ELEMENTS_IN_ONE_PIECE)
         });
-        entries
+        elements
     }
 }
 
@@ -155,10 +158,10 @@ impl Read for Query {
         at: StreamId,
         _: UnixMillis,
         reply: &mut ReplyWriter<'_>,
-        written: &mut usize,
+        (written, at_once): (&mut usize, usize),
     ) -> Option<StreamId> {
         let entries_max = self.count.unwrap_or(usize::MAX);
-        let end = entries_max.min(*written + ELEMENTS_PER_SLICE);
+        let end = entries_max.min(*written + at_once);
         let mut next = None;
         self.walk(stream, at, |entry| {
             if *written == end {

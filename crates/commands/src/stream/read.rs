@@ -9,6 +9,7 @@ use darter_command_table::{
     ReplyResult, ShardView, Waits,
 };
 use darter_resp::{DeferredLength, Protocol, ReplyWriter};
+use darter_value::Collection;
 use darter_value::stream::{Stream, StreamId};
 
 /// Entries after given ids.
@@ -120,19 +121,18 @@ fn entries_asked(
     after: &[Option<StreamId>],
 ) -> usize {
     let entries_max = if request.count == 0 { usize::MAX } else { request.count };
-    if entries_max.saturating_mul(request.len) <= ELEMENTS_IN_ONE_PIECE {
-        return 0;
-    }
     let mut entries = 0;
     for (index, after) in after.iter().enumerate() {
         let Some(start) = after.and_then(StreamId::next) else { continue };
         let key = request.key(call, index);
         if let Ok(Some(stream)) = call.keyspace(view, &key).peek_collection::<Stream>(&key) {
             // No more are gone through than one piece may have.
-            let left = (ELEMENTS_IN_ONE_PIECE + 1 - entries).min(entries_max);
+            let weight = stream.weight();
+            let left =
+                ((ELEMENTS_IN_ONE_PIECE + 1).saturating_sub(entries) / weight + 1).min(entries_max);
             entries += match usize::try_from(stream.log().len()) {
-                Ok(len) if len <= ELEMENTS_IN_ONE_PIECE / request.len => 0,
-                _ => stream.log().entries(start, StreamId::MAX).take(left).count(),
+                Ok(len) if len.saturating_mul(weight) <= ELEMENTS_IN_ONE_PIECE / request.len => 0,
+                _ => stream.log().entries(start, StreamId::MAX).take(left).count() * weight,
             };
         }
     }

@@ -27,6 +27,9 @@ pub enum Shape {
     Polygon(Polygon),
 }
 
+/// Sides of a polygon that are looked at in about the time that a circle takes.
+const VERTICES_PER_EFFORT: usize = 32;
+
 /// A closed line through points, and their middle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Polygon {
@@ -68,6 +71,14 @@ impl Polygon {
 }
 
 impl Shape {
+    /// How many times as long as for a circle it takes to find out whether a point is in the shape.
+    pub const fn effort(&self) -> usize {
+        match self {
+            Self::Circle { .. } | Self::Box { .. } => 1,
+            Self::Polygon(polygon) => 1 + polygon.vertices.len() / VERTICES_PER_EFFORT,
+        }
+    }
+
     /// Metres from the middle, if the point is in the shape.
     pub fn distance_within(&self, point: Point) -> Option<f64> {
         match self {

@@ -34,7 +34,7 @@ use std::ops::Bound;
 
 use darter_structures::{Defragmentation, good_size};
 
-use crate::object::{Collection, Contents, Object, ObjectMut, ObjectRef};
+use crate::object::{Collection, Contents, Object, ObjectMut, ObjectRef, weight_of};
 use crate::view::{Encoding, Type};
 
 pub use entries::{Entries, EntriesReversed, Entry, Lookup};
@@ -301,7 +301,16 @@ impl Collection for Stream {
     fn is_empty(&self) -> bool {
         false
     }
+
+    /// Of its entries, which can have thousands of fields of a few bytes.
+    fn weight(&self) -> usize {
+        let count = usize::try_from(self.log().len()).unwrap_or(usize::MAX);
+        weight_of(self.log().heap_bytes(), count, ORDINARY_BYTES)
+    }
 }
+
+/// Up to so many bytes an entry is as much work as any other.
+const ORDINARY_BYTES: usize = 64;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod exercise;

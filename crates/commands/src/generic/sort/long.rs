@@ -211,7 +211,7 @@ impl LongSort {
                 if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
         } else if let Some(set) = Set::of(object) {
-            next_boundary = read_steps(boundary, &mut 0, |from, read| {
+            next_boundary = read_steps(boundary, (&mut 0, ELEMENTS_PER_SLICE), |from, read| {
                 set.for_each_slice(from, |member| {
                     *read += 1;
                     elements.add(bytes_of(member, &mut text));
