@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 /// When things are due.
 #[derive(Debug, Default)]
 pub struct Housekeeping {
-    ping_due: Cell<Option<Instant>>,
+    /// When replicas were pinged last, or there was a first one.
+    pinged_at: Cell<Option<Instant>>,
     /// Since when there is no replica.
     alone_since: Cell<Option<Instant>>,
 }
@@ -109,17 +110,22 @@ impl Core {
         housekeeping.alone_since.set(None);
         replication.forget(settings, 0);
         let interval = Duration::from_secs(settings.ping_seconds);
-        let due = housekeeping.ping_due.get().unwrap_or(turn.instant + interval);
-        // A shorter interval counts at once.
-        let due = due.min(turn.instant + interval);
         let is_waited_for = shared.following.failover.is_under_way() || shared.departure.waits();
-        if turn.instant >= due && !is_waited_for {
+        if !is_waited_for && housekeeping.pings(turn.instant, interval) {
             replication.record(|requests| requests.add_words(&[b"PING"]));
             replication.announce(shared);
-            housekeeping.ping_due.set(Some(turn.instant + interval));
-        } else {
-            housekeeping.ping_due.set(Some(due));
         }
+    }
+}
+
+impl Housekeeping {
+    /// Whether replicas are pinged now, which happens every `interval`. What that is now counts, not what it was at the ping before:
+    /// an operator may have asked for none.
+    fn pings(&self, now: Instant, interval: Duration) -> bool {
+        let pinged_at = self.pinged_at.get().unwrap_or(now);
+        let is_due = now.saturating_duration_since(pinged_at) >= interval;
+        self.pinged_at.set(Some(if is_due { now } else { pinged_at }));
+        is_due
     }
 }
 
@@ -143,5 +149,30 @@ fn ip_of(session: &Session, announced: &Announced) -> String {
         (Some(ip), _) => ip.clone(),
         (None, PeerAddress::Tcp(address)) => address.ip().to_canonical().to_string(),
         (None, PeerAddress::Unix(_)) => "?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an instant has to come from somewhere")]
+    fn pings_come_at_the_interval_that_is_set_now() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let second = Duration::from_secs(1);
+        let housekeeping = Housekeeping::default();
+        assert!(!housekeeping.pings(start, second));
+        assert!(!housekeeping.pings(at(999), second));
+        assert!(housekeeping.pings(at(1000), second));
+        assert!(!housekeeping.pings(at(1900), second));
+        // Longer, and what was due is not any more.
+        let hour = Duration::from_hours(1);
+        assert!(!housekeeping.pings(at(2000), hour));
+        assert!(!housekeeping.pings(at(3_600_900), hour));
+        // Shorter.
+        assert!(housekeeping.pings(at(3_600_901), second));
+        assert!(!housekeeping.pings(at(3_600_902), second));
     }
 }
