@@ -12,7 +12,7 @@
 //! Workers ask ([`Departure::look`]) whenever the runtime asks them whether they are ready.
 
 use crate::mail::Mail;
-use crate::pause::{FOR_EVER, Pause, Paused};
+use crate::pause::{Cause, FOR_EVER, Paused};
 use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
 use std::sync::Mutex;
@@ -34,16 +34,9 @@ enum Stage {
     #[default]
     Begins,
     /// Replicas are waited for.
-    Waits { until: UnixMillis, writes: HeldBack },
+    Waits { until: UnixMillis },
     /// They are not, or not any more; writes are still held back if they were.
-    Goes { writes: Option<HeldBack> },
-}
-
-/// Writes that are held back.
-#[derive(Clone, Copy, Debug)]
-struct HeldBack {
-    /// The pause there was before.
-    paused_before: Option<Pause>,
+    Goes,
 }
 
 /// Whether the process may end, as far as replicas go.
@@ -72,8 +65,8 @@ impl Departure {
     /// Until when replicas are waited for, at most.
     pub fn waits_until(&self) -> Option<UnixMillis> {
         match *lock(&self.stage) {
-            Stage::Waits { until, .. } => Some(until),
-            Stage::Begins | Stage::Goes { .. } => None,
+            Stage::Waits { until } => Some(until),
+            Stage::Begins | Stage::Goes => None,
         }
     }
 
@@ -85,14 +78,12 @@ impl Departure {
             return Departing::Waits;
         }
         match *stage {
-            Stage::Goes { .. } => Departing::MayGo,
-            Stage::Waits { until, .. }
-                if now < until && shared.replication.lag(now).is_behind() =>
-            {
+            Stage::Goes => Departing::MayGo,
+            Stage::Waits { until } if now < until && shared.replication.lag(now).is_behind() => {
                 Departing::Waits
             }
-            Stage::Waits { writes, .. } => {
-                *stage = Stage::Goes { writes: Some(writes) };
+            Stage::Waits { .. } => {
+                *stage = Stage::Goes;
                 self.waits.store(false, Ordering::Relaxed);
                 shared.replication.lag(now).log();
                 // A log can have been switched on meanwhile.
@@ -111,18 +102,14 @@ impl Departure {
                     || millis == 0
                     || shared.loading.is_under_way();
                 if is_at_once || !lag.is_behind() {
-                    *stage = Stage::Goes { writes: None };
+                    *stage = Stage::Goes;
                     lag.log();
                     return Departing::MayGo;
                 }
                 let until = UnixMillis(now.0.saturating_add(millis));
-                let writes = HeldBack { paused_before: shared.pause.at(now) };
-                *stage = Stage::Waits { until, writes };
+                *stage = Stage::Waits { until };
                 self.waits.store(true, Ordering::Relaxed);
-                shared.pause.begin(
-                    Pause { paused: Paused::Writes, until: FOR_EVER, hands_over: false },
-                    now,
-                );
+                shared.pause.begin(Cause::Departure, Paused::Writes, FOR_EVER, now);
                 shared.replication.ask();
                 tell_all(shared, || Mail::FollowPause);
                 tracing::info!("Waiting for replicas before shutting down.");
@@ -134,16 +121,10 @@ impl Departure {
     /// The process does not end: writes go on, and who waits for its end is told. To be called when the end was called off.
     pub fn call_off(&self, shared: &Shared) {
         let mut stage = lock(&self.stage);
-        let writes = match std::mem::take(&mut *stage) {
-            Stage::Begins => None,
-            Stage::Waits { writes, .. } => Some(writes),
-            Stage::Goes { writes } => writes,
-        };
+        *stage = Stage::Begins;
         self.waits.store(false, Ordering::Relaxed);
-        if let Some(HeldBack { paused_before }) = writes {
-            shared.pause.replace(paused_before);
-            tell_all(shared, || Mail::FollowPause);
-        }
+        shared.pause.end(Cause::Departure);
+        tell_all(shared, || Mail::FollowPause);
         tell_all(shared, || Mail::DoesNotEnd);
     }
 }

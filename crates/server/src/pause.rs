@@ -1,4 +1,4 @@
-//! CLIENT PAUSE: commands that are held back for a while.
+//! Commands that are held back for a while: by CLIENT PAUSE, and while the server hands over or ends.
 //!
 //! The pause that is in force belongs to all workers; each has a copy that it looks at for every
 //! command. A command that is held is not consumed: its connection is suspended in front of it, and
@@ -31,14 +31,40 @@ impl Paused {
     }
 }
 
-/// A pause.
+/// What commands are held back for. Each holds them back by itself, so that the end of one is not that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// `CLIENT PAUSE`.
+    Command,
+    /// The process is about to end, and replicas lack something.
+    Departure,
+    /// A replica is being made the primary (`FAILOVER`).
+    HandingOver,
+}
+
+impl Cause {
+    const COUNT: usize = 3;
+
+    /// As INFO shows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Command => "client_pause",
+            Self::Departure => "shutdown_in_progress",
+            Self::HandingOver => "failover_in_progress",
+        }
+    }
+}
+
+/// The pause in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// What is held back.
     pub paused: Paused,
-    /// When it ends.
+    /// Until when that much is.
     pub until: UnixMillis,
-    /// Whether it lasts for as long as a replica is being made the primary (`FAILOVER`).
+    /// What for; of several causes that hold as much back, which does so for longest.
+    pub cause: Cause,
+    /// Whether a replica is being made the primary.
     pub hands_over: bool,
 }
 
@@ -49,56 +75,58 @@ impl Pause {
             || flags.has(Flags::WRITE)
             || flags.has(Flags::MAY_REPLICATE)
     }
+}
 
-    /// Why commands are held back, as INFO shows it.
-    pub const fn cause(self) -> &'static str {
-        if self.hands_over { "failover_in_progress" } else { "client_pause" }
-    }
-
-    /// This pause after another one was asked for: the stricter kind is kept as long as either holds,
-    /// and the later end.
-    fn joined(self, other: Self) -> Self {
-        let paused = if self.paused == Paused::Everything { self.paused } else { other.paused };
-        let hands_over = self.hands_over || other.hands_over;
-        Self { paused, until: self.until.max(other.until), hands_over }
-    }
+/// What one cause holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    paused: Paused,
+    until: UnixMillis,
 }
 
 /// The end of a pause that somebody ends.
 pub const FOR_EVER: UnixMillis = UnixMillis(i64::MAX);
 
-/// The pause in force, for all workers.
+/// What is held back by each cause, for all workers.
 #[derive(Debug, Default)]
-pub struct SharedPause(Mutex<Option<Pause>>);
+pub struct SharedPause(Mutex<[Option<Held>; Cause::COUNT]>);
 
 impl SharedPause {
-    /// The pause at `now`.
+    /// The pause at `now`: the strictest, and of those the longest.
     pub fn at(&self, now: UnixMillis) -> Option<Pause> {
-        self.lock().filter(|pause| now < pause.until)
+        let causes = [Cause::Command, Cause::Departure, Cause::HandingOver];
+        let all = self.lock();
+        let held = |cause: Cause| all[cause as usize].filter(|held| now < held.until);
+        let hands_over = held(Cause::HandingOver).is_some();
+        let mut found: Option<Pause> = None;
+        for cause in causes {
+            let Some(Held { paused, until }) = held(cause) else { continue };
+            let strength = |paused, until| (paused == Paused::Everything, until);
+            if found.is_none_or(|it| strength(paused, until) > strength(it.paused, it.until)) {
+                found = Some(Pause { paused, until, cause, hands_over });
+            }
+        }
+        found
     }
 
-    /// Adds a pause to the one in force, if any; which one is in force now.
-    pub fn begin(&self, pause: Pause, now: UnixMillis) -> Pause {
-        let mut current = self.lock();
-        let joined = match current.filter(|current| now < current.until) {
-            Some(earlier) => earlier.joined(pause),
-            None => pause,
-        };
-        *current = Some(joined);
-        joined
+    /// Holds commands back for a cause. If it holds some back already the stricter kind is kept, and the later end.
+    pub fn begin(&self, cause: Cause, paused: Paused, until: UnixMillis, now: UnixMillis) {
+        let held = &mut self.lock()[cause as usize];
+        *held = Some(match held.filter(|held| now < held.until) {
+            Some(Held { paused: Paused::Everything, until: earlier }) => {
+                Held { paused: Paused::Everything, until: until.max(earlier) }
+            }
+            Some(earlier) => Held { paused, until: until.max(earlier.until) },
+            None => Held { paused, until },
+        });
     }
 
-    /// Has another one, or none, in its place.
-    pub fn replace(&self, pause: Option<Pause>) {
-        *self.lock() = pause;
+    /// Holds nothing back for it any more.
+    pub fn end(&self, cause: Cause) {
+        self.lock()[cause as usize] = None;
     }
 
-    /// Ends it.
-    pub fn end(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Pause>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, [Option<Held>; Cause::COUNT]> {
         self.0.lock().expect("a pause is replaced, never half changed")
     }
 }
@@ -149,21 +177,51 @@ impl Core {
 mod tests {
     use super::*;
 
+    const NOW: UnixMillis = UnixMillis(10);
+
+    /// What is held back, until when, and for what.
+    fn at(shared: &SharedPause, millis: i64) -> Option<(Paused, i64, &'static str)> {
+        let pause = shared.at(UnixMillis(millis))?;
+        Some((pause.paused, pause.until.0, pause.cause.name()))
+    }
+
     #[test]
-    fn pauses_join_to_the_stricter_and_longer() {
+    fn pauses_of_a_cause_join_to_the_stricter_and_longer() {
         let shared = SharedPause::default();
-        let pause = |paused, until| Pause { paused, until: UnixMillis(until), hands_over: false };
-        let now = UnixMillis(10);
-        assert_eq!(shared.at(now), None);
-        shared.begin(pause(Paused::Everything, 200), now);
-        let joined = shared.begin(pause(Paused::Writes, 20), now);
-        assert_eq!(joined, pause(Paused::Everything, 200));
-        assert_eq!(shared.at(UnixMillis(199)), Some(joined));
-        assert_eq!(shared.at(UnixMillis(200)), None);
+        let begin =
+            |paused, until, now| shared.begin(Cause::Command, paused, UnixMillis(until), now);
+        assert_eq!(shared.at(NOW), None);
+        begin(Paused::Everything, 200, NOW);
+        begin(Paused::Writes, 20, NOW);
+        let joined = Some((Paused::Everything, 200, "client_pause"));
+        assert_eq!(at(&shared, 10), joined);
+        assert_eq!(at(&shared, 199), joined);
+        assert_eq!(at(&shared, 200), None);
         // The one before is over and forgotten.
-        let later = UnixMillis(300);
-        assert_eq!(shared.begin(pause(Paused::Writes, 400), later), pause(Paused::Writes, 400));
-        shared.end();
-        assert_eq!(shared.at(later), None);
+        begin(Paused::Writes, 400, UnixMillis(300));
+        assert_eq!(at(&shared, 300), Some((Paused::Writes, 400, "client_pause")));
+        begin(Paused::Everything, 350, UnixMillis(300));
+        assert_eq!(at(&shared, 300), Some((Paused::Everything, 400, "client_pause")));
+        shared.end(Cause::Command);
+        assert_eq!(shared.at(UnixMillis(300)), None);
+    }
+
+    #[test]
+    fn the_end_of_a_cause_is_not_that_of_another() {
+        let shared = SharedPause::default();
+        shared.begin(Cause::Command, Paused::Writes, UnixMillis(100), NOW);
+        shared.begin(Cause::HandingOver, Paused::Writes, FOR_EVER, NOW);
+        let handing_over = Some((Paused::Writes, FOR_EVER.0, "failover_in_progress"));
+        assert_eq!(at(&shared, 10), handing_over);
+        shared.begin(Cause::Command, Paused::Everything, UnixMillis(100), NOW);
+        assert_eq!(at(&shared, 10), Some((Paused::Everything, 100, "client_pause")));
+        assert!(shared.at(NOW).is_some_and(|pause| pause.hands_over));
+        assert_eq!(at(&shared, 100), handing_over);
+        shared.end(Cause::Command);
+        assert_eq!(at(&shared, 10), handing_over);
+        shared.begin(Cause::Command, Paused::Writes, UnixMillis(100), NOW);
+        shared.end(Cause::HandingOver);
+        assert_eq!(at(&shared, 10), Some((Paused::Writes, 100, "client_pause")));
+        assert!(!shared.at(NOW).is_some_and(|pause| pause.hands_over));
     }
 }

@@ -129,6 +129,13 @@ fn an_end_that_is_called_off_lets_writes_go_on() {
             client.send(&["SHUTDOWN"]).unwrap();
         }
         pair.wait_for_waiters(2);
+        assert_eq!(info(&mut pair.client, "clients", "paused_reason"), "shutdown_in_progress");
+        assert_eq!(
+            call(&mut pair.client, "CLIENT UNPAUSE"),
+            ok(),
+            "it ends what CLIENT PAUSE began"
+        );
+        assert_eq!(info(&mut pair.client, "clients", "paused_actions"), "write");
         let mut writer = pair.primary.connect().unwrap();
         writer.send(&["SET", "a", "1"]).unwrap();
         assert_eq!(call(&mut pair.client, "SHUTDOWN ABORT"), ok(), "{mode}");

@@ -634,6 +634,41 @@ fn handing_over_can_be_given_up() {
     }
 }
 
+/// Writers wait for as long as handing over takes, whatever becomes of `CLIENT PAUSE` meanwhile.
+#[test]
+fn a_pause_of_clients_and_handing_over_end_by_themselves() {
+    for mode in MODES {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
+        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
+        follow(&replica, primary.address());
+        catch_up(&primary, &replica);
+        stand_still(&replica);
+        let mut client = primary.connect().unwrap();
+        call(&mut client, "SET a 1");
+        assert_eq!(call(&mut client, "FAILOVER"), ok());
+        let paused = |client: &mut Client| {
+            ["paused_reason", "paused_actions"].map(|field| info(client, "clients", field))
+        };
+        let mut writer = primary.connect().unwrap();
+        writer.send(&["SET", "b", "1"]).unwrap();
+        wait_for_blocked(&primary, 1);
+        assert_eq!(call(&mut client, "CLIENT PAUSE 1000000 WRITE"), ok());
+        assert_eq!(paused(&mut client), ["failover_in_progress", "write"]);
+        assert_eq!(call(&mut client, "CLIENT UNPAUSE"), ok());
+        assert_eq!(paused(&mut client), ["failover_in_progress", "write"]);
+        wait_for_blocked(&primary, 1);
+        assert_eq!(call(&mut client, "CLIENT PAUSE 1000000 WRITE"), ok());
+        assert_eq!(call(&mut client, "FAILOVER ABORT"), ok());
+        assert_eq!(paused(&mut client), ["client_pause", "write"], "asked for meanwhile");
+        wait_for_blocked(&primary, 1);
+        assert_eq!(call(&mut client, "CLIENT UNPAUSE"), ok());
+        assert_eq!(paused(&mut client), ["none", "none"]);
+        assert_eq!(writer.read_reply().unwrap().value, ok());
+        go_on(&replica);
+    }
+}
+
 /// Calls of a command that INFO counts.
 fn calls(server: &Server, command: &str) -> u64 {
     let Value::Bulk(text) = call(&mut server.connect().unwrap(), "INFO commandstats") else {

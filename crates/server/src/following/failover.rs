@@ -14,7 +14,7 @@
 use super::shards::Access;
 use super::{Following, Primary};
 use crate::mail::Mail;
-use crate::pause::{FOR_EVER, Pause, Paused};
+use crate::pause::{Cause, FOR_EVER, Paused};
 use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
 use darter_runtime::wall_clock;
@@ -52,8 +52,6 @@ pub struct Wanted {
 struct Attempt {
     number: u64,
     wanted: Wanted,
-    /// The pause there was before.
-    paused_before: Option<Pause>,
     is_in_progress: bool,
     is_given_up: bool,
     /// What the replica answered.
@@ -92,15 +90,12 @@ impl Failover {
         *attempt = Some(Attempt {
             number,
             wanted,
-            paused_before: shared.pause.at(now),
             is_in_progress: false,
             is_given_up: false,
             verdict: None,
         });
         failover.is_under_way.store(true, Ordering::Relaxed);
-        shared
-            .pause
-            .begin(Pause { paused: Paused::Writes, until: FOR_EVER, hands_over: true }, now);
+        shared.pause.begin(Cause::HandingOver, Paused::Writes, FOR_EVER, now);
         drop(attempt);
         let run = move || run(shared, number);
         let started = std::thread::Builder::new().name("darter-failover".to_owned()).spawn(run);
@@ -160,7 +155,7 @@ impl Failover {
                 tracing::info!("FAILOVER aborted: {why}");
             }
         }
-        shared.pause.replace(attempt.paused_before);
+        shared.pause.end(Cause::HandingOver);
         drop(guard);
         self.changed.notify_all();
         for worker in (0..shared.router().worker_count()).map(WorkerId) {

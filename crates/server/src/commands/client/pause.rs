@@ -2,7 +2,7 @@
 
 use super::BASE;
 use crate::commands::error::ServerError;
-use crate::pause::{Pause, Paused};
+use crate::pause::{Cause, Paused};
 use crate::session_command::{SessionCall, SessionCommand, SessionResult};
 use crate::survey::Question;
 use crate::waiting::End;
@@ -44,7 +44,7 @@ fn pause(call: &mut SessionCall<'_>) -> SessionResult {
     }
     let now = call.turn.now;
     let until = now.checked_add(millis).ok_or(ServerError::TimeoutOutOfRange)?;
-    call.shared.pause.begin(Pause { paused, until, hands_over: false }, now);
+    call.shared.pause.begin(Cause::Command, paused, until, now);
     call.ask(Question::FollowPause)
 }
 
@@ -60,7 +60,7 @@ pub static UNPAUSE: SessionCommand = SessionCommand::alone(
         ..BASE
     },
     |call| {
-        call.shared.pause.end();
+        call.shared.pause.end(Cause::Command);
         call.ask(Question::FollowPause)
     },
 )

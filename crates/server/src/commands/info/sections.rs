@@ -115,7 +115,7 @@ static CLIENTS: &[Field] = &[
     field("total_watched_keys", |info| Count(info.shards.watched_keys)),
     field("total_blocking_keys", |info| Count(info.shards.waited_keys)),
     field("total_blocking_keys_on_nokey", |info| Count(info.shards.waited_keys_on_anything)),
-    field("paused_reason", |info| Word(info.pause.map_or("none", |pause| pause.cause()))),
+    field("paused_reason", |info| Word(info.pause.map_or("none", |pause| pause.cause.name()))),
     field("paused_actions", |info| Word(info.pause.map_or("none", |pause| pause.paused.name()))),
     field("paused_timeout_milliseconds", |info| Count(info.pause_millis())),
 ];
