@@ -11,6 +11,7 @@
 //!
 //! Workers ask ([`Departure::look`]) whenever the runtime asks them whether they are ready.
 
+use crate::following::Following;
 use crate::mail::Mail;
 use crate::pause::{Cause, FOR_EVER, Paused};
 use crate::shared::{Shared, lock};
@@ -70,13 +71,20 @@ impl Departure {
         }
     }
 
-    /// Looks whether the process may end that was told to.
+    /// Looks whether the process may end that was told to. If it may no primary is followed any more.
     pub fn look(&self, shared: &Shared, now: UnixMillis) -> Departing {
         let mut stage = lock(&self.stage);
         if !shared.running.get().is_some_and(|running| running.shutdown.has_begun()) {
             // It was called off while this worker was about to ask.
             return Departing::Waits;
         }
+        match self.look_at_replicas(&mut stage, shared, now) {
+            Departing::MayGo if !shared.following.end() => Departing::Waits,
+            departing => departing,
+        }
+    }
+
+    fn look_at_replicas(&self, stage: &mut Stage, shared: &Shared, now: UnixMillis) -> Departing {
         match *stage {
             Stage::Goes => Departing::MayGo,
             Stage::Waits { until } if now < until && shared.replication.lag(now).is_behind() => {
@@ -118,13 +126,15 @@ impl Departure {
         }
     }
 
-    /// The process does not end: writes go on, and who waits for its end is told. To be called when the end was called off.
-    pub fn call_off(&self, shared: &Shared) {
+    /// The process does not end: writes go on, the primary is followed again, and who waits for its end is told. To be called
+    /// when the end was called off.
+    pub fn call_off(&self, shared: &'static Shared) {
         let mut stage = lock(&self.stage);
         *stage = Stage::Begins;
         self.waits.store(false, Ordering::Relaxed);
         shared.pause.end(Cause::Departure);
         tell_all(shared, || Mail::FollowPause);
+        Following::go_on(shared);
         tell_all(shared, || Mail::DoesNotEnd);
     }
 }

@@ -514,9 +514,6 @@ impl Service for Worker {
                 return Stopping::Wait;
             }
         }
-        if !self.core.shared.following.end() {
-            return Stopping::Wait;
-        }
         self.core.may_end()
     }
 

@@ -170,3 +170,36 @@ fn an_end_is_called_off_by_a_log_that_is_not_complete() {
         assert_eq!(call(&mut pair.client, "SET a 1"), ok(), "{mode}");
     }
 }
+
+/// A replica that is about to end follows nobody any more. If it does not end it does again.
+#[test]
+fn a_replica_whose_end_is_called_off_follows_again() {
+    for mode in MODES {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let options = ["--save", "", "--enable-debug-command", "yes"];
+        let start = |at: usize| Server::start(&darter_in(mode, directories[at].path(), &options));
+        let [primary, replica] = [start(0).unwrap(), start(1).unwrap()];
+        let mut client = replica.connect().unwrap();
+        let line = format!("REPLICAOF 127.0.0.1 {}", primary.address().port());
+        assert_eq!(call(&mut client, &line), ok());
+        catch_up(&primary, &replica);
+        // Signals wait for the end of this, behind everything else.
+        assert_eq!(call(&mut client, "DEBUG PAUSE-CRON 1"), ok());
+        signal(&replica, "-TERM");
+        let mut asking = primary.connect().unwrap();
+        let mut followers = || info(&mut asking, "replication", "connected_slaves");
+        assert!(eventually(|| followers() == "0"), "{mode}: {}", replica.log());
+        assert_eq!(call(&mut client, "SHUTDOWN ABORT"), ok());
+        assert_eq!(call(&mut client, "DEBUG PAUSE-CRON 0"), ok());
+        assert!(eventually(|| followers() == "1"), "{mode}: {}", replica.log());
+        call(&mut primary.connect().unwrap(), "SET later 1");
+        catch_up(&primary, &replica);
+        assert_eq!(call(&mut client, "GET later"), Value::Bulk(b"1".to_vec()), "{mode}");
+        assert_eq!(info(&mut primary.connect().unwrap(), "stats", "sync_full"), "1", "{mode}");
+        // And whom it follows can be decided anew.
+        assert_eq!(call(&mut client, "REPLICAOF NO ONE"), ok());
+        assert!(eventually(|| followers() == "0"), "{mode}: {}", replica.log());
+        assert_eq!(call(&mut client, &line), ok());
+        catch_up(&primary, &replica);
+    }
+}

@@ -31,7 +31,7 @@ use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
 use darter_command_table::ReplyError;
 use darter_runtime::{Scissors, Stopwatch, Ticks, wall_clock};
-use shards::Doors;
+use shards::{Access, Doors};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -236,7 +236,8 @@ impl Following {
         self.is_up.store(false, Ordering::Relaxed);
         self.is_replica.store(true, Ordering::Relaxed);
         shared.replication.begin_following();
-        start(shared, state.turn);
+        let turn = state.turn;
+        start(move || link::run(shared, turn));
         drop(state);
         self.changed.notify_all();
         shared.config.renew();
@@ -283,6 +284,29 @@ impl Following {
             self.changed.notify_all();
         }
         state.holders == 0
+    }
+
+    /// The process does not end: if that had ended it, the primary is followed again.
+    pub fn go_on(shared: &'static Shared) {
+        let following = &shared.following;
+        let mut state = lock(&following.state);
+        if !std::mem::take(&mut state.ends) {
+            return;
+        }
+        let Some(primary) = state.primary.clone() else { return };
+        let hands_over = state.hands_over;
+        state.begin_turn(Some(primary));
+        state.hands_over = hands_over;
+        following.is_up.store(false, Ordering::Relaxed);
+        let turn = state.turn;
+        drop(state);
+        start(move || {
+            // Nobody holds them who was told that it is another's turn: a thread of the turn before may still carry something out.
+            let all = shared.router().shards().collect();
+            if Access::of(shared, turn).with(all, |_| ()).is_some() {
+                link::run(shared, turn);
+            }
+        });
     }
 
     /// A thread is about to take shards; whether it may.
@@ -363,8 +387,7 @@ impl Following {
 }
 
 /// Starts the thread of a turn.
-fn start(shared: &'static Shared, turn: u64) {
-    let run = move || link::run(shared, turn);
+fn start(run: impl FnOnce() + Send + 'static) {
     let started = std::thread::Builder::new().name("darter-follow".to_owned()).spawn(run);
     if let Err(error) = started {
         tracing::error!(%error, "There is no thread to listen to the primary");
