@@ -17,6 +17,8 @@ struct Left {
     names: Vec<(&'static str, Row)>,
     /// What each has, by itself: of a pattern that needs what none has no more is looked at.
     bytes: Vec<ByteSet>,
+    /// What no name has all of.
+    hopeless: BTreeSet<ByteSet>,
 }
 
 /// What has a special meaning in a pattern.
@@ -50,7 +52,7 @@ impl Left {
         let visible = names().iter().filter(|(_, row)| !row.parameter.hidden);
         let names: Vec<_> = visible.copied().collect();
         let bytes = names.iter().map(|(name, _)| ByteSet::of(name.as_bytes())).collect();
-        Self { names, bytes }
+        Self { names, bytes, hopeless: BTreeSet::new() }
     }
 
     /// Takes a name out, if it is there.
@@ -63,24 +65,35 @@ impl Left {
 
     /// Takes the first name out that a pattern matches.
     fn take_matching(&mut self, pattern: &[u8]) -> Option<(&'static str, Row)> {
+        let needed = ByteSet::needed_by(pattern);
+        if self.hopeless.contains(&needed) {
+            return None;
+        }
         let literal = pattern.iter().take_while(|byte| !SPECIAL.contains(byte)).count();
         let begin = pattern[..literal].to_ascii_lowercase();
         let from = self.names.partition_point(|(name, _)| name.as_bytes() < begin.as_slice());
         let begins = |(name, _): &(&str, Row)| name.as_bytes().starts_with(&begin);
         let to = from + self.names[from..].partition_point(begins);
-        let needed = ByteSet::needed_by(pattern);
         let candidates = self.bytes[from..to].iter().zip(from..);
         let mut candidates = candidates.filter(|(bytes, _)| bytes.has_all_of(needed));
-        let (_, place) = candidates.find(|(_, place)| {
+        let mut is_hopeless = begin.is_empty();
+        let found = candidates.find(|(_, place)| {
+            is_hopeless = false;
             glob_matches(pattern, self.names[*place].0.as_bytes(), Case::Ignored)
-        })?;
+        });
+        let Some((_, place)) = found else {
+            if is_hopeless {
+                self.hopeless.insert(needed);
+            }
+            return None;
+        };
         self.bytes.remove(place);
         Some(self.names.remove(place))
     }
 }
 
 /// Which bytes a text has somewhere, as far as names have them: a bit for each.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ByteSet(u64);
 
 impl ByteSet {
@@ -134,6 +147,7 @@ mod tests {
         assert!(found(&["key-load-d*"]).is_empty());
         assert_eq!(found(&["key-load-delay"]), ["key-load-delay"]);
         assert!(found(&["nothing"]).is_empty());
+        assert_eq!(found(&["*q?q*", "*qqq*", "*8*", "p?rt", "*8"]), ["port"]);
     }
 
     #[test]
