@@ -43,6 +43,17 @@ pub struct DeadlineEstimate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotNoted;
 
+/// What there is of a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Its value.
+    pub value: ValueRef<'a>,
+    /// What is noted of its last use, as it is.
+    pub stamp: u32,
+    /// The same, read as seconds since then.
+    pub idle_seconds: u32,
+}
+
 /// A key's value with its deadline, taken out of the keyspace (RENAME, MOVE, COPY; across shards too).
 #[derive(Debug)]
 pub struct Detached {
@@ -116,12 +127,12 @@ impl Keyspace<'_> {
         self.common.access.frequency(stamp, self.now).map(Some).ok_or(NotNoted)
     }
 
-    /// What is noted of the last use of `key`, as it is, and read as seconds since then. Neither counted nor
-    /// noted.
-    pub fn last_use(&mut self, key: &Key<'_>) -> Option<(u32, u32)> {
-        let position = self.locate(key)?;
-        let stamp = self.database.table.view(position).stamp();
-        Some((stamp, self.common.access.idle_seconds(stamp, self.now).unwrap_or(0)))
+    /// What there is of `key`, also if it has expired, and stays then. Neither counted nor noted.
+    pub fn kept(&self, key: &Key<'_>) -> Option<Kept<'_>> {
+        let view = self.database.table.lookup(key.hash, key.bytes)?.view;
+        let stamp = view.stamp();
+        let idle_seconds = self.common.access.idle_seconds(stamp, self.now).unwrap_or(0);
+        Some(Kept { value: value_of(view), stamp, idle_seconds })
     }
 
     /// Lets `key` have been used for the last time so many seconds ago (RESTORE). Nothing happens if that is not

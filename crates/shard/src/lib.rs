@@ -34,7 +34,8 @@ pub use darter_value::{
 pub use eviction::{EvictionOrder, EvictionPolicy};
 pub use key::{Expiry, Key, Lifetime, Previous, WrongType};
 pub use keyspace::{
-    Boundary, DeadlineEstimate, Detached, Edit, Keyspace, NotNoted, SCAN_CURSOR_BITS, collection_of,
+    Boundary, DeadlineEstimate, Detached, Edit, Kept, Keyspace, NotNoted, SCAN_CURSOR_BITS,
+    collection_of,
 };
 pub use news::{Event, Gone, Interest, Loss, News};
 pub use random::Random;

@@ -9,7 +9,7 @@ use darter_command_table::{
     Access, Arg, Arity, Call, Command, Flags, Group, Handler, KeySpec, ReplyError, ReplyResult,
     ShardView,
 };
-use darter_shard::{Type, ValueRef};
+use darter_shard::{Kept, Type, ValueRef};
 use darter_value::integer::IntegerText;
 
 pub use digest::{DIGEST, DIGEST_VALUE};
@@ -48,18 +48,18 @@ fn object(call: &mut Call<'_>, view: &mut ShardView<'_>) -> ReplyResult {
         return Err(wrong_arguments(call));
     }
     let key = call.key(2);
-    let mut keyspace = call.keyspace(view, &key);
-    let value = keyspace.peek(&key).ok_or(ReplyError::NoSuchKey)?;
+    let keyspace = call.keyspace(view, &key);
+    // Also one that has expired, as long as it is there.
+    let Kept { value, stamp, idle_seconds } = keyspace.kept(&key).ok_or(ReplyError::NoSuchKey)?;
     let serialized = if call.is_word(3, "FAST") {
         String::new()
     } else {
         format!(" serializedlength:{}", serialized_len(value))
     };
     let encoding = value.encoding().name();
-    let (lru, idle_seconds) = keyspace.last_use(&key).ok_or(ReplyError::NoSuchKey)?;
     // No address is told.
     call.reply.simple(&format!(
-        "Value at:0x0 refcount:1 encoding:{encoding}{serialized} lru:{lru} \
+        "Value at:0x0 refcount:1 encoding:{encoding}{serialized} lru:{stamp} \
          lru_seconds_idle:{idle_seconds}",
     ));
     Ok(())
@@ -104,6 +104,20 @@ mod tests {
             SET k foo               => +OK
             DEBUG OBJECT k          => +Value at:0x0 refcount:1 encoding:embstr serializedlength:4 lru:5501184 lru_seconds_idle:0
             DEBUG OBJECT k fast     => +Value at:0x0 refcount:1 encoding:embstr lru:5501184 lru_seconds_idle:0
+            ",
+        );
+    }
+
+    #[test]
+    fn object_shows_what_has_expired_and_is_still_there() {
+        transcript(
+            r"
+            SET k 12 PX 10          => +OK
+            @time +11
+            DEBUG OBJECT k          => +Value at:0x0 refcount:1 encoding:int serializedlength:2 lru:5501184 lru_seconds_idle:0
+            DEBUG OBJECT k fast     => +Value at:0x0 refcount:1 encoding:int lru:5501184 lru_seconds_idle:0
+            EXISTS k                => :0
+            DEBUG OBJECT k          => -ERR no such key
             ",
         );
     }
