@@ -233,13 +233,20 @@ impl Shared {
     }
 
     /// Whether a command with such arguments has to wait until more keys have been evicted, which smaller ones do not:
-    /// values of a megabyte that take the places of tiny ones come faster than these go.
+    /// values of a megabyte that take the places of tiny ones come faster than these go. All wait while far too much is
+    /// resident.
     pub fn has_to_wait(&self, limit: &MemoryLimit, args: Args<'_>) -> bool {
-        self.is_far_beyond(limit) && args.bytes() >= WAITING_BYTES_MIN
+        self.residence.holds_back()
+            || (self.is_far_beyond(limit) && args.bytes() >= WAITING_BYTES_MIN)
+    }
+
+    /// Whether some commands have to wait.
+    pub fn has_some_wait(&self, limit: &MemoryLimit) -> bool {
+        self.residence.holds_back() || self.is_far_beyond(limit)
     }
 
     /// Whether so much is beyond the limit, and can be evicted, that big commands wait.
-    pub fn is_far_beyond(&self, limit: &MemoryLimit) -> bool {
+    fn is_far_beyond(&self, limit: &MemoryLimit) -> bool {
         limit.policy.is_some()
             && self.urgent_bytes(limit) > signed(limit.bytes) / FAR_BEYOND
             && self.allotments.can_evict()

@@ -6,10 +6,11 @@
 //!
 //! ```text
 //!                                            resident
-//!  |<- base ->|<- maxmemory ->|<- margin ->|......
-//!                             ^            ^
-//!     defragment, with more   |            |  the limit that shards keep to is lowered
-//!     and more effort
+//!  |<- base ->|<- maxmemory ->|<- margin ->|.........|......
+//!                             ^            ^         ^
+//!     defragment, with more   |            |         |  writes are held back
+//!     and more effort                      |
+//!                                          |  the limit that shards keep to is lowered
 //! ```
 //!
 //! **Defragmentation** gives the empty parts back: workers move what lies in under-used pages together
@@ -22,13 +23,17 @@
 //! fills; and it rises ten times slower, so that it does not swing. What is about to be evicted as it is does not count for
 //! that. It never takes more than half.
 //!
+//! **Holding back** gives both the time they need, on a machine that has others to serve as well: above a tenth of the limit
+//! and 20 MB more, 12 MB below what an operator is told to leave room for, writes wait. Not for longer than half a second of measurements, all
+//! together, each time that more than the margin is resident: it may be of a kind that nothing of this makes less.
+//!
 //! With `activedefrag no` nothing of this is done: nothing is measured and no limit is lowered.
 
 use crate::commands::info::resident_bytes;
 use darter_command_table::MemoryLimit;
 use darter_structures::allocator;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often a worker looks while there is a limit, which takes it 5 microseconds: after this time, or this much input.
@@ -54,6 +59,13 @@ const RISING_MS: i64 = 500;
 
 /// The input after which an excess has lowered the limit by as much.
 const SINKING_INPUT_BYTES: i64 = 8 << 20;
+
+/// What may be resident beside limit and a tenth of it before writes are held back, and for how long they are.
+const HELD_ABOVE_BYTES: i64 = 20 << 20;
+const HOLDING_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// What counts of the time between two measurements for that: a worker that had no processor has made nothing less.
+const HOLDING_STEP_MAX: Duration = Duration::from_millis(20);
 
 /// The longest time between two measurements that counts.
 const STEP_MS_MAX: i64 = 100;
@@ -115,6 +127,8 @@ pub struct Residence {
     correction: AtomicI64,
     /// Percent of a worker's time to spend on defragmentation.
     effort: AtomicU32,
+    /// Whether writes are held back.
+    holds_back: AtomicBool,
     measured: Mutex<Option<Measured>>,
 }
 
@@ -126,6 +140,8 @@ struct Measured {
     base_bytes: i64,
     /// Whether the allocator was set up for defragmentation.
     is_served: bool,
+    /// How long writes have been held back since more than the margin is resident.
+    held_back: Duration,
 }
 
 impl Residence {
@@ -143,7 +159,7 @@ impl Residence {
         let resident = resident_bytes();
         let last = measured.unwrap_or_else(|| {
             let base_bytes = signed(resident.saturating_sub(used)).min(BASE_BYTES_MAX);
-            Measured { at: now, base_bytes, is_served: false }
+            Measured { at: now, base_bytes, is_served: false, held_back: Duration::ZERO }
         });
         self.resident_bytes.store(resident, Ordering::Relaxed);
         let mut effort = defrag.effort(used, resident);
@@ -151,17 +167,23 @@ impl Residence {
         if is_served != last.is_served {
             allocator::serve_defragmentation(is_served);
         }
-        *measured = Some(Measured { at: now, is_served, ..last });
         let mut correction = 0;
+        let mut held_back = Duration::ZERO;
+        let mut holds_back = false;
         if limit.is_set() && limit.bytes >= CORRECTED_BYTES_MIN {
             let plan = Plan::new(limit, last.base_bytes);
             effort = effort.max(plan.effort(signed(resident)));
             if limit.policy.is_some() {
-                let step = Step::new(now.saturating_duration_since(last.at), input_bytes);
+                let elapsed = now.saturating_duration_since(last.at);
+                let step = Step::new(elapsed, input_bytes);
                 correction =
                     plan.correction(self.correction(), signed(resident), signed(used), step);
+                held_back = plan.held_back(last.held_back, signed(resident), elapsed);
+                holds_back = signed(resident) > plan.held_above && held_back < HOLDING_TIME_MAX;
             }
         }
+        *measured = Some(Measured { at: now, is_served, held_back, ..last });
+        self.holds_back.store(holds_back, Ordering::Relaxed);
         self.correction.store(correction, Ordering::Relaxed);
         self.effort.store(effort, Ordering::Relaxed);
         true
@@ -175,6 +197,13 @@ impl Residence {
         }
         self.correction.store(0, Ordering::Relaxed);
         self.effort.store(0, Ordering::Relaxed);
+        self.holds_back.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether writes wait until less is resident.
+    #[inline]
+    pub fn holds_back(&self) -> bool {
+        self.holds_back.load(Ordering::Relaxed)
     }
 
     /// Bytes that the limit for keys and buffers is below `maxmemory`.
@@ -210,6 +239,8 @@ struct Plan {
     defragmented_above: i64,
     /// Resident bytes above which the limit is lowered.
     corrected_above: i64,
+    /// Resident bytes above which writes are held back.
+    held_above: i64,
 }
 
 impl Plan {
@@ -218,7 +249,19 @@ impl Plan {
         let defragmented_above = bytes.saturating_add(base_bytes);
         let margin = bytes / 20 + MARGIN_BYTES;
         let corrected_above = defragmented_above.saturating_add(margin);
-        Self { limit: bytes, defragmented_above, corrected_above }
+        let held_above = bytes.saturating_add(bytes / 10).saturating_add(HELD_ABOVE_BYTES);
+        Self { limit: bytes, defragmented_above, corrected_above, held_above }
+    }
+
+    /// How long writes have been held back, after so much time with so much resident.
+    fn held_back(&self, before: Duration, resident: i64, elapsed: Duration) -> Duration {
+        if resident <= self.corrected_above {
+            Duration::ZERO
+        } else if resident <= self.held_above {
+            before
+        } else {
+            before.saturating_add(elapsed.min(HOLDING_STEP_MAX))
+        }
     }
 
     fn effort(&self, resident: i64) -> u32 {
@@ -299,6 +342,21 @@ mod tests {
         let behind = 210 * MB;
         assert_eq!(plan.correction(0, 244 * MB, behind, step(50, 0)), 10 * MB, "as if 234 were");
         assert_eq!(plan.correction(10 * MB, 244 * MB, behind, step(50, 0)), 10 * MB);
+    }
+
+    #[test]
+    fn writes_are_held_back_for_a_while_each_time_that_too_much_is_resident() {
+        let plan = Plan::new(&limit(), 10 * MB);
+        assert_eq!(plan.held_above, 240 * MB);
+        let after = |before: u64, resident, elapsed| {
+            let millis = Duration::from_millis;
+            plan.held_back(millis(before), resident, millis(elapsed)).as_millis()
+        };
+        assert_eq!(after(100, 241 * MB, 10), 110);
+        assert_eq!(after(100, 241 * MB, 900), 120, "it had no processor");
+        assert_eq!(after(100, 240 * MB, 10), 100);
+        assert_eq!(after(100, 225 * MB, 10), 100);
+        assert_eq!(after(100, 224 * MB, 10), 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! else is served. What cannot be put off, such as what a script does to keys it has not declared, is done at once, and the
 //! value written in one piece.
 //!
-//! Big commands wait in the same place until keys have been evicted for them ([`Shared::has_to_wait`]).
+//! Commands wait in the same place until keys have been evicted or moved together for them ([`Shared::has_to_wait`]).
 
 use crate::mail::Mail;
 use crate::request::{OwnedRequest, Request};
@@ -108,7 +108,7 @@ impl Core {
         let mut put_off = self.put_off.borrow_mut();
         // Some of them wait for keys to go, and would wait again.
         let keys_go = !self.shared.background_paused.load(Ordering::Relaxed)
-            && self.shared.is_far_beyond(&self.limits.get().memory);
+            && self.shared.has_some_wait(&self.limits.get().memory);
         if keys_go && !put_off.clients.is_empty() {
             for worker in (0..self.shared.router().worker_count()).map(WorkerId) {
                 self.post.send(worker, Mail::TendShards);
