@@ -59,6 +59,24 @@ fn follow(replica: &Server, primary: SocketAddr) {
     assert_eq!(call(&mut replica.connect().unwrap(), &line), ok());
 }
 
+/// A primary, and a replica that has all of its data.
+struct Pair {
+    _directories: [tempfile::TempDir; 2],
+    primary: Server,
+    replica: Server,
+}
+
+impl Pair {
+    fn start(mode: ServerMode) -> Self {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
+        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
+        follow(&replica, primary.address());
+        catch_up(&primary, &replica);
+        Self { _directories: directories, primary, replica }
+    }
+}
+
 #[test]
 fn all_data_come_and_then_what_happens() {
     for kind in primaries() {
@@ -638,11 +656,7 @@ fn handing_over_can_be_given_up() {
 #[test]
 fn a_pause_of_clients_and_handing_over_end_by_themselves() {
     for mode in MODES {
-        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
-        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
-        follow(&replica, primary.address());
-        catch_up(&primary, &replica);
+        let Pair { _directories, primary, replica } = Pair::start(mode);
         stand_still(&replica);
         let mut client = primary.connect().unwrap();
         call(&mut client, "SET a 1");
@@ -771,11 +785,7 @@ fn wait_for_blocked(server: &Server, count: u64) {
 #[test]
 fn clients_that_wait_are_sent_to_the_new_primary() {
     for mode in MODES {
-        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
-        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
-        follow(&replica, primary.address());
-        catch_up(&primary, &replica);
+        let Pair { _directories, primary, replica } = Pair::start(mode);
         let [mut moves, mut reads, mut plain] = [(); 3].map(|()| primary.connect().unwrap());
         for client in [&mut moves, &mut reads] {
             assert_eq!(call(client, "CLIENT CAPA redirect"), ok());
@@ -804,11 +814,7 @@ fn clients_that_wait_are_sent_to_the_new_primary() {
 #[test]
 fn clients_that_can_be_redirected_wait_until_there_is_a_new_primary() {
     for mode in MODES {
-        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let primary = start(Kind::Darter(mode), directories[0].path(), &[]);
-        let replica = start(Kind::Darter(mode), directories[1].path(), &[]);
-        follow(&replica, primary.address());
-        catch_up(&primary, &replica);
+        let Pair { _directories, primary, replica } = Pair::start(mode);
         let [mut reads, mut writes, mut queues] = [(); 3].map(|()| primary.connect().unwrap());
         for client in [&mut reads, &mut writes, &mut queues] {
             assert_eq!(call(client, "CLIENT CAPA redirect"), ok());
