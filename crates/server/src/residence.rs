@@ -24,8 +24,8 @@
 //! that. It never takes more than half.
 //!
 //! **Holding back** gives both the time they need, on a machine that has others to serve as well: above a tenth of the limit
-//! and 20 MB more, 12 MB below what an operator is told to leave room for, writes wait. Not for longer than half a second of measurements, all
-//! together, each time that more than the margin is resident: it may be of a kind that nothing of this makes less.
+//! and 20 MB more, 12 MB below what an operator is told to leave room for, writes wait. For half a second of measurements, which
+//! is given back within two seconds of less being resident, and no longer: it may be of a kind that nothing of this makes less.
 //!
 //! With `activedefrag no` nothing of this is done: nothing is measured and no limit is lowered.
 
@@ -63,6 +63,9 @@ const SINKING_INPUT_BYTES: i64 = 8 << 20;
 /// What may be resident beside limit and a tenth of it before writes are held back, and for how long they are.
 const HELD_ABOVE_BYTES: i64 = 20 << 20;
 const HOLDING_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// How many times as long it takes until they may be held back for as long again.
+const HOLDING_GIVEN_BACK: u32 = 4;
 
 /// What counts of the time between two measurements for that: a worker that had no processor has made nothing less.
 const HOLDING_STEP_MAX: Duration = Duration::from_millis(20);
@@ -122,7 +125,8 @@ impl DefragSettings {
 /// What is resident, as of the last measurement, and what follows from it.
 #[derive(Debug, Default)]
 pub struct Residence {
-    resident_bytes: AtomicU64,
+    /// What is resident and not used.
+    wasted_bytes: AtomicU64,
     /// What the limit is lowered by.
     correction: AtomicI64,
     /// Percent of a worker's time to spend on defragmentation.
@@ -140,7 +144,7 @@ struct Measured {
     base_bytes: i64,
     /// Whether the allocator was set up for defragmentation.
     is_served: bool,
-    /// How long writes have been held back since more than the margin is resident.
+    /// How long writes have been held back, less what was given back.
     held_back: Duration,
 }
 
@@ -161,7 +165,7 @@ impl Residence {
             let base_bytes = signed(resident.saturating_sub(used)).min(BASE_BYTES_MAX);
             Measured { at: now, base_bytes, is_served: false, held_back: Duration::ZERO }
         });
-        self.resident_bytes.store(resident, Ordering::Relaxed);
+        self.wasted_bytes.store(resident.saturating_sub(used), Ordering::Relaxed);
         let mut effort = defrag.effort(used, resident);
         let is_served = limit.is_set() || effort > 0;
         if is_served != last.is_served {
@@ -225,9 +229,9 @@ impl Residence {
         self.effort.load(Ordering::Relaxed)
     }
 
-    /// Bytes that were resident when somebody last looked.
-    pub fn resident_bytes(&self) -> u64 {
-        self.resident_bytes.load(Ordering::Relaxed)
+    /// Bytes that were resident when somebody last looked, and that neither keys nor buffers took.
+    pub fn wasted_bytes(&self) -> u64 {
+        self.wasted_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -255,10 +259,8 @@ impl Plan {
 
     /// How long writes have been held back, after so much time with so much resident.
     fn held_back(&self, before: Duration, resident: i64, elapsed: Duration) -> Duration {
-        if resident <= self.corrected_above {
-            Duration::ZERO
-        } else if resident <= self.held_above {
-            before
+        if resident <= self.held_above {
+            before.saturating_sub(elapsed / HOLDING_GIVEN_BACK)
         } else {
             before.saturating_add(elapsed.min(HOLDING_STEP_MAX))
         }
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_are_held_back_for_a_while_each_time_that_too_much_is_resident() {
+    fn how_long_writes_have_been_held_back_is_given_back_while_less_is_resident() {
         let plan = Plan::new(&limit(), 10 * MB);
         assert_eq!(plan.held_above, 240 * MB);
         let after = |before: u64, resident, elapsed| {
@@ -354,9 +356,9 @@ mod tests {
         };
         assert_eq!(after(100, 241 * MB, 10), 110);
         assert_eq!(after(100, 241 * MB, 900), 120, "it had no processor");
-        assert_eq!(after(100, 240 * MB, 10), 100);
-        assert_eq!(after(100, 225 * MB, 10), 100);
-        assert_eq!(after(100, 224 * MB, 10), 0);
+        assert_eq!(after(100, 240 * MB, 20), 95);
+        assert_eq!(after(100, 200 * MB, 200), 50);
+        assert_eq!(after(100, 200 * MB, 500), 0);
     }
 
     #[test]

@@ -713,6 +713,7 @@ fn what_the_primary_says_is_counted_by_command_and_its_link_can_be_killed() {
         let mut client = replica.connect().unwrap();
         assert_eq!(call(&mut client, "CONFIG RESETSTAT"), ok());
         assert_eq!(calls(&replica, "srem"), 0);
+        assert!(eventually(|| info(&mut client, "clients", "connected_clients") == "1"));
         assert_eq!(call(&mut client, "CLIENT KILL TYPE normal SKIPME yes"), Value::Integer(0));
         assert_eq!(statistic(&primary, "sync_partial_ok"), 0);
         assert_eq!(call(&mut client, "CLIENT KILL TYPE primary"), Value::Integer(1));

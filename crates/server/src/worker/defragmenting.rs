@@ -26,8 +26,9 @@ const COLLECTING_INTERVAL: Duration = Duration::from_millis(20);
 /// A round that moved less than one in so many is the last one for a while: what is wasted is not here.
 const WORTHWHILE: u64 = 50;
 
-/// How long that is.
+/// How long that is, unless what is wasted grows by one in so many before.
 const REST: Duration = Duration::from_secs(5);
+const MORE_WASTED: u64 = 32;
 
 /// How far it is.
 #[derive(Debug, Default)]
@@ -50,8 +51,8 @@ pub(super) struct Sweep {
     round: (u64, u64),
     /// Whether this round has left out shards that were busy.
     is_partial: bool,
-    /// What was resident when a round was not worthwhile.
-    rests_at: Option<(Instant, u64)>,
+    /// Until when to rest since a round was not worthwhile, and what was wasted then.
+    rest: Option<(Instant, u64)>,
 }
 
 impl Worker {
@@ -128,14 +129,15 @@ impl Worker {
         self.core.limits.set(limits);
     }
 
-    /// Whether it is not worthwhile at present.
+    /// Whether it is not worthwhile at present. It is again when more is wasted, be it that keys have come or that others
+    /// have gone: what is resident may stay the same for seconds while writes wait and keys are evicted.
     fn rests(&mut self, turn: &Turn) -> bool {
-        let Some((until, resident)) = self.sweep.rests_at else { return false };
-        let grown = self.core.shared.residence.resident_bytes() > resident + resident / 32;
-        if turn.instant < until && !grown {
+        let Some((until, wasted)) = self.sweep.rest else { return false };
+        let is_more = self.core.shared.residence.wasted_bytes() > wasted + wasted / MORE_WASTED;
+        if turn.instant < until && !is_more {
             return true;
         }
-        self.sweep.rests_at = None;
+        self.sweep.rest = None;
         false
     }
 
@@ -180,8 +182,8 @@ impl Worker {
         let (moved, kept) = std::mem::take(&mut self.sweep.round);
         let is_partial = std::mem::take(&mut self.sweep.is_partial);
         if !is_partial && (moved < (moved + kept) / WORTHWHILE || moved + kept == 0) {
-            let resident = self.core.shared.residence.resident_bytes();
-            self.sweep.rests_at = self.sweep.measuring_due.map(|due| (due + REST, resident));
+            let wasted = self.core.shared.residence.wasted_bytes();
+            self.sweep.rest = self.sweep.measuring_due.map(|due| (due + REST, wasted));
         }
     }
 }
