@@ -68,7 +68,7 @@ pub use dialogue::Dialogue;
 pub use files::{File, Files};
 pub use handle::{ListenHandle, RuntimeHandle, ShutdownHandle, StartError, WorkerPanicked};
 pub use http::{HttpAnswer, HttpEndpoint};
-pub use link::{Arrival, Link, Scissors};
+pub use link::{Arrival, Ends, Link, Scissors};
 pub use outgoing::Outgoing;
 pub use peer::{ConnectionId, PeerAddress, PeerInfo};
 pub use post::{Post, RemotePost};

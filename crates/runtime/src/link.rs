@@ -5,7 +5,7 @@
 
 use crate::connect::connect;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A connection of this process to another server. Lives on the thread that listens to it.
@@ -19,6 +19,15 @@ pub struct Link {
 /// Cuts a connection from another thread.
 #[derive(Debug)]
 pub struct Scissors(TcpStream);
+
+/// The addresses of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The other side's.
+    pub remote: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
 
 /// What came of waiting for bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +79,11 @@ impl Link {
 }
 
 impl Scissors {
+    /// Between which addresses the connection is; an error if it is none any more.
+    pub fn ends(&self) -> io::Result<Ends> {
+        Ok(Ends { remote: self.0.peer_addr()?, local: self.0.local_addr()? })
+    }
+
     /// Cuts the connection: whoever waits for something to come over it, or to go, waits no longer.
     pub fn cut(&self) {
         // What is cut already stays so.

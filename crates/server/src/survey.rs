@@ -251,8 +251,9 @@ impl Question {
         let asker = meant.contains(&from);
         let mut count = meant.len();
         // The link to the primary is nobody's.
-        if core.worker == WorkerId(0) && filter.means_primary() {
-            count += usize::from(core.shared.following.cut());
+        if core.worker == WorkerId(0) {
+            let is_cut = core.shared.following.cut_if(|ends| filter.means_primary(ends));
+            count += usize::from(is_cut);
         }
         for id in meant {
             if id != from {

@@ -719,6 +719,9 @@ fn what_the_primary_says_is_counted_by_command_and_its_link_can_be_killed() {
         assert_eq!(call(&mut client, "CLIENT KILL TYPE primary"), Value::Integer(1));
         assert!(eventually(|| statistic(&primary, "sync_partial_ok") == 1), "{}", replica.log());
         agree(&primary, &replica, "after its link was killed");
+        assert_eq!(call(&mut client, &format!("CLIENT KILL {}", primary.address())), ok());
+        assert!(eventually(|| statistic(&primary, "sync_partial_ok") == 2), "{}", replica.log());
+        agree(&primary, &replica, "after it was killed by its address");
         assert_eq!(statistic(&primary, "sync_full"), 1);
     }
 }

@@ -30,7 +30,7 @@ use crate::mail::Mail;
 use crate::shared::{Shared, lock};
 use darter_base::{UnixMillis, WorkerId};
 use darter_command_table::ReplyError;
-use darter_runtime::{Scissors, Stopwatch, Ticks, wall_clock};
+use darter_runtime::{Ends, Scissors, Stopwatch, Ticks, wall_clock};
 use shards::{Access, Doors};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -171,9 +171,11 @@ impl Following {
         Some(ServerError::Redirect { host, port }.into())
     }
 
-    /// Cuts the link to the primary, if there is one; it is made again at once.
-    pub fn cut(&self) -> bool {
-        lock(&self.state).cut()
+    /// Cuts the link to the primary, if there is one and it is meant; it is made again at once.
+    pub fn cut_if(&self, is_meant: impl FnOnce(&Ends) -> bool) -> bool {
+        let mut state = lock(&self.state);
+        let ends = state.scissors.as_ref().and_then(|scissors| scissors.ends().ok());
+        ends.is_some_and(|ends| is_meant(&ends)) && state.cut()
     }
 
     /// Whether clients may not write, because this is a replica.

@@ -11,7 +11,7 @@ use darter_base::UnixMillis;
 use darter_base::number::parse_i64;
 use darter_command_table::ReplyError;
 use darter_resp::Args;
-use darter_runtime::{ConnectionInfo, PeerAddress};
+use darter_runtime::{ConnectionInfo, Ends, PeerAddress};
 use std::mem::discriminant;
 
 /// A class of clients.
@@ -147,11 +147,13 @@ impl Filter {
         }
     }
 
-    /// Whether the link to the primary is meant, of which nothing is known but its class.
-    pub fn means_primary(&self) -> bool {
-        let is_class = |condition: &Condition| *condition == Condition::Class(Class::Primary);
-        self.conditions.iter().any(|(_, condition)| matches!(condition, Condition::Class(_)))
-            && self.conditions.iter().all(|(negated, condition)| is_class(condition) != *negated)
+    /// Whether the link to the primary is meant, of which nothing is known but its class and addresses: something must be
+    /// said of these.
+    pub fn means_primary(&self, ends: &Ends) -> bool {
+        self.conditions.iter().any(|(_, condition)| condition.is_of_primary(ends).is_some())
+            && self.conditions.iter().all(|(negated, condition)| {
+                condition.is_of_primary(ends).unwrap_or(false) != *negated
+            })
     }
 
     /// Whether a client is meant, the asking one aside.
@@ -216,6 +218,17 @@ fn positive(value: &[u8], what: &'static str) -> Result<i64, ServerError> {
 }
 
 impl Condition {
+    /// Whether it holds for the link to the primary; `None` if that is not known.
+    fn is_of_primary(&self, ends: &Ends) -> Option<bool> {
+        match self {
+            Self::Class(class) => Some(*class == Class::Primary),
+            Self::Address(address) => Some(ends.remote.to_string().as_bytes() == address),
+            Self::LocalAddress(address) => Some(ends.local.to_string().as_bytes() == address),
+            Self::Ip(ip) => Some(ends.remote.ip().to_string().as_bytes() == ip),
+            _ => None,
+        }
+    }
+
     fn holds(&self, session: &Session, info: &ConnectionInfo, now: UnixMillis) -> bool {
         let facts = &*session.facts;
         match self {
@@ -280,6 +293,30 @@ mod tests {
             filter.conditions,
             [(false, Condition::Name(b"c".into())), (true, Condition::Name(b"b".into()))]
         );
+    }
+
+    #[test]
+    fn the_link_to_the_primary_is_known_by_its_class_and_addresses() {
+        let address = |text: &str| text.parse().unwrap();
+        let ends = Ends { remote: address("127.0.0.1:6379"), local: address("127.0.0.2:50000") };
+        for (words, is_meant) in [
+            ("TYPE primary", true),
+            ("TYPE normal", false),
+            ("NOT-TYPE normal", true),
+            ("ADDR 127.0.0.1:6379", true),
+            ("ADDR 127.0.0.1:50000", false),
+            ("NOT-ADDR 127.0.0.1:50000", true),
+            ("LADDR 127.0.0.2:50000", true),
+            ("IP 127.0.0.1", true),
+            ("IP 127.0.0.1 TYPE replica", false),
+            ("IP 127.0.0.1 NAME x", false),
+            ("IP 127.0.0.1 NOT-NAME x", true),
+            ("NOT-NAME x", false),
+            ("ID 1", false),
+        ] {
+            assert_eq!(parse(words).unwrap().means_primary(&ends), is_meant, "{words}");
+        }
+        assert!(Filter::address(b"127.0.0.1:6379").means_primary(&ends));
     }
 
     #[test]
