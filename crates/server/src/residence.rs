@@ -27,6 +27,10 @@
 //! and 20 MB more, 12 MB below what an operator is told to leave room for, writes wait. For half a second of measurements, which
 //! is given back within two seconds of less being resident, and no longer: it may be of a kind that nothing of this makes less.
 //!
+//! **Purging** gives what the allocator has free back to the system at once, by a thread that has nothing else to do. The allocator does that
+//! by itself after a while, but two threads that free and purge at the same time may have it forget to ever do so again: what
+//! is free stays resident then (mimalloc 3.3; see its issue 1246).
+//!
 //! With `activedefrag no` nothing of this is done: nothing is measured and no limit is lowered.
 
 use crate::commands::info::resident_bytes;
@@ -67,7 +71,13 @@ const HOLDING_TIME_MAX: Duration = Duration::from_millis(500);
 /// How many times as long it takes until they may be held back for as long again.
 const HOLDING_GIVEN_BACK: u32 = 4;
 
-/// What counts of the time between two measurements for that: a worker that had no processor has made nothing less.
+/// What may be resident beside what is used before free memory is purged, and how often it is; and while more than the margin
+/// is resident.
+const PURGED_ABOVE_BYTES: u64 = 32 << 20;
+const PURGING_INTERVAL: Duration = Duration::from_secs(1);
+const PURGING_INTERVAL_ABOVE_MARGIN: Duration = Duration::from_millis(50);
+
+/// What counts of the time between two measurements as holding back: a worker that had no processor has made nothing less.
 const HOLDING_STEP_MAX: Duration = Duration::from_millis(20);
 
 /// The longest time between two measurements that counts.
@@ -133,6 +143,9 @@ pub struct Residence {
     effort: AtomicU32,
     /// Whether writes are held back.
     holds_back: AtomicBool,
+    /// Whether free memory is to be purged, and whether it just is.
+    purge_is_due: AtomicBool,
+    is_purging: AtomicBool,
     measured: Mutex<Option<Measured>>,
 }
 
@@ -146,6 +159,8 @@ struct Measured {
     is_served: bool,
     /// How long writes have been held back, less what was given back.
     held_back: Duration,
+    /// When free memory was to be purged last.
+    purged_at: Instant,
 }
 
 impl Residence {
@@ -163,9 +178,11 @@ impl Residence {
         let resident = resident_bytes();
         let last = measured.unwrap_or_else(|| {
             let base_bytes = signed(resident.saturating_sub(used)).min(BASE_BYTES_MAX);
-            Measured { at: now, base_bytes, is_served: false, held_back: Duration::ZERO }
+            let held_back = Duration::ZERO;
+            Measured { at: now, base_bytes, is_served: false, held_back, purged_at: now }
         });
-        self.wasted_bytes.store(resident.saturating_sub(used), Ordering::Relaxed);
+        let wasted = resident.saturating_sub(used);
+        self.wasted_bytes.store(wasted, Ordering::Relaxed);
         let mut effort = defrag.effort(used, resident);
         let is_served = limit.is_set() || effort > 0;
         if is_served != last.is_served {
@@ -174,9 +191,11 @@ impl Residence {
         let mut correction = 0;
         let mut held_back = Duration::ZERO;
         let mut holds_back = false;
+        let mut is_above_margin = false;
         if limit.is_set() && limit.bytes >= CORRECTED_BYTES_MIN {
             let plan = Plan::new(limit, last.base_bytes);
             effort = effort.max(plan.effort(signed(resident)));
+            is_above_margin = signed(resident) > plan.corrected_above;
             if limit.policy.is_some() {
                 let elapsed = now.saturating_duration_since(last.at);
                 let step = Step::new(elapsed, input_bytes);
@@ -186,7 +205,12 @@ impl Residence {
                 holds_back = signed(resident) > plan.held_above && held_back < HOLDING_TIME_MAX;
             }
         }
-        *measured = Some(Measured { at: now, is_served, held_back, ..last });
+        let since = now.saturating_duration_since(last.purged_at);
+        let interval = purging_interval(wasted, is_above_margin);
+        let purges = interval.is_some_and(|interval| since >= interval);
+        let purged_at = if purges { now } else { last.purged_at };
+        *measured = Some(Measured { at: now, is_served, held_back, purged_at, ..last });
+        self.purge_is_due.fetch_or(purges, Ordering::Relaxed);
         self.holds_back.store(holds_back, Ordering::Relaxed);
         self.correction.store(correction, Ordering::Relaxed);
         self.effort.store(effort, Ordering::Relaxed);
@@ -208,6 +232,17 @@ impl Residence {
     #[inline]
     pub fn holds_back(&self) -> bool {
         self.holds_back.load(Ordering::Relaxed)
+    }
+
+    /// Whether free memory is to be purged now, and nobody is at it: the caller has it [ended](Self::end_purge) then.
+    pub fn begin_purge(&self) -> bool {
+        self.purge_is_due.swap(false, Ordering::Relaxed)
+            && !self.is_purging.swap(true, Ordering::Relaxed)
+    }
+
+    /// Free memory has been purged.
+    pub fn end_purge(&self) {
+        self.is_purging.store(false, Ordering::Relaxed);
     }
 
     /// Bytes that the limit for keys and buffers is below `maxmemory`.
@@ -232,6 +267,17 @@ impl Residence {
     /// Bytes that were resident when somebody last looked, and that neither keys nor buffers took.
     pub fn wasted_bytes(&self) -> u64 {
         self.wasted_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// How often free memory is purged when so many bytes are resident and not used.
+const fn purging_interval(wasted: u64, is_above_margin: bool) -> Option<Duration> {
+    if is_above_margin {
+        Some(PURGING_INTERVAL_ABOVE_MARGIN)
+    } else if wasted > PURGED_ABOVE_BYTES {
+        Some(PURGING_INTERVAL)
+    } else {
+        None
     }
 }
 
@@ -359,6 +405,22 @@ mod tests {
         assert_eq!(after(100, 240 * MB, 20), 95);
         assert_eq!(after(100, 200 * MB, 200), 50);
         assert_eq!(after(100, 200 * MB, 500), 0);
+    }
+
+    #[test]
+    fn free_memory_is_purged_by_one_at_a_time_when_it_is_due() {
+        assert_eq!(purging_interval(32 << 20, false), None);
+        assert_eq!(purging_interval(33 << 20, false), Some(PURGING_INTERVAL));
+        assert_eq!(purging_interval(0, true), Some(PURGING_INTERVAL_ABOVE_MARGIN));
+        let residence = Residence::default();
+        residence.purge_is_due.store(true, Ordering::Relaxed);
+        assert!(residence.begin_purge());
+        assert!(!residence.begin_purge(), "it is not due again");
+        residence.purge_is_due.store(true, Ordering::Relaxed);
+        assert!(!residence.begin_purge(), "somebody is at it");
+        residence.end_purge();
+        residence.purge_is_due.store(true, Ordering::Relaxed);
+        assert!(residence.begin_purge());
     }
 
     #[test]

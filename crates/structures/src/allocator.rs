@@ -85,10 +85,17 @@ pub fn collect() {
     unsafe { mi::mi_collect(false) };
 }
 
-/// Gives memory that this thread keeps for later back to the system.
+/// Gives memory that this thread keeps for later back to the system, and what belongs to no thread. O(pages of this thread).
 pub fn release_unused() {
     // SAFETY: may be called at any time; it touches free memory only.
     unsafe { mi::mi_collect(true) };
+}
+
+/// Gives memory that belongs to no thread back to the system, from a thread that has next to nothing: O(what is free).
+pub fn purge() {
+    // SAFETY: may be called at any time. A thread that has never allocated is none to the allocator, and nothing would be done.
+    unsafe { mi::mi_thread_init() };
+    release_unused();
 }
 
 /// Everything it counts, as JSON.
@@ -126,6 +133,28 @@ mod tests {
         let on_the_stack = 5;
         assert!(!is_in_sparse_page(&raw const on_the_stack, 100));
         assert!(!is_in_sparse_page(ptr::null::<u8>(), 100));
+    }
+
+    fn resident_bytes() -> usize {
+        let figures = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = figures.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+
+    #[test]
+    fn what_one_thread_has_freed_another_one_gives_back() {
+        const BYTES: usize = 64 << 20;
+        let before = resident_bytes();
+        // SAFETY: all of an allocation is written, and it is freed, and not used after that.
+        unsafe {
+            let allocation = mi::mi_malloc(BYTES).cast::<u8>();
+            assert!(!allocation.is_null());
+            allocation.write_bytes(1, BYTES);
+            mi::mi_free(allocation.cast());
+        }
+        assert!(resident_bytes() > before + BYTES / 2, "it is kept for a while");
+        std::thread::spawn(purge).join().unwrap();
+        assert!(resident_bytes() < before + BYTES / 2, "{} {}", resident_bytes(), before);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::mail::ShardPost;
 use crate::residence::{MEASURING_INPUT_BYTES, MEASURING_INTERVAL, MEASURING_INTERVAL_UNLIMITED};
-use darter_runtime::Turn;
+use darter_runtime::{Share, Turn};
 use darter_structures::{Defragmentation, allocator};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -29,6 +29,9 @@ const WORTHWHILE: u64 = 50;
 /// How long that is, unless what is wasted grows by one in so many before.
 const REST: Duration = Duration::from_secs(5);
 const MORE_WASTED: u64 = 32;
+
+/// Purging only waits for its thread here.
+const PURGING_SHARE: Share = Share::new(100);
 
 /// How far it is.
 #[derive(Debug, Default)]
@@ -123,10 +126,22 @@ impl Worker {
                 if limit.is_set() { MEASURING_INTERVAL } else { MEASURING_INTERVAL_UNLIMITED };
             self.sweep.measuring_due = Some(turn.instant + interval);
             self.sweep.input_bytes_measured += input_bytes;
+            if shared.residence.begin_purge() {
+                self.purge();
+            }
         }
         limits.memory = limit;
         shared.residence.lower(&mut limits.memory);
         self.core.limits.set(limits);
+    }
+
+    /// Has free memory given back to the system by another thread, as that walks over all there is.
+    fn purge(&self) {
+        let (shared, background) = (self.core.shared, self.core.background.clone());
+        self.core.background.spawn(PURGING_SHARE, async move {
+            background.blocking(allocator::purge).await;
+            shared.residence.end_purge();
+        });
     }
 
     /// Whether it is not worthwhile at present. It is again when more is wasted, be it that keys have come or that others
