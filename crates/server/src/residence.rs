@@ -68,6 +68,9 @@ const SINKING_INPUT_BYTES: i64 = 8 << 20;
 const HELD_ABOVE_BYTES: i64 = 20 << 20;
 const HOLDING_TIME_MAX: Duration = Duration::from_millis(500);
 
+/// What counts of the time between two measurements as holding back: a worker that had no processor has made nothing less.
+const HOLDING_STEP_MAX: Duration = Duration::from_millis(20);
+
 /// How many times as long it takes until they may be held back for as long again.
 const HOLDING_GIVEN_BACK: u32 = 4;
 
@@ -76,9 +79,6 @@ const HOLDING_GIVEN_BACK: u32 = 4;
 const PURGED_ABOVE_BYTES: u64 = 32 << 20;
 const PURGING_INTERVAL: Duration = Duration::from_secs(1);
 const PURGING_INTERVAL_ABOVE_MARGIN: Duration = Duration::from_millis(50);
-
-/// What counts of the time between two measurements as holding back: a worker that had no processor has made nothing less.
-const HOLDING_STEP_MAX: Duration = Duration::from_millis(20);
 
 /// The longest time between two measurements that counts.
 const STEP_MS_MAX: i64 = 100;

@@ -151,8 +151,16 @@ pub fn signal(server: &Server, signal: &str) {
 /// # Panics
 /// If there is none of that name.
 pub fn info(client: &mut Client, section: &str, field: &str) -> String {
-    let Value::Bulk(text) = call(client, &format!("INFO {section}")) else { panic!("a text") };
-    let text = String::from_utf8_lossy(&text);
+    info_field(&call(client, &format!("INFO {section}")), field)
+}
+
+/// A field of what INFO has answered.
+///
+/// # Panics
+/// If there is none of that name.
+pub fn info_field(info: &Value, field: &str) -> String {
+    let Value::Bulk(text) = info else { panic!("INFO is text: {info:?}") };
+    let text = String::from_utf8_lossy(text);
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {field}")).to_owned()
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use darter_testkit::durable::wait_for;
+use darter_testkit::durable::{info_field, wait_for};
 use darter_testkit::mode::{SERVER_MODES, ServerMode, darter_binary};
 use darter_testkit::{Client, Server, Value};
 
@@ -23,10 +23,7 @@ fn call(client: &mut Client, line: &str) -> Value {
 }
 
 fn field_of(info: &Value, field: &str) -> u64 {
-    let Value::Bulk(text) = info else { panic!("INFO is text: {info:?}") };
-    let text = String::from_utf8_lossy(text);
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{field}:")));
-    line.unwrap_or_else(|| panic!("no {field}")).parse().unwrap()
+    info_field(info, field).parse().unwrap()
 }
 
 fn info(client: &mut Client, field: &str) -> u64 {

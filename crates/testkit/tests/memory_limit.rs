@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use darter_testkit::bystander::shortest;
-use darter_testkit::durable::wait_for;
+use darter_testkit::durable::{info, info_field, wait_for};
 use darter_testkit::mode::{SERVER_MODES, darter_binary};
 use darter_testkit::{Bystander, Client, Server, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,16 +22,8 @@ fn ok(client: &mut Client, words: &[&str]) {
     assert_eq!(client.call(words).unwrap(), Value::Simple(b"OK".to_vec()), "{words:?}");
 }
 
-/// A figure of `INFO memory`.
-fn figure(info: &Value, name: &str) -> usize {
-    let Value::Bulk(text) = info else { panic!("INFO is text: {info:?}") };
-    let text = String::from_utf8_lossy(text);
-    let figure = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    figure.unwrap_or_else(|| panic!("no {name} in INFO memory")).parse().unwrap()
-}
-
 fn used_bytes(info: &Value) -> usize {
-    figure(info, "used_memory")
+    info_field(info, "used_memory").parse().unwrap()
 }
 
 /// The most that is used, and the longest that another client waits, while values of so many bytes take the place of tiny
@@ -43,8 +35,7 @@ fn replace_tiny_values(server: &Server, value_bytes: usize) -> (usize, Duration,
     ok(&mut client, &["CONFIG", "SET", "maxmemory", "0"]);
     // What is not freed yet is used, and would be in the limit.
     wait_for("FLUSHALL", Duration::from_mins(1), || {
-        let info = client.call(&["INFO", "memory"]).unwrap();
-        figure(&info, "lazyfree_pending_objects") == 0
+        info(&mut client, "memory", "lazyfree_pending_objects") == "0"
     });
     ok(&mut client, &["DEBUG", "POPULATE", &TINY_KEYS.to_string(), "tiny", "16"]);
     let mut other = Bystander::of(server).unwrap();

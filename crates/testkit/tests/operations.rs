@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use darter_testkit::durable::info_field;
 use darter_testkit::{Client, Server, Value, mode};
 
 /// Longest wait for what must happen.
@@ -19,10 +20,7 @@ fn call(client: &mut Client, line: &str) -> Value {
 
 /// A field of INFO.
 fn info(client: &mut Client, field: &str) -> String {
-    let Value::Bulk(text) = call(client, "INFO") else { panic!("INFO is text") };
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{field}:")));
-    line.unwrap_or_else(|| panic!("no {field}")).to_owned()
+    info_field(&call(client, "INFO"), field)
 }
 
 /// Waits until a field of INFO has a value.
